@@ -1,0 +1,94 @@
+"""The command line. Each command's module is imported when that command is called, not before."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from prodigy_git import __version__
+from prodigy_git.errors import ProdigyError
+from prodigy_git.names import BadName
+
+_COMMANDS = {
+    "install": "prodigy_git.cli.hooks:install",
+    "uninstall": "prodigy_git.cli.hooks:uninstall",
+    "status": "prodigy_git.cli.hooks:status",
+    "new-worktree": "prodigy_git.cli.worktrees:new_worktree",
+    "finish": "prodigy_git.cli.worktrees:finish",
+    "worktree": "prodigy_git.cli.worktrees:worktree",
+    "sessions": "prodigy_git.cli.sessions:sessions",
+    "events": "prodigy_git.cli.events:events",
+    "clean": "prodigy_git.cli.clean:clean",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands by name and imports a command's module only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        where = _COMMANDS.get(name)
+        if where is None:
+            return None
+        module, attribute = where.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="prodigy-git")
+def cli() -> None:
+    """Worktree sessions for many coding agents at once, and every commit recorded exactly once.
+
+    Exit codes: 0 done, 1 something is wrong (one line on stderr says what), 2 wrong usage.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; the only place where errors become exit codes."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (``docs/exit-codes.md``)."""
+    from prodigy_git.cli import output
+    from prodigy_git.git.ask import drop_local_variables
+
+    drop_local_variables(os.environ)
+    try:
+        code: Any = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="prodigy-git",
+            standalone_mode=False,
+        )
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "prodigy-git"
+        output.error(f"{error.format_message()} Try '{where} --help'.")
+        return 2
+    except click.ClickException as error:
+        output.error(error.format_message())
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        output.error("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`); what it wanted it has. Keep the interpreter from
+        # complaining when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ProdigyError, BadName) as error:
+        output.error(str(error))
+        return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        output.error(f"{error.strerror or error}{where}; nothing more was changed")
+        return 1

@@ -1,0 +1,1 @@
+"""What we ask git: repository identity, worktrees, integration checks, the hooks directory."""

@@ -1,0 +1,99 @@
+"""Every path of the store, in one place (DESIGN, section 6). Standard library only: hooks use it.
+
+Paths are plain strings, joined from parts that `names.checked` has passed. A store's path may hold
+bytes that are not UTF-8; they stand in it as Python's surrogate escapes.
+"""
+
+import os
+from collections.abc import Mapping
+
+ENROLMENT = "prodigy"
+"""The enrolment's file name inside a worktree's private git directory."""
+CURSOR = "prodigy-cursor"
+"""The cursor's file name, beside the enrolment."""
+
+
+def store_from(environ: Mapping[str, str]) -> str:
+    """Return the store's absolute path: ``$PRODIGY_HOME``, else ``~/.prodigy``."""
+    named = environ.get("PRODIGY_HOME")
+    return os.path.abspath(named if named else os.path.expanduser("~/.prodigy"))
+
+
+def job_log(store: str, repo: str, job: str) -> str:
+    """Return the folder of one job's event log."""
+    return f"{store}/events/{repo}/{job}"
+
+
+def dead_letters(store: str, repo: str, job: str) -> str:
+    """Return the path of one job's dead letter queue."""
+    return f"{store}/dlq/{repo}/{job}/dlq-items.json"
+
+
+def state(store: str, repo: str) -> str:
+    """Return the folder of a repository's state."""
+    return f"{store}/state/{repo}"
+
+
+def repository(store: str, repo: str) -> str:
+    """Return the path of the document that says which repository owns the key ``repo``."""
+    return f"{store}/state/{repo}/repository.json"
+
+
+def job_state(store: str, repo: str, job: str) -> str:
+    """Return the folder of a job's checkpoints and ``job-state.json``."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}"
+
+
+def session_to_job(store: str, repo: str) -> str:
+    """Return the path of the mapping from session id to job id."""
+    return f"{store}/state/{repo}/mappings/session-to-job.json"
+
+
+def job_to_session(store: str, repo: str) -> str:
+    """Return the path of the mapping from job id to the id of the session that opened the job."""
+    return f"{store}/state/{repo}/mappings/job-to-session.json"
+
+
+def session(store: str, session_id: str) -> str:
+    """Return the path of a session's file."""
+    return f"{store}/sessions/{session_id}.json"
+
+
+def worktrees(store: str, repo: str) -> str:
+    """Return the folder that holds the worktrees which prodigy-git makes for a repository."""
+    return f"{store}/worktrees/{repo}"
+
+
+def trash(store: str, repo: str, session_id: str) -> str:
+    """Return the folder where one session's removed worktrees wait."""
+    return f"{store}/trash/{repo}/{session_id}"
+
+
+def hook_errors(store: str) -> str:
+    """Return the path of the file that hooks write their troubles to."""
+    return f"{store}/logs/hook-errors.log"
+
+
+def session_lock(store: str, session_id: str) -> str:
+    """Return the lock of a session: its journal's cursor and its file."""
+    return f"{store}/locks/session-{session_id}.lock"
+
+
+def log_lock(store: str, repo: str, job: str) -> str:
+    """Return the lock of a job's event log."""
+    return f"{store}/locks/log-{repo}-{job}.lock"
+
+
+def state_lock(store: str, repo: str) -> str:
+    """Return the lock of a repository's ``repository.json`` and mappings."""
+    return f"{store}/locks/state-{repo}.lock"
+
+
+def repository_lock(store: str, repo: str) -> str:
+    """Return the lock under which a repository's worktrees are made and removed."""
+    return f"{store}/locks/repository-{repo}.lock"
+
+
+def maintenance_lock(store: str) -> str:
+    """Return the lock of the clean-up commands."""
+    return f"{store}/locks/maintenance.lock"
