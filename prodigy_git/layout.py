@@ -4,8 +4,13 @@ Paths are plain strings, joined from parts that `names.checked` has passed. A st
 bytes that are not UTF-8; they stand in it as Python's surrogate escapes.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
+
+TYPE_CHECKING = False  # not imported from typing, which would cost every hook a millisecond
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENROLMENT = "prodigy"
 """The enrolment's file name inside a worktree's private git directory."""

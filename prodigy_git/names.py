@@ -45,3 +45,8 @@ def repository_stem(folder: str) -> str:
     """Return a safe repository key made from a folder's name, which may hold any character."""
     stem = "".join(c if c in _REST else "-" for c in folder).lstrip("._-")
     return stem[: MAX_LENGTH - 7] or "repository"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` on one line, without characters that a terminal would act on."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,88 @@
+"""The cursor: how far a worktree's journal has been recorded, and what is being recorded now.
+
+It lies beside the enrolment, is written under the session's lock only, and always as a whole, so
+that a kill leaves the old one or the new one. It is not synced: the log is, before the cursor moves
+on, so that a cursor lost with the power is only an older one; ``boot`` tells a drain that this may
+have happened.
+"""
+
+from __future__ import annotations
+
+from prodigy_git import layout
+from prodigy_git.record import files, jsonline
+from prodigy_git.record.log import Position
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prodigy_git.record.enrolment import Start
+
+
+class Cursor:
+    """A place in the journal, the log's position after our last event, and the intent mark.
+
+    ``offset``, ``length`` and ``digest`` describe the last line consumed (its end, its length and
+    SHA-1 in hex; length 0: none yet), ``sha``, ``seconds`` and ``identity`` its new commit, time and
+    committer. ``log`` is
+    behind the last event written for this worktree, ``intent`` where a write was about to begin.
+    ``commits`` counts the commits recorded; ``last`` is the last of them. ``boot`` is the kernel's
+    boot id when the cursor was written.
+    """
+
+    __slots__ = (
+        "boot", "commits", "digest", "identity", "intent", "last", "length", "log", "offset",
+        "seconds", "sha",
+    )  # fmt: skip
+
+    def __init__(self, last: Start | None = None) -> None:
+        """Make the cursor of a journal of which nothing behind ``last`` has been recorded."""
+        self.offset, self.length, self.digest, self.sha, self.seconds = last or (0, 0, "", "", 0)
+        self.identity = b""
+        self.log: Position | None = None
+        self.intent: Position | None = None
+        self.commits = 0
+        self.last = ""
+        self.boot = ""
+
+
+def read(private: str) -> Cursor | None:
+    """Return the cursor of a private git directory; None where it is missing or damaged."""
+    try:
+        fields = jsonline.decode_object(files.read(f"{private}/{layout.CURSOR}"))
+        cursor = Cursor()
+        for name in ("offset", "length", "seconds", "commits"):
+            setattr(cursor, name, int(fields[name]))
+        for name in ("digest", "sha", "last", "boot"):
+            setattr(cursor, name, str(fields[name]))
+        cursor.identity = str(fields["identity"]).encode("utf-8", "surrogateescape")
+        for name in ("log", "intent"):
+            at = fields.get(name)
+            if at is not None:
+                setattr(cursor, name, Position(str(at[0]), int(at[1])))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return cursor
+
+
+def write(private: str, cursor: Cursor) -> None:
+    """Replace the cursor. The caller holds the session's lock. Raises `OSError`."""
+    fields: dict[str, Any] = {}
+    for name in Cursor.__slots__:
+        value = getattr(cursor, name)
+        if isinstance(value, Position):
+            value = [value.file, value.offset]
+        elif isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")
+        if value is not None:
+            fields[name] = value
+    data = (jsonline.encode(fields) + "\n").encode("ascii")
+    files.replace(f"{private}/{layout.CURSOR}", data, durable=False)
+
+
+def boot_id() -> str:
+    """Return an id of the running system's start, or nothing where the system gives none."""
+    try:
+        return files.read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,211 @@
+"""Draining a journal: from git's reflog to the job's log, each commit exactly once.
+
+The steps, all under the session's lock, and what a kill after each leaves behind:
+
+1. read the cursor and the journal behind it, find the commits            nothing has changed
+2. under the log's lock, write the intent (file, size) into the cursor    mark: the next drain looks
+3. append the events with one write, sync the log                         for its ids behind the mark
+4. move the cursor, without the mark                                      recorded
+5. write the session's checkpoint                                         done by the next drain
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout
+from prodigy_git.record import clock, files, journal, log, made, session
+from prodigy_git.record import cursor as cursors
+from prodigy_git.record import enrolment as enrolments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prodigy_git.record.cursor import Cursor
+    from prodigy_git.record.enrolment import Enrolment
+    from prodigy_git.record.gitdir import Place
+    from prodigy_git.record.made import Made, Reading
+
+
+def drain(
+    place: Place,
+    enrolment: Enrolment,
+    *,
+    rebase_ended: bool = False,
+    recovered: bool = False,
+    patience: float = files.PATIENCE,
+) -> int:
+    """Record what the journal of a worktree holds behind its cursor; return the number of commits.
+
+    ``rebase_ended`` says that the rebase whose folder is still there is over (post-rewrite runs
+    before git removes it); ``recovered`` marks the events as found by no hook; ``patience`` is in
+    seconds, for each lock. Raises `files.Busy` where a lock is not to be had, `OSError` or
+    `ValueError` where the store or git's files are broken; a later drain then does it.
+    """
+    lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
+    try:
+        cursor = cursors.read(place.private)
+        lost = cursor is None
+        if cursor is None:
+            cursor = cursors.Cursor(enrolment.start)
+        reading = made.read(place, cursor, rebase_ended=rebase_ended)
+        if reading is None and cursor.log is not None and cursor.intent is None:
+            return 0
+        reading = reading or made.Reading()
+        new = _record(place, enrolment, cursor, lost, reading, recovered, patience)
+        for text in reading.lost:
+            log.report(enrolment.store, f"session {enrolment.session}: {text}")
+        return new
+    finally:
+        os.close(lock)
+
+
+def _record(
+    place: Place,
+    enrolment: Enrolment,
+    cursor: Cursor,
+    lost: bool,
+    reading: Reading,
+    recovered: bool,
+    patience: float,
+) -> int:
+    """Append the events and move the cursor: steps 2 to 5."""
+    events = [] if cursor.log is not None else _opening(enrolment)
+    doubtful = set()
+    for one in reading.made:
+        event = _commit_event(enrolment, one, recovered)
+        events.append(event)
+        if one.doubtful:
+            doubtful.add(event["id"])
+    for rewrite in reading.rewrites:
+        identity = log.event_id(enrolment.nonce, rewrite.name)
+        pairs = [{"old": old, "new": new} for old, new in rewrite.pairs]
+        event = enrolments.envelope(enrolment, identity, "CommitsRewritten")
+        events.append({**event, "command": rewrite.command, "rewrites": pairs})
+        if rewrite.doubtful:
+            doubtful.add(identity)
+    if lost:
+        doubtful = {event["id"] for event in events}
+    boot = cursors.boot_id()
+    written = _already_written(enrolment, cursor, events, doubtful, boot)
+
+    def mark(position: log.Position) -> None:
+        cursor.intent = position
+        cursors.write(place.private, cursor)
+
+    missing = [event for event in events if event["id"] not in written]
+    if missing:
+        cursor.log = log.append(
+            enrolment.store, enrolment.repo, enrolment.job, missing, patience=patience, before=mark
+        )
+    elif cursor.log is None:
+        cursor.log = log.Position("", 0)
+    cursor.intent = None
+    cursor.boot = boot
+    _advance(cursor, reading)
+    # What an earlier drain wrote and counted is not new; what one wrote and was then killed is.
+    new = [
+        one for one in reading.made
+        if not (one.doubtful and log.event_id(enrolment.nonce, one.sha) in written)
+    ]  # fmt: skip
+    if new:
+        cursor.commits += len(new)
+        cursor.last = new[-1].sha
+    cursors.write(place.private, cursor)
+    if new:
+        _checkpoint(enrolment, cursor, new[-1].branch)
+    return len(new)
+
+
+def _already_written(
+    enrolment: Enrolment,
+    cursor: Cursor,
+    events: list[dict[str, Any]],
+    doubtful: set[str],
+    boot: str,
+) -> set[str]:
+    """Return the ids of those events that the log holds already.
+
+    On the usual way this reads nothing. After a kill the log is read from the intent on; after a
+    restart of the system, when the log may be ahead of the cursor, from the last known position on;
+    for doubtful events as a whole.
+    """
+    folder = layout.job_log(enrolment.store, enrolment.repo, enrolment.job)
+    written: set[str] = set()
+    ids = {event["id"] for event in events}
+    if doubtful:
+        written |= log.find(folder, doubtful, None)
+    if cursor.intent is not None:
+        written |= log.find(folder, ids - written, cursor.intent)
+    elif cursor.boot != boot:
+        written |= log.find(folder, ids - written, cursor.log)
+    return written
+
+
+def _advance(cursor: Cursor, reading: Reading) -> None:
+    """Move the cursor behind what was read."""
+    for movement in reading.consumed:
+        if not journal.is_null(movement.new):
+            cursor.sha = movement.new
+    if reading.consumed:
+        last = reading.consumed[-1]
+        cursor.offset, cursor.length = last.end, len(last.line)
+        cursor.digest = files.sha1_hex(last.line)
+        cursor.seconds, cursor.identity = last.seconds, last.identity
+    if reading.head:
+        cursor.sha = reading.head
+
+
+def _opening(enrolment: Enrolment) -> list[dict[str, Any]]:
+    """Return the events that the session begins with; their ids make them the same at each try."""
+    return [
+        {**enrolments.envelope(enrolment, log.event_id(enrolment.nonce, kind), kind), **fields}
+        for kind, fields in enrolment.opening
+    ]
+
+
+def _commit_event(enrolment: Enrolment, one: Made, recovered: bool) -> dict[str, Any]:
+    event = enrolments.envelope(enrolment, log.event_id(enrolment.nonce, one.sha), "CommitCreated")
+    event["commit"] = one.sha
+    subject = ""
+    if one.commit is not None:
+        subject = one.commit.subject
+        if one.commit.parents:
+            event["parent"] = one.commit.parents[0]
+    elif one.movement is not None:  # the object is gone; the line still names it
+        subject = one.movement.message.partition(b": ")[2].decode("utf-8", "replace")
+    event["action"] = one.action
+    if one.branch is not None:
+        event["branch"] = printable(one.branch)
+    event["subject"] = subject
+    event["worktree"] = enrolment.worktree
+    if recovered:
+        event["recovered"] = True
+    return event
+
+
+def _checkpoint(enrolment: Enrolment, cursor: Cursor, branch: str | None) -> None:
+    """Write the session's checkpoint. The commits are recorded: its own troubles are only noted."""
+    state: dict[str, Any] = {"commit": cursor.last, "commits": cursor.commits}
+    if branch is not None:
+        state["branch"] = printable(branch)
+    if cursor.log is not None:
+        state["log"] = {"file": cursor.log.file, "position": cursor.log.offset}
+    checkpoint = {
+        "id": log.event_id(enrolment.nonce, cursor.last),
+        "created_at": clock.stamp(clock.now()),
+        "state": state,
+        "metadata": {},
+    }
+    try:
+        fields = session.read(enrolment.store, enrolment.session)
+        session.note_commits(fields, checkpoint)
+        session.write(enrolment.store, enrolment.session, fields)
+    except (OSError, ValueError) as error:
+        log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")
+
+
+def printable(name: str) -> str:
+    """Return a ref's name as text: bytes that are not UTF-8 become U+FFFD."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

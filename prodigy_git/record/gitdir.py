@@ -1,0 +1,242 @@
+"""What a hook reads of git's files itself, and what it asks git when the files do not say.
+
+Formats: gitrepository-layout(5), gitformat-loose objects (zlib), gitnamespaces of refs. A process of
+git costs more than a millisecond, so the usual way starts none.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Place:
+    """Where a worktree's git data lies: ``private`` git directory, ``common`` one, working ``top``."""
+
+    __slots__ = ("common", "private", "top")
+
+    def __init__(self, private: str, common: str, top: str) -> None:
+        """Take absolute paths; ``top`` is the root of the working tree."""
+        self.private = private
+        self.common = common
+        self.top = top
+
+
+class Commit:
+    """A commit object: its parents, its committer line, its subject as ``%s`` shows it."""
+
+    __slots__ = ("author", "committer", "parents", "seconds", "subject", "tree")
+
+    def __init__(self, data: bytes) -> None:
+        """Parse ``data``, a commit object without its header. Raises `ValueError`."""
+        header, _, message = data.partition(b"\n\n")
+        self.tree = ""
+        self.parents: list[str] = []
+        self.author = b""
+        self.committer = b""
+        self.seconds = 0
+        encoding = "utf-8"
+        for line in header.split(b"\n"):
+            word, _, value = line.partition(b" ")
+            if word == b"tree":
+                self.tree = value.decode("ascii")
+            elif word == b"parent":
+                self.parents.append(value.decode("ascii"))
+            elif word == b"author":
+                self.author = value
+            elif word == b"committer":
+                # The same `Name <mail> seconds zone` as in a reflog line.
+                self.committer, self.seconds = split_ident(value)
+            elif word == b"encoding":
+                encoding = value.decode("ascii", "replace")
+            # A signature's lines begin with a space, so that none of them is taken for a word.
+        lines = []
+        for line in message.lstrip(b"\n").split(b"\n"):
+            if not line.strip():
+                break
+            lines.append(line.strip())
+        try:
+            self.subject = b" ".join(lines).decode(encoding, "replace")
+        except LookupError:
+            self.subject = b" ".join(lines).decode("utf-8", "replace")
+
+
+def split_ident(value: bytes) -> tuple[bytes, int]:
+    """Split ``Name <mail> seconds zone`` into identity and seconds. Raises `ValueError`."""
+    identity, _, when = value.rpartition(b"> ")
+    return identity, int(when.split(b" ")[0])
+
+
+def find(cwd: str, environ: Mapping[str, str]) -> Place | None:
+    """Return where the worktree lies that git runs a hook for, or None outside of one.
+
+    git sets ``GIT_DIR`` for the hooks of a linked worktree, and not for those of the main one or for
+    the post-checkout of ``worktree add``; the current directory is the top of the worktree
+    (githooks(5)).
+    """
+    named = environ.get("GIT_DIR")
+    top = cwd
+    if named:
+        private = os.path.join(cwd, named)
+    else:
+        while True:
+            found = _follow(f"{top}/.git")
+            if found is not None:
+                private = found
+                break
+            if top in ("/", ""):
+                return None
+            top = os.path.dirname(top)
+    private = os.path.normpath(private)
+    common = common_of(private)
+    if not os.path.exists(f"{private}/HEAD"):
+        return None
+    return Place(private, common, top)
+
+
+def _follow(dot_git: str) -> str | None:
+    """Return the git directory that ``.git`` is or names."""
+    try:
+        with open(dot_git, "rb") as stream:
+            line = stream.read(8192)
+    except IsADirectoryError:
+        return dot_git
+    except OSError:
+        return None
+    if not line.startswith(b"gitdir: "):
+        return None
+    # A path may end in blanks; git itself takes off the line end only.
+    return os.path.join(os.path.dirname(dot_git), os.fsdecode(line[8:].rstrip(b"\r\n")))
+
+
+def common_of(private: str) -> str:
+    """Return the common git directory that a private one belongs to."""
+    try:
+        with open(f"{private}/commondir", "rb") as stream:
+            line = os.fsdecode(stream.read().rstrip(b"\r\n"))
+    except OSError:
+        return private
+    return os.path.normpath(os.path.join(private, line))
+
+
+def head(place: Place) -> tuple[str | None, str | None]:
+    """Return HEAD's branch (None if detached) and its commit (None if unborn or unknown).
+
+    With reftable, HEAD's file is a stub and git is asked.
+    """
+    with open(f"{place.private}/HEAD", "rb") as stream:
+        text = stream.read().rstrip(b"\n")
+    if not text.startswith(b"ref:"):
+        return None, text.decode("ascii", "replace")
+    ref = os.fsdecode(text[4:].strip())
+    if ref == "refs/heads/.invalid":
+        status, out = ask(place, "symbolic-ref", "-q", "HEAD")
+        branch = os.fsdecode(out.rstrip(b"\n")).removeprefix("refs/heads/") if status == 0 else None
+        status, out = ask(place, "rev-parse", "-q", "--verify", "HEAD")
+        return branch, out.decode().strip() if status == 0 else None
+    return ref.removeprefix("refs/heads/"), _resolve(place, ref)
+
+
+def _resolve(place: Place, ref: str) -> str | None:
+    folder = place.private if ref.startswith(("refs/worktree/", "refs/bisect/")) else place.common
+    try:
+        with open(f"{folder}/{ref}", "rb") as stream:
+            value = stream.read().strip()
+    except OSError:
+        value = b""
+    if value.startswith(b"ref:"):  # a symbolic ref that points to another
+        status, out = ask(place, "rev-parse", "-q", "--verify", "HEAD")
+        return out.decode().strip() if status == 0 else None
+    if value:
+        return value.decode("ascii", "replace")
+    try:
+        with open(f"{place.common}/packed-refs", "rb") as stream:
+            packed = b"\n" + stream.read()
+    except OSError:
+        return None
+    end = packed.find(b" " + os.fsencode(ref) + b"\n")
+    if end < 0:
+        return None
+    return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode("ascii", "replace")
+
+
+def rebasing(place: Place) -> bool:
+    """Whether a rebase is under way; a plain ``git am`` is none."""
+    return os.path.exists(f"{place.private}/rebase-merge") or os.path.exists(
+        f"{place.private}/rebase-apply/rebasing"
+    )
+
+
+def ask(place: Place, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
+    """Run git in a worktree, silencing our hooks; return its exit status and output."""
+    import subprocess
+
+    environ = {
+        **os.environ,
+        "GIT_DIR": place.private,
+        "GIT_WORK_TREE": place.top,
+        "PRODIGY_GIT_SILENCE": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        # A partial clone must not go to the network because a hook looked at an old commit.
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
+    environ.pop("GIT_INDEX_FILE", None)
+    done = subprocess.run(
+        ["git", *arguments],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=place.private,
+        env=environ,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def read_commits(place: Place, shas: Iterable[str]) -> dict[str, Commit]:
+    """Return the commits of ``shas`` that exist, by SHA: loose ones from their files, else by git."""
+    commits: dict[str, Commit] = {}
+    packed = []
+    for sha in shas:
+        commit = _read_loose(place, sha)
+        if commit is not None:
+            commits[sha] = commit
+        else:
+            packed.append(sha)
+    if packed:
+        commits.update(_read_packed(place, packed))
+    return commits
+
+
+def _read_loose(place: Place, sha: str) -> Commit | None:
+    try:
+        with open(f"{place.common}/objects/{sha[:2]}/{sha[2:]}", "rb") as stream:
+            data = zlib.decompress(stream.read())
+        header, _, body = data.partition(b"\0")
+        return Commit(body) if header.startswith(b"commit ") else None
+    except (OSError, zlib.error, ValueError):
+        return None
+
+
+def _read_packed(place: Place, shas: list[str]) -> dict[str, Commit]:
+    request = "".join(f"{sha}\n" for sha in shas).encode("ascii", "replace")
+    _, out = ask(place, "cat-file", "--batch", stdin=request)
+    commits: dict[str, Commit] = {}
+    at = 0
+    while at < len(out):
+        end = out.find(b"\n", at)
+        words = out[at:end].split(b" ")
+        at = end + 1
+        if len(words) != 3:
+            continue  # "<sha> missing"
+        size = int(words[2])
+        if words[1] == b"commit":
+            commits[words[0].decode("ascii")] = Commit(out[at : at + size])
+        at += size + 1
+    return commits

@@ -1,0 +1,80 @@
+"""JSON without ``import json``, whose start-up costs a hook as much as everything it does.
+
+The standard library's own C scanner and encoder are used directly; `json` is imported only where an
+interpreter does not have them, or to explain a text that does not parse.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Scanning:
+    """What the C scanner reads its settings from; the values are `json.JSONDecoder`'s defaults."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    array_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+try:
+    from _json import encode_basestring_ascii, make_encoder, make_scanner
+
+    _scan: Any = make_scanner(_Scanning)  # type: ignore[arg-type]  # it only reads attributes
+    _encoder: Any = make_encoder(
+        None, _refuse, encode_basestring_ascii, None, ":", ",", False, False, False
+    )
+except (ImportError, AttributeError, TypeError):  # not CPython, or a CPython with other internals
+    _scan = _encoder = None
+
+_SPACE = " \t\n\r"
+
+
+def encode(value: Any) -> str:
+    """Return ``value`` as JSON on one line, in ASCII; lone surrogates become ``\\udcXX`` escapes.
+
+    Raises `TypeError` for what JSON has no form for, `ValueError` for NaN and infinities.
+    """
+    if _encoder is not None:
+        return "".join(_encoder(value, 0))
+    import json
+
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def decode(text: str) -> Any:
+    """Return the value that ``text`` holds. Raises `ValueError` where it is not one JSON value."""
+    if _scan is not None:
+        start = 0
+        while start < len(text) and text[start] in _SPACE:
+            start += 1
+        try:
+            value, end = _scan(text, start)
+        except StopIteration:
+            raise ValueError("not JSON") from None
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if text[end:].strip(_SPACE):
+            raise ValueError("more than one JSON value")
+        return value
+    import json
+
+    return json.loads(text)
+
+
+def decode_object(data: bytes) -> dict[str, Any]:
+    """Return the object that UTF-8 ``data`` holds. Raises `ValueError` for anything else."""
+    value = decode(data.decode("utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value

@@ -1,0 +1,282 @@
+"""Appending to a job's event log: the one implementation (DESIGN, sections 3 and 6).
+
+Under the log's lock: choose the file, close off an unterminated last line, give the events stamps
+that do not go backwards, and append them with one write. The write is made durable after the lock is
+given back, so that writers of one job do not queue for the disk.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout
+from prodigy_git.record import clock, files, jsonline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+MAX_FILE = 100 * 1000 * 1000
+"""A file of this many bytes or more is not appended to; the next one is named by the second."""
+_AHEAD = 5 * 60 * clock.SECOND  # a last stamp further ahead than this came from a wrong clock
+_TAIL = 8192
+
+
+class Position:
+    """A place in a job's log: ``file`` (its name within the log's folder) and ``offset`` in bytes."""
+
+    __slots__ = ("file", "offset")
+
+    def __init__(self, file: str, offset: int) -> None:
+        """Name the place; ``file`` is empty for a log that has no file yet."""
+        self.file = file
+        self.offset = offset
+
+
+def event_id(nonce: str, what: str) -> str:
+    """Return the UUID (version 5's form) of one event of one enrolment: the same whenever asked.
+
+    ``nonce`` is the enrolment's, ``what`` tells its events apart: for a commit, its SHA.
+    """
+    digest = bytearray.fromhex(files.sha1_hex(f"{nonce}:{what}".encode())[:32])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    h = digest.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def append(
+    store: str,
+    repo: str,
+    job: str,
+    events: list[dict[str, Any]],
+    *,
+    patience: float = files.PATIENCE,
+    before: Callable[[Position], None] | None = None,
+) -> Position:
+    """Append ``events`` to a job's log, durably, and return the position behind them.
+
+    Each event is a dict with ``id`` and ``type``, then what else it holds in the order in which it
+    is to be written; ``timestamp`` and ``event_type`` are put in here. ``before`` is called under
+    the log's lock with the position at which the events will begin. Raises `files.Busy` where the
+    lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line that
+    the next append closes off, was written.
+    """
+    folder = layout.job_log(store, repo, job)
+    lock = files.lock(layout.log_lock(store, repo, job), patience)
+    try:
+        last, newest = _last_stamp(folder)
+        moment = clock.now()
+        if last is not None and moment < last <= moment + _AHEAD:
+            moment = last
+        name = _file_for(folder, moment, newest)
+        text = _lines(events, clock.stamp(moment))
+        descriptor, created = _open(folder, name)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                _report_unterminated(store, folder, name, descriptor, size)
+                text = b"\n" + text
+            if before is not None:
+                before(Position(name, size))
+            _write_once(descriptor, text, size)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    finally:
+        os.close(lock)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if created:
+        files.sync_folder(folder)
+    return Position(name, size + len(text))
+
+
+def _lines(events: list[dict[str, Any]], stamp: str) -> bytes:
+    out = []
+    for event in events:
+        whole = {"id": event["id"], "timestamp": stamp, "type": event["type"]}
+        whole["event_type"] = event["type"]
+        whole.update(event)
+        whole["timestamp"] = stamp
+        out.append(jsonline.encode(whole))
+    return ("\n".join(out) + "\n").encode("ascii")
+
+
+def _open(folder: str, name: str) -> tuple[int, bool]:
+    """Open a log file for appending; say whether it is new."""
+    path = f"{folder}/{name}"
+    # Reading too: the last byte tells whether the last line is whole.
+    flags = os.O_RDWR | os.O_APPEND
+    try:
+        return os.open(path, flags), False
+    except FileNotFoundError:
+        files.make_private(folder)
+        return os.open(path, flags | os.O_CREAT, 0o600), True
+
+
+def _write_once(descriptor: int, text: bytes, size: int) -> None:
+    """Write ``text`` behind ``size`` with one system call, or leave the file as it was."""
+    written = os.write(descriptor, text)
+    if written == len(text):
+        return
+    # A full disk took a part. Take it back if nobody has appended since, and try no second write:
+    # a record in two pieces could have another writer's between them.
+    if os.fstat(descriptor).st_size == size + written:
+        os.ftruncate(descriptor, size)
+    raise OSError(28, "no space left for the event log")
+
+
+def _report_unterminated(store: str, folder: str, name: str, descriptor: int, size: int) -> None:
+    """Note a torn last line; one that parses counts as written and needs only its newline."""
+    line = next(lines_backwards(descriptor, size), b"")
+    try:
+        jsonline.decode_object(line)
+    except ValueError:
+        report(store, f"torn line closed off at the end of {folder}/{name} (was {size} bytes)")
+
+
+def report(store: str, text: str) -> None:
+    """Append a line to the store's ``hook-errors.log``; never raises."""
+    try:
+        files.make_private(f"{store}/logs")
+        descriptor = os.open(
+            layout.hook_errors(store), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+        )
+        try:
+            line = f"{clock.stamp(clock.now())} {os.getpid()} {text!r}\n"
+            files.write_all(descriptor, line.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass  # the place to report troubles to is the trouble
+
+
+def _file_for(folder: str, moment: int, newest: list[str]) -> str:
+    """Return the name of the file that an event stamped ``moment`` goes to."""
+    text = clock.stamp(moment)
+    day = text[:10].replace("-", "")
+    plain = f"events-{day}.jsonl"
+    # Sorted newest first; of one day, the names with a time sort behind the plain one.
+    current = next((name for name in newest if name.startswith(f"events-{day}")), plain)
+    try:
+        full = os.stat(f"{folder}/{current}").st_size >= MAX_FILE
+    except FileNotFoundError:
+        full = False
+    if not full:
+        return current
+    return f"events-{day}T{text[11:19].replace(':', '')}Z.jsonl"
+
+
+def _own(name: str) -> bool:
+    """Whether a file's name is one that this module gives."""
+    stem = name[7:-6]
+    return name[:7] == "events-" and name[-6:] == ".jsonl" and (
+        (len(stem) == 8 and stem.isdigit())
+        or (len(stem) == 16 and stem[8] == "T" and stem[15] == "Z" and stem[:8].isdigit())
+    )  # fmt: skip
+
+
+def _last_stamp(folder: str) -> tuple[int | None, list[str]]:
+    """Return the last event's moment (None for an empty log) and our files' names, newest first."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return None, []
+    newest = sorted(filter(_own, names), reverse=True)
+    limit = clock.stamp(clock.now() + _AHEAD)[:10].replace("-", "")
+    for name in newest:
+        if name[7:15] > limit:
+            continue  # written while the clock was wrong: not followed
+        with_stamp = last_stamp_in(f"{folder}/{name}")
+        if with_stamp is not None:
+            return with_stamp, newest
+    return None, newest
+
+
+def last_stamp_in(path: str) -> int | None:
+    """Return the moment of the last line of ``path`` that has one."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for line in lines_backwards(descriptor, os.fstat(descriptor).st_size):
+            moment = _stamp_of(line)
+            if moment is not None:
+                return moment
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _stamp_of(line: bytes) -> int | None:
+    # Our own lines have it at a known place: no need to decode a line of a megabyte.
+    if line[:7] == b'{"id":"' and line[43:58] == b'","timestamp":"' and line[-1:] == b"}":
+        return clock.parse(line[58:].split(b'"', 1)[0].decode("ascii", "replace"))
+    try:
+        text = jsonline.decode_object(line).get("timestamp")
+    except ValueError:
+        return None
+    return clock.parse(text) if isinstance(text, str) else None
+
+
+def lines_backwards(descriptor: int, size: int) -> Iterator[bytes]:
+    """Yield the lines of the first ``size`` bytes of a file, the last first, without newlines."""
+    rest = b""
+    at = size
+    step = _TAIL
+    while at > 0:
+        length = min(step, at)
+        at -= length
+        step = min(step * 2, 1 << 20)
+        rest = os.pread(descriptor, length, at) + rest
+        if at > 0 and b"\n" not in rest[:-1]:
+            continue
+        lines = rest.split(b"\n")
+        rest = lines.pop(0) if at > 0 else b""
+        for line in reversed(lines):
+            if line:
+                yield line
+
+
+def find(folder: str, wanted: Iterable[str], since: Position | None) -> set[str]:
+    """Return those of the event ids ``wanted`` that stand in whole lines of a log.
+
+    Looks in every file; with ``since``, only in that file from that offset on and in files of later
+    names. Only lines as `append` writes them are looked at.
+    """
+    remaining = set(wanted)
+    found: set[str] = set()
+    try:
+        names = sorted(filter(_own, os.listdir(folder)))
+    except FileNotFoundError:
+        return found
+    for name in names:
+        if since is not None and name < since.file:
+            continue
+        start = since.offset if since is not None and name == since.file else 0
+        for line in _lines_from(f"{folder}/{name}", start):
+            if line[:7] != b'{"id":"':
+                continue
+            identity = line[7:43].decode("ascii", "replace")
+            if identity in remaining and _whole(line):
+                remaining.discard(identity)
+                found.add(identity)
+        if not remaining:
+            break
+    return found
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        jsonline.decode_object(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _lines_from(path: str, start: int) -> Iterator[bytes]:
+    with open(path, "rb") as stream:
+        stream.seek(start)
+        yield from stream

@@ -1,0 +1,406 @@
+"""Which commits were made in a worktree since its cursor, and what they replaced.
+
+The journal answers almost always by itself. Where it has a gap (lines that expired, a HEAD that was
+moved without a line, a verb that git did not write), git is asked: slower, still right.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git.record import files, gitdir, journal
+from prodigy_git.record.journal import MADE, PICK, UNDECIDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prodigy_git.record.cursor import Cursor
+    from prodigy_git.record.gitdir import Commit, Place
+    from prodigy_git.record.journal import Movement, Span
+
+
+class Made:
+    """A commit made here.
+
+    ``action`` as in CommitCreated; ``commit`` is None where the object is gone; ``movement`` is None
+    where no line of the journal names the commit. ``doubtful``: the log may hold it already, from
+    an earlier drain.
+    """
+
+    __slots__ = ("action", "branch", "commit", "doubtful", "movement", "sha")
+
+    def __init__(
+        self,
+        sha: str,
+        action: str,
+        commit: Commit | None,
+        movement: Movement | None,
+        branch: str | None,
+        doubtful: bool,
+    ) -> None:
+        """Name the commit; see the class."""
+        self.sha = sha
+        self.action = action
+        self.commit = commit
+        self.movement = movement
+        self.branch = branch
+        self.doubtful = doubtful
+
+
+class Rewrite:
+    """What one amend or rebase replaced: ``pairs`` of old and new; ``name`` tells it from others."""
+
+    __slots__ = ("command", "doubtful", "name", "pairs")
+
+    def __init__(
+        self, command: str, name: str, pairs: list[tuple[str, str]], doubtful: bool
+    ) -> None:
+        """Name the operation; see the class."""
+        self.command = command
+        self.name = name
+        self.pairs = pairs
+        self.doubtful = doubtful
+
+
+class Reading:
+    """What a journal holds behind a cursor.
+
+    ``made`` and ``rewrites`` oldest first; ``consumed`` are the lines that need not be read again;
+    ``head`` is where HEAD is after them (empty: where they say); ``lost`` tells what cannot be known.
+    """
+
+    __slots__ = ("consumed", "head", "lost", "made", "rewrites")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.made: list[Made] = []
+        self.rewrites: list[Rewrite] = []
+        self.consumed: list[Movement] = []
+        self.head = ""
+        self.lost: list[str] = []
+
+
+def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
+    """Return what the journal holds behind ``cursor``, or None where HEAD has not moved since."""
+    movements, placed = behind(place, cursor)
+    branch, head = gitdir.head(place)
+    if not movements and cursor.sha == (head or ""):
+        return None
+    journal.name_branches(movements, branch)
+    commits = gitdir.read_commits(
+        place, dict.fromkeys(m.new for m in movements if m.kind in (MADE, PICK, UNDECIDED))
+    )
+    under_way = not rebase_ended and gitdir.rebasing(place)
+    ended, count = journal.spans(movements, commits, under_way=under_way)
+    reading = Reading()
+    _collect(place, cursor, movements, count, commits, ended, head, under_way, not placed, reading)
+    _link(place, ended, commits, not placed, reading)
+    return reading
+
+
+def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
+    """Return the movements after the cursor, and whether its place was found.
+
+    Where it was not, the movements are all that the journal has.
+    """
+    try:
+        descriptor = os.open(f"{place.private}/logs/HEAD", os.O_RDONLY)
+    except FileNotFoundError:
+        return _behind_rewritten(_asked_of_git(place), cursor)
+    try:
+        size = os.fstat(descriptor).st_size
+        if cursor.offset <= size:
+            block = _pread(descriptor, cursor.offset - cursor.length, size)
+            last = block[: cursor.length]
+            if not cursor.length or files.sha1_hex(last) == cursor.digest:
+                return journal.parse(block[cursor.length :], cursor.offset), True
+        whole = _pread(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+    return _behind_rewritten(journal.parse(whole, 0), cursor)
+
+
+def _pread(descriptor: int, begin: int, end: int) -> bytes:
+    parts = []
+    while begin < end and (part := os.pread(descriptor, end - begin, begin)):
+        parts.append(part)
+        begin += len(part)
+    return b"".join(parts)
+
+
+def _behind_rewritten(movements: list[Movement], cursor: Cursor) -> tuple[list[Movement], bool]:
+    """Find the cursor's place again in a journal that was shortened (gc, reflog expire)."""
+    if not cursor.length:
+        return [m for m in movements if m.end > cursor.offset], True
+    for index in range(len(movements) - 1, -1, -1):
+        # Not by the whole line: `reflog expire --rewrite` gives lines another old.
+        if movements[index].new == cursor.sha and movements[index].seconds == cursor.seconds:
+            return movements[index + 1 :], True
+    return movements, False
+
+
+def _asked_of_git(place: Place) -> list[Movement]:
+    """Return HEAD's reflog as git tells it, for a backend that keeps it elsewhere (reftable)."""
+    status, out = gitdir.ask(
+        place, "log", "-g", "-z", "--date=raw", "--format=%H%n%gn <%ge> %gd%n%gs", "HEAD", "--"
+    )
+    lines = []
+    old = b""
+    for entry in reversed(out.split(b"\0") if status == 0 else []):
+        words = entry.strip(b"\n").split(b"\n", 2)
+        if len(words) < 2:
+            continue
+        new, who = words[0], words[1]
+        name, _, when = who.rpartition(b" HEAD@{")
+        message = b"\t" + words[2].replace(b"\n", b" ") if len(words) == 3 else b""
+        lines.append(
+            (old or b"0" * len(new)) + b" " + new + b" " + name + b" " + when.rstrip(b"}") + message
+        )
+        old = new
+    return journal.parse(b"".join(line + b"\n" for line in lines), 0)
+
+
+def _collect(
+    place: Place,
+    cursor: Cursor,
+    movements: list[Movement],
+    count: int,
+    commits: dict[str, Commit],
+    ended: list[Span],
+    head: str | None,
+    under_way: bool,
+    doubtful: bool,
+    reading: Reading,
+) -> None:
+    """Go through the first ``count`` movements and fill ``reading`` with what was made in them."""
+    kept = {sha for span in ended for sha in span.kept}
+    dropped = {m.new for span in ended for m in span.picks if m.kind == PICK} - kept
+    found: dict[str, Made] = {}
+    previous, seconds, identity = cursor.sha, cursor.seconds, cursor.identity
+    end = head or ""
+
+    def add(
+        sha: str, action: str, movement: Movement | None, at: Movement | None, doubt: bool
+    ) -> None:
+        branch = at.branch if at is not None else None
+        found.setdefault(
+            sha, Made(sha, action, commits.get(sha), movement, branch, doubt or doubtful)
+        )
+
+    for index in range(count):
+        movement = movements[index]
+        if previous and movement.old != previous and not journal.is_null(movement.old):
+            since = (previous, seconds)
+            for sha in _unlogged(place, since, movement.old, movement, commits, reading):
+                add(sha, "unknown", None, movement, True)
+        after = movements[index + 1].old if index + 1 < len(movements) else end
+        if movement.kind in (MADE, PICK, UNDECIDED) and not (
+            movement.kind == PICK and movement.new in dropped
+        ):
+            unmoved = after == movement.old or (not after and journal.is_null(movement.old))
+            if unmoved and not _reached(place, movement.new):
+                # git writes the line before it moves the ref: it was killed in between, or, at the
+                # journal's end, may be about to move it.
+                if index + 1 == len(movements):
+                    break
+            elif movement.kind == UNDECIDED:
+                since = (movement.old, seconds)
+                for sha in _undecided(place, since, movement, commits, reading):
+                    line = movement if sha == movement.new else None
+                    add(sha, movement.action, line, movement, True)
+            else:
+                again = _perhaps_again(place, cursor, commits.get(movement.new), movement.new)
+                add(movement.new, movement.action, movement, movement, again)
+        reading.consumed.append(movement)
+        if not journal.is_null(movement.new):
+            previous = movement.new
+        seconds, identity = movement.seconds, movement.identity
+    else:
+        if previous and end and end != previous and not under_way:
+            last = movements[-1] if movements else None
+            unlogged = _unlogged_until_now(
+                place, (previous, seconds), end, identity, commits, reading
+            )
+            for sha in unlogged:
+                add(sha, "unknown", None, last, True)
+            reading.head = end
+    reading.made = list(found.values())
+
+
+def _reached(place: Place, sha: str) -> bool:
+    """Whether any ref reaches ``sha``."""
+    status, out = gitdir.ask(place, "for-each-ref", "--count=1", f"--contains={sha}")
+    return status == 0 and bool(out.strip())
+
+
+def _perhaps_again(place: Place, cursor: Cursor, commit: Commit | None, sha: str) -> bool:
+    """Whether the journal has the same commit earlier, so that the log may have it too.
+
+    A commit's time is part of its SHA: only one that is no younger than the last line consumed can
+    have been made before it. So the journal is searched only where two commits share a second, or
+    where dates are fixed by the environment.
+    """
+    if not cursor.length or commit is None or commit.seconds > cursor.seconds:
+        return False
+    try:
+        earlier = files.read(f"{place.private}/logs/HEAD")[: cursor.offset]
+    except OSError:
+        return True
+    return f" {sha} ".encode() in earlier
+
+
+def _undecided(
+    place: Place,
+    since: tuple[str, int],
+    movement: Movement,
+    commits: dict[str, Commit],
+    reading: Reading,
+) -> list[str]:
+    """Return the commits that a movement without a verb of git's own brought, if made here.
+
+    ``update-ref`` without a message is plumbing: it may bring several commits, made some time ago. A
+    verb of the user's own (GIT_REFLOG_ACTION) stands for one git command, which asks for the time
+    once, so that the commit's time is the line's.
+    """
+    commit = commits.get(movement.new)
+    if commit is None or commit.committer != movement.identity:
+        return []
+    if not movement.message:
+        return _unlogged(place, since, movement.new, movement, commits, reading)
+    if commit.seconds != movement.seconds or _made_elsewhere(place, movement.new):
+        return []
+    return [movement.new]
+
+
+def _unlogged(
+    place: Place,
+    since: tuple[str, int],
+    new: str,
+    until: Movement,
+    commits: dict[str, Commit],
+    reading: Reading,
+) -> list[str]:
+    """As `_unlogged_until_now`, for commits made until the line ``until`` by its committer."""
+    shas = _unlogged_until_now(place, since, new, until.identity, commits, reading)
+    return [sha for sha in shas if commits[sha].seconds <= until.seconds]
+
+
+def _unlogged_until_now(
+    place: Place,
+    since: tuple[str, int],
+    new: str,
+    identity: bytes,
+    commits: dict[str, Commit],
+    reading: Reading,
+) -> list[str]:
+    """Return the commits made here between a SHA and ``new`` that no line of the journal names.
+
+    ``since`` is the SHA and the time in seconds of the last line before. HEAD has moved behind the
+    journal's back (symbolic-ref, plumbing), or lines have expired. Made here is what ``identity`` (the
+    committer of the line next to the gap) made since then, and no other journal shows being made.
+    """
+    old, seconds = since
+    if journal.is_null(new) or old == new:
+        return []
+    exclude = [] if journal.is_null(old) else [f"^{old}"]
+    status, out = gitdir.ask(place, "rev-list", "--reverse", "--topo-order", new, *exclude, "--")
+    if status != 0:
+        reading.lost.append(
+            f"git no longer has {old}: commits between it and {new} that no reflog names, if there "
+            "were any, cannot be told apart from others and are not recorded"
+        )
+        return []
+    shas = out.decode("ascii").split()
+    commits.update(gitdir.read_commits(place, shas))
+    return [
+        sha
+        for sha in shas
+        if sha in commits
+        and commits[sha].committer == identity
+        and commits[sha].seconds >= seconds
+        and not _made_elsewhere(place, sha)
+    ]
+
+
+def _made_elsewhere(place: Place, sha: str) -> bool:
+    """Whether another worktree's journal shows ``sha`` being made, not merely passed."""
+    needle = f" {sha} ".encode()
+    for private in _private_folders(place.common):
+        if os.path.realpath(private) == os.path.realpath(place.private):
+            continue
+        try:
+            data = files.read(f"{private}/logs/HEAD")
+        except OSError:
+            continue
+        if needle in data and any(
+            m.new == sha and m.kind in (MADE, PICK, UNDECIDED) for m in journal.parse(data, 0)
+        ):
+            return True
+    return False
+
+
+def _private_folders(common: str) -> Iterable[str]:
+    """Return the private git directories of a repository: the main one and the linked ones."""
+    try:
+        linked = os.listdir(f"{common}/worktrees")
+    except OSError:
+        linked = []
+    return [common, *(f"{common}/worktrees/{name}" for name in linked)]
+
+
+def _link(
+    place: Place,
+    ended: list[Span],
+    commits: dict[str, Commit],
+    doubtful: bool,
+    reading: Reading,
+) -> None:
+    """Fill in what amends and rebases replaced."""
+    for one in reading.made:
+        if one.action == "amend" and one.movement is not None:
+            old = one.movement.old
+            reading.rewrites.append(
+                Rewrite("amend", f"amend:{old}:{one.sha}", [(old, one.sha)], one.doubtful)
+            )
+    for span in ended:
+        if not span.kept:
+            continue
+        # git's own list belongs to the rebase whose folder is still there: the last one.
+        pairs = _rewritten_list(place) if span is ended[-1] else []
+        pairs = pairs or _matched(place, span, commits)
+        if pairs:
+            name = f"rebase:{span.start.old}:{span.final}"
+            reading.rewrites.append(Rewrite("rebase", name, pairs, doubtful))
+
+
+def _rewritten_list(place: Place) -> list[tuple[str, str]]:
+    """Return git's own list of what a rebase replaced; it exists until the rebase's last hook is over.
+
+    It is what post-rewrite gets on its standard input, which wrappers such as pre-commit swallow.
+    """
+    for name in ("rebase-merge/rewritten-list", "rebase-apply/rewritten"):
+        try:
+            text = files.read(f"{place.private}/{name}").decode("ascii", "replace")
+        except OSError:
+            continue
+        words = [line.split() for line in text.splitlines()]
+        return [(pair[0], pair[1]) for pair in words if len(pair) == 2]
+    return []
+
+
+def _matched(place: Place, span: Span, commits: dict[str, Commit]) -> list[tuple[str, str]]:
+    """Pair the commits before a rebase with those after it, by author (with time) and subject."""
+    status, out = gitdir.ask(
+        place, "rev-list", "--reverse", span.start.old, f"^{span.start.new}", "--"
+    )
+    olds = out.decode("ascii").split() if status == 0 else []
+    before = gitdir.read_commits(place, olds)
+    after = {(commits[sha].author, commits[sha].subject): sha for sha in span.kept}
+    pairs = []
+    for old in olds:
+        if old in before:
+            new = after.get((before[old].author, before[old].subject))
+            if new is not None and new != old:
+                pairs.append((old, new))
+    return pairs

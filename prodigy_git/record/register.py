@@ -1,0 +1,294 @@
+"""Registering a session: the one implementation, for hooks and for ``new-worktree``.
+
+The order, and what a kill leaves behind: the session's file (an ``Initializing`` session without a
+worktree), its mappings, the cursor, the enrolment. The enrolment is the point from which on the
+worktree is the session's; the events that open the log are in it, and the drain that follows writes
+them. All documents here are locked by `files.lock`, since hooks write them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout, names
+from prodigy_git.record import clock, files, gitdir, journal, jsonline, log, made, session
+from prodigy_git.record import cursor as cursors
+from prodigy_git.record import enrolment as enrolments
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.journal import ABORT, FINISH, MADE, PICK, START, UNDECIDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from prodigy_git.record.gitdir import Place
+
+
+def repository_key(store: str, common: str) -> str:
+    """Return the store's key for the repository of a common git directory, taking one if needed.
+
+    The key is the main worktree's basename; a second repository of that name gets ``name-<6 hex>``.
+    Raises `OSError`, or `ValueError` for a damaged ``repository.json``.
+    """
+    common = os.path.realpath(common)
+    # `proj/.git` and `proj/.bare` are proj's, `proj.git` is a bare proj, `.git/modules/sub` is sub.
+    folder, name = os.path.split(common)
+    if name.startswith("."):
+        name = os.path.basename(folder)
+    stem = names.repository_stem(name.removesuffix(".git"))
+    for key in (stem, f"{stem}-{files.sha1_hex(os.fsencode(common))[:6]}"):
+        path = layout.repository(store, key)
+        owner = _owner(path)
+        if owner is None:
+            lock = files.lock(layout.state_lock(store, key))
+            try:
+                owner = _owner(path)
+                if owner is None:
+                    document = {
+                        "key": key,
+                        "common_dir": common,
+                        "created_at": clock.stamp(clock.now()),
+                    }
+                    files.replace(path, (jsonline.encode(document) + "\n").encode("ascii"))
+                    owner = common
+            finally:
+                os.close(lock)
+        if owner == common:
+            return key
+    raise ValueError(f"{layout.state(store, key)} belongs to another repository: {owner}")
+
+
+def _owner(path: str) -> str | None:
+    try:
+        fields = jsonline.decode_object(files.read(path))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ValueError(f"{path} is damaged: restore it or move it away") from None
+    return str(fields.get("common_dir"))
+
+
+def reserve(
+    store: str,
+    repo: str,
+    worktree: str,
+    job: str | None,
+    metadata: dict[str, Any],
+    wanted: str | None,
+) -> str | None:
+    """Create a session's file and return the session's id; None where ``wanted`` is taken.
+
+    Without ``wanted`` a fresh ``session-…`` id is drawn. Ids are unique in the whole store and are not
+    used again after the session's file is gone: the mappings remember them.
+    """
+    while True:
+        name = wanted or names.fresh("session")
+        fields = session.document(name, job, wanted or worktree, {"repo": repo, **metadata})
+        fields["metadata"]["job_id"] = job or name
+        if not _was_used(store, name) and session.reserve(store, fields):
+            return name
+        if wanted is not None:
+            return None
+
+
+def _was_used(store: str, name: str) -> bool:
+    try:
+        repositories = os.listdir(f"{store}/state")
+    except OSError:
+        return False
+    return any(name in _mapping(layout.session_to_job(store, repo)) for repo in repositories)
+
+
+def _mapping(path: str) -> dict[str, Any]:
+    """Return a mapping; an empty one where it is missing. Raises `ValueError` for a damaged one."""
+    try:
+        return jsonline.decode_object(files.read(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError:
+        raise ValueError(f"{path} is damaged: restore it or move it away") from None
+
+
+def map_session(store: str, repo: str, name: str, job: str) -> None:
+    """Write a session into the two-way mapping of sessions and jobs."""
+    lock = files.lock(layout.state_lock(store, repo))
+    try:
+        for path, key, value in (
+            (layout.session_to_job(store, repo), name, job),
+            (layout.job_to_session(store, repo), job, name),
+        ):
+            mapping = _mapping(path)
+            if key not in mapping:
+                mapping[key] = value
+                files.replace(path, (jsonline.encode(mapping) + "\n").encode("ascii"))
+    finally:
+        os.close(lock)
+
+
+def unmap_session(store: str, repo: str, name: str) -> None:
+    """Take a session out of the mappings again: for one that never came to be."""
+    lock = files.lock(layout.state_lock(store, repo))
+    try:
+        for path in (layout.session_to_job(store, repo), layout.job_to_session(store, repo)):
+            mapping = _mapping(path)
+            kept = {key: value for key, value in mapping.items() if name not in (key, value)}
+            if kept != mapping:
+                files.replace(path, (jsonline.encode(kept) + "\n").encode("ascii"))
+    finally:
+        os.close(lock)
+
+
+def enrol(place: Place, enrolment: Enrolment) -> None:
+    """Write cursor and enrolment, and switch the journal on where git's configuration has it off.
+
+    The session is ``Running`` from here on. The caller then drains.
+    """
+    _switch_on_reflog(place)
+    lock = files.lock(layout.session_lock(enrolment.store, enrolment.session))
+    try:
+        cursor = cursors.Cursor(enrolment.start)
+        cursor.boot = cursors.boot_id()
+        cursors.write(place.private, cursor)
+        enrolments.write(place.private, enrolment)
+        fields = session.read(enrolment.store, enrolment.session)
+        fields["status"] = "Running"
+        session.write(enrolment.store, enrolment.session, fields)
+    finally:
+        os.close(lock)
+
+
+def _switch_on_reflog(place: Place) -> None:
+    """Create an empty ``logs/HEAD``: git appends to a reflog that is there, whatever is configured.
+
+    (git-config(1), core.logAllRefUpdates.) With reftable there is no such file and none is wanted.
+    """
+    with open(f"{place.private}/HEAD", "rb") as stream:
+        if stream.read().startswith(b"ref: refs/heads/.invalid"):
+            return
+    files.make_private(f"{place.private}/logs")
+    os.close(os.open(f"{place.private}/logs/HEAD", os.O_WRONLY | os.O_CREAT, 0o666))
+
+
+def register_in_hook(
+    place: Place, hook: str, arguments: list[str], installed: int, environ: Mapping[str, str]
+) -> Enrolment | None:
+    """Register a session for a worktree that a hook ran in and that has none; None where it should not.
+
+    A worktree made after ``installed`` (seconds since 1970; 0: unknown) has its journal recorded from
+    its start; another one from the commit that the hook ran for. A hook that ran for no commit
+    registers only a new worktree. ``prodigy.autoRegister false`` switches this off.
+    """
+    status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
+    if status == 0 and out.strip() == b"false":
+        return None
+    movements, _ = made.behind(place, cursors.Cursor())
+    first = _first_own(movements, hook, arguments, installed)
+    if first is None:
+        return None
+    store = layout.store_from(environ)
+    repo = repository_key(store, place.common)
+    # Two hooks of one worktree can run at once: only one may register it.
+    lock = files.lock(f"{store}/locks/register-{repo}.lock")
+    try:
+        there = enrolments.read(place.private)
+        if there is not None:
+            return there
+        return _register(place, hook, movements, first, store, repo, environ)
+    finally:
+        os.close(lock)
+
+
+def _register(
+    place: Place,
+    hook: str,
+    movements: list[journal.Movement],
+    first: int,
+    store: str,
+    repo: str,
+    environ: Mapping[str, str],
+) -> Enrolment:
+    job = _id_from(environ, "PRODIGY_JOB_ID", store)
+    if job is None:
+        _, out = gitdir.ask(place, "config", "--get", "prodigy.job")
+        job = _safe(out.decode("utf-8", "replace").strip(), "git config prodigy.job", store)
+    agent = _id_from(environ, "PRODIGY_AGENT_ID", store)
+    item = _id_from(environ, "PRODIGY_ITEM_ID", store)
+    last = movements[first - 1] if first > 0 else None
+    base = movements[first].old if first < len(movements) else ""
+    if first == 0 and movements and journal.is_null(base) and not movements[0].message:
+        base = movements[0].new  # the line that `worktree add` begins a journal with
+    base = "" if journal.is_null(base) else base
+    worktree = os.path.basename(place.top) or repo
+    branch, _ = gitdir.head(place)
+    metadata = {
+        "repo_path": os.path.realpath(place.common),
+        "worktree_path": place.top,
+        "branch": branch,
+        "base_commit": base or None,
+        "agent_id": agent,
+        "item_id": item,
+        "host": os.uname().nodename,
+        "created_by": hook,
+        "commits": 0,
+    }
+    name = reserve(store, repo, worktree, job, metadata, None)
+    assert name is not None  # only a wanted id can be taken
+    opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", {"created_by": hook})]
+    if base:
+        opening[0][1]["base"] = base
+    if agent is not None:
+        opening.append(("AgentStarted", {"worktree": worktree, "attempt": 1}))
+    enrolment = Enrolment(
+        store=store,
+        repo=repo,
+        session=name,
+        job=job or name,
+        agent=agent,
+        item=item,
+        nonce=os.urandom(16).hex(),
+        worktree=worktree.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+        opening=opening,
+        start=None if last is None else start_behind(last),
+    )
+    map_session(store, repo, name, enrolment.job)
+    enrol(place, enrolment)
+    return enrolment
+
+
+def start_behind(last: journal.Movement) -> enrolments.Start:
+    """Return the enrolment's ``start`` for a session that begins after the line ``last``."""
+    return last.end, len(last.line), files.sha1_hex(last.line), last.new, last.seconds
+
+
+def _first_own(
+    movements: list[journal.Movement], hook: str, arguments: list[str], installed: int
+) -> int | None:
+    """Return the index of the first movement that is the session's, None where there is none yet."""
+    if hook == "post-checkout":
+        # `worktree add` gives the null SHA as the previous HEAD (githooks(5)), as does `clone`.
+        return 0 if arguments and journal.is_null(arguments[0]) else None
+    if not movements:
+        return 0  # the repository keeps no reflog: from here on it does
+    newest = movements[-1]
+    if installed and movements[0].seconds >= installed and journal.is_null(movements[0].old):
+        return 0
+    if newest.kind in (FINISH, ABORT) or hook == "post-rewrite":
+        begins = [i for i, movement in enumerate(movements) if movement.kind == START]
+        if begins and arguments[:1] == ["rebase"]:
+            return begins[-1]
+    return len(movements) - 1 if newest.kind in (MADE, PICK, UNDECIDED) else None
+
+
+def _id_from(environ: Mapping[str, str], variable: str, store: str) -> str | None:
+    return _safe(environ.get(variable, ""), variable, store)
+
+
+def _safe(text: str, source: str, store: str) -> str | None:
+    """Return an id from outside, None where there is none or it is not safe: a hook goes on."""
+    if not text:
+        return None
+    if names.is_safe(text):
+        return text
+    log.report(store, f"{source}={text} is not a safe id and is not used")
+    return None

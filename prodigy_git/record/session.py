@@ -1,0 +1,121 @@
+"""A session's file, ``sessions/{id}.json``: Prodigy's UnifiedSession (DESIGN, section 6).
+
+Read and written here as plain JSON, so that a hook need not import the model; fields that are not
+known here survive a rewrite.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout
+from prodigy_git.record import clock, files, jsonline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CHECKPOINTS_KEPT = 10
+
+
+def document(
+    session: str, job: str | None, worktree: str, metadata: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a new session's document, still ``Initializing``.
+
+    A session that was given a ``job`` is one agent's part of it (``MapReduce``); without one it is a
+    ``Workflow`` of its own. Entries of ``metadata`` that are None are left out.
+    """
+    now = clock.stamp(clock.now())
+    workflow = {
+        "workflow_id": session,
+        "workflow_name": worktree,
+        "current_step": 0,
+        "total_steps": 0,
+        "completed_steps": [],
+        "variables": {},
+        "iterations_completed": 0,
+        "files_changed": 0,
+        "worktree_name": worktree,
+    }
+    mapreduce = {
+        "job_id": job,
+        "total_items": 0,
+        "processed_items": 0,
+        "failed_items": 0,
+        "agent_count": 1 if "agent_id" in metadata else 0,
+        "phase": "Map" if metadata.get("agent_id") else "Setup",
+        "reduce_results": None,
+    }
+    return {
+        "id": session,
+        "session_type": "Workflow" if job is None else "MapReduce",
+        "status": "Initializing",
+        "started_at": now,
+        "updated_at": now,
+        "completed_at": None,
+        "metadata": {name: value for name, value in metadata.items() if value is not None},
+        "checkpoints": [],
+        "timings": {},
+        "error": None,
+        "workflow_data": workflow if job is None else None,
+        "mapreduce_data": None if job is None else mapreduce,
+    }
+
+
+def reserve(store: str, fields: dict[str, Any]) -> bool:
+    """Create a session's file; return False where the id is taken. Raises `OSError`.
+
+    The file comes into being whole (link(2) of a finished temporary file), and only if there is none.
+    """
+    path = layout.session(store, fields["id"])
+    temporary = f"{store}/sessions/.{fields['id']}.{os.getpid()}.new"
+    files.make_private(f"{store}/sessions")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        files.write_all(descriptor, _encoded(fields))
+        os.fsync(descriptor)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.close(descriptor)
+        os.unlink(temporary)
+    files.sync_folder(f"{store}/sessions")
+    return True
+
+
+def _encoded(fields: dict[str, Any]) -> bytes:
+    return (jsonline.encode(fields) + "\n").encode("ascii")
+
+
+def read(store: str, session: str) -> dict[str, Any]:
+    """Return a session's document. Raises `OSError`, or `ValueError` for a damaged file."""
+    return jsonline.decode_object(files.read(layout.session(store, session)))
+
+
+def write(store: str, session: str, fields: dict[str, Any]) -> None:
+    """Replace a session's file; the caller holds the session's lock. Raises `OSError`."""
+    fields["updated_at"] = clock.stamp(clock.now())
+    files.replace(layout.session(store, session), _encoded(fields))
+
+
+def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+    """Put a checkpoint, and from its state the newest commit and their number, into a document.
+
+    ``checkpoint`` is ``{id, created_at, state: {commit, commits, branch?, log}, metadata}``; the
+    newest ten are kept, one of each id. Raises `ValueError` where the document has other shapes.
+    """
+    metadata = fields.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata is not an object")
+    state = checkpoint["state"]
+    metadata["last_commit"] = state["commit"]
+    metadata["commits"] = state["commits"]
+    if "branch" in state:
+        metadata["branch"] = state["branch"]
+    earlier = [
+        kept for kept in fields.get("checkpoints") or []
+        if not (isinstance(kept, dict) and kept.get("id") == checkpoint["id"])
+    ]  # fmt: skip
+    fields["checkpoints"] = [*earlier, checkpoint][-CHECKPOINTS_KEPT:]
