@@ -1,0 +1,104 @@
+"""events ls, clean."""
+
+import os
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration, Moment
+from prodigy_git.errors import ProdigyError
+from prodigy_git.model.event import Event, pascal_case
+from prodigy_git.names import checked
+
+
+@click.group()
+def events() -> None:
+    """The event logs of the jobs."""
+
+
+@events.command("ls")
+@click.option("--job", help="Only this job's. [default: all jobs]")
+@click.option("--type", "kind", metavar="TYPE", help="Only events of this type, as CommitCreated.")
+@click.option("--agent", help="Only this agent's.")
+@click.option("--session", help="Only this session's.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Only from then on: 2h, 3d, or ISO.")
+@click.option("--json", "as_json", is_flag=True, help="Print one event per line, as JSON.")
+def ls(
+    job: str | None,
+    kind: str | None,
+    agent: str | None,
+    session: str | None,
+    since: int | None,
+    as_json: bool,
+) -> None:
+    """List events in time order, of every dialect that Prodigy's tools have written."""
+    from prodigy_git.store import events as logs
+
+    store = layout.store_from(os.environ)
+    if job is not None:
+        checked(job, "job id")
+    _catch_up(store, job, session)
+    wanted = logs.jobs(store, job=job)
+    if job is not None and not wanted:
+        raise ProdigyError(f"no events of a job {job}: 'prodigy-git sessions list' names the jobs")
+    kind = None if kind is None else pascal_case(kind)
+    found = [
+        event
+        for repo, name in wanted
+        for event in logs.read_job(store, repo, name, output.note)
+        if kind in (None, event.type)
+        and agent in (None, event.agent_id)
+        and session in (None, event.session_id)
+        and (since is None or (event.moment is not None and event.moment >= since))
+    ]
+    if len(wanted) > 1:
+        found.sort(key=lambda event: event.moment or 0)
+    if as_json:
+        for event in found:
+            output.emit_json(event.model_dump(mode="json", exclude_none=True))
+        return
+    headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
+    output.table(headings, (_row(event) for event in found))
+
+
+def _catch_up(store: str, job: str | None, session: str | None) -> None:
+    """Record what hooks have not, of the sessions asked for: a listing should be complete."""
+    from prodigy_git.store import sessions
+
+    for one in sessions.load_all(store, lambda _: None):
+        if job in (None, one.job) and session in (None, one.id):
+            sessions.catch_up(store, one, output.note)
+
+
+def _row(event: Event) -> tuple[str, ...]:
+    own = event.own()
+    words = []
+    for name in ("commit", "action", "subject", "status", "error", "worktree_name", "base"):
+        value = own.get(name)
+        if isinstance(value, str) and value:
+            words.append(value[:10] if name in ("commit", "base") else value)
+    if event.type == "CommitsRewritten" and isinstance(own.get("rewrites"), list):
+        words.append(f"{own.get('command')}: {len(own['rewrites'])} replaced")
+    return (
+        (event.timestamp or "-")[:23].rstrip("Z") + "Z",
+        event.type,
+        event.job_id or "-",
+        event.session_id or "-",
+        event.agent_id or "-",
+        " ".join(words),
+    )
+
+
+@events.command()
+@click.option("--older-than", type=Duration(), default="30d", show_default=True, metavar="AGE")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def clean(older_than: int, dry_run: bool, as_json: bool) -> None:
+    """Move log files whose every event is old to the trash; never those of a running job."""
+    from prodigy_git.cleanup.records import clean_events
+    from prodigy_git.cli.clean import show_removed
+
+    store = layout.store_from(os.environ)
+    removed = clean_events(store, older_than, dry_run=dry_run, broken=output.note)
+    show_removed(removed, dry_run=dry_run, as_json=as_json)

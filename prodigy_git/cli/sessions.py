@@ -1,0 +1,90 @@
+"""sessions list, show, clean."""
+
+import os
+from typing import Any
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration
+from prodigy_git.model.session import Session
+
+
+@click.group()
+def sessions() -> None:
+    """Sessions: one worktree's stretch of work each."""
+
+
+@sessions.command("list")
+@click.option("--job", help="Only sessions of this job.")
+@click.option("--status", help="Only sessions of this status, as Running or Completed.")
+@output.json_option
+def list_(job: str | None, status: str | None, as_json: bool) -> None:
+    """List all sessions of the store, oldest first."""
+    from prodigy_git.store import sessions as stored
+
+    store = layout.store_from(os.environ)
+    found = [
+        one
+        for one in stored.load_all(store, output.note)
+        if job in (None, one.job) and status in (None, one.status)
+    ]
+    found = [stored.catch_up(store, one, output.note) for one in found]
+    if as_json:
+        output.emit_json([one.model_dump(mode="json") for one in found])
+        return
+    headings = ("SESSION", "STATUS", "JOB", "AGENT", "COMMITS", "STARTED", "BRANCH")
+    output.table(headings, (_row(one) for one in found))
+
+
+def _row(one: Session) -> tuple[Any, ...]:
+    return (
+        one.id,
+        one.status,
+        one.job,
+        one.text("agent_id") or "-",
+        one.metadata.get("commits", "-"),
+        one.started_at[:19] + "Z",
+        one.text("branch") or "-",
+    )
+
+
+@sessions.command()
+@click.argument("id_", metavar="ID")
+@output.json_option
+def show(id_: str, as_json: bool) -> None:
+    """Show one session."""
+    from prodigy_git.store import sessions as stored
+
+    store = layout.store_from(os.environ)
+    found = stored.catch_up(store, stored.load(store, id_), output.note)
+    if as_json:
+        output.emit_json(found.model_dump(mode="json"))
+        return
+    output.line(f"{found.id}: {found.session_type}, {found.status}")
+    rows = [
+        ("job", found.job),
+        ("started", found.started_at),
+        ("completed", found.completed_at),
+        ("error", found.error),
+        *((name, value) for name, value in found.metadata.items() if name != "job_id"),
+        ("checkpoints", len(found.checkpoints)),
+    ]
+    for name, value in rows:
+        if value is not None:
+            output.line(f"  {name.replace('_', ' ')}: {value}")
+
+
+@sessions.command()
+@click.option("--older-than", type=Duration(), default="7d", show_default=True, metavar="AGE")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def clean(older_than: int, dry_run: bool, as_json: bool) -> None:
+    """Move the files of sessions that ended long ago, and have no worktree, to the trash."""
+    from prodigy_git.cleanup.records import clean_sessions
+    from prodigy_git.cli.clean import show_removed
+
+    store = layout.store_from(os.environ)
+    removed = clean_sessions(store, older_than, dry_run=dry_run, broken=output.note)
+    show_removed(removed, dry_run=dry_run, as_json=as_json)

@@ -1,0 +1,133 @@
+"""new-worktree, finish, worktree ls, worktree clean."""
+
+import os
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+
+
+@click.command("new-worktree")
+@click.argument("name", required=False)
+@click.option(
+    "--job", help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]"
+)
+@click.option("--agent", help="The agent that will work here.")
+@click.option("--item", help="The work item it will work on.")
+@click.option("--base", metavar="REF", help="Where the branch begins. [default: HEAD]")
+@click.option("--branch", metavar="B", help="The new branch. [default: prodigy-NAME]")
+@output.json_option
+def new_worktree(
+    name: str | None,
+    job: str | None,
+    agent: str | None,
+    item: str | None,
+    base: str | None,
+    branch: str | None,
+    as_json: bool,
+) -> None:
+    """Make a worktree with a branch and a session of its own, and print its path.
+
+    cd "$(prodigy-git new-worktree)" takes you there. If any step fails, nothing remains.
+    """
+    from prodigy_git.lifecycle.new_worktree import new_worktree as make
+
+    made = make(os.getcwd(), name=name, job=job, agent=agent, item=item, base=base, branch=branch)
+    if as_json:
+        output.emit_json(made.as_json())
+    else:
+        output.path(made.worktree)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--failed", is_flag=True, help="The work failed.")
+@click.option("--error", "reason", metavar="TEXT", help="Why; only with --failed.")
+@click.option("--log", "log_path", metavar="PATH", help="The agent's own log, to be found again.")
+@output.json_option
+def finish(
+    name: str | None, failed: bool, reason: str | None, log_path: str | None, as_json: bool
+) -> None:
+    """End a session: of the worktree you stand in, or NAME.
+
+    Records what is not recorded yet, then that the agent and the session are done. The worktree stays
+    until it is cleaned.
+    """
+    from prodigy_git.lifecycle import finish as ending
+
+    if reason is not None and not failed:
+        raise click.UsageError("--error goes with --failed")
+    session = name or ending.session_here(os.getcwd())
+    done = ending.finish(
+        session, failed=failed, error=reason, log_path=log_path, broken=output.note
+    )
+    if as_json:
+        output.emit_json(done.as_json())
+    else:
+        commits = f"{len(done.commits)} {'commit' if len(done.commits) == 1 else 'commits'}"
+        output.line(f"{done.session_id}: {done.status}, {commits}, {done.duration['secs']} s")
+
+
+@click.group()
+def worktree() -> None:
+    """Worktrees and their sessions: list them, clean them."""
+
+
+@worktree.command("ls")
+@click.option("--all-repos", is_flag=True, help="Those of all repositories in the store.")
+@output.json_option
+def ls(all_repos: bool, as_json: bool) -> None:
+    """List the worktrees of this repository with their sessions."""
+    from prodigy_git.lifecycle import listing
+
+    store = layout.store_from(os.environ)
+    rows = (
+        listing.of_store(store, output.note)
+        if all_repos
+        else listing.of_repository(store, os.getcwd(), output.note)
+    )
+    if as_json:
+        output.emit_json(rows)
+        return
+    headings = ("NAME", "STATUS", "JOB", "AGENT", "BRANCH", "COMMITS", "PATH")
+    keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
+    output.table(headings, ([row[k] if row[k] is not None else "-" for k in keys] for row in rows))
+
+
+worktree.add_command(ls, "list")
+
+
+@worktree.command("clean")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every finished session's, of this repository.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Also with uncommitted work or a running session."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def clean(names: tuple[str, ...], every: bool, force: bool, dry_run: bool, as_json: bool) -> int:
+    """Move worktrees to the trash, whole; a branch goes only if its base has all of it.
+
+    Refuses, with the reason, what has uncommitted work, an operation under way, commits that nothing
+    else reaches, or an unfinished session, unless forced; and a locked worktree always.
+    """
+    from prodigy_git.cleanup import worktrees as cleaning
+    from prodigy_git.cli.clean import note_if_gone, show_outcomes
+
+    if every == bool(names):
+        raise click.UsageError("Give either NAMEs or --all.")
+    store = layout.store_from(os.environ)
+    here = os.getcwd()
+    wanted = cleaning.finished_here(store, here, output.note) if every else names
+    outcomes = cleaning.clean(store, wanted, force=force, dry_run=dry_run, broken=output.note)
+    if as_json:
+        output.emit_json([one.as_json() for one in outcomes])
+    else:
+        show_outcomes(outcomes)
+        if not outcomes:
+            output.note("no finished session has a worktree here")
+    note_if_gone(here)
+    failed = any(one.result == "failed" for one in outcomes)
+    refused = any(one.result == "refused" for one in outcomes)
+    return 1 if failed or (refused and not every) else 0

@@ -1,0 +1,69 @@
+"""Where git looks for a repository's hooks, and whose folder that is."""
+
+import dataclasses
+import os
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import git, git_status
+
+
+@dataclasses.dataclass(frozen=True)
+class HooksDir:
+    """A repository's effective hooks directory, seen from one of its worktrees."""
+
+    path: str
+    git_dir: str
+    """The private git directory of the worktree."""
+    common: str
+    top: str
+    """Where git stands when it runs a hook: the worktree's top, or a bare repository's directory."""
+    scope: str
+    """Where core.hooksPath is set (local, worktree, global, system, command); empty if it is not."""
+    tracked: str
+    """The folder of hook files that the repository keeps under version control, or empty."""
+
+
+def find(cwd: str | os.PathLike[str]) -> HooksDir:
+    """Return the hooks directory in effect for ``cwd``.
+
+    Raises `ProdigyError` outside a repository, and where core.hooksPath cannot hold hooks.
+    """
+    cwd = os.path.abspath(cwd)
+    git_dir = os.path.join(cwd, _line(cwd, "--absolute-git-dir"))
+    common = os.path.normpath(os.path.join(cwd, _line(cwd, "--git-common-dir")))
+    status, out, _ = git_status(cwd, "rev-parse", "--show-toplevel")
+    top = _without_newline(out) if status == 0 else ""
+    if not top:
+        # Inside a git directory. That of a worktree has its hooks run beside it, a bare one in it.
+        bare = _line(git_dir, "--is-bare-repository") == "true"
+        top = git_dir if bare or os.path.basename(git_dir) != ".git" else os.path.dirname(git_dir)
+    # Asked from the top: a relative core.hooksPath is meant from there, wherever we stand.
+    path = os.path.normpath(os.path.join(top, _line(top, "--git-path", "hooks")))
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise ProdigyError(
+            f"core.hooksPath is {path}, which is no folder, so hooks are switched off here: "
+            "unset it, or set it to a folder"
+        )
+    status, out, _ = git_status(top, "config", "--show-scope", "--get", "core.hooksPath")
+    scope = out.split("\t", 1)[0] if status == 0 else ""
+    return HooksDir(path, git_dir, common, top, scope, _tracked(top, path))
+
+
+def _tracked(top: str, path: str) -> str:
+    # Husky 9 has git look in a folder that it generates, whose scripts call the user's own, one
+    # level up, by their own name: they cannot be moved aside, and are rewritten at each set-up.
+    if os.path.basename(path) == "_" and os.path.isfile(os.path.join(path, "h")):
+        return os.path.dirname(path)
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(top))
+    if inside == os.pardir or inside.startswith(os.pardir + os.sep):
+        return ""
+    status, out, _ = git_status(top, "ls-files", "-z", "--", f":(top,literal){inside}")
+    return path if status == 0 and out else ""
+
+
+def _line(cwd: str, *question: str) -> str:
+    return _without_newline(git(cwd, "rev-parse", *question))
+
+
+def _without_newline(text: str) -> str:
+    return text[:-1] if text.endswith("\n") else text

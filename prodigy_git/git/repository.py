@@ -1,0 +1,113 @@
+"""Which repository we stand in, what its worktrees are, what a revision names."""
+
+import os
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import git, git_status
+from prodigy_git.record import gitdir
+from prodigy_git.record.gitdir import Place
+
+
+class Worktree:
+    """A worktree as git lists it.
+
+    ``branch`` is None if detached or bare, ``head`` None if unborn or bare, ``locked`` the reason
+    (possibly empty) or None.
+    """
+
+    __slots__ = ("bare", "branch", "head", "locked", "path")
+
+    def __init__(self, path: str) -> None:
+        """Begin with a path; git's other lines follow."""
+        self.path = path
+        self.bare = False
+        self.branch: str | None = None
+        self.head: str | None = None
+        self.locked: str | None = None
+
+
+def find(cwd: str) -> Place:
+    """Return the git directories of the repository around ``cwd``; a bare one's ``top`` is itself.
+
+    Raises `ProdigyError` outside a repository.
+    """
+    status, out, err = git_status(
+        cwd, "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir",
+        "--is-bare-repository", "--is-inside-work-tree",
+    )  # fmt: skip
+    if status != 0:
+        if "not a git repository" in err:
+            raise ProdigyError(f"{cwd} is not in a git repository: change into one first")
+        raise ProdigyError(err.strip().splitlines()[-1] if err.strip() else "git rev-parse failed")
+    *paths, _, inside = out.removesuffix("\n").split("\n")
+    if len(paths) != 2:
+        raise ProdigyError("a git directory with a newline in its path is not supported")
+    top = paths[0]
+    if inside == "true":
+        top = git(cwd, "rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix("\n")
+    return Place(os.path.normpath(paths[0]), os.path.normpath(paths[1]), top)
+
+
+def worktrees(common: str) -> list[Worktree]:
+    """Return the worktrees of a repository, the main one first (git-worktree(1), porcelain)."""
+    found: list[Worktree] = []
+    for field in git(common, "worktree", "list", "--porcelain", "-z").split("\0"):
+        word, _, value = field.partition(" ")
+        if word == "worktree":
+            found.append(Worktree(value))
+        elif word == "HEAD":
+            found[-1].head = None if not value.strip("0") else value
+        elif word == "branch":
+            found[-1].branch = value.removeprefix("refs/heads/")
+        elif word == "bare":
+            found[-1].bare = True
+        elif word == "locked":
+            found[-1].locked = value
+    return found
+
+
+def commit_of(cwd: str, revision: str) -> str:
+    """Return the SHA of the commit that ``revision`` names. Raises `ProdigyError`."""
+    status, out, _ = git_status(
+        cwd, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
+    if status != 0:
+        if revision == "HEAD":
+            raise ProdigyError("there is no commit yet: make the first one, or give --base")
+        raise ProdigyError(f"{revision} names no commit here: give --base a branch, tag or SHA")
+    return out.strip()
+
+
+def branch_of(cwd: str, revision: str) -> str | None:
+    """Return the branch that ``revision`` names, remote ones with their remote; None for others."""
+    status, out, _ = git_status(
+        cwd, "rev-parse", "--quiet", "--symbolic-full-name", "--end-of-options", revision
+    )
+    full = out.strip().splitlines()[-1:] if status == 0 else []
+    for name in full:
+        for prefix in ("refs/heads/", "refs/remotes/"):
+            if name.startswith(prefix):
+                return name.removeprefix(prefix)
+    return None
+
+
+def has_ref(cwd: str, ref: str) -> bool:
+    """Whether the full ref name ``ref`` exists."""
+    return git_status(cwd, "show-ref", "--verify", "--quiet", ref)[0] == 0
+
+
+def is_ancestor(cwd: str, older: str, newer: str) -> bool:
+    """Whether the commit ``older`` is contained in ``newer``; False where either is missing."""
+    return git_status(cwd, "merge-base", "--is-ancestor", older, newer)[0] == 0
+
+
+def config(cwd: str, name: str) -> str | None:
+    """Return the value of one git setting; None where it is not set."""
+    status, out, _ = git_status(cwd, "config", "--get", name)
+    return out.removesuffix("\n") if status == 0 else None
+
+
+def private_of(path: str) -> Place | None:
+    """Return the git directories of the worktree at ``path``; None where it has none (any more)."""
+    place = gitdir.find(path, {})
+    return place if place is not None and place.top == path else None

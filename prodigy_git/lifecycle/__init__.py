@@ -1,0 +1,1 @@
+"""What happens to one session: it begins with a worktree, and ends."""

@@ -1,0 +1,214 @@
+"""Making a worktree for a session: all of it, or nothing."""
+
+import contextlib
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git, git_status
+from prodigy_git.record import files, register
+from prodigy_git.record.drain import drain
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import locked
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class NewWorktree:
+    """What was made; ``worktree`` is the path, None where there is no such thing."""
+
+    session_id: str
+    job_id: str
+    agent_id: str | None
+    item_id: str | None
+    worktree: str
+    branch: str
+    base_branch: str | None
+    base_commit: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``new-worktree --json`` prints them."""
+        return asdict(self)
+
+
+def new_worktree(
+    cwd: str,
+    *,
+    name: str | None = None,
+    job: str | None = None,
+    agent: str | None = None,
+    item: str | None = None,
+    base: str | None = None,
+    branch: str | None = None,
+) -> NewWorktree:
+    """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
+
+    ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
+    ``session-…``), ``base`` the revision that the new ``branch`` (default ``prodigy-{name}``) begins
+    at (default: HEAD of the worktree around ``cwd``). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
+    config ``prodigy.job``, then the session's id. Raises `ProdigyError`, `names.BadName` or `OSError`;
+    then no branch, folder, session or registration remains.
+    """
+    place = repository.find(cwd)
+    store = layout.store_from(os.environ)
+    job = job or os.environ.get("PRODIGY_JOB_ID") or repository.config(cwd, "prodigy.job") or None
+    for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
+        if value is not None:
+            names.checked(value, what)
+    base_commit = repository.commit_of(cwd, base or "HEAD")
+    base_branch = repository.branch_of(cwd, base or "HEAD")
+    try:
+        repo = register.repository_key(store, place.common)
+    except ValueError as error:
+        raise ProdigyError(str(error)) from error
+    with contextlib.ExitStack() as undo:
+        metadata = {
+            "repo_path": os.path.realpath(place.common),
+            "base_branch": base_branch,
+            "base_commit": base_commit,
+            "agent_id": agent,
+            "item_id": item,
+            "host": os.uname().nodename,
+            "pid": os.getppid(),
+            "created_by": "new-worktree",
+            "commits": 0,
+        }
+        session, path, branch = _reserve(undo, cwd, store, repo, name, job, agent, branch, metadata)
+        _add(undo, place, store, repo, path, branch, base_commit)
+        made = repository.private_of(path)
+        if made is None:
+            raise ProdigyError(f"git made no worktree at {path}")
+        # What `worktree add` does itself after adding; here it is outside of the repository's lock.
+        git(path, "reset", "--hard", "--quiet", "--no-recurse-submodules")
+        opening: list[tuple[str, dict[str, Any]]] = [
+            ("SessionStarted", {"created_by": "new-worktree", "base": base_commit}),
+            ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
+        ]
+        if agent is not None:
+            opening.append(("AgentStarted", {"worktree": session, "attempt": 1}))
+        enrolment = Enrolment(
+            store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
+            nonce=os.urandom(16).hex(), worktree=session, opening=opening,
+        )  # fmt: skip
+        register.map_session(store, repo, session, enrolment.job)
+        register.enrol(made, enrolment)
+        _run_post_checkout(path, base_commit)
+        drain(made, enrolment)
+        undo.pop_all()
+    return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
+
+
+def _reserve(
+    undo: contextlib.ExitStack,
+    cwd: str,
+    store: str,
+    repo: str,
+    name: str | None,
+    job: str | None,
+    agent: str | None,
+    branch: str | None,
+    metadata: dict[str, Any],
+) -> tuple[str, str, str]:
+    """Take a session id, with folder and branch; return id, path and branch."""
+    while True:
+        wanted = name or names.fresh("agent" if agent else "session")
+        path = f"{layout.worktrees(store, repo)}/{wanted}"
+        new_branch = branch or f"prodigy-{wanted}"
+        if git_status(cwd, "check-ref-format", "--branch", new_branch)[0] != 0:
+            raise ProdigyError(f"{new_branch} cannot be a branch: choose another NAME or --branch")
+        places = {"worktree_path": path, "branch": new_branch}
+        try:
+            session = register.reserve(store, repo, wanted, job, {**metadata, **places}, wanted)
+        except ValueError as error:
+            raise ProdigyError(str(error)) from error
+        if session is not None:
+            break
+        if name is not None:
+            raise ProdigyError(f"the name {name} has been used before: choose another")
+    undo.callback(_forget, store, repo, session)
+    if os.path.lexists(path):
+        raise ProdigyError(f"{path} exists already: choose another NAME")
+    return session, path, new_branch
+
+
+def _forget(store: str, repo: str, session: str) -> None:
+    register.unmap_session(store, repo, session)
+    lock = files.lock(layout.session_lock(store, session))
+    try:
+        os.unlink(layout.session(store, session))
+    finally:
+        os.close(lock)
+
+
+def _add(
+    undo: contextlib.ExitStack,
+    place: Place,
+    store: str,
+    repo: str,
+    path: str,
+    branch: str,
+    commit: str,
+) -> None:
+    """Run ``git worktree add`` without checking out.
+
+    Concurrent ones race inside git (one reads the ``commondir`` file that another has not yet
+    written), leaving their branch behind: so ours run one at a time, and are tried again when they
+    meet somebody else's.
+    """
+    files.make_private(os.path.dirname(path))
+    with locked.repository(store, repo):
+        if repository.has_ref(place.common, f"refs/heads/{branch}"):
+            raise ProdigyError(
+                f"the branch {branch} exists already: choose another NAME or --branch"
+            )
+        undo.callback(_take_back, place.common, path, branch, commit)
+        for attempt in range(1, _TRIES + 1):
+            status, _, err = git_status(
+                place.common, "worktree", "add", "--quiet", "--no-track", "--no-checkout",
+                "-b", branch, path, commit,
+            )  # fmt: skip
+            if status == 0:
+                return
+            if "commondir" not in err or attempt == _TRIES:
+                said = err.strip().splitlines()
+                raise ProdigyError(f"git worktree add: {said[-1] if said else status}")
+            _delete_branch(place.common, branch, commit)
+
+
+def _delete_branch(common: str, branch: str, commit: str) -> None:
+    """Delete a branch that still is where we made it: a compare-and-swap on its SHA."""
+    if repository.has_ref(common, f"refs/heads/{branch}"):
+        git(common, "update-ref", "-d", f"refs/heads/{branch}", commit)
+
+
+def _take_back(common: str, path: str, branch: str, commit: str) -> None:
+    """Remove a worktree and branch that were made a moment ago and that nobody has seen yet."""
+    # `_add` may still hold the lock: filelock is not reentrant across two objects, so no lock is
+    # taken here. Removing one worktree by its path touches no other's files.
+    if os.path.lexists(f"{path}/.git"):
+        git_status(common, "worktree", "remove", "--force", "--force", path)
+    shutil.rmtree(path, ignore_errors=True)
+    _delete_branch(common, branch, commit)
+
+
+def _run_post_checkout(path: str, commit: str) -> None:
+    """Run the repository's own post-checkout hook, as ``git worktree add`` with a checkout does.
+
+    Ours is silenced. What the hook prints goes to stderr, like git's own.
+    """
+    null = "0" * len(commit)
+    status, out, err = git_status(
+        path, "hook", "run", "--ignore-missing", "post-checkout", "--", null, commit, "1"
+    )
+    sys.stderr.write(out + err)
+    if status != 0:
+        raise ProdigyError(
+            f"the repository's post-checkout hook failed (exit status {status}): nothing was made"
+        )

@@ -1,0 +1,1 @@
+"""The store's file formats as pydantic models (DESIGN, section 6)."""

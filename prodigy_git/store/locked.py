@@ -1,0 +1,30 @@
+"""The locks that only the command line takes; hooks never wait for them (DESIGN, section 4)."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import filelock
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import files
+
+_PATIENCE = 120.0  # seconds; a worktree is made in well under one
+
+
+@contextlib.contextmanager
+def repository(store: str, repo: str) -> Iterator[None]:
+    """Hold the lock under which worktrees of one repository are made and removed.
+
+    Raises `ProdigyError` where another process holds it for two minutes.
+    """
+    path = layout.repository_lock(store, repo)
+    files.make_private(os.path.dirname(path))
+    try:
+        with filelock.FileLock(path, timeout=_PATIENCE, poll_interval=0.01, mode=0o600):
+            yield
+    except filelock.Timeout:
+        raise ProdigyError(
+            f"another prodigy-git has held {path} for two minutes: is it stuck?"
+        ) from None
