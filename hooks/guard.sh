@@ -1,0 +1,114 @@
+# What every hook does before, and after, its own few lines. Only builtins on the usual way: each
+# process that a hook starts is paid for at every commit. Nothing here may fail a git command, so
+# our part never has an exit status of its own, only the chained hooks have.
+#
+# Set above: prodigy_hook, prodigy_python, prodigy_package, prodigy_installed, prodigy_chained (the
+# files beside this one that were the hook before us, oldest first, as `suffix:kind`).
+
+prodigy_begin() {
+	prodigy_status=0
+
+	# A manager that we call may call us again. Same hook, same folder: the same call of git, unless
+	# git itself is our parent, as it is for a commit made by a hook. Where /proc is missing that
+	# commit is recorded late rather than risking an endless loop.
+	if [ "${PRODIGY_GIT_HOOK-}" = "$prodigy_hook $PWD" ]; then
+		prodigy_parent=
+		if [ -r "/proc/$PPID/comm" ]; then
+			read -r prodigy_parent 2>/dev/null <"/proc/$PPID/comm"
+		fi
+		case $prodigy_parent in
+		git | git-*) ;;
+		*) exit 0 ;;
+		esac
+	fi
+	export PRODIGY_GIT_HOOK="$prodigy_hook $PWD"
+
+	[ -z "$prodigy_chained" ] || prodigy_chain "$@"
+	[ -z "${PRODIGY_GIT_SILENCE-}" ] || exit "$prodigy_status"
+
+	# The private git directory of this worktree; git starts hooks at the top of the worktree.
+	if [ -n "${GIT_DIR-}" ]; then
+		prodigy_dir=$GIT_DIR
+	elif [ -d .git ]; then
+		prodigy_dir=.git
+	elif [ -f .git ]; then
+		prodigy_dir=
+		IFS= read -r prodigy_dir 2>/dev/null <.git
+		case $prodigy_dir in
+		"gitdir: "*) prodigy_dir=${prodigy_dir#gitdir: } ;;
+		*) exit "$prodigy_status" ;;
+		esac
+	else
+		exit "$prodigy_status"
+	fi
+	[ -d "$prodigy_dir" ] || exit "$prodigy_status"
+}
+
+# Run what was the hook before us; the first status that is not 0 becomes ours.
+prodigy_chain() {
+	case $0 in
+	*/*) prodigy_here=${0%/*} ;;
+	*) prodigy_here=. ;;
+	esac
+	# The list of rewritten commits can be read once only. More than one reader is rare, so the
+	# two processes that it takes to keep a copy are paid here alone.
+	prodigy_shared=
+	case "$prodigy_hook:$prodigy_chained" in
+	post-rewrite:*" "*)
+		prodigy_shared=yes
+		prodigy_input=$(cat && echo .)
+		;;
+	esac
+	for prodigy_item in $prodigy_chained; do
+		prodigy_file=$prodigy_here/$prodigy_hook.${prodigy_item%%:*}
+		# git ignores a hook that is not executable, and so do we.
+		[ -x "$prodigy_file" ] || continue
+		# Called by pre-commit or prek as their legacy hook: their own script has run already, and
+		# would refuse to run again ("installed in migration mode").
+		case "${0##*.}:${prodigy_item#*:}" in
+		legacy:pre-commit) [ -z "${PRE_COMMIT_RUNNING_LEGACY-}" ] || continue ;;
+		legacy:prek) [ -z "${PREK_RUNNING_LEGACY-}" ] || continue ;;
+		esac
+		if [ -n "$prodigy_shared" ]; then
+			printf '%s' "${prodigy_input%.}" | "$prodigy_file" "$@"
+		else
+			"$prodigy_file" "$@"
+		fi
+		prodigy_code=$?
+		[ "$prodigy_status" -ne 0 ] || prodigy_status=$prodigy_code
+	done
+}
+
+# What a rebase makes is recorded once, when it is over: what happens in between may not survive.
+prodigy_unless_rebasing() {
+	if [ -d "$prodigy_dir/rebase-merge" ] || [ -f "$prodigy_dir/rebase-apply/rebasing" ]; then
+		exit "$prodigy_status"
+	fi
+}
+
+prodigy_enrolled() {
+	[ -f "$prodigy_dir/prodigy" ]
+}
+
+# Hand over to Python.
+prodigy_record() {
+	if [ ! -x "$prodigy_python" ] || [ ! -f "$prodigy_package/prodigy_git/record/hook.py" ]; then
+		if [ ! -f "$prodigy_dir/prodigy-hook-warned" ]; then
+			# Not `: >file`: where that cannot be written, a POSIX shell would exit with a failure.
+			printf '' 2>/dev/null >"$prodigy_dir/prodigy-hook-warned"
+			prodigy_gone=$prodigy_python
+			[ ! -x "$prodigy_python" ] || prodigy_gone=$prodigy_package/prodigy_git
+			printf '%s\n' "prodigy-git: commits are not recorded, $prodigy_gone is gone; run 'prodigy-git install' again (said once)" >&2
+		fi
+		exit "$prodigy_status"
+	fi
+	# The one git process that a hook may start, and only until the worktree is enrolled.
+	if ! prodigy_enrolled &&
+		[ "$(git config --type=bool --get prodigy.autoRegister 2>/dev/null)" = false ]; then
+		exit "$prodigy_status"
+	fi
+	# Ignored here, ignored by Python too: a Ctrl-C leaves neither a traceback nor half a line.
+	trap '' INT
+	"$prodigy_python" -I -S -X utf8 -c 'import sys;sys.path.insert(0,sys.argv[1]);from prodigy_git.record.hook import main;main(sys.argv[2],sys.argv[3:],"'"$prodigy_installed"'")' "$prodigy_package" "$prodigy_hook" "$@" </dev/null
+	exit "$prodigy_status"
+}

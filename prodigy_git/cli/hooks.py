@@ -1,0 +1,131 @@
+"""``install``, ``uninstall`` and ``status``: the hooks of the repository that one stands in."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import click
+
+from prodigy_git import install as hooks
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.git import hooksdir
+from prodigy_git.git.ask import git_status
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Edit a tracked hooks folder, and hooks edited since.")
+@click.option("--ensure", is_flag=True, help="Only where a hook is not in effect; never fails.")
+@output.json_option
+def install(force: bool, ensure: bool, as_json: bool) -> int:
+    """Install the git hooks that record commits.
+
+    Hooks that are there keep running, once each. Where the repository tracks its hooks folder
+    (Husky), the lines to add to it are printed instead. Installing again changes nothing.
+    """
+    if ensure:
+        hooks.ensure(os.getcwd())
+        return 0
+    report = hooks.install(os.getcwd(), force=force)
+    _print(report, as_json)
+    return 0
+
+
+@click.command()
+@output.json_option
+def uninstall(as_json: bool) -> int:
+    """Take our hooks out and put back what was there before, byte for byte.
+
+    A hook that someone edited or replaced since is left alone. What was recorded stays.
+    """
+    _print(hooks.uninstall(os.getcwd()), as_json, advise=False)
+    return 0
+
+
+@click.command()
+@output.json_option
+def status(as_json: bool) -> int:
+    """Show whether the hooks are in effect here, and what this worktree is enrolled as.
+
+    Exit code 0 if every hook is in effect and the enrolment is readable, 1 otherwise.
+    """
+    report = hooks.hooks_status(os.getcwd())
+    where = hooksdir.find(os.getcwd())
+    enrolment, damage = _enrolment(where.git_dir)
+    code, out, _ = git_status(where.top, "config", "--type=bool", "--get", "prodigy.autoRegister")
+    auto = not (code == 0 and out.strip() == "false")
+    store = (enrolment or {}).get("store") or layout.store_from(os.environ)
+    good = all(state.in_effect() for state in report.hooks) and not damage
+    if as_json:
+        facts = {
+            "enrolment": enrolment, "enrolment_error": damage or None,
+            "store": _utf8(store), "auto_register": auto, "in_effect": good,
+        }  # fmt: skip
+        output.emit_json({**_plain(report), **facts})
+        return 0 if good else 1
+    _print(report, False)
+    output.line(f"store: {store}")
+    if damage:
+        output.line(f"worktree: {damage}")
+    elif enrolment:
+        named = [
+            f"{k} {enrolment[k]}" for k in ("session", "job", "agent", "item") if enrolment.get(k)
+        ]
+        output.line(f"worktree: enrolled as {', '.join(named)}")
+    else:
+        when = "at its first commit" if auto else "by hand only (prodigy.autoRegister is false)"
+        output.line(f"worktree: not enrolled yet, will be {when}")
+    return 0 if good else 1
+
+
+def _enrolment(git_dir: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the enrolment, or what is wrong with it."""
+    path = os.path.join(git_dir, layout.ENROLMENT)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(key), str) and value[key]
+        for key in ("store", "repo", "session", "job")
+    ):
+        return None, f"the enrolment {path} is damaged: remove it, the next commit enrols again"
+    return {k: value.get(k) for k in ("store", "repo", "session", "job", "agent", "item")}, ""
+
+
+def _print(report: hooks.Report, as_json: bool, *, advise: bool = True) -> None:
+    for text in report.notes:
+        output.note(text)
+    if as_json:
+        output.emit_json(_plain(report))
+        return
+    if report.lines:
+        output.note(
+            "the repository tracks its hook files, so they were not edited. Add each line below "
+            "to the file named before it (make it executable, with #!/bin/sh first, if it is new)"
+        )
+        for file, text in report.lines:
+            output.line(f"# {file}")
+            output.line(text)
+        return
+    output.line(f"hooks: {report.directory}")
+    rows = [(s.hook, s.words + (f"; {s.todo}" if advise and s.todo else "")) for s in report.hooks]
+    output.table(("hook", "state"), rows)
+
+
+def _plain(report: hooks.Report) -> dict[str, Any]:
+    value = dataclasses.asdict(report)
+    value["lines"] = [{"file": _utf8(file), "line": text} for file, text in report.lines]
+    for hook in value["hooks"]:
+        hook["path"] = _utf8(hook["path"])
+    value["directory"] = _utf8(report.directory)
+    return value
+
+
+def _utf8(path: str) -> str:
+    # JSON knows no bytes: what is not UTF-8 is shown, not passed on.
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
