@@ -99,6 +99,6 @@ def repository_lock(store: str, repo: str) -> str:
     return f"{store}/locks/repository-{repo}.lock"
 
 
-def maintenance_lock(store: str) -> str:
-    """Return the lock of the clean-up commands."""
-    return f"{store}/locks/maintenance.lock"
+def job_lock(store: str, repo: str, job: str) -> str:
+    """Return the lock of a job's state, checkpoints and dead letter queue."""
+    return f"{store}/locks/job-{repo}-{job}.lock"

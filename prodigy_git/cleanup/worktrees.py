@@ -120,18 +120,7 @@ def _bring_up_to_date(store: str, repo: str, found: Session, trashed: Trashed) -
         session.write(store, found.id, fields)
     finally:
         os.close(lock)
-    event: dict[str, Any] = {
-        "id": log.event_id(found.id, f"cleaned:{trashed.salvage_ref}"),
-        "timestamp": "",
-        "type": "WorktreeCleaned",
-        "event_type": "WorktreeCleaned",
-        "correlation_id": found.id,
-        "job_id": found.job,
-        "session_id": found.id,
-    }
-    for name in ("agent_id", "item_id"):
-        if found.text(name) is not None:
-            event[name] = found.text(name)
+    event = sessions.envelope(found, f"cleaned:{trashed.salvage_ref}", "WorktreeCleaned")
     event["worktree_name"] = os.path.basename(found.text("worktree_path") or found.id)
     event["trash_path"] = trashed.path
     event["salvage_ref"] = trashed.salvage_ref

@@ -8,6 +8,7 @@ from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
+from prodigy_git.jobs import dead_letters, snapshot
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, session
 from prodigy_git.store import events, sessions
@@ -70,7 +71,7 @@ def finish(
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Completed"
-        ending = _ending(found, status, surviving, duration, error, log_path)
+        ending = _ending(store, repo, found, status, surviving, duration, error, log_path)
         _append_once(store, repo, fields, found, ending)
         fields["metadata"].pop("finishing", None)
         fields["status"] = status
@@ -81,6 +82,11 @@ def finish(
         session.write(store, name, fields)
     finally:
         os.close(lock)
+    if found.mapreduce_data is not None:
+        try:
+            snapshot.write_map(store, repo, found, broken)
+        except (ProdigyError, OSError) as trouble:
+            broken(f"no checkpoint of job {found.job} written ({trouble}): the log has everything")
     return Finished(
         name, found.job, found.text("agent_id"), found.text("item_id"), status, surviving, duration
     )
@@ -118,6 +124,8 @@ def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> 
 
 
 def _ending(
+    store: str,
+    repo: str,
     found: Session,
     status: str,
     commits: list[str],
@@ -135,18 +143,14 @@ def _ending(
             said = error or "the session was finished as failed"
             reason = {"error": said, "failure_reason": "Unknown", "retry_eligible": True}
             own.append(("AgentFailed", {**reason, **where}))
+            item = found.text("item_id")
+            if item is not None and found.mapreduce_data is not None:
+                micros = duration["secs"] * clock.SECOND + duration["nanos"] // 1000
+                path = where.get("json_log_location")
+                failure = dead_letters.failure_of(found, said, path, micros)
+                own.append(("DLQItemAdded", dead_letters.add(store, repo, found, item, failure)))
     own.append(("SessionFinished", {"status": status}))
-    envelope = {"correlation_id": found.id, "job_id": found.job, "session_id": found.id}
-    for name in ("agent_id", "item_id"):
-        text = found.text(name)
-        if text is not None:
-            envelope[name] = text
-    return [
-        {"id": log.event_id(found.id, kind), "timestamp": "", "type": kind, "event_type": kind}
-        | envelope
-        | fields
-        for kind, fields in own
-    ]
+    return [{**sessions.envelope(found, kind, kind), **fields} for kind, fields in own]
 
 
 def _append_once(

@@ -11,11 +11,13 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
+from prodigy_git.jobs import snapshot
 from prodigy_git.record import files, register
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import locked
+from prodigy_git.store import locked, sessions
+from prodigy_git.store.events import Broken
 
 _TRIES = 5
 
@@ -47,13 +49,15 @@ def new_worktree(
     item: str | None = None,
     base: str | None = None,
     branch: str | None = None,
+    broken: Broken,
 ) -> NewWorktree:
     """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
 
     ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
     ``session-…``), ``base`` the revision that the new ``branch`` (default ``prodigy-{name}``) begins
     at (default: HEAD of the worktree around ``cwd``). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
-    config ``prodigy.job``, then the session's id. Raises `ProdigyError`, `names.BadName` or `OSError`;
+    config ``prodigy.job``, then the session's id. A job checkpoint that cannot be written is reported
+    to ``broken``. Raises `ProdigyError`, `names.BadName` or `OSError`;
     then no branch, folder, session or registration remains.
     """
     place = repository.find(cwd)
@@ -102,6 +106,11 @@ def new_worktree(
         _run_post_checkout(path, base_commit)
         drain(made, enrolment)
         undo.pop_all()
+    if job is not None:
+        try:
+            snapshot.write_setup(store, repo, sessions.load(store, session))
+        except (ProdigyError, OSError) as error:
+            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
 
 

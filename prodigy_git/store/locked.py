@@ -19,7 +19,19 @@ def repository(store: str, repo: str) -> Iterator[None]:
 
     Raises `ProdigyError` where another process holds it for two minutes.
     """
-    path = layout.repository_lock(store, repo)
+    with _held(layout.repository_lock(store, repo)):
+        yield
+
+
+@contextlib.contextmanager
+def job(store: str, repo: str, name: str) -> Iterator[None]:
+    """Hold the lock of a job's state, checkpoints and dead letter queue. Raises `ProdigyError`."""
+    with _held(layout.job_lock(store, repo, name)):
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[None]:
     files.make_private(os.path.dirname(path))
     try:
         with filelock.FileLock(path, timeout=_PATIENCE, poll_interval=0.01, mode=0o600):

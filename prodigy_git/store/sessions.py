@@ -1,13 +1,14 @@
 """Reading session files, and finding the worktree that belongs to one."""
 
 import os
+from typing import Any
 
 from pydantic import ValidationError
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir, session
+from prodigy_git.record import enrolment, gitdir, log, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -89,3 +90,24 @@ def catch_up(store: str, found: Session, broken: Broken) -> Session:
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")
     return found
+
+
+def envelope(found: Session, what: str, kind: str) -> dict[str, Any]:
+    """Return the first fields of an event of type ``kind`` that a command records for a session.
+
+    ``what`` tells the session's events apart: the same one has the same id, however often it is tried.
+    """
+    event: dict[str, Any] = {
+        "id": log.event_id(found.id, what),
+        "timestamp": "",
+        "type": kind,
+        "event_type": kind,
+        "correlation_id": found.id,
+        "job_id": found.job,
+        "session_id": found.id,
+    }
+    for name in ("agent_id", "item_id"):
+        text = found.text(name)
+        if text is not None:
+            event[name] = text
+    return event

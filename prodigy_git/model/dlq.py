@@ -1,0 +1,53 @@
+"""``dlq-items.json``: work items whose agents failed (DESIGN, section 6)."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Open(BaseModel):
+    """Fields that are not known here are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Failure(_Open):
+    """One failed attempt at an item."""
+
+    timestamp: str
+    error: str
+    attempt_number: int | None = None
+    error_type: str | None = None
+    agent_id: str | None = None
+    session_id: str | None = None
+    json_log_location: str | None = None
+    duration_ms: int | None = None
+
+
+class Artifacts(_Open):
+    """What is left of the failed agent's worktree."""
+
+    worktree_path: str | None = None
+    branch_name: str | None = None
+    salvage_ref: str | None = None
+
+
+class Item(_Open):
+    """A work item in the queue. One as short as the seed's example reads without error."""
+
+    item_id: str
+    work_item: dict[str, Any] = Field(default_factory=dict)
+    failure_history: list[Failure] = Field(default_factory=list)
+    failure_count: int = 0
+    error_signature: str | None = None
+    first_attempt: str | None = None
+    last_attempt: str | None = None
+    reprocess_eligible: bool = True
+    manual_review_required: bool = False
+    worktree_artifacts: Artifacts | None = None
+
+
+class Queue(_Open):
+    """A job's dead letter queue."""
+
+    items: list[Item] = Field(default_factory=list)
