@@ -3,14 +3,16 @@
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from prodigy_git import __version__
+from prodigy_git import __version__, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
+from prodigy_git.record.log import report
 
 _COMMANDS = {
     "install": "prodigy_git.cli.hooks:install",
@@ -91,4 +93,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         output.error(f"{error.strerror or error}{where}; nothing more was changed")
+        return 1
+    except Exception as error:
+        # A bug of ours. The user gets a line; whoever mends it gets the rest from the store's log.
+        store = layout.store_from(os.environ)
+        report(store, traceback.format_exc())
+        output.error(
+            f"internal error, {type(error).__name__}: {error}; please report it with the last "
+            f"entry of {layout.hook_errors(store)}"
+        )
         return 1

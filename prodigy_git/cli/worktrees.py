@@ -33,7 +33,10 @@ def new_worktree(
     """
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
-    made = make(os.getcwd(), name=name, job=job, agent=agent, item=item, base=base, branch=branch)
+    made = make(
+        os.getcwd(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
+        broken=output.note,
+    )  # fmt: skip
     if as_json:
         output.emit_json(made.as_json())
     else:
