@@ -14,8 +14,10 @@ BIN = Path(sys.executable).parent
 
 # What a hook starts, reduced to writing down that it was started, and how.
 _STUB = """
-import os, sys
+import os, signal, sys
 def main(hook, arguments, installed=""):
+    if "STUB_INTERRUPT" in os.environ:
+        os.kill(os.getpid(), signal.SIGINT)
     line = "|".join([hook, installed, *arguments])
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "calls"), "a") as log:
         log.write(line + "\\n")

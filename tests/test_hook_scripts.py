@@ -94,6 +94,17 @@ def test_a_new_worktree_is_reported_another_checkout_is_not(shell: World) -> Non
     assert shell.calls() == [f"post-checkout|{'0' * 40}|{head}|1"]
 
 
+def test_leaving_an_unborn_branch_makes_no_worktree(shell: World) -> None:
+    shell.git("symbolic-ref", "HEAD", "refs/heads/unborn")
+    shell.git("checkout", "-q", "main")
+    assert shell.calls() == []
+
+
+def test_an_interrupt_leaves_nothing_on_the_terminal(shell: World) -> None:
+    done = shell.commit(STUB_INTERRUPT="1")
+    assert (done.stderr, shell.calls()) == ("", ["post-commit"])
+
+
 def test_sha256_repository(world: World) -> None:
     other = world.root / "sha256"
     world.git("init", "-q", "--object-format=sha256", str(other), cwd=world.root)

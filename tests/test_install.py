@@ -142,6 +142,22 @@ def test_installed_below_a_manager_that_came_later(world: World, manager: str) -
     assert sorted(world.snapshot()) == [HOOK, f"{HOOK}.legacy"]
 
 
+@pytest.mark.parametrize("manager", ["pre-commit", "prek"])
+def test_a_manager_that_calls_us_is_not_called_back(world: World, manager: str) -> None:
+    configure(world)
+    steps(world)[manager]()
+    # As after: another hook of that manager chained first, the manager installed again later.
+    (world.hooks / f"{HOOK}.prodigy-chained").write_bytes((world.hooks / HOOK).read_bytes())
+    (world.hooks / f"{HOOK}.prodigy-chained").chmod(0o755)
+    world.install()
+    said = world.commit().stderr
+    assert "migration mode" not in said
+    assert world.others() == [manager]
+    assert world.calls() == [HOOK]
+    install.uninstall(world.repo)
+    assert sorted(world.snapshot()) == [HOOK]
+
+
 def test_lefthook_needs_a_second_install_and_can_go_on_from_there(world: World) -> None:
     configure(world)
     world.own()
