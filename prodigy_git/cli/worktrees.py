@@ -31,6 +31,7 @@ def new_worktree(
 
     cd "$(prodigy-git new-worktree)" takes you there. If any step fails, nothing remains.
     """
+    from prodigy_git.install import hooks_status
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     made = make(
@@ -41,6 +42,11 @@ def new_worktree(
         output.emit_json(made.as_json())
     else:
         output.path(made.worktree)
+    if not all(hook.in_effect() for hook in hooks_status(made.worktree).hooks):
+        output.note(
+            "not all git hooks are in effect there, so commits are recorded late, by the next "
+            "command: 'prodigy-git install' mends that, 'prodigy-git status' says why"
+        )
 
 
 @click.command()

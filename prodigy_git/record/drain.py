@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, journal, log, made, session
+from prodigy_git.record import clock, files, gitdir, journal, log, made, session
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
 
@@ -177,7 +177,7 @@ def _commit_event(enrolment: Enrolment, one: Made, recovered: bool) -> dict[str,
         subject = one.movement.message.partition(b": ")[2].decode("utf-8", "replace")
     event["action"] = one.action
     if one.branch is not None:
-        event["branch"] = printable(one.branch)
+        event["branch"] = gitdir.printable(one.branch)
     event["subject"] = subject
     event["worktree"] = enrolment.worktree
     if recovered:
@@ -189,7 +189,7 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor, branch: str | None) -> Non
     """Write the session's checkpoint. The commits are recorded: its own troubles are only noted."""
     state: dict[str, Any] = {"commit": cursor.last, "commits": cursor.commits}
     if branch is not None:
-        state["branch"] = printable(branch)
+        state["branch"] = gitdir.printable(branch)
     if cursor.log is not None:
         state["log"] = {"file": cursor.log.file, "position": cursor.log.offset}
     checkpoint = {
@@ -204,8 +204,3 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor, branch: str | None) -> Non
         session.write(enrolment.store, enrolment.session, fields)
     except (OSError, ValueError) as error:
         log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")
-
-
-def printable(name: str) -> str:
-    """Return a ref's name as text: bytes that are not UTF-8 become U+FFFD."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -240,3 +240,8 @@ def _read_packed(place: Place, shas: list[str]) -> dict[str, Commit]:
             commits[words[0].decode("ascii")] = Commit(out[at : at + size])
         at += size + 1
     return commits
+
+
+def printable(name: str) -> str:
+    """Return a ref's name as text: bytes that are not UTF-8 become U+FFFD."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -220,11 +220,12 @@ def _register(
         base = movements[0].new  # the line that `worktree add` begins a journal with
     base = "" if journal.is_null(base) else base
     worktree = os.path.basename(place.top) or repo
+    shown = gitdir.printable(worktree)
     branch, _ = gitdir.head(place)
     metadata = {
         "repo_path": os.path.realpath(place.common),
         "worktree_path": place.top,
-        "branch": branch,
+        "branch": None if branch is None else gitdir.printable(branch),
         "base_commit": base or None,
         "agent_id": agent,
         "item_id": item,
@@ -232,13 +233,18 @@ def _register(
         "created_by": hook,
         "commits": 0,
     }
-    name = reserve(store, repo, worktree, job, metadata, None)
+    name = reserve(store, repo, shown, job, metadata, None)
     assert name is not None  # only a wanted id can be taken
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", {"created_by": hook})]
     if base:
         opening[0][1]["base"] = base
+    if hook == "post-checkout":
+        made: dict[str, Any] = {"worktree_name": shown, "base": base}
+        if branch is not None:
+            made["branch"] = gitdir.printable(branch)
+        opening.append(("WorktreeCreated", made))
     if agent is not None:
-        opening.append(("AgentStarted", {"worktree": worktree, "attempt": 1}))
+        opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
     enrolment = Enrolment(
         store=store,
         repo=repo,
@@ -247,7 +253,7 @@ def _register(
         agent=agent,
         item=item,
         nonce=os.urandom(16).hex(),
-        worktree=worktree.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+        worktree=shown,
         opening=opening,
         start=None if last is None else start_behind(last),
     )
