@@ -49,6 +49,11 @@ def job_state(store: str, repo: str, job: str) -> str:
     return f"{store}/state/{repo}/mapreduce/jobs/{job}"
 
 
+def cleaned_events(store: str, repo: str, job: str) -> str:
+    """Return the path of the note that says up to when a job's events have been cleaned away."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/events-cleaned.json"
+
+
 def session_to_job(store: str, repo: str) -> str:
     """Return the path of the mapping from session id to job id."""
     return f"{store}/state/{repo}/mappings/session-to-job.json"

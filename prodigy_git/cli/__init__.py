@@ -24,6 +24,7 @@ _COMMANDS = {
     "sessions": "prodigy_git.cli.sessions:sessions",
     "events": "prodigy_git.cli.events:events",
     "clean": "prodigy_git.cli.clean:clean",
+    "verify": "prodigy_git.cli.verify:verify",
 }
 
 

@@ -74,7 +74,7 @@ def _record(
     events = [] if cursor.log is not None else _opening(enrolment)
     doubtful = set()
     for one in reading.made:
-        event = _commit_event(enrolment, one, recovered)
+        event = commit_event(enrolment, one, recovered=recovered)
         events.append(event)
         if one.doubtful:
             doubtful.add(event["id"])
@@ -165,7 +165,8 @@ def _opening(enrolment: Enrolment) -> list[dict[str, Any]]:
     ]
 
 
-def _commit_event(enrolment: Enrolment, one: Made, recovered: bool) -> dict[str, Any]:
+def commit_event(enrolment: Enrolment, one: Made, *, recovered: bool) -> dict[str, Any]:
+    """Return the CommitCreated event of a commit, without its stamp."""
     event = enrolments.envelope(enrolment, log.event_id(enrolment.nonce, one.sha), "CommitCreated")
     event["commit"] = one.sha
     subject = ""

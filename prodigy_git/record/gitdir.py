@@ -178,7 +178,8 @@ def ask(place: Place, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
     environ = {
         **os.environ,
         "GIT_DIR": place.private,
-        "GIT_WORK_TREE": place.top,
+        # Said, though `commondir` says it: in the trash that relative path leads elsewhere.
+        "GIT_COMMON_DIR": place.common,
         "PRODIGY_GIT_SILENCE": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",

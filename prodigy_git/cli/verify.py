@@ -1,0 +1,84 @@
+"""verify: does the log hold what git knows."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.errors import ProdigyError
+
+if TYPE_CHECKING:
+    from prodigy_git.verify import BrokenLine, Verdict
+
+
+@click.command()
+@click.option("--job", help="The sessions of this job.")
+@click.option("--session", "name", help="This session.")
+@click.option("--all", "every", is_flag=True, help="All sessions of the store.")
+@click.option("--fix", is_flag=True, help="Append what is missing, quarantine broken lines.")
+@output.json_option
+def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: bool) -> int:
+    """Compare the log with git's own records. [default: the sessions of this repository]
+
+    Exits 1 where they differ. Evidence is the HEAD reflog of each session's worktree, in the trash too,
+    or its branch.
+    """
+    from prodigy_git import verify as verifying
+    from prodigy_git.git import repository
+    from prodigy_git.store import sessions
+
+    if sum((job is not None, name is not None, every)) > 1:
+        raise click.UsageError("Give one of --job, --session and --all.")
+    store = layout.store_from(os.environ)
+    if name is not None:
+        chosen = [sessions.load(store, name)]
+    else:
+        chosen = sessions.load_all(store, output.note)
+        if job is not None:
+            chosen = [one for one in chosen if one.job == job]
+            if not chosen:
+                raise ProdigyError(f"no session of a job {job}: 'sessions list' shows the jobs")
+        elif not every:
+            common = os.path.realpath(repository.find(os.getcwd()).common)
+            chosen = [one for one in chosen if one.text("repo_path") == common]
+    verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=output.note)
+    if as_json:
+        output.emit_json(
+            {
+                "sessions": [one.as_json() for one in verdicts],
+                "broken_lines": [vars(one) for one in lines],
+            }
+        )
+    else:
+        _show(verdicts, lines)
+    wrong = any(one.differs() for one in verdicts) or any(one.quarantine is None for one in lines)
+    return 1 if wrong else 0
+
+
+def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:
+    headings = ("SESSION", "JOB", "EVIDENCE", "RECORDED", "MISSING", "DUPLICATED", "FOREIGN")
+    output.table(
+        headings,
+        (
+            (
+                one.session_id,
+                one.job_id,
+                one.evidence,
+                one.recorded,
+                len(one.missing),
+                len(one.duplicated),
+                len(one.foreign),
+            )
+            for one in verdicts
+        ),
+    )
+    for one in verdicts:
+        for word in ("missing", "duplicated", "foreign"):
+            for sha in getattr(one, word):
+                mended = " (appended now)" if word == "missing" and sha in one.fixed else ""
+                output.note(f"{one.session_id}: {word} {sha}{mended}")
+    for line in lines:
+        done = f", moved to {line.quarantine}" if line.quarantine else ", --fix quarantines it"
+        output.note(f"{line.file}:{line.number}: not an event{done}")

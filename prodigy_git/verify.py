@@ -1,0 +1,260 @@
+"""Comparing job logs with git's own records, and mending what differs.
+
+Evidence, best first: the HEAD reflog of a session's worktree, also where clean-up has put it into the
+trash; where the worktree was removed by other means, its branch. What `events clean` removed is not
+asked for.
+"""
+
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prodigy_git import layout
+from prodigy_git.cleanup.records import cleaned_before
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git_status
+from prodigy_git.model.event import Event, parse_line
+from prodigy_git.model.session import Session
+from prodigy_git.record import clock, enrolment, files, gitdir, jsonline, log, made
+from prodigy_git.record.cursor import Cursor
+from prodigy_git.record.drain import commit_event
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
+from prodigy_git.record.made import Made
+from prodigy_git.store import events, sessions
+from prodigy_git.store.events import Broken
+
+
+@dataclass
+class Verdict:
+    """What a session's events and git's records say of each other; the lists hold SHAs.
+
+    ``evidence`` is reflog, trash, branch or none. ``foreign`` are events of this session for commits
+    that git does not know as made in its worktree.
+    """
+
+    session_id: str
+    job_id: str
+    evidence: str
+    recorded: int = 0
+    missing: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+
+    def differs(self) -> bool:
+        """Whether anything is wrong that has not been mended."""
+        return bool(set(self.missing) - set(self.fixed) or self.duplicated or self.foreign)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``verify --json`` prints them."""
+        return asdict(self)
+
+
+@dataclass
+class BrokenLine:
+    """A line of a log that is no event; ``offset`` and ``length`` are in bytes, without newline."""
+
+    file: str
+    number: int
+    offset: int
+    length: int
+    quarantine: str | None = None
+
+
+def verify(
+    store: str, chosen: list[Session], *, fix: bool, broken: Broken
+) -> tuple[list[Verdict], list[BrokenLine]]:
+    """Verify sessions, and the logs of their jobs line by line; with ``fix``, mend what can be.
+
+    Mended are missing commits (appended with ``recovered``) and broken lines (moved to a quarantine
+    file). Duplicated and foreign events are only told: a log is append-only.
+    """
+    verdicts = []
+    lines: list[BrokenLine] = []
+    logs: dict[tuple[str, str], list[Event]] = {}
+    for found in chosen:
+        repo = found.text("repo")
+        if repo is None:
+            broken(f"session {found.id} names no repository: not verified")
+            continue
+        key = (repo, found.job)
+        if key not in logs:
+            for path in events.log_files(store, *key):
+                if path.endswith(".jsonl"):
+                    lines += _broken_lines(store, key, path, fix=fix)
+            # What is broken has just been listed, with more than a reader could say of it.
+            logs[key] = events.read_job(store, *key, lambda _: None)
+        try:
+            verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(f"session {found.id}: not verified ({error})")
+    return verdicts, lines
+
+
+def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: bool) -> Verdict:
+    own = [e for e in logged if e.type == "CommitCreated" and e.session_id == found.id]
+    shas = [str(event.own().get("commit")) for event in own]
+    evidence, place, entered = _evidence(store, repo, found)
+    verdict = Verdict(found.id, found.job, evidence)
+    expected: list[Made] = []
+    if place is not None and entered is not None:
+        cursor = Cursor(entered.start)
+        reading = made.read(place, cursor, rebase_ended=False)
+        expected = reading.made if reading is not None else []
+        verdict.foreign = _foreign(place, cursor, entered, own)
+    elif evidence == "branch":
+        expected = _on_branch(store, repo, found)
+    since = cleaned_before(store, repo, found.job)
+    expected = [one for one in expected if _made_at(one) >= since]
+    verdict.recorded = len(set(shas))
+    verdict.duplicated = [sha for sha, count in Counter(shas).items() if count > 1]
+    missing = [one for one in expected if one.sha not in set(shas)]
+    verdict.missing = [one.sha for one in missing]
+    if fix and missing:
+        entered = entered or Enrolment(
+            store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
+            item=found.text("item_id"), nonce=found.id,
+            worktree=os.path.basename(found.text("worktree_path") or found.id),
+        )  # fmt: skip
+        verdict.fixed = _append(entered, missing)
+    return verdict
+
+
+def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None, Enrolment | None]:
+    """Return the best record that git has of a session: what it is, and where."""
+    where = sessions.enrolled_place(found)
+    if where is not None:
+        return "reflog", *where
+    root = layout.trash(store, repo, found.id)
+    for name in sorted(os.listdir(root), reverse=True) if os.path.isdir(root) else []:
+        try:
+            entry = jsonline.decode_object(files.read(f"{root}/{name}/entry.json"))
+            private, common = str(entry["git"]), str(entry["common"])
+            entered = enrolment.read(private)
+        except (OSError, ValueError, KeyError):
+            continue
+        if entered is not None and entered.session == found.id and os.path.isdir(common):
+            return "trash", Place(private, common, common), entered
+    branch, repository_path = found.text("branch"), found.text("repo_path") or ""
+    there = branch is not None and os.path.isdir(repository_path)
+    if there and repository.has_ref(repository_path, f"refs/heads/{branch}"):
+        return "branch", None, None
+    return "none", None, None
+
+
+def _foreign(place: Place, cursor: Cursor, entered: Enrolment, own: list[Event]) -> list[str]:
+    """Return the commits of events that are not this enrolment's, or that its reflog never had.
+
+    Only a reflog that is complete can say the latter; and a commit recorded as ``unknown`` was found
+    elsewhere than in the reflog.
+    """
+    movements, placed = made.behind(place, cursor)
+    complete = placed and (
+        entered.start is not None or (bool(movements) and not movements[0].old.strip("0"))
+    )
+    known = {movement.new for movement in movements}
+    foreign = []
+    for event in own:
+        sha = str(event.own().get("commit"))
+        ours = event.id in (log.event_id(entered.nonce, sha), log.event_id(entered.session, sha))
+        unknown = event.own().get("action") == "unknown"
+        if not ours or (complete and not unknown and sha not in known):
+            foreign.append(sha)
+    return foreign
+
+
+def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
+    """Return the commits that only a session's branch has, and that no session has recorded."""
+    branch, common = str(found.text("branch")), str(found.text("repo_path"))
+    base = found.text("base_commit")
+    status, out, _ = git_status(
+        common, "rev-list", "--reverse", f"refs/heads/{branch}", *([f"^{base}"] if base else []),
+        "--not", f"--exclude=refs/heads/{branch}", "--branches", "--remotes", "--",
+    )  # fmt: skip
+    shas = out.split() if status == 0 else []
+    others = {
+        event.own().get("commit")
+        for key, job in events.jobs(store, repo)
+        for event in events.read_job(store, key, job, lambda _: None)
+        if event.type == "CommitCreated" and event.session_id != found.id
+    }
+    place = Place(common, common, common)
+    commits = gitdir.read_commits(place, shas)
+    return [
+        Made(sha, "unknown", commits.get(sha), None, branch, doubtful=True)
+        for sha in shas
+        if sha not in others
+    ]
+
+
+def _made_at(one: Made) -> int:
+    """Return when a commit was made, in microseconds since 1970."""
+    seconds = one.movement.seconds if one.movement else one.commit.seconds if one.commit else 0
+    # git's reflog has whole seconds: the end of the second is when it was made at the latest.
+    return (seconds + 1) * clock.SECOND
+
+
+def _append(entered: Enrolment, missing: list[Made]) -> list[str]:
+    """Append events for missing commits, under the session's lock; return their SHAs."""
+    lock = files.lock(layout.session_lock(entered.store, entered.session))
+    try:
+        found = [commit_event(entered, one, recovered=True) for one in missing]
+        folder = layout.job_log(entered.store, entered.repo, entered.job)
+        # A hook may have recorded one since the log was read.
+        there = log.find(folder, [event["id"] for event in found], None)
+        found = [event for event in found if event["id"] not in there]
+        if found:
+            log.append(entered.store, entered.repo, entered.job, found)
+    finally:
+        os.close(lock)
+    return [one.sha for one in missing]
+
+
+def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> list[BrokenLine]:
+    """Find the lines of a log file that are no events; with ``fix``, quarantine them."""
+    lock = files.lock(layout.log_lock(store, *key)) if fix else None
+    try:
+        found = []
+        offset = 0
+        with open(path, "rb") as stream:
+            for number, line in enumerate(stream, 1):
+                text = line.rstrip(b"\n")
+                if text.strip() and line.endswith(b"\n"):
+                    try:
+                        parse_line(text)
+                    except ValueError:
+                        found.append(BrokenLine(path, number, offset, len(text)))
+                offset += len(line)
+        if fix and found:
+            _quarantine(path, found)
+        return found
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _quarantine(path: str, found: list[BrokenLine]) -> None:
+    """Copy broken lines to a file beside the log, durably, then blank them in the log.
+
+    Blanked, not cut out: cursors and checkpoints hold positions in the log, other writers may be
+    appending to it, and readers pass blank lines over.
+    """
+    beside = f"{path}.quarantine"
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        copy = os.open(beside, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            for one in found:
+                files.write_all(copy, os.pread(descriptor, one.length, one.offset) + b"\n")
+            os.fsync(copy)
+        finally:
+            os.close(copy)
+        for one in found:
+            os.pwrite(descriptor, b" " * one.length, one.offset)
+            one.quarantine = beside
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
