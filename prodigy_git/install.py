@@ -11,7 +11,6 @@ repositories may share one directory through core.hooksPath.
 import contextlib
 import dataclasses
 import glob
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from prodigy_git.hookfiles import (
     package_folder,
     render,
 )
+from prodigy_git.record import files
 
 CHAINED = "prodigy-chained"
 WARNED = "prodigy-hook-warned"
@@ -373,11 +373,11 @@ def _forget_warnings(where: HooksDir) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: str) -> Iterator[None]:
-    locks = os.path.join(layout.store_from(os.environ), "locks")
-    os.makedirs(locks, mode=0o700, exist_ok=True)
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
+    digest = files.sha1_hex(os.fsencode(os.path.realpath(directory)))[:16]
+    path = layout.hooks_lock(layout.store_from(os.environ), digest)
+    files.make_private(os.path.dirname(path))
     try:
-        with FileLock(os.path.join(locks, f"hooks-{digest}.lock"), timeout=30, mode=0o600):
+        with FileLock(path, timeout=30, mode=0o600):
             yield
     except Timeout as error:
         raise ProdigyError(

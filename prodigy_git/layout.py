@@ -107,3 +107,8 @@ def repository_lock(store: str, repo: str) -> str:
 def job_lock(store: str, repo: str, job: str) -> str:
     """Return the lock of a job's state, checkpoints and dead letter queue."""
     return f"{store}/locks/job-{repo}-{job}.lock"
+
+
+def hooks_lock(store: str, digest: str) -> str:
+    """Return the lock under which the hooks directory whose path has ``digest`` is changed."""
+    return f"{store}/locks/hooks-{digest}.lock"

@@ -25,6 +25,7 @@ _COMMANDS = {
     "events": "prodigy_git.cli.events:events",
     "clean": "prodigy_git.cli.clean:clean",
     "verify": "prodigy_git.cli.verify:verify",
+    "doctor": "prodigy_git.cli.doctor:doctor",
 }
 
 

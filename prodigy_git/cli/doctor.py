@@ -1,0 +1,28 @@
+"""doctor: what is wrong with an installation, and what to do about it."""
+
+import os
+
+import click
+
+from prodigy_git.cli import output
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Carry out the remedies that are safe.")
+@output.json_option
+def doctor(fix: bool, as_json: bool) -> int:
+    """Examine hooks, store, worktrees and sessions; exit 1 where there is an error.
+
+    Makes a real commit in a throw-away worktree, to see that it is recorded, and removes both again.
+    """
+    from prodigy_git.doctor import examine
+
+    findings = examine(os.getcwd(), fix=fix)
+    if as_json:
+        output.emit_json([one.as_json() for one in findings])
+    else:
+        for one in findings:
+            level = "fixed" if one.fixed else one.level
+            text = f"{level}\t{one.what}: {one.words}"
+            output.line(text.replace("\t", "  ") + (f" ({one.remedy})" if one.remedy else ""))
+    return 1 if any(one.level == "error" and not one.fixed for one in findings) else 0
