@@ -13,6 +13,8 @@ from prodigy_git.errors import ProdigyError
 
 HOOKS = ("post-commit", "post-checkout", "post-merge", "post-rewrite", "post-applypatch")
 """The hooks that we install."""
+TRAILERS_HOOK = "prepare-commit-msg"
+"""The hook that is installed too where git config ``prodigy.trailers`` is true."""
 
 Kind = Literal["ours", "pre-commit", "prek", "lefthook", "plain"]
 

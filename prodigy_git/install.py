@@ -21,9 +21,11 @@ from filelock import FileLock, Timeout
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
+from prodigy_git.git.ask import git_status
 from prodigy_git.git.hooksdir import HooksDir
 from prodigy_git.hookfiles import (
     HOOKS,
+    TRAILERS_HOOK,
     Found,
     Kind,
     Runtime,
@@ -86,9 +88,10 @@ def install(
     with _locked(where.path):
         os.makedirs(directory, exist_ok=True)
         runtime = dataclasses.replace(runtime, installed=_first_install(directory, runtime))
-        changed = [hook for hook in HOOKS if _install_one(directory, hook, runtime, force)]
+        wanted = _wanted(cwd)
+        changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
     _forget_warnings(where)
-    states = [dataclasses.replace(_state(where, hook), changed=hook in changed) for hook in HOOKS]
+    states = [dataclasses.replace(_state(where, hook), changed=hook in changed) for hook in wanted]
     lines = _lines_to_add(where, states) if by_hand else []
     notes = _sharing(where)
     if by_hand and force:
@@ -121,14 +124,14 @@ def uninstall(cwd: str | os.PathLike[str]) -> Report:
     for directory in folders:
         if os.path.isdir(directory):
             with _locked(directory):
-                for hook in HOOKS:
+                for hook in (*HOOKS, TRAILERS_HOOK):
                     if _uninstall_one(directory, hook, notes):
                         changed.add(hook)
     with contextlib.suppress(OSError):
         os.rmdir(_own_folder(where))
     _forget_warnings(where)
     if where.tracked:
-        for hook in HOOKS:
+        for hook in (*HOOKS, TRAILERS_HOOK):
             path = os.path.join(where.tracked, hook)
             if _calls_ours(path, hook):
                 notes.append(f"{path} still has our line, which does nothing now: remove it")
@@ -139,8 +142,16 @@ def uninstall(cwd: str | os.PathLike[str]) -> Report:
 def hooks_status(cwd: str | os.PathLike[str]) -> Report:
     """Return in what state each hook is. Raises `ProdigyError` as `install` does; changes nothing."""
     where = hooksdir.find(cwd)
-    states = [_state(where, hook) for hook in HOOKS]
+    states = [_state(where, hook) for hook in _wanted(cwd)]
     return Report(where.path, states, _lines_to_add(where, states), _sharing(where))
+
+
+def _wanted(cwd: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the hooks that the configuration asks for: trailers take one more (git-config(1))."""
+    status, out, _ = git_status(
+        os.fspath(cwd), "config", "--type=bool", "--get", "prodigy.trailers"
+    )
+    return (*HOOKS, TRAILERS_HOOK) if status == 0 and out.strip() == "true" else HOOKS
 
 
 # One hook ------------------------------------------------------------------------------------

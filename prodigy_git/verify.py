@@ -167,26 +167,37 @@ def _foreign(place: Place, cursor: Cursor, entered: Enrolment, own: list[Event])
 
 
 def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
-    """Return the commits that only a session's branch has, and that no session has recorded."""
+    """Return the commits of a session's branch that are its own and that no session has recorded.
+
+    Its own are those that no other branch has, and those that name the session in a trailer
+    (``prodigy.trailers``), which may have been merged since.
+    """
     branch, common = str(found.text("branch")), str(found.text("repo_path"))
     base = found.text("base_commit")
+    span = [f"refs/heads/{branch}", *([f"^{base}"] if base else [])]
     status, out, _ = git_status(
-        common, "rev-list", "--reverse", f"refs/heads/{branch}", *([f"^{base}"] if base else []),
-        "--not", f"--exclude=refs/heads/{branch}", "--branches", "--remotes", "--",
+        common, "rev-list", *span, "--not", f"--exclude=refs/heads/{branch}", "--branches",
+        "--remotes", "--",
     )  # fmt: skip
-    shas = out.split() if status == 0 else []
-    others = {
+    own = set(out.split()) if status == 0 else set()
+    trailer = "%H %(trailers:key=Prodigy-Session,valueonly,separator=%x20)"
+    status, out, _ = git_status(common, "log", "--reverse", f"--format={trailer}", *span, "--")
+    shas = []
+    for line in out.splitlines() if status == 0 else []:
+        sha, _, named = line.partition(" ")
+        if sha in own or named.split() == [found.id]:
+            shas.append(sha)
+    recorded = {
         event.own().get("commit")
         for key, job in events.jobs(store, repo)
         for event in events.read_job(store, key, job, lambda _: None)
         if event.type == "CommitCreated" and event.session_id != found.id
     }
-    place = Place(common, common, common)
-    commits = gitdir.read_commits(place, shas)
+    commits = gitdir.read_commits(Place(common, common, common), shas)
     return [
         Made(sha, "unknown", commits.get(sha), None, branch, doubtful=True)
         for sha in shas
-        if sha not in others
+        if sha not in recorded
     ]
 
 

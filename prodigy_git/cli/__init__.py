@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from prodigy_git import __version__, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
 from prodigy_git.record.log import report
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _COMMANDS = {
     "install": "prodigy_git.cli.hooks:install",
@@ -55,7 +58,21 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; the only place where errors become exit codes."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     sys.exit(run(arguments))
+
+
+class _Interrupted(BaseException):
+    """A signal asked for the end; not KeyboardInterrupt, at which click prints a line of its own."""
+
+
+def _interrupt(*_: object) -> None:
+    # What was begun is undone first, which a second signal, also to git, must not cut short.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise _Interrupted
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +98,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         output.error(error.format_message())
         return 1
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, _Interrupted):
         output.error("interrupted")
         return 130
     except BrokenPipeError:

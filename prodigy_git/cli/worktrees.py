@@ -6,6 +6,7 @@ import click
 
 from prodigy_git import layout
 from prodigy_git.cli import output
+from prodigy_git.errors import ProdigyError
 
 
 @click.command("new-worktree")
@@ -42,7 +43,11 @@ def new_worktree(
         output.emit_json(made.as_json())
     else:
         output.path(made.worktree)
-    if not all(hook.in_effect() for hook in hooks_status(made.worktree).hooks):
+    try:
+        in_effect = all(hook.in_effect() for hook in hooks_status(made.worktree).hooks)
+    except ProdigyError:
+        in_effect = False  # no folder can be looked into, as with core.hooksPath /dev/null
+    if not in_effect:
         output.note(
             "not all git hooks are in effect there, so commits are recorded late, by the next "
             "command: 'prodigy-git install' mends that, 'prodigy-git status' says why"

@@ -40,8 +40,11 @@ def find(cwd: str) -> Place:
             raise ProdigyError(f"{cwd} is not in a git repository: change into one first")
         raise ProdigyError(err.strip().splitlines()[-1] if err.strip() else "git rev-parse failed")
     *paths, _, inside = out.removesuffix("\n").split("\n")
-    if len(paths) != 2:
-        raise ProdigyError("a git directory with a newline in its path is not supported")
+    if len(paths) != 2:  # newlines within the paths: each asked for alone
+        paths = [
+            git(cwd, "rev-parse", "--path-format=absolute", which).removesuffix("\n")
+            for which in ("--git-dir", "--git-common-dir")
+        ]
     top = paths[0]
     if inside == "true":
         top = git(cwd, "rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix("\n")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import SILENCE, git, git_status
 from prodigy_git.jobs import snapshot
 from prodigy_git.record import files, register
 from prodigy_git.record.drain import drain
@@ -62,12 +63,14 @@ def new_worktree(
     """
     place = repository.find(cwd)
     store = layout.store_from(os.environ)
-    job = job or os.environ.get("PRODIGY_JOB_ID") or repository.config(cwd, "prodigy.job") or None
+    if job is None:
+        job = os.environ.get("PRODIGY_JOB_ID") or repository.config(cwd, "prodigy.job") or None
     for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
         if value is not None:
             names.checked(value, what)
-    base_commit = repository.commit_of(cwd, base or "HEAD")
-    base_branch = repository.branch_of(cwd, base or "HEAD")
+    base = "HEAD" if base is None else base
+    base_commit = repository.commit_of(cwd, base)
+    base_branch = repository.branch_of(cwd, base)
     try:
         repo = register.repository_key(store, place.common)
     except ValueError as error:
@@ -101,10 +104,13 @@ def new_worktree(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=session, opening=opening,
         )  # fmt: skip
-        register.map_session(store, repo, session, enrolment.job)
-        register.enrol(made, enrolment)
-        _run_post_checkout(path, base_commit)
-        drain(made, enrolment)
+        try:
+            register.map_session(store, repo, session, enrolment.job)
+            register.enrol(made, enrolment)
+            _run_post_checkout(path, base_commit)
+            drain(made, enrolment)
+        except ValueError as error:
+            raise ProdigyError(str(error)) from error
         undo.pop_all()
     if job is not None:
         try:
@@ -129,9 +135,14 @@ def _reserve(
     while True:
         wanted = name or names.fresh("agent" if agent else "session")
         path = f"{layout.worktrees(store, repo)}/{wanted}"
-        new_branch = branch or f"prodigy-{wanted}"
+        new_branch = f"prodigy-{wanted}" if branch is None else branch
         if git_status(cwd, "check-ref-format", "--branch", new_branch)[0] != 0:
-            raise ProdigyError(f"{new_branch} cannot be a branch: choose another NAME or --branch")
+            raise ProdigyError(
+                f"{new_branch!r} cannot be a branch: choose another NAME or --branch"
+            )
+        # Or the worktree could never be cleaned: the salvage ref has the session's id in its name.
+        if git_status(cwd, "check-ref-format", f"refs/prodigy/salvage/{wanted}/0")[0] != 0:
+            raise ProdigyError(f"{wanted} cannot be a part of a ref's name: choose another NAME")
         places = {"worktree_path": path, "branch": new_branch}
         try:
             session = register.reserve(store, repo, wanted, job, {**metadata, **places}, wanted)
@@ -148,7 +159,9 @@ def _reserve(
 
 
 def _forget(store: str, repo: str, session: str) -> None:
-    register.unmap_session(store, repo, session)
+    # A mapping that cannot be written is what failed; the session must go all the same.
+    with contextlib.suppress(OSError, ValueError):
+        register.unmap_session(store, repo, session)
     lock = files.lock(layout.session_lock(store, session))
     try:
         os.unlink(layout.session(store, session))
@@ -179,8 +192,9 @@ def _add(
             )
         undo.callback(_take_back, place.common, path, branch, commit)
         for attempt in range(1, _TRIES + 1):
+            # From where the user stands: git copies that worktree's sparse-checkout patterns.
             status, _, err = git_status(
-                place.common, "worktree", "add", "--quiet", "--no-track", "--no-checkout",
+                place.top, "worktree", "add", "--quiet", "--no-track", "--no-checkout",
                 "-b", branch, path, commit,
             )  # fmt: skip
             if status == 0:
@@ -213,10 +227,22 @@ def _run_post_checkout(path: str, commit: str) -> None:
     Ours is silenced. What the hook prints goes to stderr, like git's own.
     """
     null = "0" * len(commit)
-    status, out, err = git_status(
-        path, "hook", "run", "--ignore-missing", "post-checkout", "--", null, commit, "1"
+    sys.stderr.flush()
+    hook = subprocess.Popen(
+        ["git", "hook", "run", "--ignore-missing", "post-checkout", "--", null, commit, "1"],
+        cwd=path,
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        env={**os.environ, SILENCE: "1"},
     )
-    sys.stderr.write(out + err)
+    try:
+        status = hook.wait()
+    except BaseException:
+        # Interrupted: it must not go on writing into a folder that is being taken back. git passes
+        # the signal on to the hook.
+        hook.terminate()
+        hook.wait()
+        raise
     if status != 0:
         raise ProdigyError(
             f"the repository's post-checkout hook failed (exit status {status}): nothing was made"
