@@ -44,7 +44,9 @@ class Finding:
 def examine(cwd: str, *, fix: bool) -> list[Finding]:
     """Examine the store, and the repository around ``cwd`` where there is one."""
     store = layout.store_from(os.environ)
-    findings = [_git_version(cwd), *_store(store, fix=fix), *_sessions(store)]
+    findings = [_git_version(cwd), *_store(store, fix=fix)]
+    if os.path.isdir(store):
+        findings += _sessions(store)
     try:
         place = repository.find(cwd)
     except ProdigyError as error:

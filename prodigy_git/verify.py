@@ -19,7 +19,7 @@ from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, gitdir, jsonline, log, made
 from prodigy_git.record.cursor import Cursor
-from prodigy_git.record.drain import commit_event
+from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.made import Made
@@ -119,6 +119,9 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
             item=found.text("item_id"), nonce=found.id,
             worktree=os.path.basename(found.text("worktree_path") or found.id),
         )  # fmt: skip
+        if place is not None:
+            # The cursor has to pass them too, or the next hook would record them once more.
+            drain(place, entered, recovered=True)
         verdict.fixed = _append(entered, missing)
     return verdict
 
@@ -176,7 +179,7 @@ def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
     base = found.text("base_commit")
     span = [f"refs/heads/{branch}", *([f"^{base}"] if base else [])]
     status, out, _ = git_status(
-        common, "rev-list", *span, "--not", f"--exclude=refs/heads/{branch}", "--branches",
+        common, "rev-list", *span, "--not", f"--exclude={branch}", "--branches",
         "--remotes", "--",
     )  # fmt: skip
     own = set(out.split()) if status == 0 else set()
@@ -202,10 +205,9 @@ def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
 
 
 def _made_at(one: Made) -> int:
-    """Return when a commit was made, in microseconds since 1970."""
+    """Return when a commit was made, in microseconds since 1970, whole seconds as git has them."""
     seconds = one.movement.seconds if one.movement else one.commit.seconds if one.commit else 0
-    # git's reflog has whole seconds: the end of the second is when it was made at the latest.
-    return (seconds + 1) * clock.SECOND
+    return seconds * clock.SECOND
 
 
 def _append(entered: Enrolment, missing: list[Made]) -> list[str]:

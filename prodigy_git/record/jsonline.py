@@ -60,7 +60,9 @@ def decode(text: str) -> Any:
             start += 1
         try:
             value, end = _scan(text, start)
-        except StopIteration:
+        except (StopIteration, SystemError):
+            # The scanner raises json.JSONDecodeError, unless json was never imported: then it fails
+            # without an exception, and the interpreter makes a SystemError of that.
             raise ValueError("not JSON") from None
         except RecursionError:
             raise ValueError("nested too deeply") from None
