@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -234,13 +235,15 @@ def _run_post_checkout(path: str, commit: str) -> None:
         stdin=subprocess.DEVNULL,
         stdout=2,
         env={**os.environ, SILENCE: "1"},
+        process_group=0,
     )
     try:
         status = hook.wait()
     except BaseException:
-        # Interrupted: it must not go on writing into a folder that is being taken back. git passes
-        # the signal on to the hook.
-        hook.terminate()
+        # Interrupted: it must not go on writing into a folder that is being taken back. `git hook
+        # run` dies of a signal without passing it on, hence a group of its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(hook.pid, signal.SIGTERM)
         hook.wait()
         raise
     if status != 0:
