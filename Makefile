@@ -1,0 +1,104 @@
+# Each target sets up what it needs from a bare clone: git, make and Python >= 3.11 are enough.
+# PYTHON=... names the interpreter to build the virtual environment with; ARGS=... is passed on to
+# pytest (make test), the benchmarks (make bench).
+
+SHELL := /bin/sh
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+PIP := $(VENV)/bin/python -m pip install -q --no-input
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+# Optional tools: the tests that need one are skipped where it is missing.
+SYSTEM_TOOLS := strace busybox dash
+
+# The targets share one virtual environment, and two installations into it at once break it: one
+# after the other within a make, and under a lock (where flock exists) among several.
+.NOTPARALLEL:
+LOCKED := $(shell command -v flock >/dev/null 2>&1 && echo flock pyproject.toml)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench lint clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+demo: $(VENV)/.runtime ## the main job, shown step by step on a clone of this repository
+	@PATH="$(abspath $(VENV))/bin:$$PATH" sh demo/demo.sh
+
+test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
+	@missing=; \
+	for tool in $(SYSTEM_TOOLS); do \
+	    command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
+	    { $(APT) update; $(APT) install -y --no-install-recommends $$missing; } \
+	        </dev/null >/dev/null 2>&1 || :; \
+	    wanted=$$missing; missing=; \
+	    for tool in $$wanted; do \
+	        command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
+	    done; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+	    echo "make test: not installed:$$missing; the tests that need them are skipped"; \
+	fi
+	@cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); \
+	$(VENV)/bin/python -m pytest -n "$$cores" $(ARGS)
+
+bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer one)
+	@$(VENV)/bin/python -m bench.commit_latency $(ARGS)
+
+lint: $(VENV)/.development ## ruff (rules and format) and mypy --strict
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/.python
+	@echo "make: installing prodigy-git into $(VENV)"
+	@$(LOCKED) $(PIP) -e .
+	@touch $@
+
+$(VENV)/.development: pyproject.toml | $(VENV)/.python
+	@echo "make: installing prodigy-git and its test and lint tools into $(VENV)"
+	@$(LOCKED) $(PIP) -e '.[test,lint]'
+	@touch $(VENV)/.runtime $@
+
+# Candidates are run, not only looked up: a pyenv shim exists for versions that are not chosen, and
+# Debian ships an interpreter whose venv module cannot install pip (ensurepip is a package of its
+# own). The stamp is made last, because venv puts bin/python in place before pip works: an
+# interrupted run must not look like a finished one.
+$(VENV)/.python:
+	@found=; bare=; \
+	for candidate in $(CANDIDATES); do \
+	    "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	        || continue; \
+	    if "$$candidate" -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+	        found=$$candidate; break; \
+	    fi; \
+	    bare=$${bare:-$$candidate}; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ] && [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
+	    { $(APT) update; $(APT) install -y --no-install-recommends python3-venv; } \
+	        </dev/null >/dev/null 2>&1 || :; \
+	    if "$$bare" -c 'import venv, ensurepip' >/dev/null 2>&1; then found=$$bare; fi; \
+	fi; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+	    echo "make: $$bare has no working venv module" \
+	        "(Debian and Ubuntu: apt-get install python3-venv)" >&2; \
+	    exit 1; \
+	elif [ -z "$$found" ]; then \
+	    echo "make: no Python 3.11 or newer among: $(CANDIDATES);" \
+	        "name one with make PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	fi; \
+	$(LOCKED) sh -c '[ -e "$$0/.python" ] \
+	    || { rm -rf "$$0" && "$$1" -m venv "$$0" && touch "$$0/.python"; }' "$(VENV)" "$$found"

@@ -1,0 +1,171 @@
+"""What does a hook add to a commit? No hooks, ours, prek and pre-commit, in one run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench import common
+
+BARE = "no hooks"
+EMPTY = "empty sh hook"
+OURS = "prodigy-git, commit recorded"
+IDLE = "prodigy-git, autoRegister false, not enrolled"
+PREK = "prek, one hook that does nothing"
+PRE_COMMIT = "pre-commit, one hook that does nothing"
+
+AIM = 1.5
+
+# Every variant's repository holds this file, so that all of them are the same.
+CONFIG = """\
+repos:
+  - repo: local
+    hooks:
+      - id: nothing
+        name: nothing
+        entry: "true"
+        language: system
+        always_run: true
+        pass_filenames: false
+        stages: [post-commit]
+"""
+
+PRODIGY = [sys.executable, "-m", "prodigy_git"]
+COMMIT = ["git", "commit", "--allow-empty", "-q", "-m", "a commit"]
+
+
+def no_hook(repo: Path, _env: Mapping[str, str]) -> None:
+    """Leave the repository as it is."""
+    for hook in (repo / ".git" / "hooks").glob("post-*"):
+        if not hook.name.endswith(".sample"):
+            raise SystemExit(f"{hook} comes from a template: the bare variant is not bare")
+
+
+def empty_hook(repo: Path, _env: Mapping[str, str]) -> None:
+    """Install the cheapest hook there can be."""
+    hook = repo / ".git" / "hooks" / "post-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 0\n")
+    hook.chmod(0o755)
+
+
+def ours(repo: Path, env: Mapping[str, str]) -> None:
+    """Install, and enrol the main worktree by a first commit."""
+    common.run([*PRODIGY, "install"], repo, env)
+    common.run(COMMIT, repo, env)
+
+
+def ours_idle(repo: Path, env: Mapping[str, str]) -> None:
+    """Install where nothing is to be recorded."""
+    common.run(["git", "config", "prodigy.autoRegister", "false"], repo, env)
+    common.run([*PRODIGY, "install"], repo, env)
+
+
+def framework(program: str) -> Callable[[Path, Mapping[str, str]], None]:
+    """Return the set-up for prek or pre-commit, which share their configuration."""
+
+    def install(repo: Path, env: Mapping[str, str]) -> None:
+        common.run([program, "install", "-t", "post-commit"], repo, env)
+        said = common.run(COMMIT, repo, env)
+        if "Passed" not in said:
+            raise SystemExit(f"{program} did not run its hook, it said: {said!r}")
+
+    return install
+
+
+VARIANTS: dict[str, Callable[[Path, Mapping[str, str]], None]] = {
+    BARE: no_hook,
+    EMPTY: empty_hook,
+    OURS: ours,
+    IDLE: ours_idle,
+    PREK: framework("prek"),
+    PRE_COMMIT: framework("pre-commit"),
+}
+
+
+def recorded(store: Path, repo: Path) -> list[str]:
+    """Return the commits of every CommitCreated in the log of one repository, in file order."""
+    return [
+        event["commit"]
+        for log in sorted((store / "events").glob(f"{repo.name}/*/*.jsonl"))
+        for event in map(json.loads, log.read_text(encoding="utf-8").splitlines())
+        if event["type"] == "CommitCreated"
+    ]
+
+
+def wrong_records(store: Path, repo: Path, start: str, env: Mapping[str, str]) -> str:
+    """Return what is wrong with the log after the run, or an empty string.
+
+    A hook that fails is quick: a time counts only if the work was done.
+    """
+    made = common.run(["git", "rev-list", "--reverse", f"{start}..HEAD"], repo, env).split()
+    events = recorded(store, repo)
+    if events != made:
+        missing = len(set(made) - set(events))
+        return f"{len(made)} commits made, {len(events)} recorded ({missing} missing)"
+    return ""
+
+
+def main() -> int:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
+    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    arguments = parser.parse_args()
+
+    with common.sealed(arguments.folder) as (folder, env):
+        repos: dict[str, Path] = {}
+        starts: dict[str, str] = {}
+        for number, (name, set_up) in enumerate(VARIANTS.items()):
+            repo = common.make_repository(
+                folder / f"variant-{number}", env, {".pre-commit-config.yaml": CONFIG}
+            )
+            starts[name] = common.run(["git", "rev-parse", "HEAD"], repo, env).strip()
+            set_up(repo, env)
+            repos[name] = repo
+
+        def timed(repo: Path) -> Callable[[], float]:
+            return lambda: common.milliseconds(COMMIT, repo, env)
+
+        times = common.interleave(
+            {name: timed(repo) for name, repo in repos.items()}, arguments.rounds
+        )
+        store = Path(env["PRODIGY_HOME"])
+        wrong = wrong_records(store, repos[OURS], starts[OURS], env)
+        if recorded(store, repos[IDLE]):
+            wrong = wrong or "commits were recorded where autoRegister is false"
+
+        median = common.medians(times)
+        over = {name: ms - median[BARE] for name, ms in median.items()}
+        print(f"Commit latency, medians of {arguments.rounds} interleaved rounds")
+        print(common.machine(folder))
+        print()
+        common.print_table(
+            ["variant", "ms", "ms over bare", "x bare", "added, x prek's"],
+            [
+                [
+                    name,
+                    f"{ms:.1f}",
+                    f"{over[name]:+.1f}" if name != BARE else "",
+                    f"{ms / median[BARE]:.2f}",
+                    f"{over[name] / over[PREK]:.2f}" if name != BARE else "",
+                ]
+                for name, ms in median.items()
+            ],
+        )
+        print()
+
+    if wrong:
+        print(f"These times are worthless: {wrong}.", file=sys.stderr)
+        return 1
+    share = over[OURS] / over[PREK]
+    print(
+        f"Aim: a recorded commit adds at most {AIM} times what prek adds with a hook that does"
+        f" nothing. {'Holds' if share <= AIM else 'Does not hold'}: {share:.2f} times."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

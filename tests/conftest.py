@@ -1,0 +1,181 @@
+"""A sealed world for every test: real git and real processes, in a HOME and a store of its own.
+
+Nothing of the machine's git configuration, of a surrounding repository or of the user's store can
+reach a test, and nothing that a test does can reach them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GIT_CONFIG = """\
+[user]
+	name = Test User
+	email = test@example.org
+[init]
+	defaultBranch = main
+[commit]
+	gpgsign = false
+[tag]
+	gpgsign = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[advice]
+	detachedHead = false
+[protocol "file"]
+	allow = always
+[safe]
+	directory = *
+"""
+
+# What could lead a child out of the sealed world. PIP_*, UV_* and certificates stay: pre-commit and
+# prek build environments with them.
+FOREIGN = ("GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY", "SSH_", "EDITOR")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def sealed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Seal the environment, work in ``tmp_path``; return the new HOME."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text(GIT_CONFIG)
+    for name in os.environ:
+        if name.startswith(FOREIGN) or name in ("VISUAL", "PAGER", "SKIP", "EMAIL"):
+            monkeypatch.delenv(name)
+    sealed = {
+        "HOME": str(home),
+        "PRODIGY_HOME": str(tmp_path / "store"),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        # A temporary folder inside a repository must not make every test run inside that one.
+        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_EDITOR": "true",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        # The console programs beside this interpreter: prodigy-git, pre-commit, prek, lefthook.
+        "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"],
+        # Downloads are shared by the tests of one run: the same few packages, dozens of times.
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(_shared(tmp_path_factory, "pip"))),
+        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(_shared(tmp_path_factory, "uv"))),
+    }
+    for name, value in sealed.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+def _shared(factory: pytest.TempPathFactory, name: str) -> Path:
+    base = factory.getbasetemp()
+    # Under xdist each worker has a folder inside the run's.
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"cache-{name}"
+
+
+@pytest.fixture
+def fixed_dates(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give every commit the same date, so that equal content has an equal SHA; return the date."""
+    date = "2025-01-11T12:00:00+00:00"
+    monkeypatch.setenv("GIT_AUTHOR_DATE", date)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", date)
+    return date
+
+
+def _run(
+    command: list[str],
+    cwd: Path | str | None,
+    env: Mapping[str, str] | None,
+    input: str | None,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL if input is None else None,
+        input=input,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+    )
+
+
+@pytest.fixture
+def git() -> Callable[..., str]:
+    """``git(*args, cwd, check=True, env=None, input=None)``: return its stdout, stripped."""
+
+    def run(
+        *args: str | Path,
+        cwd: Path | str,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+    ) -> str:
+        done = _run(["git", *map(str, args)], cwd, env, input)
+        if check and done.returncode != 0:
+            pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout.rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def prodigy() -> Run:
+    """``prodigy(*args, cwd=None, check=False, env=None, input=None)``: run the console program."""
+
+    def run(
+        *args: str | Path,
+        cwd: Path | str | None = None,
+        check: bool = False,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        done = _run([sys.executable, "-m", "prodigy_git", *map(str, args)], cwd, env, input)
+        if check and done.returncode != 0:
+            pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture
+def repo(tmp_path: Path, git: Callable[..., str]) -> Path:
+    """Make a repository, ``tmp_path/repo``, with one commit on ``main``."""
+    folder = tmp_path / "repo"
+    git("init", "-q", folder, cwd=tmp_path)
+    (folder / "README").write_text("a repository\n")
+    git("add", "README", cwd=folder)
+    git("commit", "-q", "-m", "Start", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Return the path of the sealed store, ``$PRODIGY_HOME``; whoever writes first makes it."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def events(store: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """``events(job)``: each line of the job's logs, in file order, under any repo key."""
+
+    def read(job: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(line)
+            for file in sorted((store / "events").glob(f"*/{job}/*.jsonl"))
+            for line in file.read_text(encoding="utf-8").splitlines()
+        ]
+
+    return read

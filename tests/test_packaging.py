@@ -1,0 +1,81 @@
+"""What a user gets from ``pip install``: the hooks, the type marker, the licence, the program."""
+
+import configparser
+import importlib.metadata
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import prodigy_git
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """Build the wheel once, with the build backend that is installed and without an index."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps"]
+    command += ["--no-build-isolation", "--no-cache-dir", "-w", str(folder), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_every_hook_byte_for_byte(wheel: zipfile.ZipFile) -> None:
+    hooks = [path for path in (ROOT / "hooks").iterdir() if path.is_file()]
+    assert {
+        f"post-{name}.sh" for name in ("commit", "checkout", "merge", "rewrite", "applypatch")
+    } <= {path.name for path in hooks}
+    for path in hooks:
+        assert wheel.read(f"prodigy_git/hooks/{path.name}") == path.read_bytes()
+
+
+def test_the_wheel_holds_every_module_and_the_type_marker(wheel: zipfile.ZipFile) -> None:
+    package = ROOT / "prodigy_git"
+    modules = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")}
+    assert {*modules, "prodigy_git/py.typed"} <= set(wheel.namelist())
+
+
+def test_the_wheel_holds_nothing_but_the_package(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"prodigy_git", f"prodigy_git-{prodigy_git.__version__}.dist-info"}
+
+
+def test_the_wheel_holds_the_licence(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("/LICENSE"))
+    assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_wheel_installs_the_console_script(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+    entries = configparser.ConfigParser()
+    entries.read_string(wheel.read(name).decode())
+    assert dict(entries["console_scripts"]) == {"prodigy-git": "prodigy_git.cli:main"}
+
+
+def test_the_module_and_the_console_script_are_one_program(
+    prodigy: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    module = prodigy("--version")
+    script = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), "prodigy-git"), "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (module.returncode, module.stderr) == (0, "")
+    assert prodigy_git.__version__ in module.stdout
+    assert (script.returncode, script.stdout) == (0, module.stdout)
+
+
+def test_the_optional_extra_brings_pre_commit() -> None:
+    requirements = importlib.metadata.requires("prodigy-git") or []
+    assert any(r.startswith("pre-commit") and "extra == 'pre-commit'" in r for r in requirements)
