@@ -37,8 +37,11 @@ class Done(NamedTuple):
 
 @contextlib.contextmanager
 def standing_in(cwd: Path | str | None) -> Iterator[None]:
+    if cwd is None:
+        yield
+        return
     before = os.getcwd()
-    os.chdir(cwd or before)
+    os.chdir(cwd)
     try:
         yield
     finally:

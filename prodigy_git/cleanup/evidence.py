@@ -5,6 +5,7 @@ import os
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git
 from prodigy_git.model.session import Session
+from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 
 # What git leaves in the private directory while an operation is under way (git-status(1) tells the
@@ -34,6 +35,8 @@ def reasons_to_keep(place: Place, found: Session) -> list[str]:
     ]
     if under_way:
         reasons.append(f"{under_way[0]} is under way")
+    if gitdir.head(place)[1] is None:
+        return [*reasons, "its HEAD has no commit yet, 'git worktree remove' removes it"]
     alone = commits_without_ref(place)
     if alone:
         reasons.append(f"{alone} {'commit' if alone == 1 else 'commits'} that no other ref reaches")

@@ -1,5 +1,6 @@
 """Cleaning worktrees: which, whether, and what is brought up to date afterwards."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -77,7 +78,8 @@ def _clean(store: str, name: str, *, force: bool, dry_run: bool, broken: Broken)
     place, enrolment = where
     if _is_main(place):
         return Outcome(name, "refused", ["it is the repository's main worktree"])
-    with locked.repository(store, enrolment.repo):
+    # A dry run leaves no trace, not even a lock file; nor does it need one, to say what it sees.
+    with contextlib.nullcontext() if dry_run else locked.repository(store, enrolment.repo):
         lock = evidence.lock_reason(place)
         if lock is not None:
             reason = f"it is locked ({lock}), 'git worktree unlock {place.top}' unlocks it"
