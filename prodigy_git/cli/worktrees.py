@@ -72,7 +72,7 @@ def finish(
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
-    session = name or ending.session_here(os.getcwd())
+    session = ending.session_here(os.getcwd()) if name is None else name
     done = ending.finish(
         session, failed=failed, error=reason, log_path=log_path, broken=output.note
     )

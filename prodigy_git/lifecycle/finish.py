@@ -157,9 +157,8 @@ def _append_once(
     store: str, repo: str, fields: dict[str, Any], found: Session, ending: list[dict[str, Any]]
 ) -> None:
     """Append events, except those that a finish which was killed has written already."""
-    mark = fields["metadata"].get("finishing")
-    if isinstance(mark, list) and len(mark) == 2:
-        since = log.Position(str(mark[0]), int(mark[1]))
+    if "finishing" in fields["metadata"]:
+        since = _position(fields["metadata"]["finishing"])
         folder = layout.job_log(store, repo, found.job)
         there = log.find(folder, [event["id"] for event in ending], since)
         ending = [event for event in ending if event["id"] not in there]
@@ -170,3 +169,11 @@ def _append_once(
 
     if ending:
         log.append(store, repo, found.job, ending, before=note)
+
+
+def _position(mark: object) -> log.Position | None:
+    """Return where in the log an earlier finish was about to write; None: it may be anywhere."""
+    match mark:
+        case [str(file), int(offset)] if offset >= 0:
+            return log.Position(file, offset)
+    return None

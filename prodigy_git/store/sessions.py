@@ -44,6 +44,12 @@ def load(store: str, name: str) -> Session:
         raise ProdigyError(f"{path} is damaged ({error}): repair it or move it away") from None
     if found.id != name:
         raise ProdigyError(f"{path} holds another session, {found.id!r}: move it away")
+    try:
+        # Both become parts of paths.
+        names.checked(found.job, "job id")
+        names.checked(found.text("repo") or "none", "repository key")
+    except names.BadName as error:
+        raise ProdigyError(f"{path} is damaged ({error}): repair it or move it away") from None
     return found
 
 
