@@ -1,5 +1,6 @@
 """events ls, clean."""
 
+import contextlib
 import os
 
 import click
@@ -9,7 +10,7 @@ from prodigy_git.cli import output
 from prodigy_git.cli.when import Duration, Moment
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.event import Event, pascal_case
-from prodigy_git.names import checked
+from prodigy_git.names import checked, is_safe
 
 
 @click.group()
@@ -64,11 +65,18 @@ def ls(
 
 def _catch_up(store: str, job: str | None, session: str | None) -> None:
     """Record what hooks have not, of the sessions asked for: a listing should be complete."""
-    from prodigy_git.store import sessions
+    from prodigy_git.store import mappings, sessions
 
-    for one in sessions.load_all(store, lambda _: None):
-        if job in (None, one.job) and session in (None, one.id):
-            sessions.catch_up(store, one, output.note)
+    if session is not None:
+        wanted = [session] if is_safe(session) else []
+    elif job is not None:
+        wanted = mappings.sessions_of(store, job, output.note)
+    else:
+        wanted = sessions.ids(store)
+    for name in wanted:
+        # A session whose file is damaged or gone has its events all the same.
+        with contextlib.suppress(ProdigyError, OSError):
+            sessions.catch_up(store, sessions.load(store, name), output.note)
 
 
 def _row(event: Event) -> tuple[str, ...]:
