@@ -92,11 +92,14 @@ def start(
     return subprocess.Popen(
         [sys.executable, "-m", "prodigy_git", *map(str, arguments)],
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **{"env": environment(), **settings},
+        **{
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "env": environment(),
+            **settings,
+        },
     )
 
 

@@ -87,7 +87,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             prog_name="prodigy-git",
             standalone_mode=False,
         )
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -101,10 +102,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt, _Interrupted):
         output.error("interrupted")
         return 130
+    except SystemExit:
+        # How click itself answers a broken pipe, in every mode.
+        if not isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+            raise
+        _drop_output()
+        return 0
     except BrokenPipeError:
-        # The reader has gone (`| head`); what it wanted it has. Keep the interpreter from
-        # complaining when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone (`| head`); what it wanted it has.
+        _drop_output()
         return 0
     except (ProdigyError, BadName) as error:
         output.error(str(error))
@@ -112,6 +118,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         output.error(f"{error.strerror or error}{where}; nothing more was changed")
+        _drop_output()
         return 1
     except Exception as error:
         # A bug of ours. The user gets a line; whoever mends it gets the rest from the store's log.
@@ -122,3 +129,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
             f"entry of {layout.hook_errors(store)}"
         )
         return 1
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from complaining when it flushes, at exit, what cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AttributeError:
+        pass  # closed before we began

@@ -57,10 +57,10 @@ def ls(
         found.sort(key=lambda event: event.moment or 0)
     if as_json:
         for event in found:
-            output.emit_json(event.model_dump(mode="json", exclude_none=True))
+            output.emit_json(event.model_dump(exclude_unset=True))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
-    output.table(headings, (_row(event) for event in found))
+    output.table(headings, (_row(event) for event in found), ("JOB", "AGENT", "SESSION"))
 
 
 def _catch_up(store: str, job: str | None, session: str | None) -> None:

@@ -5,6 +5,7 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
 import json
+import math
 import shutil
 import sys
 import unicodedata
@@ -58,25 +59,60 @@ def error(text: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print one JSON value on one line, in ASCII, so that any terminal and any parser take it."""
-    click.echo(json.dumps(value, separators=(",", ":")))
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), separators=(",", ":"))
+    click.echo(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings: aligned and fitted to a terminal, tab-separated elsewhere."""
+def _finite(value: Any) -> Any:
+    """Return ``value`` with null for the numbers that JSON has no form for; a log may hold them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    dispensable: Sequence[str] = (),
+    *,
+    wrap: bool = False,
+) -> None:
+    """Print rows under headings: aligned and fitted to a terminal, tab-separated elsewhere.
+
+    On a terminal that is too narrow, columns go in the order of ``dispensable``; then the last one is
+    shortened, or goes on in the next line with ``wrap``. The others are never cut: they hold names that other commands take.
+    """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cleaned:
             click.echo("\t".join(row))
         return
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for number, heading in enumerate(headings):
-        # The first column is the name that other commands take: never shortened.
-        shown.add_column(heading, no_wrap=True, overflow="fold" if number == 0 else "ellipsis")
-    for row in cleaned:
-        shown.add_row(*(Text(cell) for cell in row))
     width = shutil.get_terminal_size().columns
+    needed = {
+        heading: max(map(cell_len, (heading, *(row[number] for row in cleaned))))
+        for number, heading in enumerate(headings)
+    }
+    for heading in dispensable:
+        if sum(needed.values()) + 2 * len(needed) <= width:
+            break
+        del needed[heading]
+    last = list(needed)[-1]
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading, length in needed.items():
+        least = None if heading == last else length
+        cut = least is not None or not wrap
+        shown.add_column(heading, no_wrap=cut, overflow="ellipsis", min_width=least)
+    kept = [number for number, heading in enumerate(headings) if heading in needed]
+    for row in cleaned:
+        shown.add_row(*(Text(row[number]) for number in kept))
     Console(width=width, highlight=False, markup=False).print(shown)

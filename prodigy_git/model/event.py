@@ -50,18 +50,24 @@ def _one_dialect(fields: dict[str, Any]) -> dict[str, Any]:
     with the event inside ``event``, and ``{"AgentCompleted": {…}}``.
     """
     inner = fields.get("event")
-    if isinstance(inner, dict):
+    if isinstance(inner, dict) and "type" not in fields and "event_type" not in fields:
         rest = {name: value for name, value in fields.items() if name != "event"}
-        fields = {**_one_dialect(inner), **rest}
-    if "type" not in fields and "event_type" not in fields and len(fields) == 1:
-        ((kind, body),) = fields.items()
-        if isinstance(body, dict):
-            fields = {**body, "type": kind}
+        fields = {**_untagged(inner), **rest}
+    fields = _untagged(fields)
     named = fields.get("type") or fields.get("event_type")
     if not isinstance(named, str):
         raise ValueError("no event type")
     name = pascal_case(named)
     return {**fields, "type": name, "event_type": name}
+
+
+def _untagged(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return ``{"AgentCompleted": {…}}`` as the inner fields with their type, others as they are."""
+    if len(fields) == 1:
+        ((kind, body),) = fields.items()
+        if isinstance(body, dict) and kind not in ("type", "event_type", "event"):
+            return {**body, "type": kind}
+    return fields
 
 
 def pascal_case(kind: str) -> str:

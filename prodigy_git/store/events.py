@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -43,7 +44,8 @@ def log_files(store: str, repo: str, job: str) -> list[str]:
 
 
 def _is_log(name: str) -> bool:
-    return name.startswith("events-") and name.endswith(_ENDINGS)
+    # What a rotation left may have any name.
+    return name.endswith(_ENDINGS[1:]) or (name.startswith("events-") and name.endswith(".jsonl"))
 
 
 def read_job(store: str, repo: str, job: str, broken: Broken) -> list[Event]:
@@ -77,7 +79,7 @@ def read_file(path: str, broken: Broken) -> Iterator[tuple[int, Event]]:
                         yield number, parse_line(line)
                     except ValueError as error:
                         broken(f"{path}:{number}: not an event ({error}), skipped")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         broken(f"{path}: cannot be read ({error})")
 
 
