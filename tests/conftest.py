@@ -40,6 +40,8 @@ GIT_CONFIG = """\
 # prek build environments with them.
 FOREIGN = ("GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY", "SSH_", "EDITOR")
 
+LONG_AGO = "2025-01-11T12:00:00+00:00"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -87,10 +89,9 @@ def _shared(factory: pytest.TempPathFactory, name: str) -> Path:
 @pytest.fixture
 def fixed_dates(monkeypatch: pytest.MonkeyPatch) -> str:
     """Give every commit the same date, so that equal content has an equal SHA; return the date."""
-    date = "2025-01-11T12:00:00+00:00"
-    monkeypatch.setenv("GIT_AUTHOR_DATE", date)
-    monkeypatch.setenv("GIT_COMMITTER_DATE", date)
-    return date
+    monkeypatch.setenv("GIT_AUTHOR_DATE", LONG_AGO)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", LONG_AGO)
+    return LONG_AGO
 
 
 def _run(
@@ -157,7 +158,9 @@ def repo(tmp_path: Path, git: Callable[..., str]) -> Path:
     git("init", "-q", folder, cwd=tmp_path)
     (folder / "README").write_text("a repository\n")
     git("add", "README", cwd=folder)
-    git("commit", "-q", "-m", "Start", cwd=folder)
+    # Git's journal has whole seconds: a commit made in the very second of `install` would be taken
+    # for one that came after it, and the outcome would depend on how the second falls.
+    git("commit", "-q", "-m", "Start", cwd=folder, env={"GIT_COMMITTER_DATE": LONG_AGO})
     return folder
 
 
