@@ -68,7 +68,8 @@ def clean_events(store: str, older_than: int, *, dry_run: bool, broken: Broken) 
     if troubles:
         return []
     for repo, job in events.jobs(store):
-        if (repo, job) in running:
+        # Prodigy's own sessions do not say which repository's.
+        if (repo, job) in running or (None, job) in running:
             continue
         lock = None if dry_run else files.lock(layout.log_lock(store, repo, job))
         try:
