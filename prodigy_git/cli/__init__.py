@@ -81,6 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from prodigy_git.git.ask import drop_local_variables
 
     drop_local_variables(os.environ)
+    stdout, stderr = sys.stdout, sys.stderr
     try:
         code: Any = cli.main(
             args=None if arguments is None else list(arguments),
@@ -103,9 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         output.error("interrupted")
         return 130
     except SystemExit:
-        # How click itself answers a broken pipe, in every mode.
-        if not isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+        # click answers a broken pipe so, in every mode, and wraps what it cannot flush.
+        if sys.stdout is stdout:
             raise
+        sys.stdout, sys.stderr = stdout, stderr
         _drop_output()
         return 0
     except BrokenPipeError:

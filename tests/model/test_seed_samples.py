@@ -1,5 +1,6 @@
 """Every sample of the two seed documents is read, in whichever dialect it stands there."""
 
+import contextlib
 import json
 
 import pytest
@@ -102,10 +103,8 @@ def test_deep_nesting_is_a_broken_line_not_a_crash():
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_an_event_or_a_broken_line(data):
-    try:
+    with contextlib.suppress(ValueError):
         assert parse_line(data).type
-    except ValueError as error:
-        assert str(error)
 
 
 json_values = st.recursive(
@@ -120,11 +119,8 @@ names = st.sampled_from(
 
 @given(st.dictionaries(names, json_values))
 def test_any_object_is_an_event_or_a_broken_line(fields):
-    try:
+    with contextlib.suppress(ValueError):
         event = parse_line(json.dumps(fields).encode())
-    except ValueError as error:
-        assert str(error)
-    else:
         assert event.moment is None or isinstance(event.moment, int)
 
 
