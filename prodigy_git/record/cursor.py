@@ -26,12 +26,13 @@ class Cursor:
     SHA-1 in hex; length 0: none yet), ``sha``, ``seconds`` and ``identity`` its new commit, time and
     committer. ``log`` is
     behind the last event written for this worktree, ``intent`` where a write was about to begin.
-    ``commits`` counts the commits recorded; ``last`` is the last of them. ``boot`` is the kernel's
+    ``commits`` counts the commits recorded; ``last`` is the last of them. ``branch`` is what HEAD was
+    on behind the last line consumed, where that is known. ``boot`` is the kernel's
     boot id when the cursor was written.
     """
 
     __slots__ = (
-        "boot", "commits", "digest", "identity", "intent", "last", "length", "log", "offset",
+        "boot", "branch", "commits", "digest", "identity", "intent", "last", "length", "log", "offset",
         "seconds", "sha",
     )  # fmt: skip
 
@@ -43,6 +44,7 @@ class Cursor:
         self.intent: Position | None = None
         self.commits = 0
         self.last = ""
+        self.branch: str | None = None
         self.boot = ""
 
 
@@ -55,6 +57,8 @@ def read(private: str) -> Cursor | None:
             setattr(cursor, name, int(fields[name]))
         for name in ("digest", "sha", "last", "boot"):
             setattr(cursor, name, str(fields[name]))
+        branch = fields.get("branch")
+        cursor.branch = None if branch is None else str(branch)
         cursor.identity = str(fields["identity"]).encode("utf-8", "surrogateescape")
         for name in ("log", "intent"):
             at = fields.get(name)

@@ -153,6 +153,7 @@ def _advance(cursor: Cursor, reading: Reading) -> None:
         cursor.offset, cursor.length = last.end, len(last.line)
         cursor.digest = files.sha1_hex(last.line)
         cursor.seconds, cursor.identity = last.seconds, last.identity
+        cursor.branch = last.branch
     if reading.head:
         cursor.sha = reading.head
 

@@ -141,6 +141,11 @@ def head(place: Place) -> tuple[str | None, str | None]:
     return ref.removeprefix("refs/heads/"), _resolve(place, ref)
 
 
+def is_branch(place: Place, name: str) -> bool:
+    """Whether there is a branch ``name``."""
+    return _resolve(place, f"refs/heads/{name}") is not None
+
+
 def _resolve(place: Place, ref: str) -> str | None:
     folder = place.private if ref.startswith(("refs/worktree/", "refs/bisect/")) else place.common
     try:

@@ -10,7 +10,7 @@ from prodigy_git.record.gitdir import split_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from prodigy_git.record.gitdir import Commit
 
@@ -118,13 +118,31 @@ def _rebase_step(message: bytes) -> bytes:
     return message[begin + 2 : end] if begin >= 0 else b""
 
 
-def name_branches(movements: list[Movement], branch: str | None) -> None:
+def name_branches(
+    movements: list[Movement],
+    branch: str | None,
+    *,
+    first: str | None,
+    is_branch: Callable[[str], bool],
+    rebase_ended: bool,
+) -> None:
     """Say for each movement on which branch it was, given HEAD's branch after the last one.
 
     Goes backwards: what HEAD was on *before* a checkout is in its line as a full name or SHA, what
-    it went to is only what the user typed.
+    it went to is only what the user typed. That and ``first``, the branch before the first movement,
+    are asked only about a rebase of which the end, which names the branch, is not there.
     """
-    for movement in reversed(movements):
+    closed = False
+    for index in range(len(movements) - 1, -1, -1):
+        movement = movements[index]
+        if movement.kind == START and not closed:
+            movement.branch = _went_to(movements[:index], first, is_branch)
+            if rebase_ended and branch is None:
+                for pick in movements[index + 1 :]:
+                    pick.branch = pick.branch or movement.branch
+            branch = movement.branch
+            continue
+        closed = movement.kind in (FINISH, ABORT) or (closed and movement.kind != START)
         movement.branch = branch
         message = movement.message
         if message.startswith(b"checkout: moving from "):
@@ -137,6 +155,23 @@ def name_branches(movements: list[Movement], branch: str | None) -> None:
                 movement.branch = branch
         elif message.startswith(b"Branch: renamed refs/heads/"):
             branch = message[27:].partition(b" to ")[0].decode("utf-8", "surrogateescape")
+
+
+def _went_to(
+    movements: list[Movement], first: str | None, is_branch: Callable[[str], bool]
+) -> str | None:
+    """Return the branch that HEAD was on after ``movements``, as far as their lines tell."""
+    for movement in reversed(movements):
+        message = movement.message
+        name = b""
+        if message.startswith(b"checkout: moving from "):
+            name = message.rpartition(b" to ")[2]
+        elif movement.kind in (FINISH, ABORT) or message.startswith(b"Branch: renamed "):
+            name = message.rpartition(b" refs/heads/")[2]
+        if name:
+            text = name.decode("utf-8", "surrogateescape")
+            return text if is_branch(text) else None
+    return first
 
 
 def _is_sha(name: str) -> bool:
@@ -173,8 +208,10 @@ def spans(
     """Return the rebases that have ended, and how many of the movements may be consumed.
 
     A rebase that is ``under_way`` is not consumed: whether its picks are the session's is known when
-    it ends. One that has ended without a line (``--quit``, or the apply backend's last hook) is
-    closed at its last pick.
+    it ends. Nor is one that has only begun: the apply backend runs post-checkout behind that line
+    before its folder is there, and a later hook needs the line to know what was rebased. One that
+    has ended without a line (``--quit``, or the apply backend's last hook) is closed at its last
+    pick.
     """
     ended: list[Span] = []
     span: Span | None = None
@@ -198,7 +235,7 @@ def spans(
             span.picks.append(movement)
     if span is None:
         return ended, len(movements)
-    if under_way:
+    if under_way or not span.picks:
         return ended, movements.index(span.start)
     _close_at_last_pick(span, commits)
     ended.append(span)

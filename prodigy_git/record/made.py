@@ -87,7 +87,13 @@ def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
     branch, head = gitdir.head(place)
     if not movements and cursor.sha == (head or ""):
         return None
-    journal.name_branches(movements, branch)
+    journal.name_branches(
+        movements,
+        branch,
+        first=cursor.branch,
+        is_branch=lambda name: gitdir.is_branch(place, name),
+        rebase_ended=rebase_ended,
+    )
     commits = gitdir.read_commits(
         place, dict.fromkeys(m.new for m in movements if m.kind in (MADE, PICK, UNDECIDED))
     )
