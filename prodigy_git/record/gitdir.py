@@ -91,7 +91,8 @@ def find(cwd: str, environ: Mapping[str, str]) -> Place | None:
             if top in ("/", ""):
                 return None
             top = os.path.dirname(top)
-    private = os.path.normpath(private)
+    # Not normpath where there are dots: behind a symlink, `..` is the target's parent.
+    private = os.path.realpath(private) if ".." in private else os.path.normpath(private)
     common = common_of(private)
     if not os.path.exists(f"{private}/HEAD"):
         return None
