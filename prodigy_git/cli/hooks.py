@@ -114,7 +114,7 @@ def _print(report: hooks.Report, as_json: bool, *, advise: bool = True) -> None:
         return
     output.line(f"hooks: {report.directory}")
     rows = [(s.hook, s.words + (f"; {s.todo}" if advise and s.todo else "")) for s in report.hooks]
-    output.table(("hook", "state"), rows)
+    output.table(("HOOK", "STATE"), rows, wrap=True)
 
 
 def _plain(report: hooks.Report) -> dict[str, Any]:

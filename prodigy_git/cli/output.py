@@ -85,7 +85,8 @@ def table(
     """Print rows under headings: aligned and fitted to a terminal, tab-separated elsewhere.
 
     On a terminal that is too narrow, columns go in the order of ``dispensable``; then the last one is
-    shortened, or goes on in the next line with ``wrap``. The others are never cut: they hold names that other commands take.
+    shortened, or goes on in the next line with ``wrap``. The others are never cut: they hold names
+    that other commands take.
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():

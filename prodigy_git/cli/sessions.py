@@ -35,7 +35,7 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
         output.emit_json([one.model_dump(mode="json") for one in found])
         return
     headings = ("SESSION", "STATUS", "JOB", "AGENT", "COMMITS", "STARTED", "BRANCH")
-    output.table(headings, (_row(one) for one in found))
+    output.table(headings, (_row(one) for one in found), ("STARTED", "AGENT", "JOB"))
 
 
 def _row(one: Session) -> tuple[Any, ...]:

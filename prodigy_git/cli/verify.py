@@ -73,6 +73,7 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:
             )
             for one in verdicts
         ),
+        ("JOB", "EVIDENCE"),
     )
     for one in verdicts:
         for word in ("missing", "duplicated", "foreign"):

@@ -106,7 +106,8 @@ def ls(all_repos: bool, as_json: bool) -> None:
         return
     headings = ("NAME", "STATUS", "JOB", "AGENT", "BRANCH", "COMMITS", "PATH")
     keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
-    output.table(headings, ([row[k] if row[k] is not None else "-" for k in keys] for row in rows))
+    shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
+    output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"))
 
 
 worktree.add_command(ls, "list")
