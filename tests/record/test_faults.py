@@ -1,0 +1,209 @@
+"""The real hook, killed at each system call that changes something, and each such call failing.
+
+strace injects the fault (strace(1), ``inject``). What counts are the calls that touch the store or
+git's own directory: those of the interpreter's start come before and change nothing. After a fault
+the hook exits with 0 (or was killed), the log parses, and after one more commit each commit is in
+the log exactly once.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support_record import (
+    PACKAGE,
+    SILENT,
+    Templates,
+    World,
+    commit,
+    commits,
+    events,
+    git,
+    hookfiles,
+    run,
+    start_hook,
+    write_hooks,
+)
+
+CALLS = {
+    "openat": ("EACCES", "EROFS"),
+    "write": ("ENOSPC", "EIO"),
+    "pwrite64": ("ENOSPC",),
+    "rename": ("EACCES", "ENOSPC"),
+    "renameat2": ("EACCES",),
+    "fsync": ("EIO",),
+    "fdatasync": ("EIO",),
+    "flock": ("ENOLCK",),
+    "mkdir": ("EACCES", "ENOSPC"),
+    "link": ("EACCES", "ENOSPC"),
+    "linkat": ("EACCES",),
+    "unlink": ("EACCES", "EROFS"),
+    "ftruncate": ("EIO",),
+}
+"""Each system call that matters, and how it may fail."""
+
+KILL = "signal=KILL"
+# A hook that registers makes many more calls, which fail alike: one error each is enough there.
+FAULTS = [
+    pytest.param(name, fault, fresh, id=f"{name}-{fault}-{'registering' if fresh else 'enrolled'}")
+    for fresh in (False, True)
+    for name, errors in CALLS.items()
+    for fault in (KILL, *(f"error={error}" for error in (errors[-1:] if fresh else errors)))
+]
+
+
+def _can_trace() -> bool:
+    if shutil.which("strace") is None:
+        return False
+    tried = subprocess.run(
+        ["strace", "-o", "/dev/null", "-e", "trace=write", "true"],
+        capture_output=True,
+        check=False,
+    )
+    return tried.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(
+    not _can_trace(), reason="NOT TESTED: what faults do to a hook; strace or ptrace is missing"
+)
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture
+def world(sealed: Path, tmp_path: Path, templates: Templates) -> World:
+    write_hooks(sealed)
+    return templates.copy("main", tmp_path)
+
+
+def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> list[str]:
+    """Return a command that traces calls of ``name``, not those of child processes."""
+    inject = [] if rule is None else ["-e", f"inject={name}:{rule}"]
+    return ["strace", "-y", "-o", output, "-e", f"trace={name}", *inject]
+
+
+class Subject:
+    """Where commits are made, and the hook that is to record each."""
+
+    def __init__(self, world: World, *, fresh: bool) -> None:
+        self.world = world
+        self.fresh = fresh
+        self.top = world.top
+        self.count = 0
+        self.made: list[str] = []
+        self.store = world.root / "fresh-store" if fresh else world.store
+
+    def next(self) -> None:
+        """Make a commit without the hook; where ``fresh``, in a worktree and a store never used."""
+        self.count += 1
+        if self.fresh:
+            self.top = self.world.root / f"tree{self.count}"
+            git("worktree", "add", "-q", self.top, cwd=self.world.top, **SILENT)
+            self.store = self.world.root / f"store{self.count}"
+            self.made.clear()
+        self.commit()
+
+    def commit(self) -> None:
+        self.made.append(commit(self.top, f"number {len(self.made)}", **SILENT))
+
+    def hook(self, *before: str) -> subprocess.CompletedProcess[bytes]:
+        return start_hook(self.top, before=before, PRODIGY_HOME=str(self.store))
+
+    def check(self, *, start: Counter[str]) -> None:
+        """Assert that each commit made is recorded, once, and none besides."""
+        assert Counter(commits(self.store)) - start == Counter(self.made)
+        ids = [event["id"] for event in events(self.store)]
+        assert len(ids) == len(set(ids))
+
+
+def occurrences(subject: Subject, name: str, scratch: Path) -> list[int]:
+    """Return which calls of ``name`` that one hook makes touch the store or the git directory."""
+    subject.next()
+    output = scratch / "strace.txt"
+    done = subject.hook(*strace(name, output=str(output)))
+    assert done.returncode == 0, done.stderr
+    private = git("rev-parse", "--absolute-git-dir", cwd=subject.top)
+    ours = (str(subject.store), private, str(subject.top / ".git"))
+    calls = [line for line in output.read_text().splitlines() if re.search(rf"\b{name}\(", line)]
+    return [at for at, line in enumerate(calls, 1) if any(path in line for path in ours)]
+
+
+def judge(done: subprocess.CompletedProcess[bytes], fault: str) -> None:
+    if fault == KILL:
+        assert done.returncode in (-9, 137), done
+    else:
+        assert done.returncode == 0, done
+        assert done.stderr.count(b"\n") <= 1, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("name", "fault", "fresh"), FAULTS)
+def test_each_call(name: str, fault: str, fresh: bool, world: World, tmp_path: Path) -> None:
+    subject = Subject(world, fresh=fresh)
+    start = Counter() if fresh else Counter(commits(world.store))
+    points = occurrences(subject, name, tmp_path)
+    if name in ("openat", "write", "rename", "flock", "fsync"):
+        assert points, f"the hook makes no call of {name}: is the list of calls out of date?"
+    for at in points:
+        subject.next()
+        done = subject.hook(*strace(name, f"{fault}:when={at}"))
+        judge(done, fault)
+        events(subject.store)  # parses
+        subject.commit()
+        done = subject.hook()
+        assert (done.returncode, done.stderr) == (0, b"")
+        subject.check(start=start)
+
+
+@pytest.mark.parametrize("name", ["openat", "write", "rename", "flock", "fsync"])
+def test_killed_again_while_catching_up(name: str, world: World, tmp_path: Path) -> None:
+    """A kill at every pair of calls of one name, with another writer's event in between."""
+    subject = Subject(world, fresh=False)
+    start = Counter(commits(world.store))
+    points = occurrences(subject, name, tmp_path)
+    for first in points[-4:]:
+        for second in points[-4:]:
+            subject.next()
+            judge(subject.hook(*strace(name, f"{KILL}:when={first}")), KILL)
+            log = next((world.store / "events").glob("*/*/*.jsonl"))
+            with log.open("a") as stream:
+                stream.write('{"id":"%d %d %s","type":"Other"}\n' % (first, second, subject.count))
+            killed = subject.hook(*strace(name, f"{KILL}:when={second}"))
+            assert killed.returncode in (-9, 137, 0)
+            subject.commit()
+            assert subject.hook().returncode == 0
+            subject.check(start=start)
+
+
+@pytest.mark.parametrize("fault", [KILL, "error=EIO"])
+@pytest.mark.parametrize("name", ["flock", "write", "rename", "fsync"])
+def test_through_git(name: str, fault: str, world: World, sealed: Path, tmp_path: Path) -> None:
+    subject = Subject(world, fresh=False)
+    at = occurrences(subject, name, tmp_path)[-1]
+    python = tmp_path / "python"
+    traced = strace(name, f"{fault}:when={at}")
+    words = " ".join(f"'{word}'" for word in (*traced, sys.executable))
+    python.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    python.chmod(0o755)
+    hook = sealed.parent / "hooks" / "post-commit"
+    whole = hook.read_bytes()
+    hook.write_bytes(
+        hookfiles.render("post-commit", [], hookfiles.Runtime(str(python), PACKAGE, 1))
+    )
+    before = git("rev-parse", "HEAD", cwd=world.top)
+    done = run("git", "commit", "-qm", "one", "--allow-empty", cwd=world.top, check=False)
+    assert done.returncode == 0
+    assert git("rev-parse", "HEAD^", cwd=world.top) == before
+    assert b"Traceback" not in done.stderr
+    hook.write_bytes(whole)
+    commit(world.top, "two")
+    assert [row.split("<")[0] for row in world.rows()] == [
+        "commit number 0", "commit one", "commit two",
+    ]  # fmt: skip
