@@ -32,7 +32,7 @@ class World:
         root.mkdir()
         self.root = root
         self.monkeypatch = monkeypatch
-        self.package = root / "it's a \"package\""
+        self.package = root / 'it\'s a "package"'
         stub = self.package / "prodigy_git" / "record"
         stub.mkdir(parents=True)
         (stub.parent / "__init__.py").touch()
@@ -53,7 +53,7 @@ class World:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, str(value))
-        self.repo = root / "a repo's \"folder\""
+        self.repo = root / 'a repo\'s "folder"'
         self.git("init", "-q", "-b", "main", str(self.repo), cwd=root)
         self.hooks = self.repo / ".git" / "hooks"
         shutil.rmtree(self.hooks)

@@ -301,9 +301,7 @@ def test_relative_hooks_path_in_a_linked_worktree_and_from_a_subfolder(world: Wo
 
 
 def test_submodule(world: World) -> None:
-    world.git(
-        "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(world.repo), "sub"
-    )
+    world.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(world.repo), "sub")
     world.install(world.repo / "sub")
     world.commit(world.repo / "sub")
     assert world.calls() == [HOOK]

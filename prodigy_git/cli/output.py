@@ -42,6 +42,8 @@ def line(text: str) -> None:
 
 def path(text: str) -> None:
     """Print a path as a result: raw, since it is meant for another command, not for eyes."""
+    if sys.stdout is None:
+        return  # closed by the caller, who then wants no path
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
     sys.stdout.buffer.flush()

@@ -100,7 +100,7 @@ def _since(started_at: str) -> dict[str, int]:
 
 
 def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> list[str]:
-    """Return the session's recorded commits that its HEAD, or its branch, still contains."""
+    """Return the session's recorded commits that its HEAD, or then any branch, still contains."""
     recorded = [
         event.own().get("commit")
         for event in events.read_job(store, repo, found.job, broken)
@@ -109,16 +109,16 @@ def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> 
     if not recorded:
         return []
     where = sessions.enrolled_place(found)
-    branch = found.text("branch")
     common = found.text("repo_path")
     if where is not None:
-        cwd, tip = where[0].top, "HEAD"
-    elif branch is not None and common is not None and os.path.isdir(common):
-        cwd, tip = common, f"refs/heads/{branch}"
+        cwd, tips = where[0].top, ["HEAD"]
+    elif common is not None and os.path.isdir(common):
+        # The worktree is gone: what its branch has, or what it was merged into.
+        cwd, tips = common, ["--branches", "--remotes", "--tags"]
     else:
         return []
     base = found.text("base_commit")
-    status, out, _ = git_status(cwd, "rev-list", tip, *([f"^{base}"] if base else []), "--")
+    status, out, _ = git_status(cwd, "rev-list", *tips, *([f"^{base}"] if base else []), "--")
     contained = set(out.split()) if status == 0 else set()
     return [sha for sha in dict.fromkeys(recorded) if sha in contained]
 

@@ -277,7 +277,8 @@ def _first_own(
     if not movements:
         return 0  # the repository keeps no reflog: from here on it does
     newest = movements[-1]
-    if installed and movements[0].seconds >= installed and journal.is_null(movements[0].old):
+    # Whole seconds: a journal that began in the installation's own may be older.
+    if installed and movements[0].seconds > installed and journal.is_null(movements[0].old):
         return 0
     if newest.kind in (FINISH, ABORT) or hook == "post-rewrite":
         begins = [i for i, movement in enumerate(movements) if movement.kind == START]

@@ -138,6 +138,16 @@ def test_the_worktree_may_be_gone_already(hooked, git, events):
     assert types(events("j"), "AgentCompleted")[0]["commits"] == [sha]
 
 
+def test_worktree_and_branch_may_be_gone_if_the_work_was_merged(hooked, git):
+    made = new(hooked, "w1", "--job", "j")
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=made["worktree"])
+    sha = git("rev-parse", "HEAD", cwd=made["worktree"])
+    git("worktree", "remove", "--force", made["worktree"], cwd=hooked)
+    git("merge", "-q", "--no-ff", "--no-edit", "prodigy-w1", cwd=hooked)
+    git("branch", "-q", "-D", "prodigy-w1", cwd=hooked)
+    assert ok("finish", "w1", "--json", cwd=hooked).json["commits"] == [sha]
+
+
 def _killed_before_the_status(hooked, store, monkeypatch_mark=None):
     """Bring about what a finish leaves that was killed between appending and updating."""
     made = new(hooked, "w1", "--job", "j", "--agent", "a")
