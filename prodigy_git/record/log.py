@@ -68,7 +68,7 @@ def append(
     try:
         last, newest = _last_stamp(folder)
         moment = clock.now()
-        if last is not None and moment < last <= moment + _AHEAD:
+        if last is not None and moment < last:
             moment = last
         name = _file_for(folder, moment, newest)
         text = _lines(events, clock.stamp(moment))
@@ -181,29 +181,33 @@ def _own(name: str) -> bool:
 
 
 def _last_stamp(folder: str) -> tuple[int | None, list[str]]:
-    """Return the last event's moment (None for an empty log) and our files' names, newest first."""
+    """Return the last event's moment (None for an empty log) and our files' names, newest first.
+
+    Events of more than five minutes ahead are passed over: a clock that was wrong wrote them.
+    """
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return None, []
     newest = sorted(filter(_own, names), reverse=True)
-    limit = clock.stamp(clock.now() + _AHEAD)[:10].replace("-", "")
+    latest = clock.now() + _AHEAD
+    limit = clock.stamp(latest)[:10].replace("-", "")
     for name in newest:
         if name[7:15] > limit:
             continue  # written while the clock was wrong: not followed
-        with_stamp = last_stamp_in(f"{folder}/{name}")
+        with_stamp = _last_stamp_in(f"{folder}/{name}", latest)
         if with_stamp is not None:
             return with_stamp, newest
     return None, newest
 
 
-def last_stamp_in(path: str) -> int | None:
-    """Return the moment of the last line of ``path`` that has one."""
+def _last_stamp_in(path: str, latest: int) -> int | None:
+    """Return the moment of the last line of ``path`` that has one not behind ``latest``."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         for line in lines_backwards(descriptor, os.fstat(descriptor).st_size):
             moment = _stamp_of(line)
-            if moment is not None:
+            if moment is not None and moment <= latest:
                 return moment
     finally:
         os.close(descriptor)
