@@ -94,10 +94,15 @@ def drain_now(top: Path | bytes) -> int:
 
 
 def start_hook(
-    top: Path, hook: str = "post-commit", *arguments: str, before: Iterable[str] = (), **env: str
+    top: Path,
+    hook: str = "post-commit",
+    *arguments: str,
+    before: Iterable[str] = (),
+    package: str = PACKAGE,
+    **env: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Start the program that a hook starts, without the shell; ``before`` is a wrapper's command."""
-    python = [sys.executable, "-I", "-S", "-X", "utf8", "-c", HOOK_PROGRAM, PACKAGE, hook]
+    python = [sys.executable, "-I", "-S", "-X", "utf8", "-c", HOOK_PROGRAM, package, hook]
     return run(*before, *python, *arguments, cwd=top, check=False, **env)
 
 

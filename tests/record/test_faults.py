@@ -6,6 +6,8 @@ the hook exits with 0 (or was killed), the log parses, and after one more commit
 the log exactly once.
 """
 
+import compileall
+import json
 import re
 import shutil
 import subprocess
@@ -77,6 +79,19 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     return Templates(tmp_path_factory.mktemp("templates"))
 
 
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A compiled copy of what a hook imports: each run must make the same calls."""
+    folder = tmp_path_factory.mktemp("package")
+    shutil.copytree(
+        Path(PACKAGE) / "prodigy_git",
+        folder / "prodigy_git",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    compileall.compile_dir(folder, quiet=1)
+    return str(folder)
+
+
 @pytest.fixture
 def world(sealed: Path, tmp_path: Path, templates: Templates) -> World:
     write_hooks(sealed)
@@ -92,8 +107,9 @@ def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> lis
 class Subject:
     """Where commits are made, and the hook that is to record each."""
 
-    def __init__(self, world: World, *, fresh: bool) -> None:
+    def __init__(self, world: World, package: str, *, fresh: bool) -> None:
         self.world = world
+        self.package = package
         self.fresh = fresh
         self.top = world.top
         self.count = 0
@@ -114,7 +130,8 @@ class Subject:
         self.made.append(commit(self.top, f"number {len(self.made)}", **SILENT))
 
     def hook(self, *before: str) -> subprocess.CompletedProcess[bytes]:
-        return start_hook(self.top, before=before, PRODIGY_HOME=str(self.store))
+        store = str(self.store)
+        return start_hook(self.top, before=before, package=self.package, PRODIGY_HOME=store)
 
     def check(self, *, start: Counter[str]) -> None:
         """Assert that each commit made is recorded, once, and none besides."""
@@ -145,8 +162,10 @@ def judge(done: subprocess.CompletedProcess[bytes], fault: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "fault", "fresh"), FAULTS)
-def test_each_call(name: str, fault: str, fresh: bool, world: World, tmp_path: Path) -> None:
-    subject = Subject(world, fresh=fresh)
+def test_each_call(
+    name: str, fault: str, fresh: bool, world: World, package: str, tmp_path: Path
+) -> None:
+    subject = Subject(world, package, fresh=fresh)
     start = Counter() if fresh else Counter(commits(world.store))
     points = occurrences(subject, name, tmp_path)
     if name in ("openat", "write", "rename", "flock", "fsync"):
@@ -163,9 +182,11 @@ def test_each_call(name: str, fault: str, fresh: bool, world: World, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["openat", "write", "rename", "flock", "fsync"])
-def test_killed_again_while_catching_up(name: str, world: World, tmp_path: Path) -> None:
+def test_killed_again_while_catching_up(
+    name: str, world: World, package: str, tmp_path: Path
+) -> None:
     """A kill at every pair of calls of one name, with another writer's event in between."""
-    subject = Subject(world, fresh=False)
+    subject = Subject(world, package, fresh=False)
     start = Counter(commits(world.store))
     points = occurrences(subject, name, tmp_path)
     for first in points[-4:]:
@@ -174,7 +195,8 @@ def test_killed_again_while_catching_up(name: str, world: World, tmp_path: Path)
             judge(subject.hook(*strace(name, f"{KILL}:when={first}")), KILL)
             log = next((world.store / "events").glob("*/*/*.jsonl"))
             with log.open("a") as stream:
-                stream.write('{"id":"%d %d %s","type":"Other"}\n' % (first, second, subject.count))
+                other = {"id": f"{first} {second} {subject.count}", "type": "Other"}
+                stream.write(json.dumps(other) + "\n")
             killed = subject.hook(*strace(name, f"{KILL}:when={second}"))
             assert killed.returncode in (-9, 137, 0)
             subject.commit()
@@ -184,8 +206,10 @@ def test_killed_again_while_catching_up(name: str, world: World, tmp_path: Path)
 
 @pytest.mark.parametrize("fault", [KILL, "error=EIO"])
 @pytest.mark.parametrize("name", ["flock", "write", "rename", "fsync"])
-def test_through_git(name: str, fault: str, world: World, sealed: Path, tmp_path: Path) -> None:
-    subject = Subject(world, fresh=False)
+def test_through_git(
+    name: str, fault: str, world: World, package: str, sealed: Path, tmp_path: Path
+) -> None:
+    subject = Subject(world, package, fresh=False)
     at = occurrences(subject, name, tmp_path)[-1]
     python = tmp_path / "python"
     traced = strace(name, f"{fault}:when={at}")
@@ -195,7 +219,7 @@ def test_through_git(name: str, fault: str, world: World, sealed: Path, tmp_path
     hook = sealed.parent / "hooks" / "post-commit"
     whole = hook.read_bytes()
     hook.write_bytes(
-        hookfiles.render("post-commit", [], hookfiles.Runtime(str(python), PACKAGE, 1))
+        hookfiles.render("post-commit", [], hookfiles.Runtime(str(python), package, 1))
     )
     before = git("rev-parse", "HEAD", cwd=world.top)
     done = run("git", "commit", "-qm", "one", "--allow-empty", cwd=world.top, check=False)
