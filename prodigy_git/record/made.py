@@ -13,11 +13,10 @@ from prodigy_git.record.journal import MADE, PICK, UNDECIDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from prodigy_git.record.cursor import Cursor
     from prodigy_git.record.gitdir import Commit, Place
     from prodigy_git.record.journal import Movement, Span
+    from prodigy_git.record.rewrites import Rewrite
 
 
 class Made:
@@ -45,21 +44,6 @@ class Made:
         self.commit = commit
         self.movement = movement
         self.branch = branch
-        self.doubtful = doubtful
-
-
-class Rewrite:
-    """What one amend or rebase replaced: ``pairs`` of old and new; ``name`` tells it from others."""
-
-    __slots__ = ("command", "doubtful", "name", "pairs")
-
-    def __init__(
-        self, command: str, name: str, pairs: list[tuple[str, str]], doubtful: bool
-    ) -> None:
-        """Name the operation; see the class."""
-        self.command = command
-        self.name = name
-        self.pairs = pairs
         self.doubtful = doubtful
 
 
@@ -101,7 +85,11 @@ def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
     ended, count = journal.spans(movements, commits, under_way=under_way)
     reading = Reading()
     _collect(place, cursor, movements, count, commits, ended, head, under_way, not placed, reading)
-    _link(place, ended, commits, not placed, reading)
+    if ended or any(one.action == "amend" for one in reading.made):
+        # Only where there is something to link: a plain commit does not pay for loading it.
+        from prodigy_git.record import rewrites
+
+        reading.rewrites = rewrites.link(place, reading.made, ended, commits, not placed)
     return reading
 
 
@@ -185,6 +173,7 @@ def _collect(
     found: dict[str, Made] = {}
     previous, seconds, identity = cursor.sha, cursor.seconds, cursor.identity
     end = head or ""
+    lost = reading.lost
 
     def add(
         sha: str, action: str, movement: Movement | None, at: Movement | None, doubt: bool
@@ -197,22 +186,26 @@ def _collect(
     for index in range(count):
         movement = movements[index]
         if previous and movement.old != previous and not journal.is_null(movement.old):
+            from prodigy_git.record import unlogged
+
             since = (previous, seconds)
-            for sha in _unlogged(place, since, movement.old, movement, commits, reading):
+            for sha in unlogged.made_between(place, since, movement.old, movement, commits, lost):
                 add(sha, "unknown", None, movement, True)
         after = movements[index + 1].old if index + 1 < len(movements) else end
         if movement.kind in (MADE, PICK, UNDECIDED) and not (
             movement.kind == PICK and movement.new in dropped
         ):
             unmoved = after == movement.old or (not after and journal.is_null(movement.old))
-            if unmoved and not _reached(place, movement.new):
+            if unmoved and _never_reached(place, movement.new):
                 # git writes the line before it moves the ref: it was killed in between, or, at the
                 # journal's end, may be about to move it.
                 if index + 1 == len(movements):
                     break
             elif movement.kind == UNDECIDED:
+                from prodigy_git.record import unlogged
+
                 since = (movement.old, seconds)
-                for sha in _undecided(place, since, movement, commits, reading):
+                for sha in unlogged.undecided(place, since, movement, commits, lost):
                     line = movement if sha == movement.new else None
                     add(sha, movement.action, line, movement, True)
             else:
@@ -225,19 +218,19 @@ def _collect(
     else:
         if previous and end and end != previous and not under_way:
             last = movements[-1] if movements else None
-            unlogged = _unlogged_until_now(
-                place, (previous, seconds), end, identity, commits, reading
-            )
-            for sha in unlogged:
+            from prodigy_git.record import unlogged
+
+            since = (previous, seconds)
+            for sha in unlogged.made_since(place, since, end, identity, commits, lost):
                 add(sha, "unknown", None, last, True)
             reading.head = end
     reading.made = list(found.values())
 
 
-def _reached(place: Place, sha: str) -> bool:
-    """Whether any ref reaches ``sha``."""
-    status, out = gitdir.ask(place, "for-each-ref", "--count=1", f"--contains={sha}")
-    return status == 0 and bool(out.strip())
+def _never_reached(place: Place, sha: str) -> bool:
+    from prodigy_git.record import unlogged
+
+    return not unlogged.reached(place, sha)
 
 
 def _perhaps_again(place: Place, cursor: Cursor, commit: Commit | None, sha: str) -> bool:
@@ -254,159 +247,3 @@ def _perhaps_again(place: Place, cursor: Cursor, commit: Commit | None, sha: str
     except OSError:
         return True
     return f" {sha} ".encode() in earlier
-
-
-def _undecided(
-    place: Place,
-    since: tuple[str, int],
-    movement: Movement,
-    commits: dict[str, Commit],
-    reading: Reading,
-) -> list[str]:
-    """Return the commits that a movement without a verb of git's own brought, if made here.
-
-    ``update-ref`` without a message is plumbing: it may bring several commits, made some time ago. A
-    verb of the user's own (GIT_REFLOG_ACTION) stands for one git command, which asks for the time
-    once, so that the commit's time is the line's.
-    """
-    commit = commits.get(movement.new)
-    if commit is None or commit.committer != movement.identity:
-        return []
-    if not movement.message:
-        return _unlogged(place, since, movement.new, movement, commits, reading)
-    if commit.seconds != movement.seconds or _made_elsewhere(place, movement.new):
-        return []
-    return [movement.new]
-
-
-def _unlogged(
-    place: Place,
-    since: tuple[str, int],
-    new: str,
-    until: Movement,
-    commits: dict[str, Commit],
-    reading: Reading,
-) -> list[str]:
-    """As `_unlogged_until_now`, for commits made until the line ``until`` by its committer."""
-    shas = _unlogged_until_now(place, since, new, until.identity, commits, reading)
-    return [sha for sha in shas if commits[sha].seconds <= until.seconds]
-
-
-def _unlogged_until_now(
-    place: Place,
-    since: tuple[str, int],
-    new: str,
-    identity: bytes,
-    commits: dict[str, Commit],
-    reading: Reading,
-) -> list[str]:
-    """Return the commits made here between a SHA and ``new`` that no line of the journal names.
-
-    ``since`` is the SHA and the time in seconds of the last line before. HEAD has moved behind the
-    journal's back (symbolic-ref, plumbing), or lines have expired. Made here is what ``identity`` (the
-    committer of the line next to the gap) made since then, and no other journal shows being made.
-    """
-    old, seconds = since
-    if journal.is_null(new) or old == new:
-        return []
-    exclude = [] if journal.is_null(old) else [f"^{old}"]
-    status, out = gitdir.ask(place, "rev-list", "--reverse", "--topo-order", new, *exclude, "--")
-    if status != 0:
-        reading.lost.append(
-            f"git no longer has {old}: commits between it and {new} that no reflog names, if there "
-            "were any, cannot be told apart from others and are not recorded"
-        )
-        return []
-    shas = out.decode("ascii").split()
-    commits.update(gitdir.read_commits(place, shas))
-    return [
-        sha
-        for sha in shas
-        if sha in commits
-        and commits[sha].committer == identity
-        and commits[sha].seconds >= seconds
-        and not _made_elsewhere(place, sha)
-    ]
-
-
-def _made_elsewhere(place: Place, sha: str) -> bool:
-    """Whether another worktree's journal shows ``sha`` being made, not merely passed."""
-    needle = f" {sha} ".encode()
-    for private in _private_folders(place.common):
-        if os.path.realpath(private) == os.path.realpath(place.private):
-            continue
-        try:
-            data = files.read(f"{private}/logs/HEAD")
-        except OSError:
-            continue
-        if needle in data and any(
-            m.new == sha and m.kind in (MADE, PICK, UNDECIDED) for m in journal.parse(data, 0)
-        ):
-            return True
-    return False
-
-
-def _private_folders(common: str) -> Iterable[str]:
-    """Return the private git directories of a repository: the main one and the linked ones."""
-    try:
-        linked = os.listdir(f"{common}/worktrees")
-    except OSError:
-        linked = []
-    return [common, *(f"{common}/worktrees/{name}" for name in linked)]
-
-
-def _link(
-    place: Place,
-    ended: list[Span],
-    commits: dict[str, Commit],
-    doubtful: bool,
-    reading: Reading,
-) -> None:
-    """Fill in what amends and rebases replaced."""
-    for one in reading.made:
-        if one.action == "amend" and one.movement is not None:
-            old = one.movement.old
-            reading.rewrites.append(
-                Rewrite("amend", f"amend:{old}:{one.sha}", [(old, one.sha)], one.doubtful)
-            )
-    for span in ended:
-        if not span.kept:
-            continue
-        # git's own list belongs to the rebase whose folder is still there: the last one.
-        pairs = _rewritten_list(place) if span is ended[-1] else []
-        pairs = pairs or _matched(place, span, commits)
-        if pairs:
-            name = f"rebase:{span.start.old}:{span.final}"
-            reading.rewrites.append(Rewrite("rebase", name, pairs, doubtful))
-
-
-def _rewritten_list(place: Place) -> list[tuple[str, str]]:
-    """Return git's own list of what a rebase replaced; it exists until the rebase's last hook is over.
-
-    It is what post-rewrite gets on its standard input, which wrappers such as pre-commit swallow.
-    """
-    for name in ("rebase-merge/rewritten-list", "rebase-apply/rewritten"):
-        try:
-            text = files.read(f"{place.private}/{name}").decode("ascii", "replace")
-        except OSError:
-            continue
-        words = [line.split() for line in text.splitlines()]
-        return [(pair[0], pair[1]) for pair in words if len(pair) == 2]
-    return []
-
-
-def _matched(place: Place, span: Span, commits: dict[str, Commit]) -> list[tuple[str, str]]:
-    """Pair the commits before a rebase with those after it, by author (with time) and subject."""
-    status, out = gitdir.ask(
-        place, "rev-list", "--reverse", span.start.old, f"^{span.start.new}", "--"
-    )
-    olds = out.decode("ascii").split() if status == 0 else []
-    before = gitdir.read_commits(place, olds)
-    after = {(commits[sha].author, commits[sha].subject): sha for sha in span.kept}
-    pairs = []
-    for old in olds:
-        if old in before:
-            new = after.get((before[old].author, before[old].subject))
-            if new is not None and new != old:
-                pairs.append((old, new))
-    return pairs
