@@ -47,7 +47,9 @@ class Movement:
 
     def __init__(self, line: bytes, start: int) -> None:
         """Parse ``line``, which ends with its newline. Raises `ValueError`."""
-        header, _, message = line[:-1].partition(b"\t")
+        # A name may hold a tab, but neither it nor the mail address a `>`.
+        tab = line.find(b"\t", line.find(b"> "))
+        header, message = (line[:-1], b"") if tab < 0 else (line[:tab], line[tab + 1 : -1])
         old, new, rest = header.split(b" ", 2)
         self.identity, self.seconds = split_ident(rest)
         self.line = line

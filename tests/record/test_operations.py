@@ -33,6 +33,8 @@ TABLE: dict[str, tuple[str, list[str], list[str]]] = {
          "commit moving from a to b<Fast-forward@work"], []),
     "subject of several lines": ("git commit -q --allow-empty -m 'one\nmore\n\nbody'",
                                  ["commit one more<Start@work"], []),
+    "a name with a tab": ("git -c user.name='a\tb' commit -q --allow-empty -m one; c two",
+                          ["commit one<Start@work", "commit two<one@work"], []),
     "amend": ("c one; c uno --amend",
               ["commit one<Start@work", "amend uno<Start@work", "rewrote amend one>uno"], []),
     "amend twice": ("c one; c uno --amend; c eins --amend",
