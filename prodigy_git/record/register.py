@@ -170,6 +170,28 @@ def _switch_on_reflog(place: Place) -> None:
     os.close(os.open(f"{place.private}/logs/HEAD", os.O_WRONLY | os.O_CREAT, 0o666))
 
 
+def _begin_reflog(place: Place) -> None:
+    """Begin a journal that was switched off with the commit that the hook runs for, as git would."""
+    _, sha = gitdir.head(place)
+    commit = gitdir.read_commits(place, [sha]).get(sha) if sha else None
+    if sha is None or commit is None:
+        return
+    old = commit.parents[0] if commit.parents else "0" * len(sha)
+    verb = ("commit (initial)", "commit", "commit (merge)")[min(len(commit.parents), 2)]
+    line = f"{old} {sha} ".encode() + commit.committer + f"> {commit.seconds} +0000\t".encode()
+    line += f"{verb}: {commit.subject}\n".encode("utf-8", "replace")
+    files.make_private(f"{place.private}/logs")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(f"{place.private}/logs/HEAD", flags, 0o666)
+    except FileExistsError:
+        return  # another hook was faster
+    try:
+        files.write_all(descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
 def register_in_hook(
     place: Place, hook: str, arguments: list[str], installed: int, environ: Mapping[str, str]
 ) -> Enrolment | None:
@@ -258,6 +280,8 @@ def _register(
         start=None if last is None else start_behind(last),
     )
     map_session(store, repo, name, enrolment.job)
+    if not movements and hook == "post-commit":
+        _begin_reflog(place)
     enrol(place, enrolment)
     return enrolment
 

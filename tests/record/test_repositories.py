@@ -1,0 +1,357 @@
+"""Repositories that are not the usual kind, and what may happen to one between two commits."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support_record import (
+    SILENT,
+    Templates,
+    World,
+    commit,
+    commits,
+    drain_now,
+    events,
+    git,
+    place,
+    run,
+    session_of,
+    write_hooks,
+)
+
+from prodigy_git import layout
+
+
+@pytest.fixture(autouse=True)
+def _hooks(sealed: Path) -> None:
+    write_hooks(sealed, installed=1)
+
+
+def _two_and_amend(top: Path) -> list[str]:
+    one = commit(top, "one")
+    two = commit(top, "two", **SILENT)
+    three = commit(top, "three", "--amend")
+    return [one, two, three]
+
+
+def _new(tmp_path: Path, *options: str) -> Path:
+    git("init", "-q", "--template=", *options, "r", cwd=tmp_path)
+    return tmp_path / "r"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--object-format=sha256",), ("--separate-git-dir=elsewhere/git dir",), ("--shared=all",)],
+    ids=lambda options: options[0],
+)
+def test_a_kind_of_repository(options: tuple[str, ...], tmp_path: Path, store: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    top = _new(tmp_path, *options)
+    made = _two_and_amend(top)
+    tree = tmp_path / "tree"
+    git("worktree", "add", "-q", tree, cwd=top)
+    assert commits(store) == made
+    more = _two_and_amend(tree)
+    assert commits(store, session_of(tree)) == more
+    assert commits(store, session_of(top)) == made
+
+
+@pytest.mark.parametrize("value", ["false", "true", "always"])
+def test_reflogs_off(value: str, tmp_path: Path, store: Path) -> None:
+    top = _new(tmp_path)
+    git("config", "core.logAllRefUpdates", value, cwd=top)
+    made = _two_and_amend(top)
+    tree = tmp_path / "tree"
+    git("worktree", "add", "-q", tree, cwd=top)
+    more = _two_and_amend(tree)
+    assert commits(store, session_of(top)) == made
+    assert commits(store, session_of(tree)) == more
+
+
+@pytest.mark.parametrize("option", ["--depth=1", "--filter=blob:none", "--filter=tree:0"])
+def test_a_clone_of_a_part(option: str, tmp_path: Path, store: Path) -> None:
+    source = _new(tmp_path)
+    for name in ("a", "b", "c"):
+        (source / "f").write_text(name)
+        git("add", "f", cwd=source)
+        commit(source, name, **SILENT)
+    git("config", "uploadpack.allowFilter", "true", cwd=source)
+    git("branch", "far", "HEAD~2", cwd=source)
+    git(
+        "clone", "-q", "--no-single-branch", option, source.as_uri(), "part", cwd=tmp_path, **SILENT
+    )
+    part = tmp_path / "part"
+    made = _two_and_amend(part)
+    git("rebase", "-q", "--onto", "origin/far", "HEAD~1", cwd=part)
+    made.append(git("rev-parse", "HEAD", cwd=part))
+    assert commits(store) == made
+    git("merge", "-q", "--ff-only", "HEAD", cwd=part)
+    assert drain_now(part) == 0
+
+
+def test_a_sparse_checkout(repo: Path, store: Path) -> None:
+    git("sparse-checkout", "set", "nothing", cwd=repo)
+    start = commits(store)
+    made = _two_and_amend(repo)
+    assert commits(store) == [*start, *made]
+
+
+def test_a_worktree_moved(repo: Path, tmp_path: Path, store: Path) -> None:
+    git("worktree", "add", "-q", tmp_path / "before", cwd=repo)
+    one = commit(tmp_path / "before", "one")
+    session = session_of(tmp_path / "before")
+    git("worktree", "move", tmp_path / "before", tmp_path / "after", cwd=repo)
+    two = commit(tmp_path / "after", "two")
+    assert session_of(tmp_path / "after") == session
+    assert commits(store, session) == [one, two]
+
+
+@pytest.mark.parametrize("through", ["", "link"], ids=["straight", "through a symlink"])
+def test_relative_worktree_paths(through: str, repo: Path, tmp_path: Path, store: Path) -> None:
+    """As git 2.48 writes them with worktree.useRelativePaths."""
+    tree = tmp_path / "deep" / "down" / "tree"
+    git("worktree", "add", "-q", tree, cwd=repo)
+    (tree / ".git").write_text("gitdir: ../../../repo/.git/worktrees/tree\n")
+    (repo / ".git/worktrees/tree/gitdir").write_text("../../../../deep/down/tree/.git\n")
+    top = tree
+    if through:
+        top = tmp_path / through
+        top.symlink_to(tree)
+    made = _two_and_amend(top)
+    assert commits(store, session_of(top)) == made
+
+
+NAMES = [
+    b"with spaces", b"new\nline", b"quote's \"both\"", "umlaut \u00fc \u4e2d \U0001f40d".encode(),
+    b"latin-1 \xe9\xff", b"-dash", b"$(touch x);`y`", b"tab\there ", b"back\\slash\\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[2:-1])
+def test_a_path_of_any_bytes(name: bytes, repo: Path, tmp_path: Path, store: Path) -> None:
+    top = os.fsencode(tmp_path) + b"/" + name
+    git("worktree", "add", "-q", "--detach", top, cwd=repo)
+    one = commit(top, "one")
+    two = commit(top, "two", **SILENT)
+    three = commit(top, "three")
+    assert commits(store, session_of(top)) == [one, two, three]
+    shown = name.decode("utf-8", "replace")
+    own = (event for event in events(store) if event["session_id"] == session_of(top))
+    assert {event["worktree"] for event in own if "commit" in event} == {shown}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[2:-1])
+def test_a_repository_in_a_path_of_any_bytes(name: bytes, tmp_path: Path, store: Path) -> None:
+    top = os.fsencode(tmp_path) + b"/" + name
+    os.mkdir(top)
+    git("init", "-q", cwd=top)
+    made = [commit(top, subject) for subject in ("one", "two")]
+    assert commits(store) == made
+    assert [event["branch"] for event in events(store) if "branch" in event] == ["main", "main"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[2:-1])
+def test_subject_author_and_branch_of_any_bytes(name: bytes, repo: Path, store: Path) -> None:
+    commit(repo, "enrols")
+    branch = name.translate(None, b" \n\t\\\"'~^:?*[;") or b"x"
+    git("symbolic-ref", "HEAD", b"refs/heads/b" + branch, cwd=repo)
+    who = name.replace(b"\n", b" ")
+    env = {key: os.fsdecode(who) for key in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME")}
+    git("commit", "-q", "--allow-empty", "--cleanup=verbatim", "-m", b"s " + name, cwd=repo, **env)
+    git("commit", "-q", "--allow-empty", "-m", "silent", cwd=repo, **env, **SILENT)
+    git("commit", "-q", "--allow-empty", "-m", "last", cwd=repo, **env)
+    out = run("git", "log", "--reverse", "--format=%H", "HEAD", cwd=repo).stdout.decode().split()
+    recorded = events(store)[-3:]
+    assert [event["commit"] for event in recorded] == out
+    subject = run("git", "log", "-1", "--format=%s", "HEAD~2", cwd=repo).stdout[:-1]
+    assert recorded[0]["subject"] == subject.decode("utf-8", "replace").rstrip(" ")
+    assert {e["branch"] for e in recorded} == {(b"b" + branch).decode("utf-8", "replace")}
+
+
+def _expire(top: Path) -> None:
+    git("reflog", "expire", "--expire=now", "--all", cwd=top)
+
+
+def _collect(top: Path) -> None:
+    _expire(top)
+    git("gc", "-q", "--prune=now", cwd=top)
+
+
+def _pack(top: Path) -> None:
+    git("repack", "-qad", cwd=top)
+    git("pack-refs", "--all", cwd=top)
+
+
+def _no_log(top: Path) -> None:
+    (Path(place(top).private) / "logs" / "HEAD").unlink()
+
+
+def _no_cursor(top: Path) -> None:
+    _cursor(top).unlink()
+
+
+def _cursor(top: Path) -> Path:
+    return Path(place(top).private) / layout.CURSOR
+
+
+def _cut_cursor(top: Path) -> None:
+    os.truncate(_cursor(top), 40)
+
+
+def _empty_cursor(top: Path) -> None:
+    os.truncate(_cursor(top), 0)
+
+
+def _broken_cursor(top: Path) -> None:
+    _cursor(top).write_text('{"offset": "many", "log": 3}\n')
+
+
+def _wrong_cursor(top: Path) -> None:
+    fields = json.loads(_cursor(top).read_text())
+    _cursor(top).write_text(json.dumps({**fields, "offset": fields["offset"] - 1}))
+
+
+def _other_boot(top: Path) -> None:
+    fields = json.loads(_cursor(top).read_text())
+    _cursor(top).write_text(json.dumps({**fields, "boot": "another"}))
+
+
+def _nothing(top: Path) -> None:
+    pass
+
+
+HAPPENINGS = [
+    _nothing, _expire, _collect, _pack, _no_log, _no_cursor, _cut_cursor, _empty_cursor,
+    _broken_cursor, _wrong_cursor, _other_boot,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture(params=["main", "linked"])
+def world(
+    request: pytest.FixtureRequest, sealed: Path, tmp_path: Path, templates: Templates
+) -> World:
+    write_hooks(sealed)
+    return templates.copy(request.param, tmp_path)
+
+
+@pytest.mark.parametrize("happens", HAPPENINGS, ids=lambda happens: happens.__name__)
+def test_between_two_commits(happens: object, world: World) -> None:
+    assert callable(happens)
+    start = commits(world.store)
+    one = commit(world.top, "one")
+    happens(world.top)
+    two = commit(world.top, "two")
+    happens(world.top)
+    drain_now(world.top)
+    assert commits(world.store) == [*start, one, two]
+    three = commit(world.top, "three", "--amend")
+    assert commits(world.store) == [*start, one, two, three]
+
+
+@pytest.mark.parametrize("happens", HAPPENINGS, ids=lambda happens: happens.__name__)
+def test_before_what_no_hook_reported(happens: object, world: World) -> None:
+    """Commits that HEAD still reaches are recorded also where their lines have expired."""
+    assert callable(happens)
+    start = commits(world.store)
+    one = commit(world.top, "one")
+    two = commit(world.top, "two", **SILENT)
+    three = commit(world.top, "three", **SILENT)
+    happens(world.top)
+    four = commit(world.top, "four")
+    assert sorted(commits(world.store)) == sorted([*start, one, two, three, four])
+
+
+DAMAGE = {
+    "empty": "", "cut": '{"version":1,"store":"/', "no object": "[]", "version": '{"version":99}',
+    "relative store": '{"version":1,"store":"x","repo":"r","session":"s","job":"j","worktree":"w",'
+    '"nonce":"n"}',
+    "unsafe job": '{"version":1,"store":"/x","repo":"r","session":"s","job":"../j","worktree":"w",'
+    '"nonce":"n"}',
+    "opening": '{"version":1,"store":"/x","repo":"r","session":"s","job":"j","worktree":"w",'
+    '"nonce":"n","opening":3}',
+}  # fmt: skip
+
+
+def _complains_once(top: Path, subject: str = "one") -> None:
+    """Commit; git must not notice that recording fails, and the user must, by one line."""
+    before = git("rev-parse", "HEAD", cwd=top)
+    done = run("git", "commit", "-qm", subject, "--allow-empty", cwd=top, check=False)
+    assert done.returncode == 0
+    assert git("rev-parse", "HEAD^", cwd=top) == before
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(b"prodigy-git: post-commit: not recorded yet (")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_enrolment(damage: str, world: World) -> None:
+    file = Path(place(world.top).private) / layout.ENROLMENT
+    whole = file.read_bytes()
+    file.write_text(DAMAGE[damage])
+    _complains_once(world.top)
+    file.write_bytes(whole)
+    commit(world.top, "two")
+    assert [row.split("<")[0] for row in world.rows()] == ["commit one", "commit two"]
+
+
+@pytest.mark.parametrize("part", ["", "locks", "events"])
+def test_a_part_of_the_store_is_a_file(part: str, world: World, tmp_path: Path) -> None:
+    target = world.store / part if part else world.store
+    target.rename(tmp_path / "kept")
+    target.write_text("a file\n")
+    _complains_once(world.top)
+    target.unlink()
+    (tmp_path / "kept").rename(target)
+    commit(world.top, "two")
+    assert [row.split("<")[0] for row in world.rows()] == ["commit one", "commit two"]
+
+
+def test_home_is_a_file_before_anything_is_enrolled(
+    tmp_path: Path, store: Path, sealed: Path
+) -> None:
+    write_hooks(sealed)
+    top = _new(tmp_path)
+    commit(top, "before", **SILENT)
+    store.write_text("a file\n")
+    _complains_once(top)
+    store.unlink()
+    two = commit(top, "two")
+    assert commits(store) == [two]
+
+
+def test_a_read_only_store(world: World) -> None:
+    unprivileged = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root writes everywhere, and setpriv is missing")
+        unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        probe = subprocess.run([*unprivileged, "true"], capture_output=True, check=False)
+        if probe.returncode != 0:
+            pytest.skip("root writes everywhere, and may not give that up here")
+    folders = [world.store, *(path for path in world.store.rglob("*") if path.is_dir())]
+    files = [path for path in world.store.rglob("*") if path.is_file()]
+    for path in folders + files:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        program = "import subprocess,sys;sys.exit(subprocess.call(sys.argv[1:]))"
+        done = run(
+            *unprivileged, sys.executable, "-c", program,
+            "git", "commit", "-qm", "one", "--allow-empty", cwd=world.top, check=False,
+        )  # fmt: skip
+    finally:
+        for path in folders + files:
+            path.chmod(0o700 if path.is_dir() else 0o600)
+    assert done.returncode == 0
+    assert done.stderr.count(b"\n") == 1, done.stderr
+    assert b"Permission denied" in done.stderr
+    commit(world.top, "two")
+    assert [row.split("<")[0] for row in world.rows()] == ["commit one", "commit two"]
