@@ -1,5 +1,6 @@
 """What every benchmark shares: sealed repositories, interleaved rounds, the machine, the table."""
 
+import json
 import os
 import platform
 import random
@@ -8,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 Environment = dict[str, str]
 
@@ -132,6 +134,25 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         print(f"| {' | '.join(cells)} |")
+
+
+def aim(what: str, value: float, limit: float, unit: str) -> None:
+    """Say plainly whether an aim holds: ``what`` is at most ``limit``. Missing it fails nothing."""
+    verdict = "Holds" if value <= limit else "Does not hold"
+    print(f"Aim: {what} at most {limit:g} {unit}. {verdict}: {value:.2f}.")
+
+
+def created(lines: Iterable[str | bytes]) -> list[dict[str, Any]]:
+    """Return the CommitCreated events among the lines of a log, in their order."""
+    return [event for event in map(json.loads, lines) if event["type"] == "CommitCreated"]
+
+
+def worthless(wrong: str) -> int:
+    """Return a benchmark's exit status: what is wrong with what was timed, if anything, makes it 1."""
+    if not wrong:
+        return 0
+    print(f"These times are worthless: {wrong}.", file=sys.stderr)
+    return 1
 
 
 def machine(folder: Path) -> str:
