@@ -142,9 +142,9 @@ def head(place: Place) -> tuple[str | None, str | None]:
     return ref.removeprefix("refs/heads/"), _resolve(place, ref)
 
 
-def is_branch(place: Place, name: str) -> bool:
-    """Whether there is a branch ``name``."""
-    return _resolve(place, f"refs/heads/{name}") is not None
+def tip(place: Place, name: str) -> str | None:
+    """Return the commit of the branch ``name``, None where there is no such branch."""
+    return _resolve(place, f"refs/heads/{name}")
 
 
 def _resolve(place: Place, ref: str) -> str | None:

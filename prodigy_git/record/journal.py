@@ -125,20 +125,20 @@ def name_branches(
     branch: str | None,
     *,
     first: str | None,
-    is_branch: Callable[[str], bool],
+    tip: Callable[[str], str | None],
     rebase_ended: bool,
 ) -> None:
     """Say for each movement on which branch it was, given HEAD's branch after the last one.
 
     Goes backwards: what HEAD was on *before* a checkout is in its line as a full name or SHA, what
     it went to is only what the user typed. That and ``first``, the branch before the first movement,
-    are asked only about a rebase of which the end, which names the branch, is not there.
+    are asked only about where a rebase began, whose line names no branch.
     """
     closed = False
     for index in range(len(movements) - 1, -1, -1):
         movement = movements[index]
         if movement.kind == START and not closed:
-            movement.branch = _went_to(movements[:index], first, is_branch)
+            movement.branch = _went_to(movements[:index], first, movement.old, tip)
             if rebase_ended and branch is None:
                 for pick in movements[index + 1 :]:
                     pick.branch = pick.branch or movement.branch
@@ -146,6 +146,9 @@ def name_branches(
             continue
         closed = movement.kind in (FINISH, ABORT) or (closed and movement.kind != START)
         movement.branch = branch
+        if movement.kind == START and branch is not None:
+            # `git rebase onto other` goes to the branch that it names without a checkout's line.
+            branch = _went_to(movements[:index], first, movement.old, tip) or branch
         message = movement.message
         if message.startswith(b"checkout: moving from "):
             origin = message[22:].partition(b" to ")[0].decode("utf-8", "surrogateescape")
@@ -160,9 +163,13 @@ def name_branches(
 
 
 def _went_to(
-    movements: list[Movement], first: str | None, is_branch: Callable[[str], bool]
+    movements: list[Movement], first: str | None, at: str, tip: Callable[[str], str | None]
 ) -> str | None:
-    """Return the branch that HEAD was on after ``movements``, as far as their lines tell."""
+    """Return the branch that HEAD was on after ``movements``, as far as their lines tell.
+
+    A name in a checkout's line may also have been gone to detached: then commits moved HEAD only, and
+    the branch is not ``at`` its SHA.
+    """
     for movement in reversed(movements):
         message = movement.message
         name = b""
@@ -172,7 +179,7 @@ def _went_to(
             name = message.rpartition(b" refs/heads/")[2]
         if name:
             text = name.decode("utf-8", "surrogateescape")
-            return text if is_branch(text) else None
+            return text if tip(text) == at else None
     return first
 
 
@@ -183,12 +190,13 @@ def _is_sha(name: str) -> bool:
 class Span:
     """A rebase in the journal: its ``start`` line, the commits that ended in it, its final commit."""
 
-    __slots__ = ("final", "kept", "picks", "start")
+    __slots__ = ("final", "kept", "left", "picks", "start")
 
     def __init__(self, start: Movement) -> None:
         """Open the span at its ``rebase (start)`` line."""
         self.start = start
         self.picks: list[Movement] = []
+        self.left: int | None = None
         self.kept: set[str] = set()
         self.final = ""
 
@@ -235,6 +243,10 @@ def spans(
             span = None
         elif movement.kind in (PICK, MADE, UNDECIDED):
             span.picks.append(movement)
+            if movement.kind == PICK:
+                span.left = None
+        elif span.left is None and movement.message.startswith((b"checkout: ", b"reset: ")):
+            span.left = len(span.picks)
     if span is None:
         return ended, len(movements)
     if under_way or not span.picks:
@@ -245,4 +257,6 @@ def spans(
 
 
 def _close_at_last_pick(span: Span, commits: Mapping[str, Commit]) -> None:
-    span.close(span.picks[-1].new if span.picks else "", commits)
+    # A rebase of a detached HEAD writes no end: what was made after leaving it says nothing of it.
+    picks = span.picks[: span.left]
+    span.close(picks[-1].new if picks else "", commits)

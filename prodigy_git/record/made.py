@@ -75,7 +75,7 @@ def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
         movements,
         branch,
         first=cursor.branch,
-        is_branch=lambda name: gitdir.is_branch(place, name),
+        tip=lambda name: gitdir.tip(place, name),
         rebase_ended=rebase_ended,
     )
     commits = gitdir.read_commits(

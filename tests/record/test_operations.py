@@ -163,6 +163,15 @@ TABLE |= {f"rebase: {name}": row for name, row in {
              [*START2, "rebase two<o2@work", "rewrote rebase two>two"], []),
     "another branch": (TWO + "git branch b; git switch -qd base; git rebase -q other b",
                        START2 + [row.replace("work", "b") for row in REBASED], []),
+    "another branch, from here": (
+        "git branch b; c one; git rebase -q other b; c two",
+        ["commit one<Start@work", "rebase Start<o2@b", "rewrote rebase Start>Start",
+         "commit two<Start@b"], []),
+    "detached at a branch": (
+        "git switch -qd ahead; c one; git rebase -q other; git switch -q work; c two",
+        ["commit one<a2@", "rebase Start<o2@", "rebase a1<Start@", "rebase a2<a1@",
+         "rebase one<a2@", "rewrote rebase Start>Start a1>a1 a2>a2 one>one",
+         "commit two<Start@work"], []),
     "detached": (TWO + "git switch -qd; git rebase -q other",
                  START2 + [row.replace("work", "") for row in REBASED], []),
     "force": (TWO + "sleep 1.1; git rebase -q --no-ff HEAD~1",
@@ -219,6 +228,11 @@ TABLE |= {f"rebase: {name}": row for name, row in {
     "quit": (TWO + "todo 2s/pick/edit/; git rebase -qi other 2>/dev/null; git rebase --quit",
              START2, ["rebase Start<o2@", "rebase one<Start@",
                       "rewrote rebase Start>Start one>one"]),
+    "quit, and on": (
+        TWO + "todo 2s/pick/edit/; git rebase -qi other 2>/dev/null; git rebase --quit;"
+        "git switch -q work; c three",
+        [*START2, "rebase Start<o2@", "rebase one<Start@",
+         "rewrote rebase Start>Start one>one", "commit three<two@work"], []),
     "merges": ("git switch -qc b; f x 1 one; git switch -q work; f y 1 two; git merge -qm joined b;"
                "git rebase -q --rebase-merges other",
                ["commit one<Start@b", "commit two<Start@work", "merge joined<two@work",
