@@ -22,11 +22,12 @@ WORKTREES = 16
 COMMITS = 50
 
 # Begins when its standard input ends: all of them at once, when the one pipe that they wait on does.
+# The messages differ, or worktrees would make the same commits, and which is whose could not be told.
 LOOP = """\
 read -r _
 number=0
 while [ $number -lt "$1" ]; do
-	git commit --allow-empty -q -m "commit $number" </dev/null >/dev/null 2>&1 || exit 1
+	git commit --allow-empty -q -m "${PWD##*/} $number" </dev/null >/dev/null 2>&1 || exit 1
 	number=$((number + 1))
 done
 """
@@ -106,8 +107,10 @@ def wrong_records(
         return "the log's order is not the order of time"
     events = common.created(lines)
     wanted = rounds * COMMITS * len(worktrees)
-    if not len(events) == len({event["id"] for event in events}) == wanted:
-        return f"{wanted} commits made, {len(events)} events"
+    ids = {event["id"] for event in events}
+    distinct = {event["commit"] for event in events}
+    if not len(events) == len(ids) == len(distinct) == wanted:
+        return f"{wanted} commits made, {len(events)} events of {len(distinct)} commits"
     for path in worktrees:
         made = common.run(["git", "rev-list", "--reverse", f"{start}..HEAD"], path, env).split()
         if made != [event["commit"] for event in events if event["session_id"] == path.name]:
