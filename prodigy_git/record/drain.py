@@ -88,10 +88,17 @@ def _record(
     if lost:
         doubtful = {event["id"] for event in events}
     boot = cursors.boot_id()
+    # Where the log must be looked at, the mark says so until the cursor has moved: a drain that is
+    # killed too must not leave a mark behind what an earlier one wrote.
+    if lost:
+        cursor.intent = log.Position("", 0)
+    elif cursor.intent is None and cursor.boot != boot:
+        cursor.intent = cursor.log
     written = _already_written(enrolment, cursor, events, doubtful, boot)
 
     def mark(position: log.Position) -> None:
-        cursor.intent = position
+        if cursor.intent is None:
+            cursor.intent = position
         cursors.write(place.private, cursor)
 
     missing = [event for event in events if event["id"] not in written]

@@ -197,6 +197,7 @@ def test_killed_again_while_catching_up(
             with log.open("a") as stream:
                 other = {"id": f"{first} {second} {subject.count}", "type": "Other"}
                 stream.write(json.dumps(other) + "\n")
+            subject.commit()
             killed = subject.hook(*strace(name, f"{KILL}:when={second}"))
             assert killed.returncode in (-9, 137, 0)
             subject.commit()
