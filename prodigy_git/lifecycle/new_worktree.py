@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -229,24 +231,66 @@ def _run_post_checkout(path: str, commit: str) -> None:
     """
     null = "0" * len(commit)
     sys.stderr.flush()
-    hook = subprocess.Popen(
-        ["git", "hook", "run", "--ignore-missing", "post-checkout", "--", null, commit, "1"],
-        cwd=path,
-        stdin=subprocess.DEVNULL,
-        stdout=2,
-        env={**os.environ, SILENCE: "1"},
-        process_group=0,
-    )
+    hook: subprocess.Popen[bytes] | None = None
     try:
+        with _signals_held_back():
+            hook = subprocess.Popen(
+                [
+                    "git",
+                    "hook",
+                    "run",
+                    "--ignore-missing",
+                    "post-checkout",
+                    "--",
+                    null,
+                    commit,
+                    "1",
+                ],
+                cwd=path,
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                env={**os.environ, SILENCE: "1"},
+                process_group=0,
+            )
         status = hook.wait()
     except BaseException:
         # Interrupted: it must not go on writing into a folder that is being taken back. `git hook
         # run` dies of a signal without passing it on, hence a group of its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(hook.pid, signal.SIGTERM)
-        hook.wait()
+        if hook is not None:
+            _end_group(hook)
         raise
     if status != 0:
         raise ProdigyError(
             f"the repository's post-checkout hook failed (exit status {status}): nothing was made"
         )
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let a signal that arrives meanwhile act at the end only.
+
+    One that interrupts `subprocess.Popen` leaves a process behind that nobody has a name for.
+    """
+    held: list[int] = []
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):
+                previous[number] = signal.signal(number, lambda came, _: held.append(came))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for came in held:
+        signal.raise_signal(came)
+
+
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
+    """End a process group, by force where it does not heed a request within five seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            leader.wait(timeout=5)
+            return

@@ -205,7 +205,8 @@ def test_killed_while_the_repositorys_hook_runs(repo, store, tmp_path, number, w
     try:
         assert reached.read_text() == "x\n"
         (os.kill if whom == "process" else os.killpg)(child.pid, number)
-        out, err = child.communicate()
+        # A hook that outlives the kill holds these pipes: a hang, unless it is made a failure.
+        out, err = child.communicate(timeout=60)
     finally:
         os.write(keep, b"x\n")
         os.close(keep)
