@@ -201,7 +201,10 @@ def test_killed_while_the_repositorys_hook_runs(repo, store, tmp_path, number, w
     before = left_of(repo, store)
     # Held open for both, so that a hook that outlives the kill can end.
     keep = os.open(go_on, os.O_RDWR)
+    # Under nohup the tests ignore SIGHUP, and so would the child, as it should: not what is asked here.
+    ignored = signal.signal(number, signal.SIG_DFL)
     child = start("new-worktree", "w1", "--job", "j", cwd=repo, start_new_session=True)
+    signal.signal(number, ignored)
     try:
         assert reached.read_text() == "x\n"
         (os.kill if whom == "process" else os.killpg)(child.pid, number)
