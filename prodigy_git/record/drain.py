@@ -6,7 +6,7 @@ The steps, all under the session's lock, and what a kill after each leaves behin
 2. under the log's lock, write the intent (file, size) into the cursor    mark: the next drain looks
 3. append the events with one write, sync the log                         for its ids behind the mark
 4. move the cursor, without the mark                                      recorded
-5. write the session's checkpoint                                         done by the next drain
+5. write the session's checkpoint                                         written with the next commit
 """
 
 from __future__ import annotations
