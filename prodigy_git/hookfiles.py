@@ -87,6 +87,7 @@ def render(hook: str, chained: Sequence[tuple[str, Kind]], runtime: Runtime) -> 
             b"prodigy_package=" + _quoted(runtime.package) + b"\n",
             b"prodigy_installed=" + str(runtime.installed).encode() + b"\n",
             b"prodigy_chained='" + " ".join(f"{s}:{k}" for s, k in chained).encode() + b"'\n\n",
+            _source("early") + b"\n" if hook in HOOKS else b"",
             _source("guard"),
             b"\n",
             _source(hook),

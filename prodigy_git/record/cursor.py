@@ -1,12 +1,16 @@
 """The cursor: how far a worktree's journal has been recorded, and what is being recorded now.
 
-It lies beside the enrolment, is written under the session's lock only, and always as a whole, so
-that a kill leaves the old one or the new one. It is not synced: the log is, before the cursor moves
-on, so that a cursor lost with the power is only an older one; ``boot`` tells a drain that this may
-have happened.
+It lies beside the enrolment and is read and written under the session's lock only. It is one line,
+written over the one before with one system call, so that a kill leaves the old one or the new one
+(what is left of a longer one behind the newline is not read). Renaming a new file over it would cost a
+commit half a millisecond: ext4 writes the data out before such a rename. It is not synced: the log
+is, before the cursor moves on, so that a cursor lost with the power is an older one, or none, which a
+drain takes for a lost one and searches the log; ``boot`` tells it that this may have happened.
 """
 
 from __future__ import annotations
+
+import os
 
 from prodigy_git import layout
 from prodigy_git.record import files, jsonline
@@ -27,13 +31,14 @@ class Cursor:
     committer. ``log`` is
     behind the last event written for this worktree, ``intent`` where a write was about to begin.
     ``commits`` counts the commits recorded; ``last`` is the last of them. ``branch`` is what HEAD was
-    on behind the last line consumed, where that is known. ``boot`` is the kernel's
-    boot id when the cursor was written.
+    on behind the last line consumed, where that is known. ``noted`` is when a hook last wrote the
+    session's checkpoint, in microseconds since 1970. ``boot`` is the kernel's boot id when the cursor
+    was written.
     """
 
     __slots__ = (
-        "boot", "branch", "commits", "digest", "identity", "intent", "last", "length", "log", "offset",
-        "seconds", "sha",
+        "boot", "branch", "commits", "digest", "identity", "intent", "last", "length", "log", "noted",
+        "offset", "seconds", "sha",
     )  # fmt: skip
 
     def __init__(self, last: Start | None = None) -> None:
@@ -45,18 +50,21 @@ class Cursor:
         self.commits = 0
         self.last = ""
         self.branch: str | None = None
+        self.noted = 0
         self.boot = ""
 
 
 def read(private: str) -> Cursor | None:
     """Return the cursor of a private git directory; None where it is missing or damaged."""
     try:
-        fields = jsonline.decode_object(files.read(f"{private}/{layout.CURSOR}"))
+        line = files.read(f"{private}/{layout.CURSOR}").partition(b"\n")[0]
+        fields = jsonline.decode_object(line)
         cursor = Cursor()
         for name in ("offset", "length", "seconds", "commits"):
             setattr(cursor, name, int(fields[name]))
         for name in ("digest", "sha", "last", "boot"):
             setattr(cursor, name, str(fields[name]))
+        cursor.noted = int(fields.get("noted", 0))
         branch = fields.get("branch")
         cursor.branch = None if branch is None else str(branch)
         cursor.identity = str(fields["identity"]).encode("utf-8", "surrogateescape")
@@ -70,7 +78,7 @@ def read(private: str) -> Cursor | None:
 
 
 def write(private: str, cursor: Cursor) -> None:
-    """Replace the cursor. The caller holds the session's lock. Raises `OSError`."""
+    """Write the cursor. The caller holds the session's lock. Raises `OSError`."""
     fields: dict[str, Any] = {}
     for name in Cursor.__slots__:
         value = getattr(cursor, name)
@@ -81,7 +89,13 @@ def write(private: str, cursor: Cursor) -> None:
         if value is not None:
             fields[name] = value
     data = (jsonline.encode(fields) + "\n").encode("ascii")
-    files.replace(f"{private}/{layout.CURSOR}", data, durable=False)
+    descriptor = os.open(f"{private}/{layout.CURSOR}", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        files.write_all(descriptor, data)
+        if os.fstat(descriptor).st_size > len(data):
+            os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
 
 
 def boot_id() -> str:

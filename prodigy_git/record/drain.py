@@ -6,7 +6,10 @@ The steps, all under the session's lock, and what a kill after each leaves behin
 2. under the log's lock, write the intent (file, size) into the cursor    mark: the next drain looks
 3. append the events with one write, sync the log                         for its ids behind the mark
 4. move the cursor, without the mark                                      recorded
-5. write the session's checkpoint                                         written with the next commit
+5. write the session's checkpoint                                         written by the next command
+
+A hook may put step 5 off while commits come in a burst, see `BURST`; a command never does, and writes
+what a hook put off or was killed before.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, gitdir, journal, log, made, session
+from prodigy_git.record import clock, files, gitdir, journal, log, made
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
 
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from prodigy_git.record.gitdir import Place
     from prodigy_git.record.made import Made, Reading
 
+BURST = clock.SECOND
+"""Microseconds within which a hook writes a session's checkpoint once: half of what a drain costs is
+rewriting that file, and the cursor holds the same. Bounded by the next command on the session."""
+
 
 def drain(
     place: Place,
@@ -34,14 +41,16 @@ def drain(
     *,
     rebase_ended: bool = False,
     recovered: bool = False,
+    burst: bool = False,
     patience: float = files.PATIENCE,
 ) -> int:
     """Record what the journal of a worktree holds behind its cursor; return the number of commits.
 
     ``rebase_ended`` says that the rebase whose folder is still there is over (post-rewrite runs
-    before git removes it); ``recovered`` marks the events as found by no hook; ``patience`` is in
-    seconds, for each lock. Raises `files.Busy` where a lock is not to be had, `OSError` or
-    `ValueError` where the store or git's files are broken; a later drain then does it.
+    before git removes it); ``recovered`` marks the events as found by no hook; ``burst`` lets the
+    session's checkpoint wait (see `BURST`); ``patience`` is in seconds, for each lock. Raises
+    `files.Busy` where a lock is not to be had, `OSError` or `ValueError` where the store or git's
+    files are broken; a later drain then does it.
     """
     lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
     try:
@@ -50,12 +59,14 @@ def drain(
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
         reading = made.read(place, cursor, rebase_ended=rebase_ended)
-        if reading is None and cursor.log is not None and cursor.intent is None:
-            return 0
-        reading = reading or made.Reading()
-        new = _record(place, enrolment, cursor, lost, reading, recovered, patience)
-        for text in reading.lost:
-            log.report(enrolment.store, f"session {enrolment.session}: {text}")
+        new = 0
+        if reading is not None or cursor.log is None or cursor.intent is not None:
+            reading = reading or made.Reading()
+            new = _record(place, enrolment, cursor, lost, reading, recovered, burst, patience)
+            for text in reading.lost:
+                log.report(enrolment.store, f"session {enrolment.session}: {text}")
+        if not burst:
+            _checkpoint(enrolment, cursor)
         return new
     finally:
         os.close(lock)
@@ -68,9 +79,10 @@ def _record(
     lost: bool,
     reading: Reading,
     recovered: bool,
+    burst: bool,
     patience: float,
 ) -> int:
-    """Append the events and move the cursor: steps 2 to 5."""
+    """Append the events and move the cursor, steps 2 to 4; in a hook also step 5, where it is due."""
     events = [] if cursor.log is not None else _opening(enrolment)
     doubtful = set()
     for one in reading.made:
@@ -119,9 +131,14 @@ def _record(
     if new:
         cursor.commits += len(new)
         cursor.last = new[-1].sha
+    now = clock.now()
+    # A time that is ahead is a clock that was put back since.
+    due = burst and bool(new) and not 0 <= now - cursor.noted < BURST
+    if due:
+        cursor.noted = now
     cursors.write(place.private, cursor)
-    if new:
-        _checkpoint(enrolment, cursor, new[-1].branch)
+    if due:
+        _checkpoint(enrolment, cursor)
     return len(new)
 
 
@@ -194,11 +211,18 @@ def commit_event(enrolment: Enrolment, one: Made, *, recovered: bool) -> dict[st
     return event
 
 
-def _checkpoint(enrolment: Enrolment, cursor: Cursor, branch: str | None) -> None:
-    """Write the session's checkpoint. The commits are recorded: its own troubles are only noted."""
+def _checkpoint(enrolment: Enrolment, cursor: Cursor) -> None:
+    """Write the session's checkpoint, if its file is not at the cursor's last commit yet.
+
+    The commits are recorded: this step's own troubles are only noted.
+    """
+    if not cursor.last:
+        return
+    from prodigy_git.record import session  # not at the top: in a burst it is not needed
+
     state: dict[str, Any] = {"commit": cursor.last, "commits": cursor.commits}
-    if branch is not None:
-        state["branch"] = gitdir.printable(branch)
+    if cursor.branch is not None:
+        state["branch"] = gitdir.printable(cursor.branch)
     if cursor.log is not None:
         state["log"] = {"file": cursor.log.file, "position": cursor.log.offset}
     checkpoint = {
@@ -209,7 +233,7 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor, branch: str | None) -> Non
     }
     try:
         fields = session.read(enrolment.store, enrolment.session)
-        session.note_commits(fields, checkpoint)
-        session.write(enrolment.store, enrolment.session, fields)
+        if session.note_commits(fields, checkpoint):
+            session.write(enrolment.store, enrolment.session, fields)
     except (OSError, ValueError) as error:
         log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")

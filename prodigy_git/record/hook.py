@@ -51,7 +51,7 @@ def run(hook: str, arguments: list[str], installed: str) -> None:
         enrolment = register_in_hook(place, hook, arguments, since, os.environ)
         if enrolment is None:
             return
-    drain(place, enrolment, rebase_ended=rebase_ended, patience=PATIENCE)
+    drain(place, enrolment, rebase_ended=rebase_ended, burst=True, patience=PATIENCE)
 
 
 def _arguments_from_pre_commit(hook: str) -> list[str]:

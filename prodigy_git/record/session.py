@@ -100,8 +100,10 @@ def write(store: str, session: str, fields: dict[str, Any]) -> None:
     files.replace(layout.session(store, session), _encoded(fields))
 
 
-def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> bool:
     """Put a checkpoint, and from its state the newest commit and their number, into a document.
+
+    Return whether that changed anything: the newest commit may be there already.
 
     ``checkpoint`` is ``{id, created_at, state: {commit, commits, branch?, log}, metadata}``; the
     newest ten are kept, one of each id. Raises `ValueError` where the document has other shapes.
@@ -110,6 +112,11 @@ def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> None:
     if not isinstance(metadata, dict):
         raise ValueError("metadata is not an object")
     state = checkpoint["state"]
+    if [metadata.get("last_commit"), metadata.get("commits")] == [
+        state["commit"],
+        state["commits"],
+    ]:
+        return False
     metadata["last_commit"] = state["commit"]
     metadata["commits"] = state["commits"]
     if "branch" in state:
@@ -119,3 +126,4 @@ def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> None:
         if not (isinstance(kept, dict) and kept.get("id") == checkpoint["id"])
     ]  # fmt: skip
     fields["checkpoints"] = [*earlier, checkpoint][-CHECKPOINTS_KEPT:]
+    return True

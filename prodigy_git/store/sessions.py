@@ -91,8 +91,8 @@ def catch_up(store: str, found: Session, broken: Broken) -> Session:
     if where is None:
         return found
     try:
-        if drain(*where, recovered=True):
-            return load(store, found.id)
+        drain(*where, recovered=True)
+        return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")
     return found

@@ -208,6 +208,7 @@ class Templates:
         old, new = os.fsencode(source), os.fsencode(target)
         for pattern in (
             "*/.git", "**/worktrees/*/gitdir", "**/prodigy", "**/repository.json",
+            "**/sessions/*.json",
         ):  # fmt: skip
             for path in target.glob(pattern):
                 if path.is_file():

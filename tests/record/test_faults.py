@@ -26,6 +26,7 @@ from support_record import (
     events,
     git,
     hookfiles,
+    place,
     run,
     start_hook,
     write_hooks,
@@ -104,6 +105,14 @@ def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> lis
     return ["strace", "-y", "-o", output, "-e", f"trace={name}", *inject]
 
 
+def end_burst(top: Path) -> None:
+    """Let the next hook write the session's checkpoint, however soon after the last it comes."""
+    cursor = place(top).private + "/prodigy-cursor"
+    if Path(cursor).exists():
+        fields = json.loads(Path(cursor).read_text())
+        Path(cursor).write_text(json.dumps({**fields, "noted": 0}) + "\n")
+
+
 class Subject:
     """Where commits are made, and the hook that is to record each."""
 
@@ -124,6 +133,8 @@ class Subject:
             git("worktree", "add", "-q", self.top, cwd=self.world.top, **SILENT)
             self.store = self.world.root / f"store{self.count}"
             self.made.clear()
+        else:
+            end_burst(self.top)
         self.commit()
 
     def commit(self) -> None:
@@ -198,6 +209,7 @@ def test_killed_again_while_catching_up(
                 other = {"id": f"{first} {second} {subject.count}", "type": "Other"}
                 stream.write(json.dumps(other) + "\n")
             subject.commit()
+            end_burst(subject.top)
             killed = subject.hook(*strace(name, f"{KILL}:when={second}"))
             assert killed.returncode in (-9, 137, 0)
             subject.commit()
