@@ -35,6 +35,7 @@ def ls(
 ) -> None:
     """List events in time order, of every dialect that Prodigy's tools have written."""
     from prodigy_git.store import events as logs
+    from prodigy_git.store import stream
 
     store = layout.store_from(os.environ)
     if job is not None:
@@ -44,23 +45,27 @@ def ls(
     if job is not None and not wanted:
         raise ProdigyError(f"no events of a job {job}: 'prodigy-git sessions list' names the jobs")
     kind = None if kind is None else pascal_case(kind)
-    found = [
+    # Merged over all jobs at once: only so is time order kept without holding the events in memory.
+    paths = [path for repo, name in wanted for path in logs.log_files(store, repo, name)]
+    found = (
         event
-        for repo, name in wanted
-        for event in logs.read_job(store, repo, name, output.note)
-        if kind in (None, event.type)
-        and agent in (None, event.agent_id)
+        for event in stream.merge(paths, output.note, kind)
+        if agent in (None, event.agent_id)
         and session in (None, event.session_id)
         and (since is None or (event.moment is not None and event.moment >= since))
-    ]
-    if len(wanted) > 1:
-        found.sort(key=lambda event: event.moment or 0)
+    )
     if as_json:
-        for event in found:
-            output.emit_json(event.model_dump(exclude_unset=True))
+        output.stream(map(_json, found))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
-    output.table(headings, (_row(event) for event in found), ("JOB", "AGENT", "SESSION"))
+    output.listing(headings, map(_row, found), ("JOB", "AGENT", "SESSION"))
+
+
+def _json(event: Event) -> str:
+    """Return an event as JSON in ASCII: a line of ours as it is, unless it has raw DEL or spaces."""
+    if isinstance(event.written, bytes) and (text := event.written.decode("ascii")).isprintable():
+        return text
+    return output.json_text(event.fields())
 
 
 def _catch_up(store: str, job: str | None, session: str | None) -> None:
@@ -102,11 +107,11 @@ def _row(event: Event) -> tuple[str, ...]:
 @click.option("--older-than", type=Duration(), default="30d", show_default=True, metavar="AGE")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 @output.json_option
-def clean(older_than: int, dry_run: bool, as_json: bool) -> None:
+def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     """Move log files whose every event is old to the trash; never those of a running job."""
     from prodigy_git.cleanup.records import clean_events
-    from prodigy_git.cli.clean import show_removed
+    from prodigy_git.cli.clean_report import show_removed
 
     store = layout.store_from(os.environ)
     removed = clean_events(store, older_than, dry_run=dry_run, broken=output.note)
-    show_removed(removed, dry_run=dry_run, as_json=as_json)
+    return show_removed(removed, dry_run=dry_run, as_json=as_json)

@@ -4,6 +4,7 @@ Text from a repository or a log is foreign: `clean` makes its control characters
 reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
+import itertools
 import json
 import math
 import shutil
@@ -13,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+
+from prodigy_git.errors import ProdigyError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -59,13 +62,48 @@ def error(text: str) -> None:
     click.echo(f"prodigy-git: error: {clean(text)}", err=True)
 
 
+def require_terminal() -> None:
+    """Raise `click.UsageError` where there is nobody to ask before something is cleaned."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask at: give --yes, or --dry-run to look.")
+
+
+def confirm(question: str) -> None:
+    """Ask before something is done. Raises `ProdigyError` at a no, and as `require_terminal`."""
+    require_terminal()
+    if not click.confirm(clean(question), err=True):
+        raise ProdigyError("nothing was changed")
+
+
 def emit_json(value: Any) -> None:
     """Print one JSON value on one line, in ASCII, so that any terminal and any parser take it."""
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a JSON value on one line, in ASCII; null for numbers that JSON has no form for."""
     try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(value), separators=(",", ":"))
-    click.echo(text)
+        return json.dumps(_finite(value), separators=(",", ":"))
+
+
+def stream(lines: Iterable[str]) -> None:
+    """Print lines as they come, however many there are.
+
+    The first is out at once; then more and more go out together, since a system call for each would
+    cost more than the line.
+    """
+    if sys.stdout is None:
+        return
+    batch, size = [], 1
+    for text in lines:
+        batch.append(text)
+        if len(batch) == size:
+            click.echo("\n".join(batch))
+            batch, size = [], min(2 * size, 1024)
+    if batch:
+        click.echo("\n".join(batch))
 
 
 def _finite(value: Any) -> Any:
@@ -75,6 +113,55 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _finite(one) for name, one in value.items()}
     return [_finite(one) for one in value] if isinstance(value, list) else value
+
+
+def listing(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], dispensable: Sequence[str] = ()
+) -> None:
+    """Print rows as `table` does, but as they come, however many there are.
+
+    On a terminal its first screenful decides which columns there are and how wide; a cell that turns
+    out wider later on moves its own row only.
+    """
+    cleaned = ([clean(cell) for cell in row] for row in rows)
+    if sys.stdout is None or not sys.stdout.isatty():
+        stream(map("\t".join, cleaned))
+        return
+    from rich.cells import cell_len, set_cell_size
+
+    width, height = shutil.get_terminal_size()
+    first = list(itertools.islice(cleaned, height))
+    needed = _columns(headings, first, dispensable, width)
+    *kept, last = [number for number, heading in enumerate(headings) if heading in needed]
+
+    def fitted(row: Sequence[str]) -> str:
+        text = ""
+        for number in kept:
+            length = needed[headings[number]]
+            text += row[number] + " " * (max(0, length - cell_len(row[number])) + 2)
+        left = max(8, width - cell_len(text))
+        wide = cell_len(row[last]) > left
+        return text + (set_cell_size(row[last], left - 1) + "…" if wide else row[last])
+
+    click.echo(click.style(fitted(headings).rstrip(), bold=True))
+    stream(map(fitted, itertools.chain(first, cleaned)))
+
+
+def _columns(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str], width: int
+) -> dict[str, int]:
+    """Return the columns that a terminal has room for, and how wide each has to be."""
+    from rich.cells import cell_len
+
+    needed = {
+        heading: max(map(cell_len, (heading, *(row[number] for row in rows))))
+        for number, heading in enumerate(headings)
+    }
+    for heading in dispensable:
+        if sum(needed.values()) + 2 * len(needed) <= width:
+            break
+        del needed[heading]
+    return needed
 
 
 def table(
@@ -95,20 +182,12 @@ def table(
         for row in cleaned:
             click.echo("\t".join(row))
         return
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     width = shutil.get_terminal_size().columns
-    needed = {
-        heading: max(map(cell_len, (heading, *(row[number] for row in cleaned))))
-        for number, heading in enumerate(headings)
-    }
-    for heading in dispensable:
-        if sum(needed.values()) + 2 * len(needed) <= width:
-            break
-        del needed[heading]
+    needed = _columns(headings, cleaned, dispensable, width)
     last = list(needed)[-1]
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading, length in needed.items():

@@ -64,7 +64,7 @@ def _state(store: str, repo: str, job: str, broken: Broken) -> JobState:
     the state and again in the tail, and the fold takes an event once.
     """
     lines = {
-        os.path.basename(path): sum(1 for _ in events.read_file(path, lambda _: None))
+        events.position_name(path): sum(1 for _ in events.read_file(path, lambda _: None))
         for path in events.log_files(store, repo, job)
     }
     state = fold(job, events.read_job(store, repo, job, broken))

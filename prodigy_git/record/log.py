@@ -66,11 +66,11 @@ def append(
     folder = layout.job_log(store, repo, job)
     lock = files.lock(layout.log_lock(store, repo, job), patience)
     try:
-        last, newest = _last_stamp(folder)
+        last, newest, packed = _last_stamp(folder)
         moment = clock.now()
         if last is not None and moment < last:
             moment = last
-        name = _file_for(folder, moment, newest)
+        name = _file_for(folder, moment, newest, packed)
         text = _lines(events, clock.stamp(moment))
         descriptor, created = _open(folder, name)
         try:
@@ -155,8 +155,11 @@ def report(store: str, text: str) -> None:
         pass  # the place to report troubles to is the trouble
 
 
-def _file_for(folder: str, moment: int, newest: list[str]) -> str:
-    """Return the name of the file that an event stamped ``moment`` goes to."""
+def _file_for(folder: str, moment: int, newest: list[str], packed: set[str]) -> str:
+    """Return the name of the file that an event stamped ``moment`` goes to.
+
+    None that an archive stands for: it would take that archive's place.
+    """
     text = clock.stamp(moment)
     day = text[:10].replace("-", "")
     plain = f"events-{day}.jsonl"
@@ -165,10 +168,14 @@ def _file_for(folder: str, moment: int, newest: list[str]) -> str:
     try:
         full = os.stat(f"{folder}/{current}").st_size >= MAX_FILE
     except FileNotFoundError:
-        full = False
-    if not full:
-        return current
-    return f"events-{day}T{text[11:19].replace(':', '')}Z.jsonl"
+        full = current in packed
+    while full:
+        current = f"events-{day}T{text[11:19].replace(':', '')}Z.jsonl"
+        full = current in packed
+        moment += clock.SECOND
+        text = clock.stamp(moment)
+        day = text[:10].replace("-", "")
+    return current
 
 
 def _own(name: str) -> bool:
@@ -180,25 +187,39 @@ def _own(name: str) -> bool:
     )  # fmt: skip
 
 
-def _last_stamp(folder: str) -> tuple[int | None, list[str]]:
-    """Return the last event's moment (None for an empty log) and our files' names, newest first.
-
-    Events of more than five minutes ahead are passed over: a clock that was wrong wrote them.
-    """
+def _names(folder: str) -> tuple[list[str], set[str]]:
+    """Return our files' names, newest first, and the names for which there is an archive."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
-        return None, []
-    newest = sorted(filter(_own, names), reverse=True)
+        return [], set()
+    packed = {name[:-3] for name in names if name[-3:] == ".gz" and _own(name[:-3])}
+    return sorted(filter(_own, names), reverse=True), packed
+
+
+def _last_stamp(folder: str) -> tuple[int | None, list[str], set[str]]:
+    """Return the last event's moment (None for an empty log) and what `_names` does.
+
+    Events of more than five minutes ahead are passed over: a clock that was wrong wrote them.
+    """
+    newest, packed = _names(folder)
     latest = clock.now() + _AHEAD
     limit = clock.stamp(latest)[:10].replace("-", "")
-    for name in newest:
+    for name in sorted(packed.union(newest), reverse=True) if packed else newest:
         if name[7:15] > limit:
             continue  # written while the clock was wrong: not followed
-        with_stamp = _last_stamp_in(f"{folder}/{name}", latest)
+        path = f"{folder}/{name}"
+        with_stamp = _last_stamp_in(path, latest) if name in newest else _packed_stamp(path, latest)
         if with_stamp is not None:
-            return with_stamp, newest
-    return None, newest
+            return with_stamp, newest, packed
+    return None, newest, packed
+
+
+def _packed_stamp(path: str, latest: int) -> int | None:
+    from prodigy_git.record import archived  # only where there is one
+
+    moment = archived.newest(f"{path}{archived.ENDING}")
+    return moment if moment is not None and moment <= latest else None
 
 
 def _last_stamp_in(path: str, latest: int) -> int | None:
@@ -247,16 +268,13 @@ def lines_backwards(descriptor: int, size: int) -> Iterator[bytes]:
 def find(folder: str, wanted: Iterable[str], since: Position | None) -> set[str]:
     """Return those of the event ids ``wanted`` that stand in whole lines of a log.
 
-    Looks in every file; with ``since``, only in that file from that offset on and in files of later
-    names. Only lines as `append` writes them are looked at.
+    Looks in every file, archived or not; with ``since``, only in that file from that offset on and
+    in files of later names. Only lines as `append` writes them are looked at.
     """
     remaining = set(wanted)
     found: set[str] = set()
-    try:
-        names = sorted(filter(_own, os.listdir(folder)))
-    except FileNotFoundError:
-        return found
-    for name in names:
+    names, packed = _names(folder)
+    for name in sorted(packed.union(names)):
         if since is not None and name < since.file:
             continue
         start = since.offset if since is not None and name == since.file else 0
@@ -281,6 +299,17 @@ def _whole(line: bytes) -> bool:
 
 
 def _lines_from(path: str, start: int) -> Iterator[bytes]:
-    with open(path, "rb") as stream:
-        stream.seek(start)
-        yield from stream
+    """Yield the lines of a log file, then those of its archive, from an offset of the file on."""
+    missing = None
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(start)
+            yield from stream
+    except FileNotFoundError as error:
+        missing = error  # archived, perhaps since the folder was listed
+    if os.path.exists(f"{path}.gz"):
+        from prodigy_git.record import archived
+
+        yield from archived.lines(f"{path}{archived.ENDING}", start)
+    elif missing is not None:
+        raise missing

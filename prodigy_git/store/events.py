@@ -1,18 +1,16 @@
-"""Reading job logs: every file of a job, every dialect, in time order, past what is broken."""
+"""The logs of the jobs: which there are, which files each has, and its events in time order."""
 
-import gzip
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from typing import IO
+from collections.abc import Iterator
 
 from prodigy_git import layout, names
-from prodigy_git.model.event import Event, parse_line
+from prodigy_git.model.event import Event
+from prodigy_git.record import archived
+from prodigy_git.store.stream import Broken as Broken
+from prodigy_git.store.stream import merge
+from prodigy_git.store.stream import read_file as read_file
 
-_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.rotated")
-
-Broken = Callable[[str], None]
-"""Called with one line of text for everything that could not be read."""
+_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.rotated", ".jsonl.rotated.gz")
 
 
 def jobs(store: str, repo: str | None = None, job: str | None = None) -> list[tuple[str, str]]:
@@ -34,13 +32,30 @@ def _folders(path: str) -> list[str]:
 
 
 def log_files(store: str, repo: str, job: str) -> list[str]:
-    """Return the paths of a job's log files, sorted by name; names that others chose included."""
+    """Return the paths of a job's log files, sorted by name; names that others chose included.
+
+    Without archives whose originals are still there.
+    """
     folder = layout.job_log(store, repo, job)
     try:
-        found = os.listdir(folder)
+        found = set(os.listdir(folder))
     except FileNotFoundError:
         return []
-    return [f"{folder}/{name}" for name in sorted(found) if _is_log(name)]
+    return [
+        f"{folder}/{name}"
+        for name in sorted(found)
+        if _is_log(name) and not _repeats(folder, name, found)
+    ]
+
+
+def _repeats(folder: str, name: str, there: set[str]) -> bool:
+    original = name.removesuffix(archived.ENDING)
+    return original != name and original in there and archived.is_copy(f"{folder}/{original}")
+
+
+def position_name(path: str) -> str:
+    """Return the name by which positions in a log call a file: an archive has its original's."""
+    return os.path.basename(path).removesuffix(archived.ENDING)
 
 
 def _is_log(name: str) -> bool:
@@ -48,40 +63,6 @@ def _is_log(name: str) -> bool:
     return name.endswith(_ENDINGS[1:]) or (name.startswith("events-") and name.endswith(".jsonl"))
 
 
-def read_job(store: str, repo: str, job: str, broken: Broken) -> list[Event]:
-    """Return a job's events by timestamp, then by position; never by file name.
-
-    An event without a readable timestamp keeps its place behind the one before it in its file.
-    """
-    placed = []
-    for number, path in enumerate(log_files(store, repo, job)):
-        moment = 0
-        for line, event in read_file(path, broken):
-            moment = event.moment if event.moment is not None else moment
-            placed.append((moment, number, line, event))
-    placed.sort(key=lambda entry: entry[:3])
-    return [event for _, _, _, event in placed]
-
-
-def read_file(path: str, broken: Broken) -> Iterator[tuple[int, Event]]:
-    """Yield (line number, event) of one log file.
-
-    A line that does not parse is reported and skipped. A last line without newline is not yet an
-    event: its writer may be about to go on.
-    """
-    try:
-        with _open(path) as stream:
-            for number, line in enumerate(stream, 1):
-                if not line.endswith(b"\n"):
-                    broken(f"{path}:{number}: unfinished last line, not read yet")
-                elif line.strip():
-                    try:
-                        yield number, parse_line(line)
-                    except ValueError as error:
-                        broken(f"{path}:{number}: not an event ({error}), skipped")
-    except (OSError, EOFError, zlib.error) as error:
-        broken(f"{path}: cannot be read ({error})")
-
-
-def _open(path: str) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # type: ignore[return-value]
+def read_job(store: str, repo: str, job: str, broken: Broken) -> Iterator[Event]:
+    """Yield a job's events by timestamp, then by position; never by file name. See `stream.merge`."""
+    return merge(log_files(store, repo, job), broken)

@@ -38,7 +38,7 @@ def test_events_keep_every_field(line):
     event = parse_line(line.encode() + b"\n")
     kind = fields.get("type", fields.get("event_type"))
     assert (event.type, event.event_type) == (kind, kind)
-    assert event.model_dump(exclude_unset=True).items() >= fields.items()
+    assert event.fields().items() >= fields.items()
     assert (event.moment is None) == ("timestamp" not in fields)
 
 
@@ -72,7 +72,7 @@ FLAT = {
 )  # fmt: skip
 def test_the_dialects_give_one(fields):
     event = parse_line(json.dumps(fields).encode())
-    assert event.model_dump().items() >= FLAT.items()
+    assert event.fields().items() >= FLAT.items()
     if "event" in fields:
         assert (event.id, event.correlation_id) == ("i", "c")
         assert event.moment == 1736596800_000000
