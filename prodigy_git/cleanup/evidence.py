@@ -1,97 +1,188 @@
-"""What would be lost, or disturbed, if a worktree's folder vanished now."""
+"""What would be lost, or disturbed, if a worktree's folder vanished now; and what follows from it.
 
-import os
+`gather` accounts for many worktrees at once. `forbids` and `doubts` are the one place where it is
+decided what may be removed; every command that removes or shows worktrees asks them.
+"""
 
-from prodigy_git.git import repository
-from prodigy_git.git.ask import git
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prodigy_git.cleanup.presence import Process
+from prodigy_git.git.integration import NOTHING, Integration
 from prodigy_git.model.session import Session
-from prodigy_git.record import gitdir
+from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 
-# What git leaves in the private directory while an operation is under way (git-status(1) tells the
-# same from the same files).
-_OPERATIONS = {
-    "MERGE_HEAD": "a merge",
-    "rebase-merge": "a rebase",
-    "rebase-apply": "a rebase or am",
-    "CHERRY_PICK_HEAD": "a cherry-pick",
-    "REVERT_HEAD": "a revert",
-    "sequencer": "a cherry-pick or revert of several commits",
-    "BISECT_LOG": "a bisect",
-}
 
+@dataclass(frozen=True)
+class Subject:
+    """A worktree to be accounted for: by its session, or without one by its folder.
 
-def reasons_to_keep(place: Place, found: Session) -> list[str]:
-    """Return, in words, why a worktree should not be removed without being forced; empty: safe.
-
-    The lock is not among them: see `lock_reason`. Raises `ProdigyError` where git cannot tell.
+    ``place`` is None where git's side of it is missing; ``trouble`` then says what is wrong.
     """
+
+    name: str
+    path: str
+    place: Place | None
+    session: Session | None = None
+    enrolment: Enrolment | None = None
+    trouble: str | None = None
+
+
+@dataclass
+class Evidence:
+    """The account of one worktree; counts are files, paths are relative to ``path`` where inside it.
+
+    ``hidden`` are changes under assume-unchanged and skip-worktree. ``lone_commits`` are those on HEAD
+    that no branch, tag or other ref reaches; ``lone_in_reflog`` were given up (reset, a detached HEAD
+    left behind) and ``rewritten`` replaced by an amend or a finished rebase: only the worktree's
+    reflog names them. ``stashes`` were made on its branch; they belong to the repository and stay.
+    ``nested`` maps repositories inside to the work in them, ``nested_worktrees`` are registered ones
+    that would lose their repository, or it them. ``git_locks`` are lock files of git's younger than a
+    minute, ``old_git_locks`` older ones. ``too_large`` are changed files over the size limit of what
+    a salvage commit holds. ``unreadable`` says what could not be looked at. Times are microseconds
+    since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
+    """
+
+    name: str
+    path: str
+    session_id: str | None = None
+    status: str | None = None
+    ended: bool = False
+    job: str | None = None
+    place: Place | None = None
+    main: bool = False
+    head: str | None = None
+    branch: str | None = None
+    default_branch: bool = False
+    staged: int = 0
+    modified: int = 0
+    unmerged: int = 0
+    untracked: int = 0
+    hidden: int = 0
+    ignored: int = 0
+    ignored_bytes: int = 0
+    lone_commits: int = 0
+    lone_in_reflog: int = 0
+    rewritten: int = 0
+    operations: list[str] = field(default_factory=list)
+    private_refs: list[str] = field(default_factory=list)
+    stashes: int = 0
+    nested: dict[str, list[str]] = field(default_factory=dict)
+    nested_worktrees: list[str] = field(default_factory=list)
+    submodules: dict[str, list[str]] = field(default_factory=dict)
+    locked: str | None = None
+    processes: list[Process] = field(default_factory=list)
+    git_locks: list[str] = field(default_factory=list)
+    old_git_locks: list[str] = field(default_factory=list)
+    integration: Integration = NOTHING
+    started_at: int | None = None
+    ended_at: int | None = None
+    last_activity: int | None = None
+    too_large: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    gathered_at: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the account as ``worktree show --json`` prints it, the verdicts with it."""
+        fields = asdict(self)
+        del fields["place"], fields["gathered_at"]
+        fields["private"] = None if self.place is None else self.place.private
+        fields["forbids"] = forbids(self)
+        fields["doubts"] = doubts(self)
+        return fields
+
+
+def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
+    """Return, in words, why a worktree must not be removed, forced or not; empty: it may be."""
+    if e.place is None:
+        return e.unreadable
     reasons = []
-    if not found.ended:
-        reasons.append(f"its session is {found.status}, 'prodigy-git finish {found.id}' ends it")
-    reasons += _uncommitted(place)
-    under_way = [
-        words for name, words in _OPERATIONS.items() if os.path.lexists(f"{place.private}/{name}")
-    ]
-    if under_way:
-        reasons.append(f"{under_way[0]} is under way")
-    if gitdir.head(place)[1] is None:
-        return [*reasons, "its HEAD has no commit yet, 'git worktree remove' removes it"]
-    alone = commits_without_ref(place)
-    if alone:
-        reasons.append(f"{alone} {'commit' if alone == 1 else 'commits'} that no other ref reaches")
+    if e.main:
+        reasons.append("it is the repository's main worktree")
+    if e.locked is not None and not unlock:
+        reasons.append(
+            f"it is locked ({e.locked or 'no reason given'}), --unlock cleans it all the same"
+        )
+    reasons += [f"{one.name} (pid {one.pid}) {one.why}" for one in e.processes]
+    reasons += [f"git is at work in it ({name} is younger than a minute)" for name in e.git_locks]
+    if e.nested_worktrees:
+        reasons.append(f"{_some('registered worktree', e.nested_worktrees)} in it")
     return reasons
 
 
-def _uncommitted(place: Place) -> list[str]:
-    """Count modified, staged, conflicting and untracked files (git-status(1), porcelain v2)."""
-    # Said outright, so that no setting of the user's hides a file: status.showUntrackedFiles=no and
-    # diff.ignoreSubmodules do.
-    out = git(
-        place.top, "status", "--porcelain=v2", "-z", "--untracked-files=all",
-        "--ignore-submodules=none", "--no-renames",
-    )  # fmt: skip
-    counts = {"staged": 0, "modified": 0, "unmerged": 0, "untracked": 0}
-    for entry in out.split("\0"):
-        if entry.startswith("? "):
-            counts["untracked"] += 1
-        elif entry.startswith("u "):
-            counts["unmerged"] += 1
-        elif entry.startswith("1 "):
-            counts["staged"] += entry[2] != "."
-            counts["modified"] += entry[3] != "."
-    return [f"{count} {what}" for what, count in counts.items() if count]
+def doubts(e: Evidence) -> list[str]:
+    """Return, in words, why a worktree should not be removed without being forced; empty: safe."""
+    if e.place is None:
+        return []
+    reasons = []
+    if e.session_id is not None and not e.ended:
+        reasons.append(f"its session is {e.status}, 'prodigy-git finish {e.session_id}' ends it")
+    reasons += [
+        f"{count} {what}"
+        for count, what in (
+            (e.staged, "staged"),
+            (e.modified, "modified"),
+            (e.unmerged, "unmerged"),
+            (e.untracked, "untracked"),
+            (e.hidden, "modified under assume-unchanged or skip-worktree"),
+        )
+        if count
+    ]
+    if e.operations:
+        reasons.append(f"{e.operations[0]} is under way")
+    if e.head is None and not e.unreadable:
+        reasons.append("its HEAD has no commit yet")
+    if e.lone_commits:
+        reasons.append(f"{_many(e.lone_commits, 'commit')} that no other ref reaches")
+    if e.lone_in_reflog:
+        reasons.append(f"{_many(e.lone_in_reflog, 'commit')} that only its reflog reaches")
+    if e.private_refs and not any("bisect" in words for words in e.operations):
+        reasons.append(_some("private ref", e.private_refs))
+    reasons += [f"the repository {path} in it: {', '.join(w)}" for path, w in _work(e.nested)]
+    reasons += [f"the submodule {path}: {', '.join(w)}" for path, w in _work(e.submodules)]
+    if e.old_git_locks:
+        reasons.append(f"{', '.join(e.old_git_locks)} left by a git command that was killed")
+    reasons += e.unreadable
+    return reasons
 
 
-def commits_without_ref(place: Place) -> int:
-    """Return how many commits of HEAD no branch, tag or other ref of the repository reaches.
-
-    The worktree's own branch counts as a ref: it is not removed with the folder.
-    """
-    # Asked in the common directory, and not with --all: that would count this very HEAD, too.
-    head = git(place.top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
-    out = git(
-        place.common, "rev-list", "--count", head, "--not", "--branches", "--tags", "--remotes",
-        "--glob=refs/*", "--",
-    )  # fmt: skip
-    return int(out)
+def touched(e: Evidence) -> bool:
+    """Return whether index or working tree may hold anything that HEAD's commit does not."""
+    changes = (e.staged, e.modified, e.unmerged, e.untracked, e.hidden, e.operations, e.unreadable)
+    return any(changes) or bool(_work(e.nested)) or bool(_work(e.submodules))
 
 
-def lock_reason(place: Place) -> str | None:
-    """Return why a worktree is locked (git-worktree(1)), None where it is not."""
-    try:
-        with open(f"{place.private}/locked", encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip() or "no reason given"
-    except FileNotFoundError:
-        return None
+def remarks(e: Evidence) -> list[str]:
+    """Return, in words, what comes back with `restore`, and what a salvage commit cannot hold."""
+    said = []
+    if e.ignored:
+        said.append(f"{_many(e.ignored, 'ignored file')} of {_size(e.ignored_bytes)}")
+    if e.too_large:
+        said.append(f"{_some('file', e.too_large)} over the salvage limit")
+    if e.nested and not any(e.nested.values()):
+        said.append(_some("nested repository", sorted(e.nested), "nested repositories"))
+    return said
 
 
-def contained_in_base(place: Place, found: Session, branch: str, head: str) -> bool:
-    """Whether ``branch``, at ``head``, has nothing that its base does not have."""
-    base = found.text("base_branch")
-    if base is None or base == branch:
-        return False
-    for ref in (f"refs/heads/{base}", f"refs/remotes/{base}"):
-        if repository.has_ref(place.common, ref):
-            return repository.is_ancestor(place.common, head, ref)
-    return False
+def _work(found: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:
+    return [(path, work) for path, work in sorted(found.items()) if work]
+
+
+def _many(count: int, what: str, plural: str | None = None) -> str:
+    return f"{count} {what if count == 1 else plural or what + 's'}"
+
+
+def _some(what: str, names: list[str], plural: str | None = None) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{_many(len(names), what, plural)} ({', '.join(names[:3])}{more})"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

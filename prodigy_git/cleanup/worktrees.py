@@ -1,129 +1,384 @@
-"""Cleaning worktrees: which, whether, and what is brought up to date afterwards."""
+"""Cleaning worktrees: which, whether, and one after the other; a failure of one stops no other."""
 
-import contextlib
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodigy_git import layout
-from prodigy_git.cleanup import evidence
-from prodigy_git.cleanup.trash import Trashed, move_to_trash
+from prodigy_git import names as safe
+from prodigy_git.cleanup import account, evidence
+from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, log, session
-from prodigy_git.record.gitdir import Place
-from prodigy_git.store import locked, sessions
+from prodigy_git.record import clock, enrolment, gitdir, register
+from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
+
+DAY = 86400 * clock.SECOND
+
+_AT_ONCE = (
+    32  # worktrees accounted for together: the account is then seconds old when it is acted on
+)
+_FRESH = 2.0  # seconds; an older account is made again right before the removal
+
+Progress = Callable[[int, int], None]
+"""Called with how many worktrees are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to clean; lengths of time are in microseconds.
+
+    ``every`` says that the worktrees were not named one by one: then young ones that are unused, or
+    whose session has not ended, are left alone (``min_age``), forced or not. ``job`` and ``older_than``
+    narrow down what is taken, ``merged_only`` to branches that are integrated. ``force`` goes past
+    doubts, ``unlock`` past git's lock. ``delete_branch``: also a branch that the session did not make,
+    with ``force`` also one that is not integrated. ``purge``: not through the trash's retention.
+    """
+
+    every: bool = False
+    all_repos: bool = False
+    force: bool = False
+    merged_only: bool = False
+    older_than: int | None = None
+    job: str | None = None
+    min_age: int = DAY
+    unlock: bool = False
+    delete_branch: bool = False
+    purge: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one worktree: ``result`` is cleaned, would-clean, refused or failed."""
+    """What became of one worktree: ``result`` is cleaned, would-clean, refused or failed.
+
+    ``reasons`` say why it was refused or failed, or what was gone past; ``notes`` what went with it
+    that only `restore` brings back.
+    """
 
     name: str
     result: str
     reasons: list[str]
+    notes: list[str] = field(default_factory=list)
+    integration: str | None = None
     trash_path: str | None = None
     salvage_ref: str | None = None
     branch_deleted: str | None = None
+    purged: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``worktree clean --json`` prints them."""
         return asdict(self)
 
 
-def finished_here(store: str, cwd: str, broken: Broken) -> list[Session]:
-    """Return the finished sessions of the repository around ``cwd`` that still have a worktree."""
-    common = os.path.realpath(repository.find(cwd).common)
-    return [
-        found
-        for found in sessions.load_all(store, broken)
-        if found.ended
-        and found.text("repo_path") == common
-        and (where := sessions.enrolled_place(found)) is not None
-        and not _is_main(where[0])
-    ]
-
-
-def _is_main(place: Place) -> bool:
-    return os.path.realpath(place.private) == os.path.realpath(place.common)
+def show(store: str, cwd: str, name: str) -> Evidence:
+    """Return the account of one worktree. Raises `ProdigyError` where nothing has that name."""
+    (found,) = account.gather([subject(store, cwd, name)])
+    return found
 
 
 def clean(
-    store: str, wanted: Iterable[str | Session], *, force: bool, dry_run: bool, broken: Broken
+    store: str,
+    cwd: str,
+    names: Sequence[str] | None,
+    options: Options,
+    broken: Broken,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Clean worktrees by session; a failure of one does not keep the others from being cleaned."""
-    outcomes = []
-    for one in wanted:
-        name = one.id if isinstance(one, Session) else one
-        try:
-            outcomes.append(_clean(store, name, force=force, dry_run=dry_run, broken=broken))
-        except ProdigyError as error:
-            outcomes.append(Outcome(name, "failed", [str(error)]))
-        except (OSError, ValueError) as error:
-            outcomes.append(Outcome(name, "failed", [f"{error}"]))
-    return outcomes
+    """Clean the named worktrees, or with None those of all sessions; return what became of each.
+
+    All sessions are those of the repository around ``cwd``, with ``options.all_repos`` those of the
+    store. First what a killed command left half-way is brought to its end. A dry run changes nothing,
+    not even that. Raises `ProdigyError` where ``cwd`` is in no repository and one is needed.
+    """
+    if not options.dry_run:
+        for line in _take_up(store, cwd, names, options, broken):
+            broken(line)
+    outcomes: dict[int, Outcome] = {}
+    wanted: list[tuple[int, Subject]] = []
+    if names is None:
+        found = of_store(store, broken) if options.all_repos else of_repository(store, cwd, broken)
+        wanted = list(enumerate(one for one in found if options.job in (None, _job(one))))
+    else:
+        for number, name in enumerate(dict.fromkeys(names)):
+            try:
+                wanted.append((number, subject(store, cwd, name)))
+            except (ProdigyError, OSError, ValueError) as error:
+                outcomes[number] = Outcome(name, "failed", [str(error)])
+    total = len(wanted)
+    for begin in range(0, total, _AT_ONCE):
+        chunk = wanted[begin : begin + _AT_ONCE]
+        if not options.dry_run:
+            chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
+        accounts = account.gather([one for _, one in chunk])
+        for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
+            outcomes[number] = _clean(store, one, e, options, broken)
+            if progress is not None:
+                progress(done, total)
+    return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _clean(store: str, name: str, *, force: bool, dry_run: bool, broken: Broken) -> Outcome:
-    found = sessions.load(store, name)
-    if not dry_run:
-        found = sessions.catch_up(store, found, broken)
-    where = sessions.enrolled_place(found)
-    if where is None:
-        return Outcome(name, "refused", ["it has no worktree (any more)"])
-    place, enrolment = where
-    if _is_main(place):
-        return Outcome(name, "refused", ["it is the repository's main worktree"])
-    # A dry run leaves no trace, not even a lock file; nor does it need one, to say what it sees.
-    with contextlib.nullcontext() if dry_run else locked.repository(store, enrolment.repo):
-        lock = evidence.lock_reason(place)
-        if lock is not None:
-            reason = f"it is locked ({lock}), 'git worktree unlock {place.top}' unlocks it"
-            return Outcome(name, "refused", [reason])
-        reasons = evidence.reasons_to_keep(place, found)
-        if reasons and not force:
-            return Outcome(name, "refused", reasons)
-        if dry_run:
-            return Outcome(name, "would-clean", reasons)
-        branch = repository.branch_of(place.top, "HEAD")
-        trashed = move_to_trash(store, enrolment.repo, name, place, dirty=bool(reasons))
-        deleted = _delete_branch(place, found, branch, trashed)
-    _bring_up_to_date(store, enrolment.repo, found, trashed)
-    return Outcome(name, "cleaned", reasons, trashed.path, trashed.salvage_ref, deleted)
-
-
-def _delete_branch(
-    place: Place, found: Session, branch: str | None, trashed: Trashed
-) -> str | None:
-    """Delete the worktree's branch where its base has all of it; return its name if it went."""
-    if branch is None or not evidence.contained_in_base(place, found, branch, trashed.head):
-        return None
-    if any(other.branch == branch for other in repository.worktrees(place.common)):
-        return None
-    # Compare-and-swap: a branch that has moved meanwhile is not the one that was looked at.
-    git(place.common, "update-ref", "-d", f"refs/heads/{branch}", trashed.head)
-    return branch
-
-
-def _bring_up_to_date(store: str, repo: str, found: Session, trashed: Trashed) -> None:
-    """Note the removal in the session's file and in its job's log."""
-    lock = files.lock(layout.session_lock(store, found.id))
+def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Broken) -> Outcome:
     try:
-        fields = session.read(store, found.id)
-        fields["metadata"]["trash_path"] = trashed.path
-        fields["metadata"]["salvage_ref"] = trashed.salvage_ref
-        if not found.ended:
-            fields["status"] = "Cancelled"
-            fields["completed_at"] = clock.stamp(clock.now())
-        session.write(store, found.id, fields)
-    finally:
-        os.close(lock)
-    event = sessions.envelope(found, f"cleaned:{trashed.salvage_ref}", "WorktreeCleaned")
-    event["worktree_name"] = os.path.basename(found.text("worktree_path") or found.id)
-    event["trash_path"] = trashed.path
-    event["salvage_ref"] = trashed.salvage_ref
-    log.append(store, repo, found.job, [event])
+        if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
+            (e,) = account.gather([one])
+        allowed, reasons = verdict(e, options)
+        if not allowed:
+            return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
+        notes = evidence.remarks(e)
+        if options.dry_run:
+            branch = branch_to_delete(one, e, options)
+            return Outcome(
+                one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch
+            )
+        return _remove(store, one, e, reasons, notes, options, broken)
+    except (ProdigyError, OSError, ValueError) as error:
+        if _trashed_meanwhile(store, one):
+            return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
+        return Outcome(one.name, "failed", [str(error)])
+
+
+def _trashed_meanwhile(store: str, one: Subject) -> bool:
+    try:
+        return (
+            one.place is not None and sessions.load(store, one.name).text("trash_path") is not None
+        )
+    except (ProdigyError, OSError, ValueError):
+        return False
+
+
+def _remove(
+    store: str,
+    one: Subject,
+    e: Evidence,
+    reasons: list[str],
+    notes: list[str],
+    options: Options,
+    broken: Broken,
+) -> Outcome:
+    from prodigy_git.cleanup import emptying, removal
+
+    assert one.place is not None
+    assert one.enrolment is not None
+    entry = removal.remove(
+        store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
+        delete_branch=branch_to_delete(one, e, options), broken=broken,
+    )  # fmt: skip
+    purged = bool(options.purge and emptying.empty_now(entry, broken))
+    return Outcome(
+        one.name,
+        "cleaned",
+        reasons,
+        notes,
+        e.integration.kind,
+        None if purged else entry.path,
+        entry.salvage_ref,
+        entry.branch_deleted,
+        purged,
+    )
+
+
+def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:
+    """Return whether a worktree may be removed, and why not, or what was gone past."""
+    doubts = evidence.doubts(e)
+    never = evidence.forbids(e, unlock=options.unlock)
+    if not never and e.session_id is None:
+        never = [f"it has no session, 'prodigy-git worktree adopt {e.path}' gives it one"]
+    left = _left_alone(e, options)
+    if never or left or (doubts and not options.force):
+        return False, [*never, *left, *([] if options.force else doubts)]
+    return True, doubts
+
+
+def _left_alone(e: Evidence, options: Options) -> list[str]:
+    """Return why a worktree is not among those that ``options`` ask for."""
+    reasons = []
+    if options.job not in (None, e.job):
+        reasons.append(f"it is of job {e.job}")
+    since = e.ended_at if e.ended else e.last_activity
+    age = None if since is None else clock.now() - since
+    when = "its age is not known" if age is None else f"{_ago(age)} old"
+    if options.older_than is not None and (age is None or age < options.older_than):
+        reasons.append(when)
+    kind = e.integration.kind
+    if options.merged_only and kind != "integrated":
+        reasons.append(f"not merged: {describe(e)}")
+    if options.every and (age is None or age < options.min_age):
+        if kind == "unused" and not options.merged_only:
+            reasons.append(f"unused and {when}, left alone until --min-age")
+        elif options.force and not e.ended:
+            reasons.append(f"its session is {e.status} and {when}, left alone until --min-age")
+    return reasons
+
+
+def describe(e: Evidence) -> str:
+    """Return in words whether a worktree's commits are integrated, and by what sign."""
+    kind, how, into = e.integration.kind, e.integration.how, e.integration.into
+    if kind == "integrated":
+        return f"integrated into {into} ({how})"
+    if kind == "unused":
+        return f"unused ({how})"
+    return f"{how} ahead of {into}" if kind == "ahead" else how
+
+
+def _ago(micros: int) -> str:
+    seconds = max(0, micros // clock.SECOND)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def branch_to_delete(one: Subject, e: Evidence, options: Options) -> str | None:
+    """Return the branch that goes with a worktree, if any: never a default branch.
+
+    Of its own accord only one that the session made and that is contained in another.
+    """
+    if e.branch is None or e.default_branch:
+        return None
+    contained = e.integration.kind in ("integrated", "unused") and e.integration.into is not None
+    if options.delete_branch and (contained or options.force):
+        return e.branch
+    return e.branch if contained and _made_branch(one) == e.branch else None
+
+
+def _made_branch(one: Subject) -> str | None:
+    """Return the branch that `new-worktree` made for a session; elsewhere it may have been there."""
+    if one.session is None or one.session.text("created_by") != "new-worktree":
+        return None
+    for kind, fields in one.enrolment.opening if one.enrolment is not None else ():
+        if kind == "WorktreeCreated":
+            return str(fields.get("branch"))
+    return None
+
+
+def _take_up(
+    store: str, cwd: str, names: Sequence[str] | None, options: Options, broken: Broken
+) -> list[str]:
+    """Bring to its end what a killed command left half-way in the repositories concerned."""
+    from prodigy_git.cleanup import removal
+
+    keys: set[str] = set()
+    if options.all_repos:
+        try:
+            keys.update(filter(safe.is_safe, os.listdir(f"{store}/state")))
+        except OSError:
+            return []
+    for name in names or ():
+        try:
+            keys.add(sessions.load(store, name).text("repo") or "")
+        except (ProdigyError, OSError, ValueError):
+            continue  # a path, or nothing at all: said later
+    try:
+        keys.add(register.repository_key(store, repository.find(cwd).common))
+    except (ProdigyError, OSError, ValueError):
+        if names is None and not options.all_repos:
+            raise
+    return [line for key in sorted(keys - {""}) for line in removal.take_up(store, key, broken)]
+
+
+def _job(one: Subject) -> str | None:
+    return None if one.session is None else one.session.job
+
+
+def _caught_up(store: str, one: Subject, broken: Broken) -> Subject:
+    """Record what no hook has recorded yet: whether there are commits is decided from it."""
+    if one.session is None or one.place is None:
+        return one
+    found = sessions.catch_up(store, one.session, broken)
+    return Subject(one.name, one.path, one.place, found, one.enrolment, one.trouble)
+
+
+def subject(store: str, cwd: str, name: str) -> Subject:
+    """Return the worktree of a session, or the one of this repository with that path or folder name.
+
+    Raises `ProdigyError`, or `names.BadName`, where there is none.
+    """
+    if safe.is_safe(name) and name in sessions.ids(store):
+        return _of_session(sessions.load(store, name))
+    try:
+        trees = [
+            tree for tree in repository.worktrees(repository.find(cwd).common) if not tree.bare
+        ]
+    except ProdigyError:
+        trees = []
+    path = os.path.join(cwd, name)
+    # A folder that is gone is known by its name only.
+    path = os.path.realpath(path) if name and os.path.isdir(path) else name
+    matching = [tree.path for tree in trees if path in (tree.path, os.path.realpath(tree.path))]
+    matching = matching or [tree.path for tree in trees if os.path.basename(tree.path) == name]
+    if len(matching) > 1:
+        raise ProdigyError(f"{name} is the name of {len(matching)} worktrees: give the path")
+    if not matching:
+        sessions.load(store, name)  # which says what is wrong with it
+    return _of_folder(store, matching[0])
+
+
+def of_repository(store: str, cwd: str, broken: Broken) -> list[Subject]:
+    """Return the worktrees of the repository around ``cwd`` that have a session, the main one not."""
+    trees = repository.worktrees(repository.find(cwd).common)
+    return [
+        one
+        for tree in trees[1:]
+        if not tree.bare and (one := _known(store, tree.path, broken)) is not None
+    ]
+
+
+def _known(store: str, path: str, broken: Broken) -> Subject | None:
+    try:
+        found = _of_folder(store, path)
+    except (ProdigyError, OSError, ValueError) as error:
+        broken(f"{path}: {error}")
+        return None
+    return found if found.session is not None else None
+
+
+def of_store(store: str, broken: Broken) -> list[Subject]:
+    """Return the worktrees of all sessions of the store, without main ones."""
+    found = (_of_session(one) for one in sessions.load_all(store, broken))
+    return [
+        one
+        for one in found
+        if one.place is not None
+        and os.path.realpath(one.place.private) != os.path.realpath(one.place.common)
+    ]
+
+
+def _of_session(found: Session) -> Subject:
+    where = sessions.enrolled_place(found)
+    path = found.text("worktree_path") or ""
+    if where is None:
+        return Subject(found.id, path, None, found, trouble=_missing(found, path))
+    return Subject(found.id, where[0].top, where[0], found, where[1])
+
+
+def _missing(found: Session, path: str) -> str:
+    """Return why a session has no worktree that could be cleaned."""
+    if found.text("trash_path") is not None:
+        return (
+            f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
+        )
+    if not os.path.isdir(path):
+        return "it has no worktree (any more)"
+    if not os.path.lexists(f"{path}/.git"):
+        return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
+    place = gitdir.find(path, {})
+    if place is None:
+        return f"git does not know {path} (any more), 'prodigy-git clean --dry-run' says more"
+    return f"{path} is not its worktree (any more)"
+
+
+def _of_folder(store: str, path: str) -> Subject:
+    """Return the worktree in a folder, with its session if it has one in this store."""
+    name = os.path.basename(path)
+    place = gitdir.find(path, {})
+    if place is None or place.top != path.rstrip("/"):
+        missing = "its folder is gone" if not os.path.isdir(path) else "its file .git is gone"
+        return Subject(name, path, None, trouble=f"{missing}, or its disk is not mounted")
+    there = enrolment.read(place.private)
+    if there is None or os.path.realpath(there.store) != os.path.realpath(store):
+        return Subject(name, path, place)
+    return Subject(there.session, path, place, sessions.load(store, there.session), there)

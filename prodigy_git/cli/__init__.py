@@ -1,6 +1,5 @@
 """The command line. Each command's module is imported when that command is called, not before."""
 
-import importlib
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from prodigy_git import __version__, layout
+from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
 from prodigy_git.record.log import report
@@ -27,27 +27,15 @@ _COMMANDS = {
     "sessions": "prodigy_git.cli.sessions:sessions",
     "events": "prodigy_git.cli.events:events",
     "clean": "prodigy_git.cli.clean:clean",
+    "trash": "prodigy_git.cli.trash:trash",
     "verify": "prodigy_git.cli.verify:verify",
     "doctor": "prodigy_git.cli.doctor:doctor",
 }
 
 
-class _LazyGroup(click.Group):
-    """A group that knows its commands by name and imports a command's module only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        where = _COMMANDS.get(name)
-        if where is None:
-            return None
-        module, attribute = where.split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, where=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="prodigy-git")
 def cli() -> None:
     """Worktree sessions for many coding agents at once, and every commit recorded exactly once.

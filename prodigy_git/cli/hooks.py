@@ -10,6 +10,7 @@ import click
 from prodigy_git import install as hooks
 from prodigy_git import layout
 from prodigy_git.cli import output
+from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
 from prodigy_git.git.ask import git_status
 
@@ -129,3 +130,16 @@ def _plain(report: hooks.Report) -> dict[str, Any]:
 def _utf8(path: str) -> str:
     # JSON knows no bytes: what is not UTF-8 is shown, not passed on.
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def note_if_not_in_effect(worktree: str) -> None:
+    """Say so where commits in a worktree will not be recorded at once."""
+    try:
+        in_effect = all(hook.in_effect() for hook in hooks.hooks_status(worktree).hooks)
+    except ProdigyError:
+        in_effect = False  # no folder can be looked into, as with core.hooksPath /dev/null
+    if not in_effect:
+        output.note(
+            "not all git hooks are in effect there, so commits are recorded late, by the next "
+            "command: 'prodigy-git install' mends that, 'prodigy-git status' says why"
+        )

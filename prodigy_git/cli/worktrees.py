@@ -1,12 +1,12 @@
-"""new-worktree, finish, worktree ls, worktree clean."""
+"""new-worktree, finish, worktree ls; and where the other commands on worktrees are."""
 
 import os
 
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
-from prodigy_git.errors import ProdigyError
+from prodigy_git.cli import hooks, output
+from prodigy_git.cli.lazy import LazyGroup
 
 
 @click.command("new-worktree")
@@ -32,7 +32,6 @@ def new_worktree(
 
     cd "$(prodigy-git new-worktree)" takes you there. If any step fails, nothing remains.
     """
-    from prodigy_git.install import hooks_status
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     made = make(
@@ -43,15 +42,7 @@ def new_worktree(
         output.emit_json(made.as_json())
     else:
         output.path(made.worktree)
-    try:
-        in_effect = all(hook.in_effect() for hook in hooks_status(made.worktree).hooks)
-    except ProdigyError:
-        in_effect = False  # no folder can be looked into, as with core.hooksPath /dev/null
-    if not in_effect:
-        output.note(
-            "not all git hooks are in effect there, so commits are recorded late, by the next "
-            "command: 'prodigy-git install' mends that, 'prodigy-git status' says why"
-        )
+    hooks.note_if_not_in_effect(made.worktree)
 
 
 @click.command()
@@ -83,9 +74,17 @@ def finish(
         output.line(f"{done.session_id}: {done.status}, {commits}, {done.duration['secs']} s")
 
 
-@click.group()
+_ELSEWHERE = {
+    "show": "prodigy_git.cli.show:show",
+    "clean": "prodigy_git.cli.cleaning:clean",
+    "restore": "prodigy_git.cli.restore:restore",
+    "adopt": "prodigy_git.cli.adopt:adopt",
+}
+
+
+@click.group(cls=LazyGroup, where=_ELSEWHERE)
 def worktree() -> None:
-    """Worktrees and their sessions: list them, clean them."""
+    """Worktrees and their sessions: list them, look into them, clean them, bring them back."""
 
 
 @worktree.command("ls")
@@ -111,38 +110,3 @@ def ls(all_repos: bool, as_json: bool) -> None:
 
 
 worktree.add_command(ls, "list")
-
-
-@worktree.command("clean")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every finished session's, of this repository.")
-@click.option(
-    "-f", "--force", is_flag=True, help="Also with uncommitted work or a running session."
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
-@output.json_option
-def clean(names: tuple[str, ...], every: bool, force: bool, dry_run: bool, as_json: bool) -> int:
-    """Move worktrees to the trash, whole; a branch goes only if its base has all of it.
-
-    Refuses, with the reason, what has uncommitted work, an operation under way, commits that nothing
-    else reaches, or an unfinished session, unless forced; and a locked worktree always.
-    """
-    from prodigy_git.cleanup import worktrees as cleaning
-    from prodigy_git.cli.clean import note_if_gone, show_outcomes
-
-    if every == bool(names):
-        raise click.UsageError("Give either NAMEs or --all.")
-    store = layout.store_from(os.environ)
-    here = os.getcwd()
-    wanted = cleaning.finished_here(store, here, output.note) if every else names
-    outcomes = cleaning.clean(store, wanted, force=force, dry_run=dry_run, broken=output.note)
-    if as_json:
-        output.emit_json([one.as_json() for one in outcomes])
-    else:
-        show_outcomes(outcomes)
-        if not outcomes:
-            output.note("no finished session has a worktree here")
-    note_if_gone(here)
-    failed = any(one.result == "failed" for one in outcomes)
-    refused = any(one.result == "refused" for one in outcomes)
-    return 1 if failed or (refused and not every) else 0

@@ -1,6 +1,7 @@
 """Running git, with our own hooks silenced and without another repository's variables."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from git.cmd import Git
 from git.exc import GitCommandNotFound
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.record.gitdir import Place
 
 SILENCE = "PRODIGY_GIT_SILENCE"
 """The variable that the hooks' guard honours: our own git calls must not wait for our own locks."""
@@ -20,6 +22,13 @@ _LOCAL_VARIABLES = (
     "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
     "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
     "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_REFLOG_ACTION", "GIT_INTERNAL_SUPER_PREFIX",
+)  # fmt: skip
+
+# Settings under which git does not look at a file, or would write (a monitor's socket, an index).
+_UNSWAYED = (
+    "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.splitIndex=false",
+    "-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.quotePath=false",
+    "-c", "maintenance.auto=false", "-c", "gc.auto=0",
 )  # fmt: skip
 
 
@@ -70,3 +79,45 @@ def git_status(
         except (GitCommandNotFound, OSError) as error:
             raise ProdigyError(f"git could not be started in {os.fspath(cwd)}") from error
         return status, str(out), str(err)
+
+
+def look(
+    place: Place,
+    *arguments: str,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+) -> tuple[int, bytes, str]:
+    """Run git on a worktree, only to look; return its exit status, output and error output.
+
+    Cheap enough to be run hundreds of times at once, from threads. Nothing is written, no network is
+    used, whatever the configuration says: a partial clone would otherwise fetch what it lacks. The
+    git directory and the worktree are said, so that git does not search for a repository: one whose
+    ``.git`` is damaged would be taken for a part of the repository around it. Raises `ProdigyError`
+    where git cannot be started.
+    """
+    environ = {name: os.environ[name] for name in os.environ.keys() - _LOCAL_VARIABLES}
+    environ |= {
+        "GIT_DIR": place.private,
+        "GIT_COMMON_DIR": place.common,
+        "GIT_WORK_TREE": place.top,
+        SILENCE: "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",  # before 2.45 nothing else keeps git from fetching lazily
+        "LC_ALL": "C",
+    }
+    if env:
+        environ |= env
+    try:
+        done = subprocess.run(
+            ["git", *_UNSWAYED, *arguments],
+            input=stdin,
+            capture_output=True,
+            # Said above what it is about; in a folder that is gone nothing can be started.
+            cwd=next(path for path in (place.top, place.common, "/") if os.path.isdir(path)),
+            env=environ,
+            check=False,
+        )
+    except OSError as error:
+        raise ProdigyError(f"git could not be started in {place.top}") from error
+    return done.returncode, done.stdout, os.fsdecode(done.stderr)

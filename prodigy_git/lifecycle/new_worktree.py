@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import psutil
+
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
@@ -87,6 +89,7 @@ def new_worktree(
             "item_id": item,
             "host": os.uname().nodename,
             "pid": os.getppid(),
+            "pid_started": _started(os.getppid()),
             "created_by": "new-worktree",
             "commits": 0,
         }
@@ -123,6 +126,13 @@ def new_worktree(
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
 
 
+def _started(pid: int) -> float | None:
+    """Return when a process began, so that one which gets its id later is not taken for it."""
+    with contextlib.suppress(psutil.Error):  # in a container the parent may be outside: pid 0
+        return psutil.Process(pid).create_time()
+    return None
+
+
 def _reserve(
     undo: contextlib.ExitStack,
     cwd: str,
@@ -155,21 +165,10 @@ def _reserve(
             break
         if name is not None:
             raise ProdigyError(f"the name {name} has been used before: choose another")
-    undo.callback(_forget, store, repo, session)
+    undo.callback(register.forget, store, repo, session)
     if os.path.lexists(path):
         raise ProdigyError(f"{path} exists already: choose another NAME")
     return session, path, new_branch
-
-
-def _forget(store: str, repo: str, session: str) -> None:
-    # A mapping that cannot be written is what failed; the session must go all the same.
-    with contextlib.suppress(OSError, ValueError):
-        register.unmap_session(store, repo, session)
-    lock = files.lock(layout.session_lock(store, session))
-    try:
-        os.unlink(layout.session(store, session))
-    finally:
-        os.close(lock)
 
 
 def _add(

@@ -11,6 +11,7 @@ from support_cli import (
     new,
     ok,
     refused,
+    rewrite_session,
     session_file,
     snapshot,
     standing_in,
@@ -148,7 +149,7 @@ def test_salvage_ref_holds_what_was_modified_staged_and_untracked(repo, git, fin
 def test_a_running_session_is_refused(repo, made):
     assert "Running" in call("worktree", "clean", "w1", cwd=repo).out
     assert Path(made["worktree"]).is_dir()
-    assert ok("worktree", "clean", "--all", cwd=repo).out == ""
+    assert "Running" in ok("worktree", "clean", "--all", cwd=repo).out
     assert Path(made["worktree"]).is_dir()
 
 
@@ -192,9 +193,12 @@ def test_the_main_worktree_is_refused(repo, git):
 
 def test_a_branch_contained_in_its_base_goes_and_others_stay(repo, git, finished):
     other = new(repo, "w2")
-    git("commit", "-q", "--allow-empty", "-m", "own", cwd=other["worktree"])
+    (Path(other["worktree"]) / "own").write_text("x")
+    git("add", "own", cwd=other["worktree"])
+    git("commit", "-qm", "own", cwd=other["worktree"])
     ok("finish", "w2", cwd=repo)
-    outcomes = {o["name"]: o for o in ok("worktree", "clean", "--all", "--json", cwd=repo).json}
+    said = ok("worktree", "clean", "--all", "--min-age", "0s", "--json", cwd=repo).json
+    outcomes = {o["name"]: o for o in said}
     assert outcomes["w1"]["branch_deleted"] == "prodigy-w1"
     assert outcomes["w2"]["branch_deleted"] is None
     branches = git("branch", "--format=%(refname:short)", cwd=repo).split()
@@ -221,13 +225,14 @@ def test_all_takes_the_finished_ones_of_this_repository_only(repo, git, finished
     elsewhere = new(tmp_path / "second", "w2")
     ok("finish", "w2", cwd=repo)
     running = new(repo, "w3")
-    ok("worktree", "clean", "--all", cwd=repo)
+    ok("worktree", "clean", "--all", "--min-age", "0s", cwd=repo)
     assert not finished.exists()
     assert Path(elsewhere["worktree"]).is_dir()
     assert Path(running["worktree"]).is_dir()
 
 
-def test_from_inside_the_worktree_itself(repo, made):
+def test_from_inside_the_worktree_itself(repo, made, git):
+    git("commit", "-q", "--allow-empty", "-m", "work", cwd=made["worktree"])
     with standing_in(made["worktree"]):
         ok("finish")
         done = ok("worktree", "clean", "--all")
@@ -318,3 +323,164 @@ def test_the_trash_entry_says_what_it_is(repo, finished, git, store):
     assert fields["salvage_ref"] == one["salvage_ref"]
     assert {"entry.json", "worktree", "git"} <= set(os.listdir(entry))
     assert git("rev-parse", one["salvage_ref"], cwd=repo) == head
+
+
+def _own_commit(git, made, name="own"):
+    tree = Path(made["worktree"])
+    (tree / name).write_text("x")
+    git("add", name, cwd=tree)
+    git("commit", "-qm", name, cwd=tree)
+    return tree
+
+
+def _results(*arguments, cwd, code=0):
+    done = call("worktree", "clean", *arguments, "--json", cwd=cwd)
+    assert done.code == code, done
+    return {one["name"]: one["result"] for one in done.json}
+
+
+@pytest.fixture
+def four(repo, git):
+    """Finished sessions: unused, ahead, merged, and one that is merged and dirty."""
+    made = {name: new(repo, name, "--job", f"job-{name}") for name in ("u", "a", "m", "d")}
+    for name in ("a", "m", "d"):
+        _own_commit(git, made[name], name)
+    for name in ("m", "d"):
+        git("merge", "-q", "--no-edit", f"prodigy-{name}", cwd=repo)
+    (Path(made["d"]["worktree"]) / "untracked").write_text("x")
+    for name in made:
+        ok("finish", name, cwd=repo)
+    return {name: Path(one["worktree"]) for name, one in made.items()}
+
+
+def test_all_leaves_unused_ones_alone_while_they_are_young(repo, four, store):
+    assert _results("--all", "--dry-run", cwd=repo) == {
+        "u": "refused", "a": "would-clean", "m": "would-clean", "d": "refused",
+    }  # fmt: skip
+    assert _results("--all", "-f", "--dry-run", cwd=repo)["u"] == "refused"
+    assert _results("--all", "--min-age", "0s", "--dry-run", cwd=repo)["u"] == "would-clean"
+    assert _results("u", "--dry-run", cwd=repo)["u"] == "would-clean"
+    rewrite_session(store, "u", completed_at="2025-01-11T12:00:00Z")
+    assert _results("--all", "--dry-run", cwd=repo)["u"] == "would-clean"
+
+
+def test_merged_only_takes_what_is_merged_and_no_unused_one(repo, git, four):
+    expected = {"u": "refused", "a": "refused", "m": "cleaned", "d": "refused"}
+    assert _results("--all", "--merged-only", "--min-age", "0s", cwd=repo) == expected
+    assert _results("--all", "--merged-only", "-f", cwd=repo) == {
+        "u": "refused", "a": "refused", "d": "cleaned",
+    }  # fmt: skip
+    assert _results("a", "--merged-only", "-f", cwd=repo, code=1) == {"a": "refused"}
+    branches = git("branch", "--format=%(refname:short)", cwd=repo).split()
+    assert branches == ["main", "prodigy-a", "prodigy-u"]
+
+
+def test_older_than_goes_by_the_sessions_end_never_by_a_files_time(repo, four, store):
+    for path in (four["a"], four["a"] / "README", store / "sessions" / "a.json"):
+        os.utime(path, (1, 1))
+    rewrite_session(store, "m", completed_at="2025-01-11T12:00:00Z")
+    results = _results("--all", "--older-than", "24h", cwd=repo)
+    assert results == {"u": "refused", "a": "refused", "m": "cleaned", "d": "refused"}
+    assert _results("a", "--older-than", "1h", "-f", cwd=repo, code=1) == {"a": "refused"}
+
+
+def test_job_narrows_all_down_and_a_name_of_another_job_is_refused(repo, four):
+    assert _results("--all", "--job", "job-m", cwd=repo) == {"m": "cleaned"}
+    assert _results("a", "--job", "job-m", cwd=repo, code=1) == {"a": "refused"}
+
+
+def test_forced_all_takes_stuck_sessions_and_no_young_ones(repo, store):
+    tree = Path(new(repo, "stuck")["worktree"])
+    (tree / "README").write_text("changed")
+    assert _results("--all", "-f", cwd=repo) == {"stuck": "refused"}
+    assert _results("--all", "--min-age", "0s", cwd=repo) == {"stuck": "refused"}
+    assert _results("--all", "-f", "--min-age", "0s", cwd=repo) == {"stuck": "cleaned"}
+    assert session_file(store, "stuck")["status"] == "Cancelled"
+
+
+def test_unlock(repo, git, finished):
+    git("worktree", "lock", finished, cwd=repo)
+    assert _results("w1", "-f", cwd=repo, code=1) == {"w1": "refused"}
+    assert _results("w1", "--unlock", cwd=repo) == {"w1": "cleaned"}
+
+
+def test_delete_branch(repo, git, four):
+    def branches():
+        return git("branch", "--format=%(refname:short)", cwd=repo).split()
+
+    _results("a", cwd=repo)
+    assert "prodigy-a" in branches()
+    git("worktree", "add", "-q", repo.parent / "again", "prodigy-a", cwd=repo)
+    other = new(repo, "o")
+    _own_commit(git, other, "o")
+    ok("finish", "o", cwd=repo)
+    _results("o", "--delete-branch", cwd=repo)
+    assert "prodigy-o" in branches()
+    last = new(repo, "l")
+    tree = _own_commit(git, last, "l")
+    head = git("rev-parse", "HEAD", cwd=tree)
+    (one,) = ok("worktree", "clean", "l", "-f", "--delete-branch", "--json", cwd=repo).json
+    assert one["branch_deleted"] == "prodigy-l"
+    assert "prodigy-l" not in branches()
+    git("merge-base", "--is-ancestor", head, one["salvage_ref"], cwd=repo)
+
+
+def test_a_branch_that_the_session_did_not_make_stays_also_if_integrated(repo, git, finished):
+    git("branch", "develop", "main", cwd=repo)
+    git("checkout", "-q", "develop", cwd=finished)
+    (one,) = ok("worktree", "clean", "w1", "--json", cwd=repo).json
+    assert one["branch_deleted"] is None
+    assert "develop" in git("branch", cwd=repo)
+
+
+def test_the_default_branch_is_never_deleted(repo, git, finished):
+    git("checkout", "-q", "--detach", cwd=repo)
+    git("checkout", "-q", "main", cwd=finished)
+    (one,) = ok("worktree", "clean", "w1", "-f", "--delete-branch", "--json", cwd=repo).json
+    assert (one["result"], one["branch_deleted"]) == ("cleaned", None)
+
+
+def test_one_without_a_session_is_refused_and_told_how_to_get_one(repo, git, tmp_path):
+    git("worktree", "add", "-q", tmp_path / "by-hand", cwd=repo)
+    for name in ("by-hand", "../by-hand", tmp_path / "by-hand"):
+        done = call("worktree", "clean", "-f", name, cwd=repo)
+        assert done.code == 1
+        assert f"prodigy-git worktree adopt {tmp_path / 'by-hand'}" in done.out
+    assert ok("worktree", "clean", "--all", cwd=repo).out == ""
+    assert (tmp_path / "by-hand").is_dir()
+
+
+def test_by_path_it_is_the_sessions(repo, finished):
+    assert _results(str(finished), cwd=repo) == {"w1": "cleaned"}
+
+
+def test_purge_asks_and_deletes_for_good(repo, finished, store):
+    assert "--yes" in refused("worktree", "clean", "w1", "--purge", cwd=repo, code=2)
+    assert finished.is_dir()
+    (finished / "README").write_text("kept by git alone")
+    ok("worktree", "clean", "w1", "-f", "--purge", "--dry-run", cwd=repo)
+    (one,) = ok("worktree", "clean", "w1", "-f", "--purge", "--yes", "--json", cwd=repo).json
+    assert (one["result"], one["purged"], one["trash_path"]) == ("cleaned", True, None)
+    assert not finished.exists()
+
+
+def test_ignored_files_are_said_and_no_reason_to_refuse(repo, finished):
+    (repo / ".git" / "info").mkdir(exist_ok=True)
+    (repo / ".git" / "info" / "exclude").write_text(".env\n")
+    (finished / ".env").write_text("TOKEN=1")
+    assert "1 ignored file of 7 bytes" in ok("worktree", "clean", "w1", cwd=repo).out
+
+
+def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):
+    from prodigy_git.cleanup import removal
+
+    really = removal.remove
+
+    def failing(store, place, *more, **options):
+        if place.top.endswith("/a"):
+            raise OSError(28, "No space left on device")
+        return really(store, place, *more, **options)
+
+    monkeypatch.setattr(removal, "remove", failing)
+    results = _results("--all", cwd=repo, code=1)
+    assert results == {"u": "refused", "a": "failed", "m": "cleaned", "d": "refused"}

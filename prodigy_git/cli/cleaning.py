@@ -1,0 +1,145 @@
+"""worktree clean; and how the outcomes of cleaning worktrees are shown."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration
+
+if TYPE_CHECKING:
+    from prodigy_git.cleanup.worktrees import Outcome
+
+_BAR_AFTER = 2.0  # seconds
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every session's, of this repository.")
+@click.option("--merged-only", is_flag=True, help="Only those whose branch is integrated.")
+@click.option(
+    "--older-than", type=Duration(), metavar="AGE", help="Only those that ended so long ago."
+)
+@click.option("--job", help="Only those of a job.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Also with uncommitted work or an unfinished session."
+)
+@click.option(
+    "--min-age", type=Duration(), default="1d", show_default=True, metavar="AGE",
+    help="With --all: leave unused ones alone that are younger.",
+)  # fmt: skip
+@click.option("--unlock", is_flag=True, help="Also those that are locked (git worktree lock).")
+@click.option(
+    "--delete-branch", is_flag=True,
+    help="Delete the branch whoever made it; with -f also if it is not integrated.",
+)  # fmt: skip
+@click.option("--purge", is_flag=True, help="Delete for good, without time in the trash.")
+@click.option("--yes", is_flag=True, help="Do not ask before --purge.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def clean(
+    names: tuple[str, ...],
+    every: bool,
+    merged_only: bool,
+    older_than: int | None,
+    job: str | None,
+    force: bool,
+    min_age: int,
+    unlock: bool,
+    delete_branch: bool,
+    purge: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Move worktrees to the trash, whole; 'worktree restore' brings them back.
+
+    NAME is a session's id, or the path or folder name of a worktree of this repository. Without -f only
+    what 'worktree show' has no doubt about; with -f also what has uncommitted work, an operation under
+    way, commits that nothing else reaches, or an unfinished session (with --all only if nothing has
+    happened in it for --min-age). Never one that another live process stands in, nor, without
+    --unlock, a locked one. The branch goes only if another one has all of it. Exits with 1 if one that
+    was named was kept, or if any failed.
+    """
+    from prodigy_git.cleanup import worktrees
+
+    if every == bool(names):
+        raise click.UsageError("Give either NAMEs or --all.")
+    if purge and not dry_run and not yes:
+        output.confirm("What is cleaned now is deleted for good, not moved to the trash. Continue?")
+    options = worktrees.Options(
+        every=every, force=force, merged_only=merged_only, older_than=older_than, job=job,
+        min_age=min_age, unlock=unlock, delete_branch=delete_branch, purge=purge, dry_run=dry_run,
+    )  # fmt: skip
+    here = os.getcwd()
+    with progress_bar("cleaning worktrees") as progress:
+        outcomes = worktrees.clean(
+            layout.store_from(os.environ), here, None if every else names, options, output.note,
+            progress,
+        )  # fmt: skip
+    if as_json:
+        output.emit_json([one.as_json() for one in outcomes])
+    else:
+        show_outcomes(outcomes)
+        if not outcomes:
+            output.note("no session has a worktree here")
+    note_if_gone(here)
+    failed = any(one.result == "failed" for one in outcomes)
+    refused = any(one.result == "refused" for one in outcomes)
+    return 1 if failed or (refused and not every) else 0
+
+
+def note_if_gone(folder: str) -> None:
+    """Say so where the folder that the user stands in has just been moved away."""
+    if not os.path.exists(folder):
+        output.note(f"{folder} is in the trash now: change into another folder")
+
+
+def show_outcomes(outcomes: "list[Outcome]") -> None:
+    """Print a line per worktree: what became of it, and why."""
+    for one in outcomes:
+        word = {"would-clean": "would be cleaned", "refused": "kept"}.get(one.result, one.result)
+        text = f"{one.name}: {'deleted for good' if one.purged else word}"
+        if one.reasons:
+            text += f" ({'; '.join(one.reasons)})"
+        if one.notes:
+            text += f", with {', '.join(one.notes)}"
+        if one.branch_deleted:
+            goes = "goes" if one.result == "would-clean" else "deleted"
+            text += f", branch {one.branch_deleted} {goes}"
+        if one.trash_path:
+            text += f", now in {one.trash_path}"
+        output.line(text)
+
+
+@contextlib.contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give a function that takes how much is done, of how much, and draws a bar; None off a terminal.
+
+    The bar shows only when it takes longer than two seconds.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    begun = time.monotonic()
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+
+    def progress(done: int, total: int) -> None:
+        if not bar.live.is_started and time.monotonic() - begun > _BAR_AFTER:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

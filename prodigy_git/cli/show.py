@@ -1,0 +1,97 @@
+"""worktree show."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+
+if TYPE_CHECKING:
+    from prodigy_git.cleanup.evidence import Evidence
+
+_INDENT = 14
+
+
+@click.command()
+@click.argument("name")
+@output.json_option
+def show(name: str, as_json: bool) -> None:
+    """Say what would be lost if a worktree's folder vanished, who is in it, what clean would do.
+
+    NAME is a session's id, or the path or folder name of a worktree of this repository. Nothing is
+    changed, not even git's index.
+    """
+    from prodigy_git.cleanup import worktrees
+
+    e = worktrees.show(layout.store_from(os.environ), os.getcwd(), name)
+    if as_json:
+        plain, forced = (
+            worktrees.verdict(e, worktrees.Options(force=force)) for force in (False, True)
+        )
+        verdicts = {
+            "clean": {"would_clean": plain[0], "reasons": plain[1]},
+            "clean_force": {"would_clean": forced[0], "reasons": forced[1]},
+        }
+        output.emit_json({**e.as_json(), **verdicts})
+        return
+    for what, value in _lines(e):
+        for number, line in enumerate(_wrapped(output.clean(value))):
+            output.line(f"{'' if number else what:<{_INDENT}}{line}")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break a value to the terminal's width, words whole; elsewhere it stays one line."""
+    if not sys.stdout.isatty():
+        return [text]
+    width = max(24, shutil.get_terminal_size().columns - _INDENT)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _lines(e: "Evidence") -> Iterator[tuple[str, str]]:
+    """Yield the account as (what, value); what is nil is left out."""
+    from prodigy_git.cleanup import evidence, worktrees
+
+    changes = (
+        (e.staged, "staged"), (e.modified, "modified"), (e.unmerged, "unmerged"),
+        (e.untracked, "untracked"), (e.hidden, "hidden from git status"),
+    )  # fmt: skip
+    yield "session", f"{e.session_id}, {e.status}" if e.session_id else "none"
+    yield "worktree", e.path
+    yield "branch", e.branch or "none, HEAD is detached"
+    yield "head", e.head or "no commit yet"
+    if e.place is not None:
+        yield "commits", worktrees.describe(e)
+        shown = [f"{count} {words}" for count, words in changes if count]
+        yield "changes", ", ".join(shown) or "none"
+    lone = (
+        (e.lone_commits, "on HEAD"), (e.lone_in_reflog, "given up"), (e.rewritten, "rewritten"),
+    )  # fmt: skip
+    values = {
+        "under way": e.operations,
+        "no ref has": [f"{count} {words}" for count, words in lone if count],
+        "private refs": e.private_refs,
+        "stashes": [f"{e.stashes} on its branch"] if e.stashes else [],
+        "submodules": [f"{path}: {', '.join(w) or 'clean'}" for path, w in e.submodules.items()],
+        "repositories": [f"{path}: {', '.join(w) or 'clean'}" for path, w in e.nested.items()],
+        "worktrees": e.nested_worktrees,
+        "locked": [e.locked or "no reason given"] if e.locked is not None else [],
+        "processes": [f"{one.name} (pid {one.pid}) {one.why}" for one in e.processes],
+        "git's locks": e.git_locks + [f"{name} (old)" for name in e.old_git_locks],
+        "in the trash": evidence.remarks(e),
+        "unreadable": e.unreadable,
+    }
+    for what, found in values.items():
+        for number, value in enumerate(found):
+            yield ("" if number else what), value
+    for what, force in (("clean", False), ("clean -f", True)):
+        allowed, reasons = worktrees.verdict(e, worktrees.Options(force=force))
+        if not allowed:
+            yield what, f"refuses: {'; '.join(reasons)}"
+        else:
+            yield what, "removes it" + (f" all the same ({'; '.join(reasons)})" if reasons else "")
