@@ -112,3 +112,18 @@ def job_lock(store: str, repo: str, job: str) -> str:
 def hooks_lock(store: str, digest: str) -> str:
     """Return the lock under which the hooks directory whose path has ``digest`` is changed."""
     return f"{store}/locks/hooks-{digest}.lock"
+
+
+def register_lock(store: str, repo: str) -> str:
+    """Return the lock under which a worktree that is there already is given a session."""
+    return f"{store}/locks/register-{repo}.lock"
+
+
+def emptying_lock(store: str) -> str:
+    """Return the lock of the process that deletes what has been taken from the trash."""
+    return f"{store}/locks/emptying.lock"
+
+
+def emptying_next_lock(store: str) -> str:
+    """Return the lock of the one process that waits for `emptying_lock`."""
+    return f"{store}/locks/emptying-next.lock"

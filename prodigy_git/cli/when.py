@@ -4,17 +4,8 @@ from typing import Any
 
 import click
 
+from prodigy_git import duration
 from prodigy_git.record import clock
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def _duration(text: str) -> int | None:
-    """Return ``text`` (a number and s, m, h, d or w) in microseconds; None where it is none."""
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isascii() or not number.isdigit() or len(number) > 9:
-        return None
-    return int(number) * _UNITS[unit] * clock.SECOND
 
 
 class Duration(click.ParamType[int]):
@@ -24,7 +15,7 @@ class Duration(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return microseconds."""
-        found = value if isinstance(value, int) else _duration(str(value))
+        found = value if isinstance(value, int) else duration.parse(str(value))
         if found is None:
             self.fail(f"{value!r} is no duration: write 90s, 30m, 24h, 7d or 2w", param, ctx)
         return found
@@ -39,7 +30,7 @@ class Moment(click.ParamType[int]):
         """Return microseconds since 1970."""
         if isinstance(value, int):
             return value
-        ago = _duration(str(value))
+        ago = duration.parse(str(value))
         if ago is not None:
             return clock.now() - ago
         text = str(value)

@@ -1,0 +1,199 @@
+"""An entry of the trash: the document that says what a removed worktree was and where it lies.
+
+An entry is a folder ``trash/{repo}/{session}/{time}/`` with ``entry.json``, ``worktree/`` (the folder
+as it was, its ``.git`` disabled) and ``git/`` (its private git directory). Whoever changes an entry
+holds the repository's lock.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import files, jsonline
+from prodigy_git.store.events import Broken
+
+VERSION = 1
+STATES = ("moving", "trashed", "restoring", "emptying", "emptied")
+"""What is being done with the worktree, or was: an intent is written before anything is changed.
+
+``moving``: into the trash. ``trashed``: it lies there whole. ``restoring``: back to its place.
+``emptying``: being deleted. ``emptied``: only this document and the salvage ref are left.
+"""
+
+
+DISABLED = ".git.in-trash"
+"""What a trashed worktree's ``.git`` file is called: no command run there may reach a successor."""
+
+
+@dataclass
+class Entry:
+    """One removed worktree. Paths are absolute and may hold surrogate escapes.
+
+    ``path`` is the entry's own folder and not in the document. ``worktree`` and ``private`` are where
+    folder and private git directory were, ``folder`` and ``git`` where they are in the trash.
+    """
+
+    path: str
+    state: str
+    repo: str
+    session: str
+    worktree: str
+    private: str
+    common: str
+    created_at: str
+    folder: str
+    git: str
+    head: str | None = None
+    """HEAD's commit; None where it was unborn."""
+    branch: str | None = None
+    """HEAD's branch, without ``refs/heads/``; None where HEAD was detached."""
+    salvage_ref: str | None = None
+    tag_refs: list[str] = field(default_factory=list)
+    """Refs beside the salvage ref: those of annotated tags, which no commit can hold."""
+    left_out: list[str] = field(default_factory=list)
+    """Paths in the folder that the salvage ref does not hold: once emptied, they are gone."""
+    locked: str | None = None
+    """The text of git's ``locked`` file as it was; None where there was none."""
+    root_mtime_ns: int | None = None
+    """The folder's own time of change: renaming ``.git`` inside changes it."""
+    root_mode: int | None = None
+    """The folder's permissions, where they do not let its owner write, and so not move it."""
+    enrolment: str | None = None
+    cursor: str | None = None
+    session_status: str | None = None
+    """The session's status before the removal; a restore gives it back."""
+    reasons: list[str] = field(default_factory=list)
+    delete_branch: str | None = None
+    """The branch that this removal is to delete, if it is still at ``head``."""
+    branch_deleted: str | None = None
+    settled: bool = False
+    """Whether branch, session file and event have been brought up to date after the move."""
+    bytes: int | None = None
+    """What folder and private directory take on disk; None until `emptying` measures it."""
+    restoring: dict[str, Any] | None = None
+    """What the restore under way intends; its form is `restore`'s own."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Fields that are not known here; they survive a rewrite."""
+
+    @property
+    def moment(self) -> str:
+        """The entry's name: when it was made, ``20260111T120000.123456Z``."""
+        return os.path.basename(self.path)
+
+
+_TEXTS = ("state", "session", "worktree", "private", "common", "created_at")
+_OPTIONAL = (
+    "head", "branch", "salvage_ref", "locked", "enrolment", "cursor", "session_status",
+    "delete_branch", "branch_deleted",
+)  # fmt: skip
+_LISTS = ("tag_refs", "left_out", "reasons")
+_NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
+_PATHS = ("worktree", "private", "common", "folder", "git")
+_DERIVED = ("repo", "folder", "git")
+_REST = ("settled", "restoring")
+_KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version"))
+
+
+def read(path: str) -> Entry:
+    """Return the entry in the folder ``path``.
+
+    Raises `ProdigyError`, which names the file, where it is missing, damaged, of a newer version, or
+    names another repository or session than its place in the trash does.
+    """
+    document = f"{path}/entry.json"
+    try:
+        return _parsed(path, jsonline.decode_object(files.read(document)))
+    except OSError as error:
+        raise ProdigyError(f"{document} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ProdigyError(f"{document} is damaged ({error}): repair it or move it away") from None
+
+
+def _parsed(path: str, fields: dict[str, Any]) -> Entry:
+    """Return the entry that ``fields`` describe. Raises `ValueError`."""
+    if fields.get("version", VERSION) != VERSION:
+        raise ValueError(f"of an unknown version, {fields['version']!r}")
+    values: dict[str, Any] = {}
+    for name in _TEXTS:
+        values[name] = _typed(fields, name, str)
+    folder, session = os.path.split(os.path.dirname(path))
+    # What the first release wrote has fewer fields: the defaults stand for them.
+    defaults = {
+        "repo": os.path.basename(folder),
+        "folder": f"{path}/worktree",
+        "git": f"{path}/git",
+    }
+    for name, default in defaults.items():
+        values[name] = _typed({name: default, **fields}, name, str)
+    for name in _OPTIONAL:
+        values[name] = None if fields.get(name) is None else _typed(fields, name, str)
+    for name in _NUMBERS:
+        values[name] = None if fields.get(name) is None else _typed(fields, name, int)
+    for name in _LISTS:
+        values[name] = _typed({name: [], **fields}, name, list)
+        if not all(isinstance(one, str) for one in values[name]):
+            raise ValueError(f"{name} is not a list of texts")
+    values["settled"] = _typed({"settled": values["state"] != "moving", **fields}, "settled", bool)
+    intent = fields.get("restoring")
+    values["restoring"] = None if intent is None else _typed(fields, "restoring", dict)
+    if values["state"] not in STATES:
+        raise ValueError(f"state {values['state']!r} is unknown")
+    for name in _PATHS:
+        if not values[name].startswith("/") or "\0" in values[name]:
+            raise ValueError(f"{name} is not an absolute path")
+    if (values["repo"], values["session"]) != (os.path.basename(folder), session):
+        raise ValueError("it belongs to another repository or session")
+    names.checked(values["repo"], "repository key")
+    names.checked(values["session"], "session id")
+    values["more"] = {name: value for name, value in fields.items() if name not in _KNOWN}
+    return Entry(path=path, **values)
+
+
+def _typed(fields: dict[str, Any], name: str, kind: type) -> Any:
+    value = fields.get(name)
+    # A bool is an int to Python; to JSON it is none.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{name} is missing" if value is None else f"{name} is {value!r}")
+    return value
+
+
+def write(entry: Entry) -> None:
+    """Write an entry's document, durably; no reader sees half of it. Raises `OSError`."""
+    known = {name: value for name, value in vars(entry).items() if name not in ("path", "more")}
+    fields: dict[str, Any] = {"version": VERSION, **known, **entry.more}
+    data = (jsonline.encode(fields) + "\n").encode("ascii")
+    files.replace(f"{entry.path}/entry.json", data)
+
+
+def entries(
+    store: str, broken: Broken, repo: str | None = None, session: str | None = None
+) -> list[Entry]:
+    """Return the entries of the trash, oldest first; filtered by repository key, by session id.
+
+    Damaged ones are reported to ``broken`` and left out.
+    """
+    found = []
+    for key in folders(f"{store}/trash", repo):
+        for name in folders(f"{store}/trash/{key}", session):
+            folder = layout.trash(store, key, name)
+            for moment in folders(folder, None):
+                # Beside the entries lie other things: a job's events, a session's file.
+                if os.path.lexists(f"{folder}/{moment}/entry.json"):
+                    try:
+                        found.append(read(f"{folder}/{moment}"))
+                    except ProdigyError as error:
+                        broken(str(error))
+    return sorted(found, key=lambda one: (one.moment, one.path))
+
+
+def folders(path: str, only: str | None) -> list[str]:
+    """Return the names of the folders in ``path``; just ``only``, if that is given and safe."""
+    if only is not None:
+        return [only] if names.is_safe(only) else []
+    try:
+        with os.scandir(path) as there:
+            return [one.name for one in there if one.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
