@@ -86,7 +86,7 @@ def verify(
                 if path.endswith(".jsonl"):
                     lines += _broken_lines(store, key, path, fix=fix)
             # What is broken has just been listed, with more than a reader could say of it.
-            logs[key] = events.read_job(store, *key, lambda _: None)
+            logs[key] = list(events.read_job(store, *key, lambda _: None))
         try:
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
         except (ProdigyError, OSError, ValueError) as error:
@@ -155,7 +155,9 @@ def _foreign(place: Place, cursor: Cursor, entered: Enrolment, own: list[Event])
     elsewhere than in the reflog.
     """
     movements, placed = made.behind(place, cursor)
-    complete = placed and (
+    # A restore takes lines out whose commits are gone from the repository, see `cleanup.missing`.
+    whole = placed and not os.path.exists(f"{place.private}/missing/logs/HEAD")
+    complete = whole and (
         entered.start is not None or (bool(movements) and not movements[0].old.strip("0"))
     )
     known = {movement.new for movement in movements}
@@ -244,6 +246,8 @@ def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> 
         if fix and found:
             _quarantine(path, found)
         return found
+    except FileNotFoundError:
+        return []  # archived since the folder was listed, which a file with broken lines is not
     finally:
         if lock is not None:
             os.close(lock)

@@ -1,0 +1,200 @@
+"""Bringing a removed worktree back: from the trash, else from the salvage ref what git holds.
+
+What may be refused is refused before anything moves; then the trash has the worktree as before.
+"""
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prodigy_git import names
+from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup import from_salvage, heads, missing, removal, restoring
+from prodigy_git.cleanup.entry import Entry
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import files
+from prodigy_git.store import locked, sessions
+from prodigy_git.store.events import Broken
+
+_GITS = ("hooks", "info", "logs", "modules", "objects", "prodigy-trash", "refs", "worktrees")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A worktree that is back, at ``worktree``; ``notes`` say what is not as it was before."""
+
+    name: str
+    worktree: str
+    source: str
+    """``trash``, or ``salvage``: from the salvage ref, at least in part."""
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``worktree restore --json`` prints them."""
+        return asdict(self)
+
+
+def restore(store: str, name: str, *, to: str | None, broken: Broken) -> Restored:
+    """Bring the newest removed worktree of the session ``name`` back to its path, or to ``to``.
+
+    ``to`` may lie inside another worktree, as git itself allows, but not inside a git directory or the
+    trash; an empty folder there is replaced. Raises `ProdigyError` or `OSError`: then the trash has
+    everything as before, or, where the folder had been moved already, the next command goes on.
+    """
+    names.checked(name, "session id")
+    interrupted = _finish_interrupted(store, name, broken)
+    if interrupted is not None:
+        return interrupted
+    repo = _choose(store, name, broken).repo
+    with locked.repository(store, repo):
+        # Once more, since another process may have been at it meanwhile.
+        return _restore(store, _choose(store, name, broken), to, broken)
+
+
+def resume(found: Entry, broken: Broken) -> str:
+    """Finish or take back a restore that was killed: see `restoring.resume`."""
+    return restoring.resume(found, broken)
+
+
+def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | None:
+    """Take up what was killed in the session's repositories; return a restore that this finished."""
+    mine = entries.entries(store, lambda _: None, session=name)
+    for repo in sorted({one.repo for one in mine}):
+        for text in removal.take_up(store, repo, broken):
+            broken(text)
+    for one in mine:
+        if one.state == "restoring" and not os.path.lexists(f"{one.path}/entry.json"):
+            return Restored(name, str((one.restoring or {}).get("to")), "trash")
+    return None
+
+
+def _choose(store: str, name: str, broken: Broken) -> Entry:
+    """Return the newest entry of a session, or one made from its salvage ref. Raises `ProdigyError`."""
+    try:
+        where = sessions.enrolled_place(sessions.load(store, name))
+    except ProdigyError:
+        where = None
+    if where is not None:
+        raise ProdigyError(f"{name} is not in the trash: its worktree is at {where[0].top}")
+    found = [
+        one for one in entries.entries(store, broken, session=name)
+        if one.state in ("trashed", "emptied", "emptying")
+    ]  # fmt: skip
+    chosen = found[-1] if found else from_salvage.entry_of(store, name)
+    if chosen is None:
+        raise ProdigyError(
+            f"nothing of {name} is in the trash, and no salvage ref has its name: "
+            "'prodigy-git trash list' shows what can be restored"
+        )
+    return chosen
+
+
+def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restored:
+    name = found.session
+    if found.state == "emptying":
+        raise ProdigyError(
+            f"{name} is being deleted from the trash: wait until 'prodigy-git trash list' says that "
+            "it is emptied, then restore what git holds"
+        )
+    if found.state not in ("trashed", "emptied"):
+        raise ProdigyError(f"{name} is {found.state} in another process: try again")
+    if not os.path.isfile(f"{found.common}/HEAD"):
+        raise ProdigyError(
+            f"the repository {found.common} is gone or was moved: put it back there, then restore; "
+            f"{found.path} keeps {name} until then"
+        )
+    target = _target(store, found, to)
+    if not missing.head_is_whole(found):
+        raise ProdigyError(
+            f"HEAD's commit {found.head} of {name}, or something that it consists of, is missing in "
+            f"{found.common}: fetch it, then restore; {found.path} keeps {name} until then"
+        )
+    _keep_damaged(found)
+    notes = []
+    folder, private = os.path.isdir(found.folder), os.path.isfile(f"{found.git}/HEAD")
+    whole = folder and private and not found.more.get("rebuilt")
+    if not (folder and private):
+        notes += from_salvage.rebuild(found, folder=not folder, private=not private)
+    found.restoring = {
+        "to": target,
+        "private": heads.free_private(found),
+        "whole": whole,
+        "log": None,
+    }
+    found.state = "restoring"
+    entries.write(found)
+    notes += restoring.carry_out(found, broken)
+    outer = _worktree_around(target)
+    if outer is not None:
+        notes.append(
+            f"{target} lies inside the worktree {outer}, which cannot be cleaned before it"
+        )
+    return Restored(name, target, "trash" if whole else "salvage", notes)
+
+
+def _keep_damaged(found: Entry) -> None:
+    """Set an ``entry.json`` aside that cannot be read: another is about to be written there."""
+    try:
+        entries.read(found.path)
+    except ProdigyError:
+        if os.path.lexists(f"{found.path}/entry.json"):
+            os.rename(f"{found.path}/entry.json", f"{found.path}/entry.json.damaged")
+
+
+def _target(store: str, found: Entry, to: str | None) -> str:
+    """Return the path to restore to. Raises `ProdigyError` where it cannot be had."""
+    if to is None:
+        target = found.worktree
+    else:
+        folder, last = os.path.split(os.path.abspath(to))
+        target = os.path.join(os.path.realpath(folder), last)
+    advice = "give another path with --to"
+    # A bare repository may well have its worktrees inside it, beside what is git's.
+    common = os.path.realpath(found.common)
+    for inside in (f"{os.path.realpath(store)}/trash", *(f"{common}/{name}" for name in _GITS)):
+        if f"{target}/".startswith(f"{inside}/"):
+            raise ProdigyError(f"{target} lies inside {inside}: {advice}")
+    if os.path.lexists(target):
+        is_folder = os.path.isdir(target) and not os.path.islink(target)
+        if not is_folder or os.path.ismount(target) or os.listdir(target):
+            what = "another worktree" if os.path.lexists(f"{target}/.git") else "something else"
+            raise ProdigyError(
+                f"{target} is taken by {what}: {advice}; {found.session} stays in the trash"
+            )
+    above = os.path.dirname(target)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise ProdigyError(f"{above} is not a folder: {advice}")
+    other = _registered(found.common, target)
+    if other is not None:
+        raise ProdigyError(
+            f"git has a worktree registered at {target} ({other}), though its folder is not there: "
+            f"'git worktree prune' forgets it, or {advice}"
+        )
+    return target
+
+
+def _registered(common: str, target: str) -> str | None:
+    """Return git's name for the worktree that is registered at a path."""
+    try:
+        private = [one.path for one in os.scandir(f"{common}/worktrees")]
+    except FileNotFoundError:
+        return None
+    for path in private:
+        try:
+            line = os.fsdecode(files.read(f"{path}/gitdir").rstrip(b"\r\n"))
+        except OSError:
+            continue
+        if os.path.normpath(os.path.join(path, line)) == f"{target}/.git":
+            return os.path.basename(path)
+    return None
+
+
+def _worktree_around(target: str) -> str | None:
+    folder = os.path.dirname(target)
+    while folder != "/":
+        if os.path.lexists(f"{folder}/.git"):
+            return folder
+        folder = os.path.dirname(folder)
+    return None

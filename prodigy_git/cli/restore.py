@@ -1,0 +1,32 @@
+"""worktree restore."""
+
+import os
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+
+
+@click.command()
+@click.argument("name")
+@click.option("--to", metavar="PATH", help="Where to. [default: where it was]")
+@output.json_option
+def restore(name: str, to: str | None, as_json: bool) -> None:
+    """Bring back the worktree NAME that was cleaned, as it was, and print its path.
+
+    From the trash with everything in it; when that has been emptied, from the salvage ref what git
+    holds: what was committed, staged, modified, or untracked and not ignored. Where its branch has
+    moved or is checked out elsewhere, HEAD is detached at its old commit. What is not as it was before
+    is said on stderr.
+    """
+    from prodigy_git.cleanup.restore import restore as bring_back
+
+    store = layout.store_from(os.environ)
+    done = bring_back(store, name, to=to, broken=output.note)
+    for text in done.notes:
+        output.note(text)
+    if as_json:
+        output.emit_json(done.as_json())
+    else:
+        output.path(done.worktree)
