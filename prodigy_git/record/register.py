@@ -139,6 +139,29 @@ def unmap_session(store: str, repo: str, name: str) -> None:
         os.close(lock)
 
 
+def forget(store: str, repo: str, name: str, private: str | None = None) -> None:
+    """Take back the registration of a session that never came to be, as far as it got.
+
+    With ``private`` also cursor and enrolment in that private git directory. Raises `OSError`.
+    """
+    lock = files.lock(layout.session_lock(store, name))
+    try:
+        paths = [layout.session(store, name)]
+        if private is not None:
+            paths = [f"{private}/{layout.ENROLMENT}", f"{private}/{layout.CURSOR}", *paths]
+        for path in paths:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+    finally:
+        os.close(lock)
+    try:
+        unmap_session(store, repo, name)
+    except (OSError, ValueError):
+        pass  # a mapping that cannot be written may be what failed
+
+
 def enrol(place: Place, enrolment: Enrolment) -> None:
     """Write cursor and enrolment, and switch the journal on where git's configuration has it off.
 
@@ -211,7 +234,7 @@ def register_in_hook(
     store = layout.store_from(environ)
     repo = repository_key(store, place.common)
     # Two hooks of one worktree can run at once: only one may register it.
-    lock = files.lock(f"{store}/locks/register-{repo}.lock")
+    lock = files.lock(layout.register_lock(store, repo))
     try:
         there = enrolments.read(place.private)
         if there is not None:

@@ -1,0 +1,372 @@
+"""Mending what `orphans` and `leftovers` find, each in the way that destroys least.
+
+Whatever may still be of use to somebody is linked again or goes to the trash; only empty folders and
+torn temporary files are deleted. ``git worktree prune`` is never run: it would also take the
+registrations of worktrees whose disk is away.
+"""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup import leftovers, moving, orphans, removal, salvage
+from prodigy_git.cleanup.entry import Entry
+from prodigy_git.cleanup.leftovers import Finding
+from prodigy_git.cleanup.orphans import find
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, log, register, session
+from prodigy_git.record.drain import drain
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import events, locked, sessions
+from prodigy_git.store.events import Broken
+
+__all__ = ["Finding", "find", "repair"]
+
+
+def repair(store: str, findings: Iterable[Finding], broken: Broken) -> list[Finding]:
+    """Mend what can be; return all findings, with ``done`` or ``error`` where something was tried.
+
+    Each is looked for again under its repository's lock: what has been put right meanwhile, or is
+    being made just now, is left alone. A failure does not keep the others from being mended.
+    """
+    given = list(findings)
+    commons = dict(orphans.repositories(store, broken))
+    results: dict[int, Finding] = {}
+    for key in dict.fromkeys(one.repo for one in given if one.repairable):
+        mine = [n for n, one in enumerate(given) if one.repo == key and one.repairable]
+        if key not in commons:
+            for n in mine:
+                results[n] = _mend(store, "", given[n], broken)
+            continue
+        try:
+            with locked.repository(store, key):
+                known = sessions.load_all(store, broken)
+                now = orphans.find_in(store, key, commons[key], known, broken)
+                for n in mine:
+                    if any(given[n].same(one) for one in now):
+                        results[n] = _mend(store, commons[key], given[n], broken)
+        except (ProdigyError, OSError) as error:
+            for n in mine:
+                results.setdefault(n, replace(given[n], error=str(error)))
+    return [results.get(n, one) for n, one in enumerate(given)]
+
+
+def _mend(store: str, common: str, found: Finding, broken: Broken) -> Finding:
+    try:
+        return replace(found, done=_MENDS[found.kind](store, common, found, broken))
+    except (ProdigyError, OSError, ValueError) as error:
+        return replace(found, error=str(error))
+
+
+def _empty(store: str, common: str, found: Finding, broken: Broken) -> str:
+    del common, broken
+    with contextlib.ExitStack() as held:
+        # Whoever writes there makes the folder and then a file in it, under this lock.
+        if found.path.startswith(f"{store}/events/"):
+            held.callback(os.close, files.lock(layout.log_lock(store, found.repo, found.name)))
+        elif found.path.startswith((f"{store}/dlq/", f"{store}/state/")):
+            held.enter_context(locked.job(store, found.repo, found.name))
+        try:
+            os.rmdir(found.path)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.ENOENT):
+                return "in use again, left alone"
+            raise
+    return "removed"
+
+
+def _temporary(store: str, common: str, found: Finding, broken: Broken) -> str:
+    del store, common, broken
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(found.path)
+    return "removed"
+
+
+def _link(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """Make folder and private directory name each other, as ``git worktree repair`` does for all."""
+    dot_git, private = f"{found.path}/.git", found.target
+    if not os.path.lexists(dot_git):
+        with open(dot_git, "xb") as stream:  # git's: with the modes that git gives
+            stream.write(b"gitdir: " + os.fsencode(private) + b"\n")
+    temporary = f"{private}/gitdir.prodigy-new"
+    with open(temporary, "wb") as stream:
+        stream.write(os.fsencode(dot_git) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, f"{private}/gitdir")
+    there = enrolment.read(private)
+    if there is not None and there.store == store:
+        named = replace(found, kind="path", name=there.session)
+        with contextlib.suppress(FileNotFoundError):  # its session's file may be missing, too
+            _path(store, common, named, broken)
+    return f"linked with {private}"
+
+
+def _path(store: str, common: str, found: Finding, broken: Broken) -> str:
+    del common, broken
+    with _session(store, found.name) as fields:
+        fields["metadata"]["worktree_path"] = found.path
+        session.write(store, found.name, fields)
+    return "corrected"
+
+
+@contextlib.contextmanager
+def _session(store: str, name: str) -> Any:
+    """Hold a session's lock, and give its document."""
+    lock = files.lock(layout.session_lock(store, name))
+    try:
+        yield session.read(store, name)
+    finally:
+        os.close(lock)
+
+
+def _lone(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """End a session whose worktree is gone; its job's log says so once."""
+    del common
+    one = sessions.load(store, found.name)
+    with _session(store, one.id) as fields:
+        if one.ended:
+            return "ended meanwhile"
+        # As `finish` names it: a finish that was killed may have written it already.
+        event = {**sessions.envelope(one, "SessionFinished", "SessionFinished")}
+        status, _ = _logged(store, found.repo, one.job, one.id, broken)
+        if status is None:
+            status = "Cancelled"
+            log.append(store, found.repo, one.job, [{**event, "status": status}])
+        fields["status"] = status
+        fields["completed_at"] = clock.stamp(clock.now())
+        fields["error"] = fields.get("error") or "its worktree is gone, and its process, too"
+        session.write(store, one.id, fields)
+    return f"ended as {status}"
+
+
+def _logged(
+    store: str, repo: str, job: str, name: str, broken: Broken
+) -> tuple[str | None, str | None]:
+    """Return how a session ended, and when it began, as its job's log says; None where it does not."""
+    ended = began = None
+    for event in events.read_job(store, repo, job, broken):
+        if event.session_id == name and event.type == "SessionFinished":
+            ended = str(event.own().get("status"))
+        if event.session_id == name and event.type == "SessionStarted":
+            began = began or event.timestamp
+    return (ended if ended in ("Completed", "Failed", "Cancelled") else None), began
+
+
+def _leftover(store: str, common: str, found: Finding, broken: Broken) -> str:
+    del common, broken
+    target = f"{layout.trash(store, found.repo, found.name)}/session.json"
+    with _session(store, found.name):
+        files.make_private(os.path.dirname(target))
+        if os.path.lexists(target):
+            target += f".{clock.stamp(clock.now())}"
+        moving.rename(layout.session(store, found.name), target)
+    return f"now {target}"
+
+
+def _unenrolled(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """Take a registration that was killed to its end, as `new_worktree` would have."""
+    one = sessions.load(store, found.name)
+    place = Place(found.target, common, found.path)
+    own: dict[str, Any] = {"created_by": one.text("created_by") or "new-worktree"}
+    made: dict[str, Any] = {"worktree_name": one.id}
+    for fields in (own, made):
+        if base := one.text("base_commit"):
+            fields["base"] = base
+    if branch := one.text("branch"):
+        made["branch"] = branch
+    opening = [("SessionStarted", own), ("WorktreeCreated", made)]
+    agent = one.text("agent_id")
+    if agent is not None:
+        opening.append(("AgentStarted", {"worktree": one.id, "attempt": 1}))
+    there = Enrolment(
+        store=store, repo=found.repo, session=one.id, job=one.job, agent=agent,
+        item=one.text("item_id"), nonce=os.urandom(16).hex(), worktree=one.id, opening=opening,
+    )  # fmt: skip
+    register.map_session(store, found.repo, one.id, one.job)
+    register.enrol(place, there)
+    try:
+        drain(place, there, recovered=True)
+    except (OSError, ValueError) as error:
+        broken(f"session {one.id}: not recorded yet ({error})")
+    return "enrolled"
+
+
+def _begun(store: str, common: str, found: Finding, broken: Broken) -> str:
+    del common, broken
+    with _session(store, found.name) as fields:
+        fields["status"] = "Running"
+        session.write(store, found.name, fields)
+    return "Running"
+
+
+def _enrolment(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """Bring the session's file of an enrolled worktree back."""
+    there = enrolment.read(found.path)
+    if there is None:
+        raise ProdigyError(f"{found.path} is enrolled no more")
+    back = leftovers.trashed_session(store, found.repo, found.name)
+    lock = files.lock(layout.session_lock(store, found.name))
+    try:
+        if back is not None:
+            files.make_private(f"{store}/sessions")
+            moving.rename(back, layout.session(store, found.name))
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(os.path.dirname(back))
+            return "brought back from the trash"
+        session.reserve(store, _document(store, common, found.path, there, broken))
+    finally:
+        os.close(lock)
+    return "made again"
+
+
+def _document(
+    store: str, common: str, private: str, there: Enrolment, broken: Broken
+) -> dict[str, Any]:
+    """Return a session's document from what its enrolment, cursor and log say."""
+    top = next((one.top for one in orphans.links(common, broken) if one.private == private), None)
+    at = cursor.read(private)
+    metadata = {
+        "repo": there.repo,
+        "job_id": there.job,
+        "repo_path": os.path.realpath(common),
+        "worktree_path": top or os.path.dirname(common),
+        "agent_id": there.agent,
+        "item_id": there.item,
+        "host": os.uname().nodename,
+        "created_by": "clean",
+        "commits": 0 if at is None else at.commits,
+        "last_commit": None if at is None else at.last or None,
+    }
+    job = None if there.job == there.session else there.job
+    fields = session.document(there.session, job, there.worktree, metadata)
+    ended, began = _logged(store, there.repo, there.job, there.session, broken)
+    fields["status"] = ended or "Running"
+    fields["started_at"] = began or fields["started_at"]
+    fields["completed_at"] = fields["updated_at"] if ended else None
+    return fields
+
+
+def _folder(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """Move a folder that git does not know into the trash, as an entry without a private directory."""
+    entry = _entry(store, common, found, found.name)
+    entry.root_mtime_ns = os.stat(found.path).st_mtime_ns
+    with contextlib.suppress(ProdigyError):  # no such session; else a restore knows where HEAD was
+        branch = sessions.load(store, entry.session).text("branch")
+        if branch is not None:
+            entry.head = gitdir.tip(Place(common, common, common), branch)
+            entry.branch = branch if entry.head is not None else None
+    named = _named(found.path)
+    if named is not None and not os.path.lexists(named):
+        entry.private = named
+    entries.write(entry)
+    if named is not None and named != entry.private:
+        # A copy of a worktree: brought back, it must not act on the private directory of the other.
+        files.replace(f"{found.path}/.git", os.fsencode(f"gitdir: {entry.private}\n"))
+    try:
+        moving.move(found.path, entry.folder)
+    finally:
+        removal.resume(entry, broken)  # finishes, or takes the entry back
+    return f"now in {entry.path}"
+
+
+def _named(top: str) -> str | None:
+    """Return the private directory that a folder's ``.git`` file names, whether it is there or not."""
+    try:
+        line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
+    except OSError:
+        return None
+    path = line.removeprefix("gitdir: ")
+    return os.path.normpath(os.path.join(top, path)) if path != line else None
+
+
+def _registration(store: str, common: str, found: Finding, broken: Broken) -> str:
+    """Move the private directory of a folder that is gone into the trash, what it names anchored."""
+    private = found.target
+    place = Place(private, common, found.path)
+    there = enrolment.read(private)
+    ours = there is not None and there.store == store
+    if there is not None and ours:
+        try:
+            drain(place, there, recovered=True)
+        except (OSError, ValueError) as error:
+            broken(f"session {there.session}: its last commits are not recorded ({error})")
+    entry = _entry(store, common, found, there.session if there is not None and ours else "")
+    for one in entries.entries(store, broken, found.repo):
+        halves = (one.folder, one.git)
+        if (
+            one.state == "trashed"
+            and one.private == private
+            and not any(map(os.path.lexists, halves))
+        ):
+            entry = replace(one, state="moving", settled=False)  # this was killed before
+    entry.private = private
+    entry.branch, entry.head = gitdir.head(place)
+    entry.salvage_ref = salvage.ref_name(entry.session, entry.moment)
+    for field, name in (("enrolment", layout.ENROLMENT), ("cursor", layout.CURSOR)):
+        with contextlib.suppress(OSError):
+            setattr(entry, field, os.fsdecode(files.read(f"{private}/{name}")))
+    entries.write(entry)
+    try:
+        with tempfile.TemporaryDirectory(prefix="prodigy-gone-") as nothing:
+            held = salvage.anchor(Place(private, common, nothing), entry.session, entry.moment, 0)
+        entry.tag_refs = held.tag_refs
+        # Before the move, unlike a whole worktree's: there is no folder to tell a kill by. Nor is git's
+        # `locked` written: one that a kill leaves would keep the next run from going on.
+        entry.state = "trashed"
+        entries.write(entry)
+        beside = f"{common}/prodigy-trash/{entry.session}-{entry.moment}"
+        entry.git = moving.move(private, entry.git, beside)
+        entries.write(entry)
+    except BaseException:
+        entry.state = "moving"
+        removal.resume(entry, broken)
+        raise
+    removal.resume(entry, broken)
+    with contextlib.suppress(OSError):  # not empty; git removes it, too
+        os.rmdir(f"{common}/worktrees")
+    return f"now in {entry.path}"
+
+
+def _entry(store: str, common: str, found: Finding, name: str) -> Entry:
+    """Return a new entry for what has lost its other half; no path in it is a live worktree's."""
+    stamp = clock.stamp(clock.now())
+    moment = stamp.replace(":", "").replace("-", "")
+    if not names.is_safe(name):
+        name = names.fresh("orphan")
+    path = f"{layout.trash(store, found.repo, name)}/{moment}"
+    return Entry(
+        path=path, state="moving", repo=found.repo, session=name, worktree=found.path,
+        private=f"{common}/worktrees/{name}-{moment}", common=common, created_at=stamp,
+        folder=f"{path}/worktree", git=f"{path}/git", reasons=[found.wrong],
+        session_status=_status(store, name),
+    )  # fmt: skip
+
+
+def _status(store: str, name: str) -> str | None:
+    try:
+        return str(session.read(store, name)["status"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+_MENDS: dict[str, Callable[[str, str, Finding, Broken], str]] = {
+    "folder": _folder,
+    "registration": _registration,
+    "empty": _empty,
+    "temporary": _temporary,
+    "link": _link,
+    "path": _path,
+    "session": _lone,
+    "leftover": _leftover,
+    "unenrolled": _unenrolled,
+    "begun": _begun,
+    "enrolment": _enrolment,
+}

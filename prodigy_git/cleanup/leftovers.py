@@ -1,0 +1,175 @@
+"""Finding what a kill, or another's hand, has left in the store: sessions, empty folders, files.
+
+Nothing here changes anything. `Finding` is what `orphans` and this module hand to `drift`.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import psutil
+
+from prodigy_git import layout, names
+from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup import presence
+from prodigy_git.model.session import Session
+from prodigy_git.record import clock, files, jsonline
+from prodigy_git.store import sessions
+from prodigy_git.store.events import Broken
+
+_DAY = 86400 * clock.SECOND
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not fit. ``repairable``: `drift.repair` does something about it.
+
+    ``kind`` is one of: repository (not there), folder (git does not know it), link (folder and git's
+    registration have lost each other), registration (its folder is gone), session (without a
+    worktree), leftover (a session that never came to be), unenrolled (a worktree of ours without a
+    session), enrolment (its session's file is gone), begun (its session's file does not know of it),
+    path (a session that names another folder), empty (a folder), temporary (a file). ``name`` is the
+    session's id or the folder's name, ``wrong`` says what is the matter, ``remedy`` what repairing
+    does, or the user can do.
+    """
+
+    kind: str
+    name: str
+    repo: str
+    path: str
+    wrong: str
+    remedy: str
+    repairable: bool
+    target: str = ""
+    """What ``path`` is to be linked with, where it is about that."""
+    done: str = ""
+    """After a repair: what was done; empty where nothing was."""
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``clean --json`` prints them."""
+        return asdict(self)
+
+    def same(self, other: "Finding") -> bool:
+        """Whether the other is about the same thing."""
+        mine = (self.kind, self.path, self.target, self.repairable)
+        return mine == (other.kind, other.path, other.target, other.repairable)
+
+
+def names_in(folder: str) -> list[str]:
+    """Return what is in a folder, sorted; nothing where there is none, or none that can be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def trashed_session(store: str, repo: str, session: str) -> str | None:
+    """Return the newest file of a session in the trash, None where there is none."""
+    folder = layout.trash(store, repo, session)
+    there = [name for name in names_in(folder) if name.startswith("session.json")]
+    return f"{folder}/{there[-1]}" if there else None
+
+
+def lone_sessions(
+    store: str, key: str, mine: Iterable[Session], enrolled: Iterable[str], broken: Broken
+) -> Iterator[Finding]:
+    """Find the sessions of one repository that have not ended and have no worktree.
+
+    ``enrolled`` are the sessions that a private git directory belongs to.
+    """
+    under_way = {
+        one.session
+        for one in entries.entries(store, broken, repo=key)
+        if one.state in ("moving", "restoring") or not one.settled
+    }
+    mapped = _mapped(store, key)
+    enrolled = set(enrolled)
+    for one in mine:
+        path = one.text("worktree_path") or ""
+        finding = Finding("session", one.id, key, path, "", "", repairable=False)
+        if one.ended or one.id in under_way or one.id in enrolled:
+            continue
+        if not path or os.path.lexists(path):
+            continue  # it has a folder: found as that, or as a worktree without a session
+        gone = os.path.isdir(os.path.dirname(path))
+        wrong = f"session {one.id} is {one.status} and has no worktree"
+        if not gone:
+            yield replace(finding, wrong=f"{wrong}; {path} may lie on a disk that is not mounted")
+        elif one.status == "Initializing" and one.id not in mapped:
+            yield replace(
+                finding, kind="leftover", wrong=f"session {one.id} was never begun",
+                remedy="its file goes to the trash" if dead(one) else "looked at again in a day",
+                repairable=dead(one),
+            )  # fmt: skip
+        else:
+            yield replace(
+                finding, wrong=wrong, repairable=dead(one),
+                remedy="ended as Cancelled" if dead(one)
+                else f"'prodigy-git finish {one.id}' ends it; else it is looked at again in a day",
+            )  # fmt: skip
+
+
+def _mapped(store: str, key: str) -> set[str]:
+    """Return the sessions that the repository's mapping names: all there are where it is damaged."""
+    try:
+        return set(jsonline.decode_object(files.read(layout.session_to_job(store, key))))
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError):
+        return set(sessions.ids(store))
+
+
+def dead(one: Session) -> bool:
+    """Whether a session's last sign of life is a day old, and its process, if known, is gone."""
+    last = clock.parse(one.updated_at)
+    if last is None or clock.now() - last < _DAY:
+        return False
+    if "pid_started" in one.metadata:
+        return presence.recorded(one) is None
+    pid = one.metadata.get("pid")
+    if isinstance(pid, int) and pid > 0 and one.text("host") == os.uname().nodename:
+        # Of an older version, without its start: the id may be another's by now, or not.
+        return not psutil.pid_exists(pid)
+    return True
+
+
+def empty_folders(store: str, key: str) -> Iterator[Finding]:
+    """Find empty folders of jobs, and of sessions in the trash."""
+    for root in ("events", "dlq", "state", "trash"):
+        folder = f"{store}/{root}/{key}" + ("/mapreduce/jobs" if root == "state" else "")
+        for name in names_in(folder):
+            path = f"{folder}/{name}"
+            if names.is_safe(name) and os.path.isdir(path) and not os.listdir(path):
+                yield Finding("empty", name, key, path, f"{path} is empty", "removed", True)
+
+
+def temporary_files(store: str, key: str) -> Iterator[Finding]:
+    """Find what a replacement of a file that was killed has left: of a repository; "": of sessions."""
+    folders = [f"{store}/sessions"]
+    if key:
+        folders = [
+            root
+            for top in (layout.state(store, key), f"{store}/dlq/{key}")
+            for root, _, _ in os.walk(top)
+        ]
+        # Entries, and not what is in them: those files are the user's, whatever they are called.
+        for session in names_in(f"{store}/trash/{key}"):
+            folder = layout.trash(store, key, session)
+            folders += [f"{folder}/{name}" for name in names_in(folder)]
+    for folder in folders:
+        for name in names_in(folder):
+            if not (name.startswith(".") and name.endswith(".new")):
+                continue
+            path = f"{folder}/{name}"
+            # Nothing within says how old it is: torn as it may be, its time is all there is.
+            try:
+                about = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            old = clock.now() - about.st_mtime_ns // 1000 > _DAY
+            if old and stat.S_ISREG(about.st_mode):
+                wrong = f"{path} was left by a process that was killed"
+                yield Finding("temporary", name, key, path, wrong, "removed", True)

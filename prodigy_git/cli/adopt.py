@@ -1,0 +1,39 @@
+"""worktree adopt."""
+
+import os
+
+import click
+
+from prodigy_git.cli import hooks, output
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path())
+@click.option("--name", help="The session's id. [default: a fresh one]")
+@click.option(
+    "--job", help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]"
+)
+@click.option("--agent", help="The agent that works there.")
+@click.option("--item", help="The work item it works on.")
+@output.json_option
+def adopt(
+    path: str | None,
+    name: str | None,
+    job: str | None,
+    agent: str | None,
+    item: str | None,
+    as_json: bool,
+) -> None:
+    """Give the worktree at PATH (default: where you stand) a session, whoever made it.
+
+    Its commits are recorded from the next one on; what was committed there before is not the session's.
+    """
+    from prodigy_git.lifecycle import adopt as adopting
+
+    where = os.path.abspath(os.getcwd() if path is None else path)
+    adopted = adopting.adopt(where, name=name, job=job, agent=agent, item=item, broken=output.note)
+    if as_json:
+        output.emit_json(adopted.as_json())
+    else:
+        output.line(f"{adopted.session_id}: {adopted.worktree}, job {adopted.job_id}")
+    hooks.note_if_not_in_effect(adopted.worktree)

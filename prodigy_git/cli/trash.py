@@ -1,0 +1,209 @@
+"""trash list, trash empty."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import clock
+
+if TYPE_CHECKING:
+    from prodigy_git.cleanup.entry import Entry
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+@click.group()
+def trash() -> None:
+    """What was cleaned, and waits in the trash: list it, empty it.
+
+    'prodigy-git worktree restore NAME' brings a worktree back. git config prodigy.trashRetention says
+    how long one stays (7d, the default; or never), prodigy.trashLimit how many bytes a repository's
+    trash may take (default 20g; the newest entry of a session is never taken for it).
+    """
+
+
+@trash.command("list")
+@click.option("--all-repos", is_flag=True, help="Those of all repositories in the store.")
+@click.option("--sizes", is_flag=True, help="Measure what has not been measured yet.")
+@output.json_option
+def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
+    """List the removed worktrees of this repository, oldest first.
+
+    The size is what they take on disk, '-' where it is not known; --sizes looks.
+    """
+    store = layout.store_from(os.environ)
+    rows = [_row(one, sizes=sizes) for one in _entries(store, all_repos=all_repos)]
+    if as_json:
+        output.emit_json(rows)
+        return
+    if not rows:
+        output.note("the trash is empty")
+    headings = ("SESSION", "REMOVED", "AGE", "SIZE", "STATE", "EXPIRES", "BRANCH", "PATH")
+    output.table(headings, map(_cells, rows), ("AGE", "SIZE", "BRANCH", "STATE"))
+
+
+def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
+    """Return the entries of the repository around the current directory, or all."""
+    from prodigy_git.cleanup import entry
+    from prodigy_git.git import repository
+
+    if all_repos:
+        return entry.entries(store, output.note)
+    try:
+        common = os.path.realpath(repository.find(os.getcwd()).common)
+    except ProdigyError as error:
+        raise ProdigyError(f"{error}, or give --all-repos") from error
+    found = entry.entries(store, output.note)
+    return [one for one in found if os.path.realpath(one.common) == common]
+
+
+def _row(found: "Entry", *, sizes: bool) -> dict[str, Any]:
+    from prodigy_git.cleanup import emptying
+
+    expires, trouble = None, None
+    if found.state == "trashed":
+        try:
+            expires = emptying.expires_at(found)
+            if sizes:
+                emptying.measured(found)
+        except ProdigyError as error:
+            trouble = str(error)
+            output.note(trouble)
+    created = clock.parse(found.created_at)
+    return {
+        "session": found.session,
+        "repo": found.repo,
+        "state": found.state,
+        "created_at": found.created_at,
+        "age_seconds": None if created is None else (clock.now() - created) // clock.SECOND,
+        "expires_at": None if expires is None else clock.stamp(expires),
+        "bytes": found.bytes,
+        "branch": found.branch,
+        "worktree": found.worktree,
+        "trash_path": found.path,
+        "salvage_ref": found.salvage_ref,
+        "reasons": found.reasons,
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    age = row["age_seconds"]
+    return (
+        row["session"],
+        row["created_at"][:19] + "Z",
+        "-" if age is None else _age(age),
+        "-" if row["bytes"] is None else human(row["bytes"]),
+        row["state"],
+        "-" if row["expires_at"] is None else row["expires_at"][:19] + "Z",
+        row["branch"] or "-",
+        row["worktree"],
+    )
+
+
+def _age(seconds: int) -> str:
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return "0s"
+
+
+def human(count: int) -> str:
+    """Return a number of bytes as people read it: ``1.5 GiB``."""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+
+
+@trash.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--older-than", type=Duration(), metavar="AGE", help="Only what was removed before.")
+@click.option("--all-repos", is_flag=True, help="The trash of all repositories in the store.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output.json_option
+def empty(
+    names: tuple[str, ...],
+    older_than: int | None,
+    all_repos: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete removed worktrees for good: of the sessions NAME, or all of this repository.
+
+    The deleting goes on in the background. What git holds of them stays under refs/prodigy/salvage,
+    and 'prodigy-git worktree restore' brings that back.
+    """
+    from prodigy_git.cleanup import emptying
+
+    store = layout.store_from(os.environ)
+    here = _entries(store, all_repos=all_repos or bool(names))
+    if not dry_run and _take_up(store, here, names):
+        here = _entries(store, all_repos=all_repos or bool(names))
+    unknown = set(names) - {one.session for one in here}
+    for name in sorted(unknown):
+        output.error(
+            f"{name} has nothing in the trash: 'prodigy-git trash list' shows what there is"
+        )
+    wanted = [
+        one
+        for one in here
+        if one.state == "trashed"
+        and (not names or one.session in names)
+        and _before(one, older_than)
+    ]
+    if wanted and not dry_run and not yes:
+        _ask(wanted)
+    taken = wanted if dry_run else emptying.empty_now(wanted, output.note)
+    if as_json:
+        output.emit_json([_row(one, sizes=False) for one in taken])
+    else:
+        for one in taken:
+            verb = "would be deleted" if dry_run else "is being deleted"
+            output.line(
+                f"{one.session}: {verb}, {one.worktree} as it was at {one.created_at[:19]}Z"
+            )
+        output.note(f"{_amount(taken)} {'would go' if dry_run else 'gone'} from the trash")
+    return 1 if unknown or len(taken) < len(wanted) else 0
+
+
+def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:
+    """Finish or roll back what a killed command left in the repositories concerned."""
+    from prodigy_git.cleanup import removal
+
+    lines = [
+        line
+        for repo in sorted({one.repo for one in here if not names or one.session in names})
+        for line in removal.take_up(store, repo, output.note)
+    ]
+    for line in lines:
+        output.note(line)
+    return bool(lines)
+
+
+def _before(found: "Entry", older_than: int | None) -> bool:
+    created = clock.parse(found.created_at)
+    return older_than is None or (created is not None and created <= clock.now() - older_than)
+
+
+def _amount(some: "list[Entry]") -> str:
+    known = [one.bytes for one in some if one.bytes is not None]
+    count = f"{len(some)} removed {'worktree' if len(some) == 1 else 'worktrees'}"
+    if not known:
+        return count
+    return f"{count}, {'' if len(known) == len(some) else 'at least '}{human(sum(known))},"
+
+
+def _ask(wanted: "list[Entry]") -> None:
+    output.require_terminal()
+    what = f"{_amount(wanted).rstrip(',')}: {', '.join(sorted({one.session for one in wanted}))}"
+    output.note(f"this deletes {what}; ignored files go for good, git's salvage refs remain")
+    output.confirm("Delete them?")

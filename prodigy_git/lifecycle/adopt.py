@@ -1,0 +1,177 @@
+"""Registering a worktree that another tool made: a session for it, and its commits from now on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git_status
+from prodigy_git.jobs import snapshot
+from prodigy_git.record import enrolment as enrolments
+from prodigy_git.record import files, gitdir, made, register
+from prodigy_git.record.cursor import Cursor
+from prodigy_git.record.drain import drain
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
+from prodigy_git.record.journal import START
+from prodigy_git.store import locked, sessions
+from prodigy_git.store.events import Broken
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """The session that a worktree was given; ``base_commit`` is None where HEAD has no commit yet."""
+
+    session_id: str
+    job_id: str
+    agent_id: str | None
+    item_id: str | None
+    worktree: str
+    branch: str | None
+    base_commit: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``worktree adopt --json`` prints them."""
+        return asdict(self)
+
+
+def adopt(
+    path: str,
+    *,
+    name: str | None = None,
+    job: str | None = None,
+    agent: str | None = None,
+    item: str | None = None,
+    broken: Broken,
+) -> Adopted:
+    """Give the worktree around ``path``, also a main one, a session; nothing in it is changed.
+
+    Its commits are recorded from the first one after this call on: what the journal holds already is
+    not the session's (of a rebase under way, the whole rebase is). ``name`` is the session's id; by
+    default that is the folder's name for one under ``worktrees/{repo}/`` whose id was never used, and
+    a fresh ``session-…`` for others. ``job`` defaults as in `new_worktree`. Raises `ProdigyError` (no
+    worktree there, or it has a session), `names.BadName` or `OSError`; then nothing is registered.
+    """
+    if not os.path.isdir(path):
+        raise ProdigyError(f"{path} is not a folder: give the worktree's PATH")
+    place = repository.find(path)
+    if not os.path.lexists(f"{place.top}/.git"):
+        raise ProdigyError(
+            f"{place.top} is a git directory without a working tree: nothing to adopt"
+        )
+    if job is None:
+        job = os.environ.get("PRODIGY_JOB_ID") or repository.config(path, "prodigy.job") or None
+    for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
+        if value is not None:
+            names.checked(value, what)
+    # As for a new worktree: it could never be cleaned otherwise.
+    if name and git_status(path, "check-ref-format", f"refs/prodigy/salvage/{name}/0")[0] != 0:
+        raise ProdigyError(f"{name} cannot be a part of a ref's name: choose another NAME")
+    store = layout.store_from(os.environ)
+    _refuse_enrolled(place)
+    try:
+        repo = register.repository_key(store, place.common)
+        with locked.repository(store, repo), _registering(store, repo):
+            _refuse_enrolled(place)
+            adopted = _register(place, store, repo, name, job, agent, item, broken)
+    except ValueError as error:
+        raise ProdigyError(str(error)) from error
+    if job is not None:
+        try:
+            snapshot.write_setup(store, repo, sessions.load(store, adopted.session_id))
+        except (ProdigyError, OSError) as error:
+            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+    return adopted
+
+
+def _refuse_enrolled(place: Place) -> None:
+    try:
+        there = enrolments.read(place.private)
+    except ValueError as error:
+        raise ProdigyError(f"{error}: move that file away, then adopt again") from error
+    if there is not None:
+        raise ProdigyError(f"{place.top} belongs to session {there.session}: nothing to adopt")
+
+
+@contextlib.contextmanager
+def _registering(store: str, repo: str) -> Iterator[None]:
+    """Hold the lock that a hook takes to register a worktree: a commit may be under way there."""
+    lock = files.lock(layout.register_lock(store, repo))
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _register(
+    place: Place,
+    store: str,
+    repo: str,
+    name: str | None,
+    job: str | None,
+    agent: str | None,
+    item: str | None,
+    broken: Broken,
+) -> Adopted:
+    branch, head = gitdir.head(place)
+    folder = os.path.basename(place.top) or repo
+    shown = gitdir.printable(folder)
+    branch = None if branch is None else gitdir.printable(branch)
+    metadata = {
+        "repo_path": os.path.realpath(place.common),
+        "worktree_path": place.top,
+        "branch": branch,
+        "base_commit": head,
+        "agent_id": agent,
+        "item_id": item,
+        "host": os.uname().nodename,
+        "created_by": "adopt",
+        "commits": 0,
+    }
+    session = None
+    if name is not None:
+        session = register.reserve(store, repo, shown, job, metadata, name)
+        if session is None:
+            raise ProdigyError(f"the name {name} has been used before: choose another")
+    elif os.path.dirname(place.top) == layout.worktrees(store, repo) and names.is_safe(folder):
+        session = register.reserve(store, repo, shown, job, metadata, folder)
+    session = session or register.reserve(store, repo, shown, job, metadata, None)
+    assert session is not None  # only a wanted id can be taken
+    started: dict[str, Any] = {"created_by": "adopt"}
+    if head is not None:
+        started["base"] = head
+    opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", started)]
+    if agent is not None:
+        opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
+    enrolment = Enrolment(
+        store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
+        nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),
+    )  # fmt: skip
+    with contextlib.ExitStack() as undo:
+        undo.callback(register.forget, store, repo, session, place.private)
+        register.map_session(store, repo, session, enrolment.job)
+        register.enrol(place, enrolment)
+        undo.pop_all()
+    try:
+        drain(place, enrolment)
+    except (OSError, ValueError) as error:
+        # Registered it is: the next drain writes what its log begins with.
+        broken(f"session {session}: not recorded yet ({error})")
+    return Adopted(session, enrolment.job, agent, item, place.top, branch, head)
+
+
+def _start(place: Place) -> enrolments.Start | None:
+    """Return where the session begins: behind the journal's last line, or before a rebase under way."""
+    movements, _ = made.behind(place, Cursor())
+    last = len(movements) - 1
+    if gitdir.rebasing(place):
+        last = (
+            max((i for i, one in enumerate(movements) if one.kind == START), default=last + 1) - 1
+        )
+    return None if last < 0 else register.start_behind(movements[last])
