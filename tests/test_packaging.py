@@ -1,6 +1,5 @@
-"""What a user gets from ``pip install``, and what the package's rooms may import of each other."""
+"""What a user gets from ``pip install``."""
 
-import ast
 import configparser
 import importlib.metadata
 import os
@@ -15,17 +14,6 @@ import pytest
 import prodigy_git
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "prodigy_git"
-
-# Imports run downward only (DESIGN, section 5): never to a room with a higher number.
-FLOORS = {
-    "layout": 0, "names": 0, "record": 0,
-    "errors": 1, "model": 1,
-    "store": 2, "git": 2, "hookfiles": 2,
-    "jobs": 3,
-    "lifecycle": 4, "cleanup": 4, "install": 4, "verify": 4, "doctor": 4,
-    "cli": 5, "__main__": 6,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +39,7 @@ def test_the_wheel_holds_every_hook_byte_for_byte(wheel: zipfile.ZipFile) -> Non
 
 
 def test_the_wheel_holds_every_module_and_the_type_marker(wheel: zipfile.ZipFile) -> None:
-    modules = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "prodigy_git").rglob("*.py")}
     assert {*modules, "prodigy_git/py.typed"} <= set(wheel.namelist())
 
 
@@ -90,49 +78,3 @@ def test_the_module_and_the_console_script_are_one_program(
 def test_the_optional_extra_brings_pre_commit() -> None:
     requirements = importlib.metadata.requires("prodigy-git") or []
     assert any(r.startswith("pre-commit") and "extra == 'pre-commit'" in r for r in requirements)
-
-
-def imported(module: Path) -> Iterator[str]:
-    """Yield the full name of everything that a module imports, at its top or within a function."""
-    for node in ast.walk(ast.parse(module.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: imports are absolute here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def room(dotted: str) -> str | None:
-    """Return the room of the package that an import leads to; None outside, or for its version."""
-    first, _, rest = dotted.partition(".")
-    inner = rest.partition(".")[0]
-    return inner if first == "prodigy_git" and inner not in ("", "__version__") else None
-
-
-def modules() -> list[tuple[Path, str]]:
-    """Return every module of the package with the room that it is in."""
-    found = [(path, path.relative_to(PACKAGE).parts[0]) for path in PACKAGE.rglob("*.py")]
-    return [(path, first.removesuffix(".py")) for path, first in found if first != "__init__.py"]
-
-
-def test_imports_run_downward_only() -> None:
-    upward = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path, own in modules()
-        for name in imported(path)
-        if (other := room(name)) is not None and FLOORS[other] > FLOORS[own]
-    ]
-    assert upward == []
-
-
-def test_the_hot_path_imports_the_standard_library_only() -> None:
-    hot = [path for path, own in modules() if FLOORS[own] == 0] + [PACKAGE / "__init__.py"]
-    allowed = {*sys.stdlib_module_names, "prodigy_git"}
-    foreign = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in hot
-        for name in imported(path)
-        if name.partition(".")[0] not in allowed
-    ]
-    assert len(hot) > 3
-    assert foreign == []

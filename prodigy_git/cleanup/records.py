@@ -1,106 +1,319 @@
-"""Cleaning session files and event logs by age, into the trash; a running job's are never touched.
+"""Cleaning the records by age: session files, event logs, checkpoints and dead letter queues.
 
-Age is what the data says, the time of an event or of a session's end, never a file's mtime.
+Into the trash, or logs into archives; never what belongs to a job that runs. Age is what the data
+says, never a file's mtime. `find` decides and changes nothing; `carry_out` looks at each once more,
+under its lock, since agents go on working.
 """
 
+import contextlib
+import itertools
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline
-from prodigy_git.store import events, sessions
+from prodigy_git.cleanup import archive, job_records, moving
+from prodigy_git.errors import ProdigyError
+from prodigy_git.model.session import Session
+from prodigy_git.record import archived, clock, files, jsonline
+from prodigy_git.store import events, locked, sessions
 from prodigy_git.store.events import Broken
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, of how much."""
 
 
 @dataclass(frozen=True)
-class Removed:
-    """A file that went to the trash (or would): its kind, what it is called, its size in bytes."""
+class Record:
+    """A file that goes, or went, to the trash, or into the archive beside it.
+
+    ``kind`` is sessions, events, checkpoints or dlq, ``owner`` the session or job it belongs to,
+    ``before`` the moment that nothing in it is after, in microseconds since 1970. ``trash_path`` is
+    None where it is archived, ``archive_bytes`` the size of the archive once there is one. ``error``
+    says why it is where it was.
+    """
 
     kind: str
     name: str
+    repo: str | None
+    owner: str
+    path: str
     bytes: int
-    trash_path: str
+    before: int
+    trash_path: str | None = None
+    archive_path: str | None = None
+    archive_bytes: int | None = None
+    error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``clean --json`` prints them."""
-        return asdict(self)
+        return {**asdict(self), "before": clock.stamp(self.before)}
 
 
-def clean_sessions(store: str, older_than: int, *, dry_run: bool, broken: Broken) -> list[Removed]:
-    """Move the files of sessions that ended more than ``older_than`` microseconds ago to the trash.
+def clean_sessions(store: str, older_than: int, *, dry_run: bool, broken: Broken) -> list[Record]:
+    """Clean all sessions that ended more than ``older_than`` microseconds ago; return their files."""
+    found = find(store, {"sessions": clock.now() - older_than}, broken)
+    return found if dry_run else carry_out(store, found, broken)
 
-    A session that still has its worktree keeps its file: the worktree is enrolled under it.
+
+def clean_events(store: str, older_than: int, *, dry_run: bool, broken: Broken) -> list[Record]:
+    """Clean all log files older than ``older_than`` microseconds; return those that went."""
+    found = find(store, {"events": clock.now() - older_than}, broken)
+    return found if dry_run else carry_out(store, found, broken)
+
+
+def find(
+    store: str,
+    limits: Mapping[str, int],
+    broken: Broken,
+    *,
+    repo: str | None = None,
+    archiving: bool = False,
+    progress: Progress | None = None,
+) -> list[Record]:
+    """Return what is to be cleaned; changes nothing.
+
+    ``limits`` gives for each kind that is wanted the moment that everything in it must be before, in
+    microseconds since 1970; ``repo`` the repository's key, None: all. With ``archiving``, logs are to
+    be archived. What cannot be read or dated is reported, and kept.
     """
-    removed = []
-    limit = clock.now() - older_than
-    for found in sessions.load_all(store, broken):
-        ended = found.ended_at
-        if ended is None or ended > limit or sessions.enrolled_place(found) is not None:
-            continue
-        path = layout.session(store, found.id)
-        folder = layout.trash(store, found.text("repo") or "unknown", found.id)
-        target = _free(f"{folder}/session.json")
-        removed.append(Removed("session", found.id, os.path.getsize(path), target))
-        if not dry_run:
-            lock = files.lock(layout.session_lock(store, found.id))
-            try:
-                files.make_private(os.path.dirname(target))
-                os.rename(path, target)
-            finally:
-                os.close(lock)
-    return removed
+    found = []
+    if "sessions" in limits:
+        found += list(_sessions(store, limits["sessions"], repo, broken))
+    of_jobs = {kind: limit for kind, limit in limits.items() if kind != "sessions"}
+    known = job_records.jobs_of(store, broken) if of_jobs else None
+    if known is None:
+        return found
+    jobs = list(job_records.all_jobs(store, repo))
+    for done, (key, job) in enumerate(jobs, 1):
+        if not known.runs(key, job):
+            some = list(_of_job(store, key, job, of_jobs, archiving, broken))
+            # Last, since what it costs and reports is for nothing where nothing is to be cleaned.
+            if some and not job_records.says_it_runs(store, key, job, known, broken):
+                found += some
+        if progress is not None:
+            progress(done, len(jobs))
+    return found
 
 
-def clean_events(store: str, older_than: int, *, dry_run: bool, broken: Broken) -> list[Removed]:
-    """Move log files whose every event is older than ``older_than`` microseconds to the trash.
+def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Iterator[Record]:
+    """Yield the files of sessions that ended before ``limit``.
 
-    The log of a job with a session that has not ended is left whole, as is one with a broken line.
+    One that still has its worktree keeps its file: the worktree is enrolled under it.
     """
-    removed = []
-    limit = clock.now() - older_than
-    troubles: list[str] = []
-    running = {
-        (f.text("repo"), f.job) for f in sessions.load_all(store, troubles.append) if not f.ended
-    }
-    for text in troubles:
-        broken(f"{text}; no event log is cleaned before that, since its job may be running")
-    if troubles:
-        return []
-    for repo, job in events.jobs(store):
-        # Prodigy's own sessions do not say which repository's.
-        if (repo, job) in running or (None, job) in running:
-            continue
-        lock = None if dry_run else files.lock(layout.log_lock(store, repo, job))
+    for one in sessions.load_all(store, broken):
+        if repo in (None, one.text("repo")) and _is_over(one, limit, broken):
+            path = layout.session(store, one.id)
+            folder = layout.trash(store, one.text("repo") or "unknown", one.id)
+            with contextlib.suppress(FileNotFoundError):
+                yield Record(
+                    "sessions", one.id, one.text("repo"), one.id, path, os.path.getsize(path), limit,
+                    _free(f"{folder}/session.json", one.ended_at or 0),
+                )  # fmt: skip
+
+
+def _is_over(one: Session, limit: int, broken: Broken) -> bool:
+    ended = one.ended_at
+    if one.ended and ended is None:
+        broken(f"session {one.id} does not say when it ended: its file is kept")
+    return ended is not None and ended <= limit and sessions.enrolled_place(one) is None
+
+
+def _of_job(
+    store: str, repo: str, job: str, limits: Mapping[str, int], archiving: bool, broken: Broken
+) -> Iterator[Record]:
+    """Yield the files of a job at rest that are old enough."""
+    trash = layout.trash(store, repo, job)
+    if "events" in limits:
+        for path in events.log_files(store, repo, job):
+            if archiving and path.endswith(archived.ENDING):
+                continue
+            newest = job_records.log_age(path, limits["events"], broken)
+            if newest is not None:
+                to = None if archiving else f"{trash}/events"
+                yield from _record("events", repo, job, path, limits["events"], to, newest)
+    if "checkpoints" in limits:
+        limit, paths = limits["checkpoints"], job_records.checkpoints(store, repo, job)
+        newest = job_records.checkpoints_age(paths, limit, broken)
+        if newest is not None:
+            for path in paths:
+                to = f"{trash}/checkpoints"
+                yield from _record("checkpoints", repo, job, path, limit, to, newest)
+    if "dlq" in limits:
+        newest = job_records.queue_age(store, repo, job, limits["dlq"], broken)
+        if newest is not None:
+            path = layout.dead_letters(store, repo, job)
+            yield from _record("dlq", repo, job, path, limits["dlq"], f"{trash}/dlq", newest)
+
+
+def _record(
+    kind: str, repo: str, job: str, path: str, limit: int, folder: str | None, newest: int
+) -> Iterator[Record]:
+    """Yield the record of one file, nothing if it has gone; without ``folder`` it is archived."""
+    name = os.path.basename(path)
+    trashed = None if folder is None else _free(f"{folder}/{name}", newest)
+    packed = f"{path}{archived.ENDING}" if folder is None else None
+    with contextlib.suppress(FileNotFoundError):
+        size = os.path.getsize(path)
+        yield Record(kind, f"{repo}/{job}/{name}", repo, job, path, size, limit, trashed, packed)
+
+
+def _free(path: str, moment: int) -> str:
+    """Return ``path``, or a name beside it where the trash has that one: the same at each asking."""
+    free = path
+    while os.path.lexists(free):
+        free = f"{path}.{clock.stamp(moment)}"
+        moment += 1
+    return free
+
+
+def carry_out(
+    store: str, found: Sequence[Record], broken: Broken, progress: Progress | None = None
+) -> list[Record]:
+    """Clean what `find` has found; return what went, and with ``error`` what could not.
+
+    What has gone, is younger now, or belongs to a job that runs again is left out.
+    """
+    known = job_records.jobs_of(store, broken) if any(r.kind != "sessions" for r in found) else None
+    done: list[Record] = []
+    count = 0
+    for (of_session, repo, owner), group in itertools.groupby(
+        found, lambda one: (one.kind == "sessions", one.repo, one.owner)
+    ):
+        some = list(group)
         try:
-            for path in events.log_files(store, repo, job):
-                newest = _newest_if_all_older(path, limit, broken)
-                if newest is None:
-                    continue
-                target = _free(f"{layout.trash(store, repo, job)}/events/{os.path.basename(path)}")
-                name = f"{repo}/{job}/{os.path.basename(path)}"
-                removed.append(Removed("events", name, os.path.getsize(path), target))
-                if not dry_run:
-                    _remember(store, repo, job, newest)
-                    files.make_private(os.path.dirname(target))
-                    os.rename(path, target)
-        finally:
-            if lock is not None:
-                os.close(lock)
-    return removed
+            if of_session:
+                done += list(_clean_session(store, some[0]))
+            elif known is not None:
+                assert repo is not None
+                done += _clean_job(store, repo, owner, some, known, broken)
+        except (ProdigyError, OSError, ValueError) as error:
+            went = {one.path for one in done}
+            done += [replace(one, error=str(error)) for one in some if one.path not in went]
+        count += len(some)
+        if progress is not None:
+            progress(count, len(found))
+    return done
 
 
-def _newest_if_all_older(path: str, limit: int, broken: Broken) -> int | None:
-    """Return a file's newest moment if it has events, all of them dated and older than ``limit``."""
-    troubles: list[str] = []
-    newest: int | None = None
-    for _, event in events.read_file(path, troubles.append):
-        if event.moment is None or event.moment > limit:
-            return None
-        newest = max(event.moment, newest or 0)
-    if troubles and newest is not None:
-        broken(f"{troubles[0]}: the file is kept")
-    return None if troubles else newest
+def _clean_session(store: str, one: Record) -> Iterator[Record]:
+    lock = files.lock(layout.session_lock(store, one.owner))
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(one.path)
+            # A restore may have brought its worktree back.
+            if _is_over(sessions.load(store, one.owner), one.before, lambda _: None):
+                _to_trash(one)
+                yield one
+    finally:
+        os.close(lock)
+
+
+def _to_trash(one: Record) -> None:
+    assert one.trash_path is not None
+    files.make_private(os.path.dirname(one.trash_path))
+    moving.rename(one.path, one.trash_path)
+
+
+def _clean_job(
+    store: str,
+    repo: str,
+    job: str,
+    some: Iterable[Record],
+    known: job_records.Jobs,
+    broken: Broken,
+) -> list[Record]:
+    """Clean the files of one job under its lock, so that no two clean-ups meet in it."""
+    done = []
+    with locked.job(store, repo, job):
+        if known.runs(repo, job) or job_records.begun_since(store, repo, job, known):
+            broken(f"job {job} of {repo} runs again: nothing of it is cleaned")
+            return []
+        folder = layout.job_log(store, repo, job)
+        if os.path.isdir(folder):
+            archive.drop_torn(folder)
+        old = _still_old(store, repo, job, broken)
+        for one in some:
+            try:
+                if one.kind != "events":
+                    if old(one):
+                        _to_trash(one)
+                        done.append(one)
+                elif one.archive_path is not None:
+                    done += _archived(store, one, broken)
+                else:
+                    done += _trashed_log(store, one, broken)
+            except (ProdigyError, OSError) as error:
+                if os.path.lexists(one.path):
+                    done.append(replace(one, error=str(error)))
+                elif os.path.lexists(one.trash_path or one.archive_path or ""):
+                    done.append(one)  # it went; its name is not on the disk for sure
+        with contextlib.suppress(OSError):
+            _drop_empty(store, repo, job)
+    return done
+
+
+def _drop_empty(store: str, repo: str, job: str) -> None:
+    """Remove the folders of a job that are empty now; the caller holds the job's lock."""
+    # Who makes the log's folder makes a file in it under the log's lock.
+    lock = files.lock(layout.log_lock(store, repo, job))
+    try:
+        for folder in (
+            layout.job_log(store, repo, job),
+            os.path.dirname(layout.dead_letters(store, repo, job)),
+            layout.job_state(store, repo, job),
+        ):
+            with contextlib.suppress(OSError):  # not there, or not empty
+                os.rmdir(folder)
+    finally:
+        os.close(lock)
+
+
+def _still_old(store: str, repo: str, job: str, broken: Broken) -> Callable[[Record], bool]:
+    """Return what says whether a checkpoint or queue is still as old; asked once for each kind."""
+    answers: dict[str, bool] = {}
+
+    def old(one: Record) -> bool:
+        if one.kind not in answers:
+            newest = (
+                job_records.queue_age(store, repo, job, one.before, broken)
+                if one.kind == "dlq"
+                else job_records.checkpoints_age(
+                    job_records.checkpoints(store, repo, job), one.before, broken
+                )
+            )
+            answers[one.kind] = newest is not None
+        return answers[one.kind]
+
+    return old
+
+
+def _archived(store: str, one: Record, broken: Broken) -> list[Record]:
+    assert one.repo is not None
+    size = os.path.getsize(one.path)
+    newest = job_records.log_age(one.path, one.before, broken)
+    if newest is None:
+        return []
+    packed = archive.compress(store, one.repo, one.owner, one.path, size, newest)
+    return [] if packed is None else [replace(one, bytes=size, archive_bytes=packed)]
+
+
+def _trashed_log(store: str, one: Record, broken: Broken) -> list[Record]:
+    assert one.repo is not None
+    lock = files.lock(layout.log_lock(store, one.repo, one.owner))
+    try:
+        if not os.path.lexists(one.path):
+            return []
+        newest = job_records.log_age(one.path, one.before, broken)
+        if newest is None:
+            return []
+        _remember(store, one.repo, one.owner, newest)
+        archive.drop_copy(one.path)
+        _to_trash(one)
+    finally:
+        os.close(lock)
+    return [one]
 
 
 def _remember(store: str, repo: str, job: str, newest: int) -> None:
@@ -120,8 +333,3 @@ def cleaned_before(store: str, repo: str, job: str) -> int:
         return clock.parse(str(fields["before"])) or 0
     except (OSError, ValueError, KeyError):
         return 0
-
-
-def _free(path: str) -> str:
-    """Return ``path``, or a name beside it where the trash has that one already."""
-    return f"{path}.{clock.stamp(clock.now())}" if os.path.lexists(path) else path

@@ -1,89 +1,212 @@
-"""clean: worktrees, sessions and events in one go; and how removed files are shown."""
+"""clean: the one maintenance command."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import clean_report, output
+from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
+from prodigy_git.record import clock
 
 if TYPE_CHECKING:
-    from prodigy_git.cleanup.records import Removed
     from prodigy_git.cleanup.worktrees import Outcome
+
+_DAY = 86400 * clock.SECOND
+_AGES = {"sessions": 7 * _DAY, "events": 30 * _DAY, "checkpoints": 30 * _DAY, "dlq": 30 * _DAY}
+_USUAL = frozenset(("worktrees", "sessions", "events"))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line asks for; ``repo`` is the repository's key, None: all in the store."""
+
+    store: str
+    cwd: str
+    kinds: frozenset[str]
+    drift: bool
+    older_than: int | None
+    archiving: bool
+    repo: str | None
 
 
 @click.command()
+@click.option("--worktrees", is_flag=True, help="Worktrees of finished sessions, if it is safe.")
+@click.option("--sessions", is_flag=True, help="Files of sessions that ended (7d).")
+@click.option("--events", is_flag=True, help="Event logs of jobs at rest (30d).")
+@click.option("--checkpoints", is_flag=True, help="Checkpoints of jobs at rest (30d).")
+@click.option("--dlq", is_flag=True, help="Dead letter queues of jobs at rest (30d).")
+@click.option("--trash", is_flag=True, help="Delete what has been in the trash long enough.")
+@click.option("--all", "every", is_flag=True, help="All of these.")
 @click.option(
-    "--sessions-older-than", type=Duration(), default="7d", show_default=True, metavar="AGE"
-)
-@click.option(
-    "--events-older-than", type=Duration(), default="30d", show_default=True, metavar="AGE"
-)
+    "--older-than", type=Duration(), metavar="AGE",
+    help="How old something must be. [default: as said above; worktrees: any age]",
+)  # fmt: skip
+@click.option("--archive", is_flag=True, help="Compress event logs where they are instead.")
+@click.option("--all-repos", is_flag=True, help="Of all repositories in the store.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="A line for each thing, too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @output.json_option
-def clean(sessions_older_than: int, events_older_than: int, dry_run: bool, as_json: bool) -> int:
-    """Clean up: finished worktrees of this repository, then old sessions and events of the store.
+def clean(
+    older_than: int | None,
+    archive: bool,
+    all_repos: bool,
+    dry_run: bool,
+    verbose: bool,
+    yes: bool,
+    as_json: bool,
+    every: bool,
+    **kinds: bool,
+) -> int:
+    """Clean up what is finished and old, of this repository: into the trash, or archives.
 
-    The same as 'worktree clean --all', 'sessions clean' and 'events clean'. Everything goes to the
-    trash; a running session and its job's log are never touched.
+    Without a kind: worktrees, sessions and events, each when it is as old as said below, and what has
+    drifted apart (with --worktrees and --all, too). What runs is never touched, and age is what the
+    data says. --trash goes by git config prodigy.trashRetention and trashLimit alone. Exits with 1 if
+    anything failed; what is kept for a reason is no failure.
     """
-    from prodigy_git.cleanup import records, worktrees
-
-    store = layout.store_from(os.environ)
-    here = os.getcwd()
-    try:
-        wanted = worktrees.finished_here(store, here, output.note)
-    except ProdigyError:
-        output.note("not in a repository: no worktrees are cleaned, only sessions and events")
-        wanted = []
-    outcomes = worktrees.clean(store, wanted, force=False, dry_run=dry_run, broken=output.note)
-    removed = records.clean_sessions(
-        store, sessions_older_than, dry_run=dry_run, broken=output.note
-    ) + records.clean_events(store, events_older_than, dry_run=dry_run, broken=output.note)
+    chosen = frozenset(kinds) if every else frozenset(kind for kind, on in kinds.items() if on)
+    drift = not chosen or "worktrees" in chosen
+    chosen = chosen or _USUAL
+    if archive and "events" not in chosen:
+        raise click.UsageError("--archive goes with --events.")
+    if not (dry_run or yes):
+        output.require_terminal()
+    store, cwd = layout.store_from(os.environ), os.getcwd()
+    if os.path.lexists(store):
+        os.listdir(store)  # one that cannot be read is not an empty one
+    key = None if all_repos else _key_here(store, cwd)
+    work = clean_report.Work()
+    if key != "":  # else the store knows nothing of this repository
+        asked = _Asked(store, cwd, chosen, drift, older_than, archive, key)
+        if not dry_run:
+            _take_up(asked)
+        work = _look(asked, worktrees_too=dry_run or not yes)
+        if not dry_run:
+            if not yes and clean_report.counts_of(work):
+                clean_report.ask(work, archive)
+            work = _act(asked, work)
     if as_json:
-        output.emit_json(
-            {
-                "worktrees": [one.as_json() for one in outcomes],
-                "removed": [one.as_json() for one in removed],
-            }
-        )
+        output.emit_json(clean_report.as_json(work, chosen, drift=drift))
     else:
-        show_outcomes(outcomes)
-        show_removed(removed, dry_run=dry_run, as_json=False)
-    note_if_gone(here)
-    return 1 if any(one.result == "failed" for one in outcomes) else 0
+        clean_report.show(work, dry_run=dry_run, verbose=verbose or dry_run)
+    if not os.path.exists(cwd):
+        output.note(f"{cwd} is in the trash now: change into another folder")
+    return 1 if work.failed else 0
 
 
-def show_outcomes(outcomes: "list[Outcome]") -> None:
-    """Print a line per worktree: what became of it, and why."""
-    for one in outcomes:
-        word = {"would-clean": "would be cleaned", "refused": "kept"}.get(one.result, one.result)
-        text = f"{one.name}: {word}"
-        if one.reasons:
-            text += f" ({'; '.join(one.reasons)})"
-        if one.branch_deleted:
-            text += f", branch {one.branch_deleted} deleted"
-        if one.trash_path:
-            text += f", now in {one.trash_path}"
-        output.line(text)
+def _key_here(store: str, cwd: str) -> str:
+    """Return the store's key for the repository around ``cwd``; nothing where it has none."""
+    from prodigy_git.cleanup import orphans
+    from prodigy_git.git import repository
+
+    try:
+        common = os.path.realpath(repository.find(cwd).common)
+    except ProdigyError as error:
+        raise ProdigyError(f"{error}, or give --all-repos") from error
+    known = orphans.repositories(store, output.note)
+    return next((key for key, path in known if os.path.realpath(path) == common), "")
 
 
-def show_removed(removed: "list[Removed]", *, dry_run: bool, as_json: bool) -> None:
-    """Print a line per file that went to the trash, and on stderr how many and how much."""
-    if as_json:
-        output.emit_json([one.as_json() for one in removed])
-        return
-    for one in removed:
-        verb = "would go" if dry_run else "gone"
-        output.line(f"{one.kind} {one.name}: {verb} to the trash, {one.trash_path}")
-    total = sum(one.bytes for one in removed)
-    output.note(f"{len(removed)} files, {total} bytes {'would go' if dry_run else 'gone'}")
+def _take_up(asked: _Asked) -> None:
+    """Finish or roll back what killed commands have left."""
+    from prodigy_git.cleanup import entry, removal
+
+    keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
+    for key in sorted(keys):
+        for line in removal.take_up(asked.store, key, output.note):
+            output.note(line)
 
 
-def note_if_gone(folder: str) -> None:
-    """Say so where the folder that the user stands in has just been moved away."""
-    if not os.path.exists(folder):
-        output.note(f"{folder} is in the trash now: change into another folder")
+def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
+    """Find what there is to do; changes nothing."""
+    from prodigy_git.cleanup import drift, emptying, records
+
+    work = clean_report.Work()
+    where = None if asked.repo is None else asked.cwd
+    if asked.drift:
+        work.drift = drift.find(asked.store, where, output.note)
+    now = clock.now()
+    limits = {
+        kind: now - (age if asked.older_than is None else asked.older_than)
+        for kind, age in _AGES.items()
+        if kind in asked.kinds
+    }
+    with progress_bar("looking for what is old") as progress:
+        work.records = records.find(
+            asked.store, limits, output.note, repo=asked.repo, archiving=asked.archiving,
+            progress=progress,
+        )  # fmt: skip
+    if "worktrees" in asked.kinds and worktrees_too:
+        work.worktrees = _worktrees(asked, dry_run=True)
+    if "trash" in asked.kinds:
+        # Not what is about to go there: the limit takes that another time.
+        there = [*emptying.due(asked.store, output.note)]
+        taken = {one.path for one in there}
+        there += [
+            one for one in emptying.over_limit(asked.store, output.note) if one.path not in taken
+        ]
+        work.trash = [one for one in there if asked.repo in (None, one.repo)]
+    return work
+
+
+def _worktrees(asked: _Asked, *, dry_run: bool) -> "list[Outcome]":
+    from prodigy_git.cleanup import worktrees
+
+    options = worktrees.Options(
+        every=True, all_repos=asked.repo is None, older_than=asked.older_than, dry_run=dry_run
+    )
+    with progress_bar("cleaning worktrees") as progress:
+        return worktrees.clean(asked.store, asked.cwd, None, options, output.note, progress)
+
+
+def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
+    """Do it: records first, since removing a worktree adds to its job's log."""
+    from prodigy_git.cleanup import drift, emptying, records
+
+    done = clean_report.Work()
+
+    def attempt(step: Callable[[], None]) -> None:
+        # What is done already is to be told, whatever happens to the rest.
+        try:
+            step()
+        except (ProdigyError, OSError) as error:
+            output.error(str(error))
+            done.failed = True
+
+    def clean_records() -> None:
+        with progress_bar("cleaning records") as progress:
+            done.records = records.carry_out(asked.store, plan.records, output.note, progress)
+
+    def mend() -> None:
+        mended = drift.repair(asked.store, plan.drift, output.note)
+        # Without what had been put right meanwhile.
+        done.drift = [one for one in mended if one.done or one.error or not one.repairable]
+
+    def clean_worktrees() -> None:
+        done.worktrees = _worktrees(asked, dry_run=False)
+
+    def empty_trash() -> None:
+        done.trash = emptying.empty_now(plan.trash, output.note)
+
+    attempt(clean_records)
+    attempt(mend)
+    if "worktrees" in asked.kinds:
+        attempt(clean_worktrees)
+    if plan.trash:
+        attempt(empty_trash)
+    troubles = [f"{one.name}: kept ({one.error})" for one in done.records if one.error is not None]
+    troubles += [f"{one.wrong}: not put right ({one.error})" for one in done.drift if one.error]
+    troubles += [
+        f"{one.name}: {'; '.join(one.reasons)}" for one in done.worktrees if one.result == "failed"
+    ]
+    for text in troubles:
+        output.error(text)
+    done.failed = done.failed or bool(troubles)
+    return done

@@ -80,11 +80,11 @@ def show(id_: str, as_json: bool) -> None:
 @click.option("--older-than", type=Duration(), default="7d", show_default=True, metavar="AGE")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 @output.json_option
-def clean(older_than: int, dry_run: bool, as_json: bool) -> None:
+def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     """Move the files of sessions that ended long ago, and have no worktree, to the trash."""
     from prodigy_git.cleanup.records import clean_sessions
-    from prodigy_git.cli.clean import show_removed
+    from prodigy_git.cli.clean_report import show_removed
 
     store = layout.store_from(os.environ)
     removed = clean_sessions(store, older_than, dry_run=dry_run, broken=output.note)
-    show_removed(removed, dry_run=dry_run, as_json=as_json)
+    return show_removed(removed, dry_run=dry_run, as_json=as_json)

@@ -1,4 +1,4 @@
-"""sessions clean, events clean, clean: by the ages in the data, into the trash, nothing running."""
+"""sessions clean, events clean: by the ages in the data, into the trash, nothing running."""
 
 import json
 import os
@@ -15,6 +15,9 @@ from support_cli import (
     snapshot,
     write_log,
 )
+
+from prodigy_git.cleanup import job_records, records
+from prodigy_git.record import clock
 
 OLD, NEW = "2025-01-11T12:00:00Z", "2999-01-11T12:00:00Z"
 
@@ -106,32 +109,7 @@ def test_a_corrupt_session_keeps_all_logs_since_its_job_may_be_running(store):
     assert logs(store) == ["r/j/events-20250111.jsonl"]
 
 
-def test_clean_runs_all_three(repo, store):
-    made = new(repo, "w1", "--job", "j")
-    running = new(repo, "w2")
-    ok("finish", "w1", cwd=repo)
-    write_log(store, "repo", "old", "events-20250111.jsonl", line())
-    foreign_session(store, "old")
-    said = ok("clean", "--json", cwd=repo).json
-    assert [(o["name"], o["result"]) for o in said["worktrees"]] == [("w1", "cleaned")]
-    assert {(o["kind"], o["name"]) for o in said["removed"]} == {
-        ("session", "old"), ("events", "repo/old/events-20250111.jsonl"),
-    }  # fmt: skip
-    assert not Path(made["worktree"]).exists()
-    assert Path(running["worktree"]).is_dir()
-    assert stems(store) == ["w1", "w2"]
-
-
-def test_clean_outside_of_a_repository_says_what_it_leaves_out(store, tmp_path):
-    foreign_session(store, "old")
-    done = ok("clean", cwd=tmp_path)
-    assert "not in a repository" in done.err
-    assert stems(store) == []
-
-
-@pytest.mark.parametrize(
-    "command", [("sessions", "clean"), ("events", "clean"), ("clean",)], ids=" ".join
-)
+@pytest.mark.parametrize("command", [("sessions", "clean"), ("events", "clean")], ids=" ".join)
 def test_dry_run_says_what_would_go_and_changes_nothing(repo, store, command):
     write_log(store, "r", "j", "events-20250111.jsonl", line())
     foreign_session(store, "old", metadata={"repo": "r"})
@@ -154,3 +132,48 @@ def test_a_session_with_an_unsafe_repository_goes_nowhere(store, tmp_path):
     rewrite_session(store, "s", metadata={"repo": "../../../escaped"})
     call("sessions", "clean")
     assert not list(tmp_path.glob("**/escaped*"))
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+def test_a_session_that_begins_between_looking_and_doing_keeps_its_jobs_log(store, names_it):
+    write_log(store, "r", "j", "events-20250111.jsonl", line())
+    write_log(store, "r", "k", "events-20250111.jsonl", line())
+    found = records.find(str(store), {"events": clock.now()}, pytest.fail)
+    assert len(found) == 2
+    metadata = {"repo": "r", "job_id": "j"} if names_it else {"job_id": "j"}
+    foreign_session(store, "s", status="Running", completed_at=None, metadata=metadata)
+    said = []
+    (went,) = records.carry_out(str(store), found, said.append)
+    assert went.name == "r/k/events-20250111.jsonl"
+    assert "runs again" in said[0]
+    assert logs(store) == ["r/j/events-20250111.jsonl"]
+
+
+def test_whether_one_has_begun_since_is_seen_from_its_own_file_alone(store):
+    foreign_session(store, "ended", metadata={"repo": "r", "job_id": "j"})
+    known = job_records.jobs_of(str(store), pytest.fail)
+    assert not job_records.begun_since(str(store), "r", "j", known)
+    foreign_session(store, "other", status="Running", metadata={"repo": "r", "job_id": "k"})
+    assert not job_records.begun_since(str(store), "r", "j", known)
+    rewrite_session(store, "ended", status="Running")  # restored
+    assert job_records.begun_since(str(store), "r", "j", known)
+    (store / "sessions" / "ended.json").unlink()
+    assert not job_records.begun_since(str(store), "r", "j", known)
+    (store / "sessions" / "damaged.json").write_text("{")
+    assert job_records.begun_since(str(store), "r", "j", known)
+
+
+def test_what_is_younger_or_gone_by_then_is_left_out(store):
+    path = write_log(store, "r", "j", "events-20250111.jsonl", line())
+    gone = write_log(store, "r", "k", "events-20250111.jsonl", line())
+    foreign_session(store, "s")
+    limits = {"events": clock.now(), "sessions": clock.now()}
+    found = records.find(str(store), limits, pytest.fail)
+    path.write_text(path.read_text() + json.dumps(line(NEW)) + "\n")
+    gone.unlink()
+    rewrite_session(store, "s", status="Running")
+    assert records.carry_out(str(store), found[1:], lambda _: None) == []  # a job with a session
+    assert records.carry_out(str(store), found[:1], pytest.fail) == []
+    rewrite_session(store, "s", status="Completed")
+    assert records.carry_out(str(store), found[1:], pytest.fail) == []
+    assert path.exists()

@@ -139,7 +139,7 @@ def test_a_corrupt_session_file_is_one_line_and_the_others_are_listed(repo, stor
     "command",
     [
         ("sessions", "list"), ("sessions", "show", "w1"), ("events", "ls"), ("finish", "w1"),
-        ("sessions", "clean"), ("events", "clean"), ("new-worktree",), ("clean",),
+        ("sessions", "clean"), ("events", "clean"), ("new-worktree",), ("clean", "--yes"),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -154,7 +154,7 @@ REBASED = ["rebase Start<o2@work", "rebase one<Start@work", "rebase two<one@work
 
 TABLE |= {f"rebase: {name}": row for name, row in {
     "plain": (TWO + "git rebase -q other", START2 + REBASED, []),
-    "apply": (TWO + "git rebase -q --apply other",
+    "apply": (TWO + "git rebase -q --apply --onto other HEAD~2",
               [*START2, "rebase one<o2@work", "rebase two<one@work",
                "rewrote rebase one>one two>two"], []),
     "nothing to do": (TWO + "git rebase -q base", START2, []),
@@ -208,7 +208,7 @@ TABLE |= {f"rebase: {name}": row for name, row in {
          "rebase mine<Start@work", "rebase two<mine@work",
          "rewrote rebase Start>Start mine>mine two>two"], []),
     "apply, stopped and continued": (
-        MINE + "f y 2 two; no git rebase -q --apply clash 2>/dev/null;" + RESOLVE
+        MINE + "f y 2 two; no git rebase -q --apply --onto clash HEAD~2 2>/dev/null;" + RESOLVE
         + "git rebase --continue",
         ["commit mine<Start@work", "commit two<mine@work",
          "rebase mine<k1@work", "rebase two<mine@work", "rewrote rebase mine>mine two>two"], []),
