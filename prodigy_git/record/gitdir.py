@@ -159,6 +159,9 @@ def _resolve(place: Place, ref: str) -> str | None:
         return out.decode().strip() if status == 0 else None
     if value:
         return value.decode("ascii", "replace")
+    if os.path.isdir(f"{place.common}/reftable"):
+        status, out = ask(place, "rev-parse", "-q", "--verify", ref)
+        return out.decode().strip() if status == 0 else None
     try:
         with open(f"{place.common}/packed-refs", "rb") as stream:
             packed = b"\n" + stream.read()

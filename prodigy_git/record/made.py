@@ -101,7 +101,11 @@ def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
     try:
         descriptor = os.open(f"{place.private}/logs/HEAD", os.O_RDONLY)
     except FileNotFoundError:
-        return _behind_rewritten(_asked_of_git(place), cursor)
+        whole = _asked_of_git(place)
+        last = whole[max(0, cursor.offset - cursor.length) : cursor.offset]
+        if not cursor.length or files.sha1_hex(last) == cursor.digest:
+            return journal.parse(whole[cursor.offset :], cursor.offset), True
+        return _behind_rewritten(journal.parse(whole, 0), cursor)
     try:
         size = os.fstat(descriptor).st_size
         if cursor.offset <= size:
@@ -134,8 +138,11 @@ def _behind_rewritten(movements: list[Movement], cursor: Cursor) -> tuple[list[M
     return movements, False
 
 
-def _asked_of_git(place: Place) -> list[Movement]:
-    """Return HEAD's reflog as git tells it, for a backend that keeps it elsewhere (reftable)."""
+def _asked_of_git(place: Place) -> bytes:
+    """Return HEAD's reflog as git tells it, for a backend that keeps it elsewhere (reftable).
+
+    In the form of the file: the same lines each time, so that a place in it can be found again.
+    """
     status, out = gitdir.ask(
         place, "log", "-g", "-z", "--date=raw", "--format=%H%n%gn <%ge> %gd%n%gs", "HEAD", "--"
     )
@@ -152,7 +159,7 @@ def _asked_of_git(place: Place) -> list[Movement]:
             (old or b"0" * len(new)) + b" " + new + b" " + name + b" " + when.rstrip(b"}") + message
         )
         old = new
-    return journal.parse(b"".join(line + b"\n" for line in lines), 0)
+    return b"".join(line + b"\n" for line in lines)
 
 
 def _collect(

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,51 @@ def test_a_kind_of_repository(options: tuple[str, ...], tmp_path: Path, store: P
     more = _two_and_amend(tree)
     assert commits(store, session_of(tree)) == more
     assert commits(store, session_of(top)) == made
+
+
+def _knows(*options: str) -> bool:
+    with tempfile.TemporaryDirectory() as scratch:
+        command = ["git", "init", "-q", *options, scratch]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+needs_reftable = pytest.mark.skipif(
+    not _knows("--ref-format=reftable"), reason="NOT TESTED: reftable; git here does not know it"
+)
+
+
+@needs_reftable
+def test_reftable(tmp_path: Path, store: Path) -> None:
+    test_a_kind_of_repository(("--ref-format=reftable",), tmp_path, store)
+
+
+@needs_reftable
+@pytest.mark.parametrize("backend", ["--merge", "--apply"])
+def test_reftable_where_head_is_back_where_it_was_within_a_second(
+    backend: str, tmp_path: Path, store: Path
+) -> None:
+    """git tells that journal without offsets: a commit and a second do not name a place in it."""
+    top = _new(tmp_path, "--ref-format=reftable")
+    script = """
+        git commit -q --allow-empty -m base; git branch other
+        echo mine >f; git add f; git commit -qm mine; git switch -q other
+        echo theirs >f; git add f; git commit -qm theirs; git switch -q -
+        ! git rebase -q "$0" other; git reset -q --hard
+        git commit -q --allow-empty -m "by hand"; git rebase --abort
+        git commit -q --allow-empty -m last; echo x >x; git add x; git commit -qm moved
+        git rebase -q "$0" --onto other HEAD~1
+    """
+    run("sh", "-ec", script, backend, cwd=top)
+    drain_now(top)
+    found = {e["commit"]: (e["action"], e["subject"], e.get("branch")) for e in events(store)
+             if e["type"] == "CommitCreated"}  # fmt: skip
+    branch = git("symbolic-ref", "--short", "HEAD", cwd=top)
+    assert list(found.values()) == [
+        ("initial", "base", branch), ("commit", "mine", branch), ("commit", "theirs", "other"),
+        ("commit", "by hand", branch), ("commit", "last", branch), ("commit", "moved", branch),
+        ("rebase", "moved", branch),
+    ]  # fmt: skip
+    assert [e["command"] for e in events(store) if e["type"] == "CommitsRewritten"] == ["rebase"]
 
 
 @pytest.mark.parametrize("value", ["false", "true", "always"])
