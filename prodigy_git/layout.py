@@ -54,6 +54,16 @@ def cleaned_events(store: str, repo: str, job: str) -> str:
     return f"{store}/state/{repo}/mapreduce/jobs/{job}/events-cleaned.json"
 
 
+def items(store: str, repo: str, job: str) -> str:
+    """Return the path of a job's work items, one ``{"id", "data"}`` per line."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/items.jsonl"
+
+
+def index(store: str, repo: str, job: str) -> str:
+    """Return the path of the index of a job's items: derived from the log, made anew at need."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/index.sqlite"
+
+
 def session_to_job(store: str, repo: str) -> str:
     """Return the path of the mapping from session id to job id."""
     return f"{store}/state/{repo}/mappings/session-to-job.json"
@@ -84,6 +94,11 @@ def hook_errors(store: str) -> str:
     return f"{store}/logs/hook-errors.log"
 
 
+def run_log(store: str, repo: str, job: str, session_id: str) -> str:
+    """Return the path of the output of the command that `run` started for a session."""
+    return f"{store}/logs/{repo}/{job}/{session_id}.log"
+
+
 def session_lock(store: str, session_id: str) -> str:
     """Return the lock of a session: its journal's cursor and its file."""
     return f"{store}/locks/session-{session_id}.lock"
@@ -107,6 +122,16 @@ def repository_lock(store: str, repo: str) -> str:
 def job_lock(store: str, repo: str, job: str) -> str:
     """Return the lock of a job's state, checkpoints and dead letter queue."""
     return f"{store}/locks/job-{repo}-{job}.lock"
+
+
+def claims_lock(store: str, repo: str, job: str) -> str:
+    """Return the lock under which a job's items are claimed and ended, and its index is written."""
+    return f"{store}/locks/claims-{repo}-{job}.lock"
+
+
+def owner_lock(store: str, repo: str, job: str, slot: int) -> str:
+    """Return a lock that the processes working on one of a job's items hold, all of them together."""
+    return f"{store}/locks/owner-{repo}-{job}-{slot}.lock"
 
 
 def hooks_lock(store: str, digest: str) -> str:

@@ -1,17 +1,12 @@
-"""The dead letter queue: work items whose agents failed, with every failure."""
+"""The file of a job's dead letter queue: work items that were given up, with every failure."""
 
 import os
 import re
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Callable, Iterable
 
 from prodigy_git import layout
-from prodigy_git.errors import ProdigyError
-from prodigy_git.model.dlq import Artifacts, Failure, Item, Queue
-from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline
-from prodigy_git.store import locked
+from prodigy_git.model.dlq import Item, Queue
+from prodigy_git.record import files, jsonline
 
 _VARIABLE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{7,64}\b|\d+|(?:/[\w.@-]+)+")
 
@@ -22,59 +17,34 @@ def signature(error: str) -> str:
     return _VARIABLE.sub("#", first)[:120]
 
 
-def read(store: str, repo: str, job: str) -> Queue:
-    """Return a job's queue, empty where it has none. Raises `ProdigyError` for a damaged one."""
-    path = layout.dead_letters(store, repo, job)
-    try:
-        return Queue.model_validate(jsonline.decode_object(files.read(path)))
-    except FileNotFoundError:
-        return Queue()
-    except (ValueError, ValidationError) as error:
-        raise ProdigyError(f"{path} is damaged: repair it or move it away") from error
+def merged(there: Queue, dead: Iterable[Item], is_over: Callable[[Item], bool]) -> Queue:
+    """Return the queue that the log and the files come to.
 
-
-def add(
-    store: str,
-    repo: str,
-    found: Session,
-    item_id: str,
-    failure: Failure,
-) -> dict[str, Any]:
-    """Put a failed session's item into its job's queue; return DLQItemAdded's own fields.
-
-    A failure of a session that is there already is not added again. Raises `ProdigyError`, `OSError`.
+    ``dead`` are the items that the log has in the queue: they take the place of their namesakes, but
+    for fields that only the file has. Of the others those stay that other writers put there, which
+    is all that are not over: ``is_over`` says so.
     """
-    with locked.job(store, repo, found.job):
-        queue = read(store, repo, found.job)
-        item = next((one for one in queue.items if one.item_id == item_id), None)
-        if item is None:
-            item = Item(item_id=item_id, work_item={"id": item_id, "data": None})
-            queue.items.append(item)
-        if all(one.session_id != failure.session_id for one in item.failure_history):
-            failure.attempt_number = len(item.failure_history) + 1
-            item.failure_history.append(failure)
-        item.failure_count = len(item.failure_history)
-        item.error_signature = signature(failure.error)
-        item.first_attempt = item.first_attempt or found.started_at
-        item.last_attempt = failure.timestamp
-        item.worktree_artifacts = Artifacts(
-            worktree_path=found.text("worktree_path"), branch_name=found.text("branch")
-        )
-        text = jsonline.encode(queue.model_dump(mode="json", exclude_none=True))
-        path = layout.dead_letters(store, repo, found.job)
-        files.make_private(os.path.dirname(path))
-        files.replace(path, (text + "\n").encode("ascii"))
-    return {"error_signature": item.error_signature, "failure_count": item.failure_count}
+    mine = {item.item_id: item for item in dead}
+    found = []
+    for item in there.items:
+        own = mine.pop(item.item_id, None)
+        if own is not None:
+            found.append(_with_what_else(item, own))
+        elif not is_over(item):
+            found.append(item)
+    return there.model_copy(update={"items": [*found, *mine.values()]})
 
 
-def failure_of(found: Session, error: str, log_path: str | None, micros: int) -> Failure:
-    """Return the failure that a session ended with; ``micros`` is how long it took."""
-    return Failure(
-        timestamp=clock.stamp(clock.now()),
-        error=error,
-        error_type="Unknown",
-        agent_id=found.text("agent_id"),
-        session_id=found.id,
-        json_log_location=log_path,
-        duration_ms=micros // 1000,
-    )
+def _with_what_else(there: Item, own: Item) -> Item:
+    known = own.model_dump(exclude_none=True, exclude_unset=True)
+    return Item.model_validate({**there.model_dump(exclude_none=True), **known})
+
+
+def write(store: str, repo: str, job: str, queue: Queue) -> None:
+    """Replace the queue's file; the caller holds the job's claims lock. Raises `OSError`."""
+    path = layout.dead_letters(store, repo, job)
+    if not queue.items and not os.path.exists(path):
+        return
+    files.make_private(os.path.dirname(path))
+    text = jsonline.encode(queue.model_dump(mode="json", exclude_none=True))
+    files.replace(path, (text + "\n").encode("ascii"))

@@ -1,83 +1,256 @@
-"""A job's state as a fold over its events. Pure: no input or output, no clock."""
+"""What an event does to a job and its items. Pure: no input or output, no clock.
 
-from collections.abc import Iterable
+The fold is a join: what it makes of a set of events does not depend on their order, and an event that
+comes twice changes nothing but the count of lines. So a snapshot and whatever has been appended since
+give what the whole log gives, however its writers' clocks ran and however its files are called.
 
-from prodigy_git.model.event import Event
-from prodigy_git.model.job import AgentResult, InProgress, JobState
+An item's state is that of the greatest of its events by (attempt, epoch, stage). Each claim is a new
+attempt; within one the stages follow each other, and a completion beats a failure. Events that other
+writers made may bear no attempt: those are ordered by their time, the epoch, and an end without one
+belongs to the start of the same agent before it.
+"""
 
+from collections.abc import Callable, Iterable
+from typing import Any
 
-def fold(job: str, events: Iterable[Event]) -> JobState:
-    """Return the state that ``events``, in log order, bring a job to."""
-    state = JobState(job_id=job)
-    seen: set[str] = set()
-    for event in events:
-        if event.id is not None:
-            if event.id in seen:
-                continue  # a duplicated line is one event
-            seen.add(event.id)
-        apply(state, event)
-    return state
+from prodigy_git.jobs.books import (
+    COMPLETED,
+    FAILED,
+    FREE,
+    PHASES,
+    QUEUED,
+    REMOVED,
+    REPROCESSED,
+    End,
+    Item,
+    Opening,
+    Start,
+    State,
+    order_of,
+)
+from prodigy_git.jobs.steps import Step
 
-
-def apply(state: JobState, event: Event) -> None:
-    """Bring ``state`` one event further."""
-    state.events += 1
-    state.started_at = state.started_at or event.timestamp
-    state.updated_at = event.timestamp or state.updated_at
-    own = event.own()
-    if event.type == "SessionStarted" and event.session_id is not None:
-        state.sessions[event.session_id] = "Running"
-    elif event.type == "SessionFinished" and event.session_id is not None:
-        state.sessions[event.session_id] = str(own.get("status", "Completed"))
-    elif event.type == "CommitCreated":
-        state.commits += 1
-    elif event.type == "AgentStarted":
-        _started(state, event)
-    elif event.type in ("AgentCompleted", "AgentFailed"):
-        _ended(state, event)
+_STATUS_OF = {
+    "JobResumed": 0, "JobPaused": 1, "JobCompleted": 2, "JobFailed": 3, "JobCancelled": 4,
+}  # fmt: skip
 
 
-def _started(state: JobState, event: Event) -> None:
-    if state.phase == "setup":
-        state.phase = "map"
-    if event.item_id is None or event.agent_id is None:
+def _greater(one: End | None, other: End) -> End:
+    if one is None:
+        return other
+    # Written out, since this runs for most events of a log.
+    if one.attempt != other.attempt:
+        return other if other.attempt > one.attempt else one
+    if one.epoch != other.epoch:
+        return other if other.epoch > one.epoch else one
+    return other if order_of(other) > order_of(one) else one
+
+
+def apply(state: State, steps: Iterable[Step]) -> None:
+    """Bring ``state`` further by events, in whatever order."""
+    counts = state.job.counts
+    for step in steps:
+        kind = step.type
+        counts[kind] = counts.get(kind, 0) + 1
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(state, step)
+
+
+def _started(state: State, step: Step) -> None:
+    agent = step.agent_id or ""
+    name = step.item_id or (FREE + agent if agent else None)
+    if name is None:
         return
-    now = event.timestamp or ""
-    state.in_progress_items[event.item_id] = InProgress(
-        work_item={"id": event.item_id, "data": event.own().get("data")},
-        agent_id=event.agent_id,
-        started_at=now,
-        last_update=now,
-    )
-    for ended in (state.failed_items, state.completed_items):
-        if event.item_id in ended:  # tried again
-            ended.remove(event.item_id)
+    item = state.item(name)
+    attempt = step.attempt or 0
+    at = step.timestamp or ""
+    start = Start(
+        attempt, "" if attempt else at, at, step.session_id, step.worktree, step.owner,
+        step.lease_until,
+    )  # fmt: skip
+    item.begun = min(item.begun, at) if item.begun else at
+    before = item.starts.get(agent)
+    if before is None:
+        item.starts[agent] = start
+    else:
+        newer, older = start, before
+        if (attempt, start.epoch) < (before.attempt, before.epoch) or (
+            (attempt, start.epoch) == (before.attempt, before.epoch)
+            and _start_order(start) <= _start_order(before)
+        ):
+            newer, older = before, start
+        if older.lease is not None and (older.attempt, older.epoch) == (newer.attempt, newer.epoch):
+            newer.lease = max(newer.lease or "", older.lease)
+        item.starts[agent] = newer
+    if agent:
+        state.note_agent(agent, at, name)
+        for end in state.job.unplaced.pop(agent, ()):
+            _place(item, end)
 
 
-def _ended(state: JobState, event: Event) -> None:
-    if event.agent_id is None:
+def _start_order(start: Start) -> tuple[Any, ...]:
+    return start.at, start.session or "", start.worktree or "", repr(start.owner)
+
+
+def _renewed(state: State, step: Step) -> None:
+    if step.item_id is None or step.lease_until is None or not step.attempt:
         return
-    own = event.own()
-    completed = event.type == "AgentCompleted"
-    commits = own.get("commits")
-    duration = own.get("duration")
-    log_path = own.get("json_log_location")
-    state.agent_results[event.agent_id] = AgentResult(
-        item_id=event.item_id,
-        session_id=event.session_id,
-        status="Completed" if completed else "Failed",
-        commits=[str(sha) for sha in commits] if isinstance(commits, list) else [],
-        duration=duration if isinstance(duration, dict) else None,
-        error=None if completed else str(own.get("error", "")),
-        json_log_location=log_path if isinstance(log_path, str) else None,
-    )
-    if event.item_id is None:
+    agent = step.agent_id or ""
+    item = state.item(step.item_id)
+    start = item.starts.get(agent)
+    if start is None or start.attempt < step.attempt:
+        # Its start comes later in the files; that has the rest.
+        item.starts[agent] = Start(step.attempt, "", "", lease=step.lease_until)
+    elif start.attempt == step.attempt:
+        start.lease = max(start.lease or "", step.lease_until)
+
+
+def _ended(state: State, step: Step) -> None:
+    agent = step.agent_id or ""
+    stage = COMPLETED if step.type == "AgentCompleted" else FAILED
+    end = _end(step, stage)
+    if stage == FAILED:
+        end.error = step.error or ""
+        end.reason = step.failure_reason
+        end.final = step.retry_eligible is False
+    name = step.item_id or state.item_of(agent)
+    if name is not None:
+        _place(state.item(name), end, late=step.late is True)
+    elif agent:
+        waiting = state.job.unplaced.setdefault(agent, [])
+        if end not in waiting:
+            waiting.append(end)
+
+
+def _processed(state: State, step: Step) -> None:
+    """An item's end as other writers record it who name no agent for it."""
+    if step.item_id is not None and step.status in ("completed", "failed"):
+        end = _end(step, COMPLETED if step.status == "completed" else FAILED)
+        _settle(state.item(step.item_id), end)
+
+
+def _end(step: Step, stage: int) -> End:
+    at = step.timestamp or ""
+    attempt = step.attempt or 0
+    return End(
+        attempt, "" if attempt else at, stage, at, step.agent_id or "", step.session_id,
+        log=step.json_log_location, commits=step.commits, duration=step.duration,
+    )  # fmt: skip
+
+
+def _place(item: Item, end: End, *, late: bool = False) -> None:
+    if late:
+        item.late += 1
+    if end.stage in (FAILED, COMPLETED):
+        item.results[end.agent] = _greater(item.results.get(end.agent), end)
+    if end.stage == FAILED:
+        name = str(end.attempt) if end.attempt else end.at
+        item.failures[name] = _greater(item.failures.get(name), end)
+    if not late:
+        _settle(item, end)
+
+
+def _settle(item: Item, end: End) -> None:
+    if end.attempt:
+        item.end = _greater(item.end, end)
+    else:
+        item.loose[end.agent] = _greater(item.loose.get(end.agent), end)
+
+
+def _queued(state: State, step: Step) -> None:
+    if step.item_id is None:
         return
-    state.in_progress_items.pop(event.item_id, None)
-    ended, other = state.completed_items, state.failed_items
-    if not completed:
-        ended, other = other, ended
-    if event.item_id in other:
-        other.remove(event.item_id)
-    if event.item_id not in ended:
-        ended.append(event.item_id)
+    item = state.item(step.item_id)
+    stage = QUEUED if step.type == "DLQItemAdded" else REMOVED
+    end = _end(step, stage)
+    end.reason = step.reason
+    _place(item, end)
+    if stage == QUEUED and step.error_signature is not None:
+        mark = (end.at, step.error_signature)
+        item.signature = max(item.signature, mark) if item.signature else mark
+
+
+def _reprocessed(state: State, step: Step) -> None:
+    named: dict[str, Any] = dict.fromkeys(step.item_ids or (), 0)
+    if step.item_id is not None:
+        named[step.item_id] = step.attempt or 0
+    named.update(step.items or {})
+    for name, attempt in named.items():
+        item = state.item(name)
+        end = _end(step, REPROCESSED)
+        # The event speaks of many items, each with an attempt of its own.
+        end.attempt = attempt if isinstance(attempt, int) and attempt > 0 else 0
+        end.epoch = "" if end.attempt else end.at
+        end.agent = ""
+        item.requeued = max(item.requeued, end.attempt)
+        _place(item, end)
+
+
+def _retrying(state: State, step: Step) -> None:
+    if step.item_id is None or step.attempt is None or step.timestamp is None:
+        return
+    item = state.item(step.item_id)
+    mark = (step.attempt, step.timestamp, step.backoff_ms or 0)
+    item.retry = max(item.retry, mark) if item.retry else mark
+
+
+def _job_started(state: State, step: Step) -> None:
+    made = Opening(
+        step.timestamp or "", step.total_items or 0, max(1, step.max_attempts or 1),
+        step.items_sha256 or "", step.checkpoint_items, step.checkpoint_seconds,
+    )  # fmt: skip
+    before = state.job.opened
+    # The first one counts: a job is opened once.
+    if before is None or _opening_order(made) < _opening_order(before):
+        state.job.opened = made
+
+
+def _opening_order(one: Opening) -> tuple[str, str]:
+    return one.at, repr(one)
+
+
+def _phase(state: State, step: Step) -> None:
+    if step.to in PHASES:
+        mark = (step.sequence or 0, step.timestamp or "", PHASES.index(step.to))
+        state.job.phase_key = max(state.job.phase_key, mark)
+
+
+def _status(state: State, step: Step) -> None:
+    job = state.job
+    mark = (step.sequence or 0, step.timestamp or "", _STATUS_OF[step.type])
+    if (mark, step.error or "") > (job.status_key, job.error or ""):
+        job.status_key = mark
+        job.error = step.error
+        job.ended_at = mark[1] if mark[2] > 1 else ""
+    if step.type in ("JobCompleted", "JobFailed"):
+        job.phase_key = max(job.phase_key, (mark[0], mark[1], PHASES.index("complete")))
+
+
+def _session(state: State, step: Step) -> None:
+    if step.session_id is None:
+        return
+    if step.type == "SessionStarted":
+        state.sessions.setdefault(step.session_id, "Running")
+    else:
+        before = state.sessions.get(step.session_id, "Running")
+        ended = step.status or "Completed"
+        state.sessions[step.session_id] = ended if before == "Running" else max(before, ended)
+
+
+_HANDLERS: dict[str, Callable[[State, Step], None]] = {
+    "AgentStarted": _started,
+    "ClaimRenewed": _renewed,
+    "AgentCompleted": _ended,
+    "AgentFailed": _ended,
+    "AgentRetrying": _retrying,
+    "WorkItemProcessed": _processed,
+    "DLQItemAdded": _queued,
+    "DLQItemRemoved": _queued,
+    "DLQItemsReprocessed": _reprocessed,
+    "JobStarted": _job_started,
+    "JobPhaseChanged": _phase,
+    **dict.fromkeys(_STATUS_OF, _status),
+    "SessionStarted": _session,
+    "SessionFinished": _session,
+}

@@ -12,7 +12,7 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
-from prodigy_git.jobs import snapshot
+from prodigy_git.jobs import claims, course
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record import files, gitdir, made, register
 from prodigy_git.record.cursor import Cursor
@@ -20,7 +20,7 @@ from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.journal import START
-from prodigy_git.store import locked, sessions
+from prodigy_git.store import locked
 from prodigy_git.store.events import Broken
 
 
@@ -84,7 +84,7 @@ def adopt(
         raise ProdigyError(str(error)) from error
     if job is not None:
         try:
-            snapshot.write_setup(store, repo, sessions.load(store, adopted.session_id))
+            course.note_opened(store, repo, job, broken)
         except (ProdigyError, OSError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return adopted
@@ -147,14 +147,16 @@ def _register(
     if head is not None:
         started["base"] = head
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", started)]
-    if agent is not None:
-        opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
-    enrolment = Enrolment(
-        store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
-        nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),
-    )  # fmt: skip
     with contextlib.ExitStack() as undo:
         undo.callback(register.forget, store, repo, session, place.private)
+        if agent is not None:
+            begun = claims.begin(undo, store, repo, job, agent, item, session, broken)
+            if not begun.recorded:
+                opening.append(("AgentStarted", {"worktree": shown, "attempt": begun.attempt}))
+        enrolment = Enrolment(
+            store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
+            nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),
+        )  # fmt: skip
         register.map_session(store, repo, session, enrolment.job)
         register.enrol(place, enrolment)
         undo.pop_all()

@@ -1,17 +1,27 @@
 """Ending a session: what became of it goes into the log and into its file, once."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
-from prodigy_git.jobs import dead_letters, snapshot
+from prodigy_git.jobs import claims, endings, snapshots
+from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, session
 from prodigy_git.store import events, sessions
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a session failed, how long its item has to wait, and after which attempt it is given up."""
+
+    reason: str = "Unknown"
+    backoff_ms: int | None = None
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class Finished:
     status: str
     commits: list[str]
     duration: dict[str, int]
+    item_state: str | None = None
+    """What became of the item: completed, pending (to be tried again), dead (in the queue)."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``finish --json`` prints them."""
@@ -49,13 +61,15 @@ def finish(
     failed: bool = False,
     error: str | None = None,
     log_path: str | None = None,
+    failure: Failure | None = None,
     broken: events.Broken,
 ) -> Finished:
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
 
-    A finish that was killed can be repeated: where in the log it was about to write is noted in the
-    session's file first, so that its events are written once. Raises `ProdigyError` for an unknown or
-    already finished session, `OSError` where the store refuses.
+    With its item's claim, if it has one: ``failure`` says more of why it failed. All events go into
+    the log with one write. A finish that was killed can be repeated: where in the log it was about to
+    write is noted in the session's file first. Raises `ProdigyError` for an unknown or already
+    finished session, `OSError` where the store refuses.
     """
     store = layout.store_from(os.environ)
     found = sessions.catch_up(store, sessions.load(store, name), broken)
@@ -71,8 +85,8 @@ def finish(
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Completed"
-        ending = _ending(store, repo, found, status, surviving, duration, error, log_path)
-        _append_once(store, repo, fields, found, ending)
+        how = _How(status, surviving, duration, error, log_path, failure or Failure())
+        ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)
         fields["status"] = status
         fields["completed_at"] = clock.stamp(clock.now())
@@ -82,14 +96,10 @@ def finish(
         session.write(store, name, fields)
     finally:
         os.close(lock)
-    if found.mapreduce_data is not None:
-        try:
-            snapshot.write_map(store, repo, found, broken)
-        except (ProdigyError, OSError) as trouble:
-            broken(f"no checkpoint of job {found.job} written ({trouble}): the log has everything")
     return Finished(
-        name, found.job, found.text("agent_id"), found.text("item_id"), status, surviving, duration
-    )
+        name, found.job, found.text("agent_id"), found.text("item_id"), status, surviving, duration,
+        None if ended is None else ended.state,
+    )  # fmt: skip
 
 
 def _since(started_at: str) -> dict[str, int]:
@@ -99,12 +109,19 @@ def _since(started_at: str) -> dict[str, int]:
     return {"secs": micros // clock.SECOND, "nanos": micros % clock.SECOND * 1000}
 
 
+def commits_of(store: str, name: str, broken: events.Broken) -> list[str]:
+    """Return the commits that a session has made so far and still has, oldest first."""
+    found = sessions.catch_up(store, sessions.load(store, name), broken)
+    return _surviving(store, found.text("repo") or "", found, broken)
+
+
 def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> list[str]:
     """Return the session's recorded commits that its HEAD, or then any branch, still contains."""
+    since = clock.parse(found.started_at)
     recorded = [
         event.own().get("commit")
-        for event in events.read_job(store, repo, found.job, broken)
-        if event.type == "CommitCreated" and event.session_id == found.id
+        for event in events.of_session(store, repo, found.job, found.id, since, broken)
+        if event.type == "CommitCreated"
     ]
     if not recorded:
         return []
@@ -123,52 +140,104 @@ def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> 
     return [sha for sha in dict.fromkeys(recorded) if sha in contained]
 
 
-def _ending(
-    store: str,
-    repo: str,
-    found: Session,
-    status: str,
-    commits: list[str],
-    duration: dict[str, int],
-    error: str | None,
-    log_path: str | None,
-) -> list[dict[str, Any]]:
-    """Return the events that a session ends with; their ids are the same at each try."""
-    own: list[tuple[str, dict[str, Any]]] = []
-    where = {} if log_path is None else {"json_log_location": os.path.abspath(log_path)}
-    if found.text("agent_id") is not None:
-        if status == "Completed":
-            own.append(("AgentCompleted", {"duration": duration, "commits": commits, **where}))
-        else:
-            said = error or "the session was finished as failed"
-            reason = {"error": said, "failure_reason": "Unknown", "retry_eligible": True}
-            own.append(("AgentFailed", {**reason, **where}))
-            item = found.text("item_id")
-            if item is not None and found.mapreduce_data is not None:
-                micros = duration["secs"] * clock.SECOND + duration["nanos"] // 1000
-                path = where.get("json_log_location")
-                failure = dead_letters.failure_of(found, said, path, micros)
-                own.append(("DLQItemAdded", dead_letters.add(store, repo, found, item, failure)))
-    own.append(("SessionFinished", {"status": status}))
-    return [{**sessions.envelope(found, kind, kind), **fields} for kind, fields in own]
+@dataclass(frozen=True)
+class _How:
+    """What a session's end is made of."""
+
+    status: str
+    commits: list[str]
+    duration: dict[str, int]
+    error: str | None
+    log_path: str | None
+    failure: Failure
+
+    @property
+    def said(self) -> str:
+        """Why it failed."""
+        return self.error or "the session was finished as failed"
+
+    @property
+    def log(self) -> str | None:
+        """The agent's own log."""
+        return None if self.log_path is None else os.path.abspath(self.log_path)
 
 
 def _append_once(
-    store: str, repo: str, fields: dict[str, Any], found: Session, ending: list[dict[str, Any]]
-) -> None:
-    """Append events, except those that a finish which was killed has written already."""
+    store: str,
+    repo: str,
+    fields: dict[str, Any],
+    found: Session,
+    how: _How,
+    broken: events.Broken,
+) -> Ended | None:
+    """Append the events that a session ends with, unless a finish that was killed has.
+
+    They are one write: if the last of them is there, all are. Return what became of the item.
+    """
+    finished = sessions.envelope(found, "SessionFinished", "SessionFinished")
+    finished["status"] = how.status
     if "finishing" in fields["metadata"]:
         since = _position(fields["metadata"]["finishing"])
-        folder = layout.job_log(store, repo, found.job)
-        there = log.find(folder, [event["id"] for event in ending], since)
-        ending = [event for event in ending if event["id"] not in there]
+        if log.find(layout.job_log(store, repo, found.job), [finished["id"]], since):
+            return None
 
     def note(position: log.Position) -> None:
         fields["metadata"]["finishing"] = [position.file, position.offset]
         session.write(store, found.id, fields)
 
-    if ending:
-        log.append(store, repo, found.job, ending, before=note)
+    agent, item = found.text("agent_id"), found.text("item_id")
+    if agent is None or item is None or found.mapreduce_data is None:
+        ending = [] if agent is None else [_of_agent(found, how)]
+        log.append(store, repo, found.job, [*ending, finished], before=note)
+        if agent is not None and found.mapreduce_data is not None:
+            _checkpoint(store, repo, found.job, broken)
+        return None
+    with claims.step(store, repo, found.job, broken) as index:
+        try:
+            claim = claims.claim_of(index, item, agent)
+        except ProdigyError:  # what it started with has been cleaned from the log
+            claim = Claim(found.job, item, agent, 1, index.job.max_attempts, None)
+        if how.status == "Completed":
+            ended = endings.end_well(
+                index, claim, commits=how.commits, duration=how.duration, log_path=how.log,
+                session=found.id, extra=[finished], before=note, broken=broken,
+            )  # fmt: skip
+        else:
+            if how.failure.max_attempts is not None:
+                claim = replace(claim, max_attempts=how.failure.max_attempts)
+            ended = endings.end_badly(
+                index, claim, error=how.said, reason=how.failure.reason,
+                backoff_ms=how.failure.backoff_ms, duration=how.duration, log_path=how.log,
+                session=found.id, artifacts=snapshots.artifacts_of(store, found.id),
+                extra=[finished], before=note, broken=broken,
+            )  # fmt: skip
+    if ended.late:
+        broken(f"item {item} is not agent {agent}'s any more: its end is recorded as late")
+    return ended
+
+
+def _of_agent(found: Session, how: _How) -> dict[str, Any]:
+    """Return the end of an agent that works on no item of a job."""
+    kind = "AgentCompleted" if how.status == "Completed" else "AgentFailed"
+    own: dict[str, Any] = {"duration": how.duration}
+    if how.status == "Completed":
+        own["commits"] = how.commits
+    else:
+        own |= {
+            "error": how.said, "failure_reason": how.failure.reason,
+            "retry_eligible": True,
+        }  # fmt: skip
+    if how.log is not None:
+        own["json_log_location"] = how.log
+    return sessions.envelope(found, kind, kind) | own
+
+
+def _checkpoint(store: str, repo: str, job: str, broken: events.Broken) -> None:
+    try:
+        with claims.step(store, repo, job, broken) as index:
+            snapshots.write(index, broken)
+    except (ProdigyError, OSError) as trouble:
+        broken(f"no checkpoint of job {job} written ({trouble}): the log has everything")
 
 
 def _position(mark: object) -> log.Position | None:

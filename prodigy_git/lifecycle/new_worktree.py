@@ -17,12 +17,12 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status
-from prodigy_git.jobs import snapshot
+from prodigy_git.jobs import claims, course
 from prodigy_git.record import files, register
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import locked, sessions
+from prodigy_git.store import locked
 from prodigy_git.store.events import Broken
 
 _TRIES = 5
@@ -55,6 +55,7 @@ def new_worktree(
     item: str | None = None,
     base: str | None = None,
     branch: str | None = None,
+    claimed: int | None = None,
     broken: Broken,
 ) -> NewWorktree:
     """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
@@ -62,9 +63,10 @@ def new_worktree(
     ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
     ``session-…``), ``base`` the revision that the new ``branch`` (default ``prodigy-{name}``) begins
     at (default: HEAD of the worktree around ``cwd``). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
-    config ``prodigy.job``, then the session's id. A job checkpoint that cannot be written is reported
-    to ``broken``. Raises `ProdigyError`, `names.BadName` or `OSError`;
-    then no branch, folder, session or registration remains.
+    config ``prodigy.job``, then the session's id. An item of a job that was started with items is
+    claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
+    it. A job checkpoint that cannot be written is reported to ``broken``. Raises `ProdigyError`,
+    `names.BadName` or `OSError`; then no branch, folder, session or registration remains.
     """
     place = repository.find(cwd)
     store = layout.store_from(os.environ)
@@ -104,8 +106,10 @@ def new_worktree(
             ("SessionStarted", {"created_by": "new-worktree", "base": base_commit}),
             ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
         ]
-        if agent is not None:
-            opening.append(("AgentStarted", {"worktree": session, "attempt": 1}))
+        if agent is not None and claimed is None:
+            begun = claims.begin(undo, store, repo, job, agent, item, session, broken)
+            if not begun.recorded:
+                opening.append(("AgentStarted", {"worktree": session, "attempt": begun.attempt}))
         enrolment = Enrolment(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=session, opening=opening,
@@ -120,7 +124,7 @@ def new_worktree(
         undo.pop_all()
     if job is not None:
         try:
-            snapshot.write_setup(store, repo, sessions.load(store, session))
+            course.note_opened(store, repo, job, broken)
         except (ProdigyError, OSError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)

@@ -227,7 +227,7 @@ def _last_stamp_in(path: str, latest: int) -> int | None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         for line in lines_backwards(descriptor, os.fstat(descriptor).st_size):
-            moment = _stamp_of(line)
+            moment = stamp_of(line)
             if moment is not None and moment <= latest:
                 return moment
     finally:
@@ -235,7 +235,8 @@ def _last_stamp_in(path: str, latest: int) -> int | None:
     return None
 
 
-def _stamp_of(line: bytes) -> int | None:
+def stamp_of(line: bytes) -> int | None:
+    """Return the moment of an event's line; None where it has none."""
     # Our own lines have it at a known place: no need to decode a line of a megabyte.
     if line[:7] == b'{"id":"' and line[43:58] == b'","timestamp":"' and line[-1:] == b"}":
         return clock.parse(line[58:].split(b'"', 1)[0].decode("ascii", "replace"))

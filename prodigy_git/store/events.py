@@ -4,13 +4,17 @@ import os
 from collections.abc import Iterator
 
 from prodigy_git import layout, names
-from prodigy_git.model.event import Event
-from prodigy_git.record import archived
+from prodigy_git.model.event import Event, parse_line
+from prodigy_git.record import archived, clock, log
 from prodigy_git.store.stream import Broken as Broken
 from prodigy_git.store.stream import merge
 from prodigy_git.store.stream import read_file as read_file
 
 _ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.rotated", ".jsonl.rotated.gz")
+
+
+_SLACK = 10 * 60 * clock.SECOND
+"""By how much the clocks of a session's writers may differ."""
 
 
 def jobs(store: str, repo: str | None = None, job: str | None = None) -> list[tuple[str, str]]:
@@ -56,6 +60,59 @@ def _repeats(folder: str, name: str, there: set[str]) -> bool:
 def position_name(path: str) -> str:
     """Return the name by which positions in a log call a file: an archive has its original's."""
     return os.path.basename(path).removesuffix(archived.ENDING)
+
+
+def of_session(
+    store: str, repo: str, job: str, session: str, since: int | None, broken: Broken
+) -> list[Event]:
+    """Return a session's events in log order; reads back from the end to where the session began.
+
+    ``since`` is when that was, in microseconds since 1970; None where it is not known. What other
+    sessions did before costs nothing, however much that is.
+    """
+    found: list[list[Event]] = []
+    limit = None if since is None else since - _SLACK
+    for path in log_files(store, repo, job):
+        if limit is not None and _last_change(path) < limit:
+            continue
+        if path.endswith(_ENDINGS[0]):
+            found.append(_backwards(path, session, limit))
+        else:
+            in_file = (event for _, event in read_file(path, broken))
+            found.append([event for event in in_file if event.session_id == session])
+    return [event for events in found for event in events]
+
+
+def _last_change(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 1 << 62  # archived since
+
+
+def _backwards(path: str, session: str, limit: int | None) -> list[Event]:
+    """Return a session's events of one file, in its order, of those behind ``limit``."""
+    needle = session.encode()
+    found = []
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return []
+    try:
+        for line in log.lines_backwards(descriptor, os.fstat(descriptor).st_size):
+            stamp = log.stamp_of(line)
+            if limit is not None and stamp is not None and stamp < limit:
+                break
+            if needle in line:
+                try:
+                    event = parse_line(line)
+                except ValueError:
+                    continue  # reading the whole log reports it
+                if event.session_id == session:
+                    found.append(event)
+    finally:
+        os.close(descriptor)
+    return found[::-1]
 
 
 def _is_log(name: str) -> bool:

@@ -39,6 +39,35 @@ _KEPT = 20_000
 _UNREADABLE = (OSError, EOFError, zlib.error)
 
 
+def blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, block) of a file's text: whole lines, but for what an unfinished last one has.
+
+    From ``start``, which a line begins at, and no byte from ``end`` on. Raises as reading does.
+    """
+    pieces: list[bytes] = []  # of a line that is longer than a block
+    stream, plain = _open(path)
+    with stream:
+        stream.seek(start)
+        position = start
+        while not stream.closed:
+            size = _BLOCK if end is None else min(_BLOCK, end - position)
+            # All there is of a damaged archive: `read` returns nothing of a block with an error.
+            data = stream.read(size) if plain else stream.read1(size)  # type: ignore[attr-defined]
+            position += len(data)
+            if not data or (plain and len(data) < _BLOCK):
+                stream.close()  # its end: thousands of small files may be open in a merge
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                block = b"".join((*pieces, data[:cut]))
+                pieces = [data[cut:]] if cut < len(data) else []
+                yield start, block
+                start += len(block)
+            elif data:
+                pieces.append(data)
+    if pieces:
+        yield start, b"".join(pieces)
+
+
 def raw_lines(
     path: str, start: int = 0, unfinished: Callable[[int, bytes], None] | None = None
 ) -> Iterator[tuple[int, bytes]]:
@@ -48,7 +77,7 @@ def raw_lines(
     without newline is not yielded, since its writer may be about to go on; ``unfinished`` gets its
     offset and what there is of it. Raises `OSError`, `EOFError`, `zlib.error` as reading does.
     """
-    for offset, block in _blocks(path, start):
+    for offset, block in blocks(path, start):
         *lines, rest = block.split(b"\n")
         for line in lines:
             offset += len(line) + 1
@@ -180,7 +209,7 @@ def _quick(file: _File) -> tuple[int, int] | None:
     """
     first = last = ""
     try:
-        for _, block in _blocks(file.path, end=file.end):
+        for _, block in blocks(file.path, end=file.end):
             stamps = [_stamp_of(line).timestamp for line in block.split(b"\n")[:-1]]
             if "".join(stamps).translate(_ZEROS) != _SHAPE * len(stamps):
                 return None
@@ -229,7 +258,7 @@ def _seekable(path: str) -> IO[bytes]:
     stream.close()
     text = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     with contextlib.suppress(*_UNREADABLE):
-        for _, block in _blocks(path):
+        for _, block in blocks(path):
             text.write(block)
     return text
 
@@ -239,7 +268,7 @@ def _placed(file: _File, broken: Broken, *, timed: bool = True) -> Iterator[Plac
     needle = None if file.kind is None else _needle(file.kind)
     moment = lines = 0
     try:
-        for offset, block in _blocks(file.path, end=file.end):
+        for offset, block in blocks(file.path, end=file.end):
             if file.kind is None and not timed:
                 events = parse_lines(block.split(b"\n")[:-1]) if block.endswith(b"\n") else None
                 if events is not None:
@@ -331,35 +360,6 @@ def _needle(kind: str) -> bytes | None:
         return None
     longest = max(re.findall("[a-z]+", kind), key=len, default="")
     return longest.encode("ascii") if len(longest) > 2 else None
-
-
-def _blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, block) of a file's text: whole lines, but for what an unfinished last one has.
-
-    No byte from ``end`` on.
-    """
-    pieces: list[bytes] = []  # of a line that is longer than a block
-    stream, plain = _open(path)
-    with stream:
-        stream.seek(start)
-        position = start
-        while not stream.closed:
-            size = _BLOCK if end is None else min(_BLOCK, end - position)
-            # All there is of a damaged archive: `read` returns nothing of a block with an error.
-            data = stream.read(size) if plain else stream.read1(size)  # type: ignore[attr-defined]
-            position += len(data)
-            if not data or (plain and len(data) < _BLOCK):
-                stream.close()  # its end: thousands of small files may be open in a merge
-            cut = data.rfind(b"\n") + 1
-            if cut:
-                block = b"".join((*pieces, data[:cut]))
-                pieces = [data[cut:]] if cut < len(data) else []
-                yield start, block
-                start += len(block)
-            elif data:
-                pieces.append(data)
-    if pieces:
-        yield start, b"".join(pieces)
 
 
 def _open(path: str) -> tuple[IO[bytes], bool]:

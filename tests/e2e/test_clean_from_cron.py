@@ -108,7 +108,7 @@ def test_clean_while_agents_work(job, repo, store, git, prodigy):
         (one["session_id"], one["commit"]) for one in log if one["type"] == "CommitCreated"
     )
     # Told with their ids and files: of one id, or recorded under two enrolments?
-    twice = [one for one in log if created[one["session_id"], one.get("commit")] > 1]
+    twice = [one for one in log if created[one.get("session_id"), one.get("commit")] > 1]
     assert twice == []
     assert created == Counter((name, sha) for name, shas in made.items() for sha in shas)
     assert len({one["id"] for one in log}) == len(log)

@@ -1,0 +1,373 @@
+"""The job commands: opened, looked at, its items claimed, its phases, its end."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration
+from prodigy_git.record import clock
+
+NONE_LEFT = 3
+"""The exit status of `job next` where no item is to be had."""
+
+
+@click.group()
+def job() -> None:
+    """Jobs: open one with work items, hand the items out, see how far it is."""
+
+
+def here(job_id: str | None) -> tuple[str, str, str]:
+    """Return (store, repository key, job id) of a job named or meant where you stand.
+
+    Raises as `whereabouts.job`.
+    """
+    from prodigy_git.lifecycle import whereabouts
+
+    return whereabouts.job(os.getcwd(), job_id)
+
+
+@job.command()
+@click.argument("name", metavar="[JOB]", required=False)
+@click.option(
+    "--items", "source", metavar="FILE|-", help="A JSON array, JSON lines, or see --json-path."
+)
+@click.option("--json-path", metavar="EXPR", help="Picks the items out, as '$.files[*]'.")
+@click.option(
+    "--max-attempts", type=click.IntRange(1, 1000), default=3, show_default=True,
+    help="How often an item is tried before it goes into the queue.",
+)  # fmt: skip
+@click.option(
+    "--checkpoint-every", metavar="N|AGE",
+    help="Items (as 100) or time (as 5m) between checkpoints. "
+    "[default: git config prodigy.checkpointItems, prodigy.checkpointSeconds; else 100, 300]",
+)  # fmt: skip
+@output.json_option
+def start(
+    name: str | None,
+    source: str | None,
+    json_path: str | None,
+    max_attempts: int,
+    checkpoint_every: str | None,
+    as_json: bool,
+) -> None:
+    """Open a job, with its work items, and print its id.
+
+    Items have the id in their field "id", else item-1, item-2 and so on.
+    """
+    from prodigy_git import names
+    from prodigy_git.jobs import course, items
+    from prodigy_git.lifecycle import whereabouts
+
+    if json_path is not None and source is None:
+        raise click.UsageError("--json-path goes with --items")
+    store, repo = whereabouts.repository(os.getcwd())
+    every = whereabouts.checkpoint_every(os.getcwd(), checkpoint_every)
+    wanted = name or names.fresh("mapreduce")
+    given = None
+    if source is not None:
+        given = items.parse(_text(source), json_path, where=source)
+    total = course.start(
+        store, repo, wanted, given=given, max_attempts=max_attempts,
+        checkpoint_items=every[0], checkpoint_seconds=every[1], broken=output.note,
+    )  # fmt: skip
+    if as_json:
+        output.emit_json({"job_id": wanted, "repo": repo, "total_items": total})
+    else:
+        output.line(wanted)
+
+
+def _text(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(source, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise click.BadParameter(f"{source}: {error.strerror}", param_hint="--items") from error
+
+
+@job.command("list")
+@click.option("--all-repos", is_flag=True, help="Those of all repositories in the store.")
+@output.json_option
+def list_(all_repos: bool, as_json: bool) -> None:
+    """List jobs, with how far they are."""
+    from prodigy_git.errors import ProdigyError
+    from prodigy_git.jobs import summary
+    from prodigy_git.lifecycle import whereabouts
+
+    store = layout.store_from(os.environ)
+    repos = (
+        whereabouts.repositories(store) if all_repos else [whereabouts.repository(os.getcwd())[1]]
+    )
+    rows = []
+    for repo in repos:
+        for one in summary.known(store, repo):
+            try:
+                rows.append(summary.line(store, repo, one, output.note))
+            except (ProdigyError, OSError) as error:
+                output.note(str(error))
+    if as_json:
+        output.emit_json(rows)
+        return
+    headings = ("JOB", "STATUS", "PHASE", "DONE", "TOTAL", "RUNNING", "PENDING", "DEAD", "UPDATED")
+    output.table(
+        headings,
+        (
+            (
+                row["job_id"], row["status"], row["phase"], row["completed"], row["total_items"],
+                row["in_progress"], row["pending"], row["dead"] + row["failed"],
+                (row["updated_at"] or "-")[:19],
+            )
+            for row in rows
+        ),
+        ("UPDATED", "PENDING", "RUNNING"),
+    )  # fmt: skip
+
+
+@job.command()
+@click.argument("name", metavar="[JOB]", required=False)
+@output.json_option
+def show(name: str | None, as_json: bool) -> None:
+    """Show a job: how far it is, who works on what, what failed."""
+    from prodigy_git.jobs import summary
+
+    found = summary.whole(*here(name), output.note)
+    if as_json:
+        output.emit_json(found)
+        return
+    for text in _described(found):
+        output.line(text)
+
+
+def _described(found: dict[str, Any]) -> list[str]:
+    rates = found["rates"]
+    text = [f"{found['job_id']}: {found['phase']}, {found['status']}"]
+    if found["error"]:
+        text.append(f"  error: {found['error']}")
+    text.append(
+        f"  items: {found['total_items']} in all, {found['completed']} completed, "
+        f"{found['in_progress']} in progress, {found['pending']} pending, "
+        f"{found['dead']} in the queue, {found['failed']} failed"
+    )
+    done = found["completed"] + found["dead"] + found["failed"]
+    if found["total_items"]:
+        text.append(f"  done: {100 * done // found['total_items']} %")
+    left = rates["seconds_left"]
+    text.append(
+        f"  rate: {rates['ended_per_minute']} items a minute"
+        + (f", {left // 60} min {left % 60} s left" if left is not None else "")
+    )
+    text.append(
+        f"  attempts: {found['attempts']}, commits: {found['commits']}, events: {found['events']}"
+    )
+    text.append(f"  started: {found['started_at']}, last event: {found['updated_at']}")
+    if found["in_progress_items"]:
+        text.append("in progress:")
+        for one in found["in_progress_items"]:
+            where = one["worktree"] or "no worktree"
+            alive = {True: "", False: ", its process is gone", None: ""}[one["alive"]]
+            text.append(
+                f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
+                f"{one['since']}, {where}{alive}"
+            )
+    if found["failures"]:
+        text.append("failures:")
+        text += [
+            f"  {one['items']} x {one['error_signature']} (as {one['example']})"
+            for one in found["failures"]
+        ]
+    return text
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.argument("phase", type=click.Choice(("setup", "map", "reduce", "complete")))
+@output.json_option
+def phase(name: str, phase: Any, as_json: bool) -> None:
+    """Take a job to a phase, with a checkpoint of what was before."""
+    from prodigy_git.jobs import course
+
+    store, repo, known = here(name)
+    before = course.set_phase(store, repo, known, phase, output.note)
+    if as_json:
+        output.emit_json({"job_id": known, "from": before, "to": phase})
+    else:
+        output.line(f"{known}: {before} -> {phase}")
+
+
+@job.command("next")
+@click.argument("name", metavar="[JOB]", required=False)
+@click.option("--agent", help="Who will work on it. [default: $PRODIGY_AGENT_ID, a fresh id]")
+@click.option("--item", help="This one, not the next.")
+@click.option(
+    "--owner-pid", type=click.IntRange(1), metavar="PID",
+    help="The claim lives as long as this process.",
+)  # fmt: skip
+@click.option(
+    "--lease", type=Duration(), metavar="AGE",
+    help="The claim lives so long, unless 'job renew' extends it. [default: 30m]",
+)  # fmt: skip
+def next_(
+    name: str | None, agent: str | None, item: str | None, owner_pid: int | None, lease: int | None
+) -> int:
+    """Claim an item for an agent, and print it as JSON; exit status 3 when none is to be had."""
+    from prodigy_git import names
+    from prodigy_git.jobs import claims, owner
+
+    if owner_pid is not None and lease is not None:
+        raise click.UsageError("--owner-pid and --lease exclude each other")
+    store, repo, known = here(name)
+    who = agent or os.environ.get("PRODIGY_AGENT_ID") or names.fresh("agent")
+    held = None if owner_pid is None else owner.of_process(owner_pid).as_json()
+    if owner_pid is None and lease is None:
+        lease = 30 * 60 * clock.SECOND
+    made = claims.claim(
+        store, repo, known, agent=who, item=item, owner=held, lease=lease, broken=output.note
+    )
+    if made is None:
+        _say_what_waits(claims.waiting(store, repo, known, output.note), known)
+        return NONE_LEFT
+    output.emit_json(
+        {
+            "job_id": known, "item_id": made.item_id, "agent_id": made.agent_id,
+            "attempt": made.attempt, "max_attempts": made.max_attempts,
+            "lease_until": made.lease_until, "work_item": {"id": made.item_id, "data": made.data},
+        }
+    )  # fmt: skip
+    return 0
+
+
+def _say_what_waits(left: Any, job_id: str) -> None:
+    text = f"job {job_id}: no item to be had now"
+    if left.status != "running":
+        text += f", the job is {left.status}"
+    if left.in_progress:
+        text += f", {left.in_progress} in progress"
+    if left.pending and left.ready_at is not None:
+        text += f", {left.pending} to be tried again, the first at {clock.stamp(left.ready_at)}"
+    output.note(text)
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.argument("item")
+@click.option("--agent", help="Refuse where another agent has the item.")
+@click.option("--lease", type=Duration(), default="30m", show_default=True, metavar="AGE")
+@output.json_option
+def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) -> None:
+    """Extend the lease of a claim, from now on."""
+    from prodigy_git.jobs import claims
+
+    store, repo, known = here(name)
+    until = claims.renew(store, repo, known, item, agent, lease, output.note)
+    if as_json:
+        output.emit_json({"job_id": known, "item_id": item, "lease_until": until})
+    else:
+        output.line(until)
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.argument("item")
+@click.option("--agent", help="The agent that had it. [default: whoever has it]")
+@click.option("--failed", is_flag=True, help="The work failed.")
+@click.option("--error", metavar="TEXT", help="Why; only with --failed.")
+@click.option("--no-retry", is_flag=True, help="Into the queue at once; only with --failed.")
+@click.option("--commit", "commits", multiple=True, metavar="SHA", help="A commit that it made.")
+@click.option("--log", "log_path", metavar="PATH", help="The agent's own log.")
+@output.json_option
+def done(
+    name: str,
+    item: str,
+    agent: str | None,
+    failed: bool,
+    error: str | None,
+    no_retry: bool,
+    commits: tuple[str, ...],
+    log_path: str | None,
+    as_json: bool,
+) -> None:
+    """End the claim of an item that no worktree was made for; 'finish' does it for one that has.
+
+    A failed item is pending again until its attempts are used up, then in the queue.
+    """
+    from dataclasses import asdict
+
+    from prodigy_git.jobs import claims
+
+    if (error is not None or no_retry) and not failed:
+        raise click.UsageError("--error and --no-retry go with --failed")
+    store, repo, known = here(name)
+    held = claims.claim_now(store, repo, known, item, agent, output.note)
+    path = None if log_path is None else os.path.abspath(log_path)
+    if failed:
+        ended = claims.fail(
+            store, repo, known, held, error=error or "the work failed", retry=not no_retry,
+            log_path=path, session=held.worktree, broken=output.note,
+        )  # fmt: skip
+    else:
+        ended = claims.complete(
+            store, repo, known, held, commits=list(commits), log_path=path,
+            session=held.worktree, broken=output.note,
+        )  # fmt: skip
+    if ended.late:
+        output.note(f"item {item} was not agent {held.agent_id}'s any more: recorded as late")
+    if as_json:
+        output.emit_json({"job_id": known, **asdict(ended)})
+    else:
+        output.line(f"{item}: {ended.state}")
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.option("--reason", metavar="TEXT")
+def pause(name: str, reason: str | None) -> None:
+    """Hand out no more items; those in progress go on."""
+    from prodigy_git.jobs import course
+
+    store, repo, known = here(name)
+    course.pause(store, repo, known, reason, output.note)
+    output.line(f"{known}: paused")
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+def resume(name: str) -> None:
+    """Hand out items again; see 'prodigy-git resume' for after a crash."""
+    from prodigy_git.jobs import course
+
+    store, repo, known = here(name)
+    paused = course.unpause(store, repo, known, output.note)
+    output.line(f"{known}: {'running again' if paused else 'running, was not paused'}")
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.option("--failed", "error", metavar="TEXT", help="It failed, for this reason.")
+@output.json_option
+def finish(name: str, error: str | None, as_json: bool) -> None:
+    """End a job whose items are done."""
+    from prodigy_git.jobs import course
+
+    store, repo, known = here(name)
+    good, bad = course.finish(store, repo, known, error=error, broken=output.note)
+    if as_json:
+        output.emit_json({"job_id": known, "success_count": good, "failure_count": bad})
+    else:
+        output.line(f"{known}: {'failed' if error else 'completed'}, {good} done, {bad} failed")
+
+
+@job.command()
+@click.argument("name", metavar="JOB")
+@click.option("--reason", metavar="TEXT")
+def cancel(name: str, reason: str | None) -> None:
+    """End a job before its items are done; what is in progress may still end."""
+    from prodigy_git.jobs import course
+
+    store, repo, known = here(name)
+    left = course.cancel(store, repo, known, reason, output.note)
+    output.line(f"{known}: cancelled" + (f", {left} still in progress" if left else ""))

@@ -1,0 +1,240 @@
+"""What is known of a job, its items and its sessions: what the fold makes, and what it comes to."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+ItemState = Literal["pending", "in_progress", "completed", "dead", "failed"]
+"""``dead``: in the queue. ``failed``: neither in the queue nor to be tried again."""
+Phase = Literal["setup", "map", "reduce", "complete"]
+PHASES: tuple[Phase, ...] = ("setup", "map", "reduce", "complete")
+Status = Literal["running", "paused", "completed", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset(("completed", "failed", "cancelled"))
+
+STARTED, FAILED, COMPLETED, QUEUED, REMOVED, REPROCESSED = range(6)
+_STATES: tuple[ItemState, ...] = (
+    "in_progress", "pending", "completed", "dead", "failed", "pending",
+)  # fmt: skip
+FREE = "\0"
+"""Begins the key of what an agent does that works on no item; no item's id begins so."""
+
+Key = tuple[int, str, int]
+"""(attempt, epoch, stage)."""
+
+
+class Start(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
+    """The newest start of one agent on an item."""
+
+    attempt: int
+    epoch: str
+    at: str
+    session: str | None = None
+    worktree: str | None = None
+    owner: dict[str, Any] | None = None
+    lease: str | None = None
+
+
+class End(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
+    """How an attempt at an item ended, or what became of the item afterwards."""
+
+    attempt: int
+    epoch: str
+    stage: int
+    at: str
+    agent: str = ""
+    session: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    log: str | None = None
+    commits: list[str] | None = None
+    duration: dict[str, int] | None = None
+    final: bool = False  # not to be tried again
+
+
+class Item(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a job's log says of one item; `view` says what that comes to."""
+
+    starts: dict[str, Start] = {}
+    begun: str = ""
+    """When it was started first."""
+    end: End | None = None
+    loose: dict[str, End] = {}
+    """Ends that bear no attempt, the newest of each agent."""
+    failures: dict[str, End] = {}
+    """By attempt, or by time where there is none."""
+    results: dict[str, End] = {}
+    """The completion or failure of each agent, for what is reported of it."""
+    retry: tuple[int, str, int] | None = None
+    """Attempt that may begin (time of the failure, milliseconds) later."""
+    requeued: int = 0
+    """The last attempt before the item was put back from the queue; those before do not count."""
+    signature: tuple[str, str] | None = None
+    """(time, error signature) of the last time it was queued."""
+    late: int = 0
+    """How many ends came when the item was somebody else's."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """An item's state, and who brought it there."""
+
+    state: ItemState
+    attempt: int
+    agent: str | None = None
+    since: str | None = None
+    start: Start | None = None
+    end: End | None = None
+
+
+class Opening(msgspec.Struct, array_like=True, frozen=True):
+    """What a job was opened with: the JobStarted."""
+
+    at: str
+    total_items: int
+    max_attempts: int
+    items_sha256: str = ""
+    checkpoint_items: int | None = None
+    checkpoint_seconds: int | None = None
+
+
+class Job(msgspec.Struct, omit_defaults=True):
+    """What a job's log says of the job as a whole."""
+
+    job_id: str
+    started_at: str = ""
+    updated_at: str = ""
+    ended_at: str = ""
+    phase_key: tuple[int, str, int] = (0, "", 0)
+    status_key: tuple[int, str, int] = (0, "", 0)
+    opened: Opening | None = None
+    error: str | None = None
+    counts: dict[str, int] = {}
+    """Lines of each type, duplicates included."""
+    unplaced: dict[str, list[End]] = {}
+    """Ends, by agent, that name no item and whose agent has not started on one."""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase the job is in: set by its events, else map from its first agent on."""
+        if self.phase_key[0] or self.phase_key[1]:
+            return PHASES[self.phase_key[2]]
+        return "map" if self.counts.get("AgentStarted") else "setup"
+
+    @property
+    def status(self) -> Status:
+        """Whether the job runs, or how it ended."""
+        return _STATUSES[self.status_key[2]]
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change of phase or status; the next one bears a greater one."""
+        return max(self.phase_key[0], self.status_key[0])
+
+    @property
+    def max_attempts(self) -> int:
+        """How often an item is tried; a job that was not opened with items tries each once."""
+        return self.opened.max_attempts if self.opened is not None else 1
+
+
+_STATUSES: tuple[Status, ...] = ("running", "paused", "completed", "failed", "cancelled")
+
+
+class State:
+    """A job, its items, its sessions; where only a part is in memory, how to get the rest.
+
+    ``find_item`` and ``find_agent`` (the id of the item that an agent has started on) are asked for
+    what is not here. ``touched`` and ``sessions`` hold what has changed since.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        items: dict[str, Item] | None = None,
+        sessions: dict[str, str] | None = None,
+        find_item: Callable[[str], Item | None] = lambda _: None,
+        find_agent: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        """Begin with what is known."""
+        self.job = job
+        self.items = {} if items is None else items
+        self.sessions = {} if sessions is None else sessions
+        self.touched: set[str] = set()
+        self._find_item = find_item
+        self._find_agent = find_agent
+        self._agents: dict[str, tuple[str, str]] = {}
+        for name, item in self.items.items():
+            for agent, start in item.starts.items():
+                self.note_agent(agent, start.at, name)
+
+    def item(self, name: str) -> Item:
+        """Return an item that is about to be changed."""
+        found = self.items.get(name)
+        if found is None:
+            found = self.items[name] = self._find_item(name) or Item()
+        self.touched.add(name)
+        return found
+
+    def item_of(self, agent: str) -> str | None:
+        """Return what an agent has started on last."""
+        known = self._agents.get(agent)
+        return known[1] if known is not None else self._find_agent(agent)
+
+    def note_agent(self, agent: str, at: str, item: str) -> None:
+        """Remember what an agent has started on, and when."""
+        known = self._agents.get(agent)
+        if known is None or (at, item) > known:
+            self._agents[agent] = (at, item)
+
+
+def view(item: Item) -> View:
+    """Return what is known of an item as its state."""
+    start: tuple[Key, str] | None = None
+    for agent, begun in item.starts.items():
+        key = ((begun.attempt, begun.epoch, STARTED), agent)
+        start = key if start is None or key > start else start
+    top = (_key(item.end), item.end) if item.end is not None else None
+    for agent, loose in item.loose.items():
+        placed = _placed(item, agent, loose, start)
+        if placed is None:
+            continue
+        if (
+            top is None
+            or placed > top[0]
+            or (placed == top[0] and order_of(loose) > order_of(top[1]))
+        ):
+            top = (placed, loose)
+    if top is None or (start is not None and start[0] > top[0]):
+        if start is None:
+            return View("pending", 0)
+        begun = item.starts[start[1]]
+        return View("in_progress", begun.attempt, start[1], begun.at, begun)
+    (attempt, _, stage), end = top
+    state = "failed" if stage == FAILED and end.final else _STATES[stage]
+    who = end.agent or (start[1] if start is not None else None)
+    return View(state, attempt, who, end.at, item.starts.get(who) if who else None, end)
+
+
+def _placed(item: Item, agent: str, loose: End, newest: tuple[Key, str] | None) -> Key | None:
+    """Return the key of an end that bears no attempt; None where it is over already."""
+    start = item.starts.get(agent)
+    if start is None and not agent and newest is not None:
+        start = item.starts[newest[1]]
+    if start is None or start.attempt == 0:
+        return 0, loose.at, loose.stage
+    return (start.attempt, "", loose.stage) if loose.at >= start.at else None
+
+
+def ready_at(item: Item, attempt: int) -> tuple[str, int] | None:
+    """Return from when on a pending item may be tried again: a time, and milliseconds after it."""
+    if item.retry is None or item.retry[0] <= attempt:
+        return None
+    return item.retry[1], item.retry[2]
+
+
+def _key(end: End) -> Key:
+    return end.attempt, end.epoch, end.stage
+
+
+def order_of(end: End) -> tuple[Any, ...]:
+    """Return what puts any two ends in one order, whichever of them came first."""
+    return *_key(end), end.at, end.agent, bool(end.commits), repr(end)

@@ -1,0 +1,265 @@
+"""Claiming a job's items and ending the claims, across processes, each step all or nothing.
+
+A step takes the job's claims lock, brings the index up to the log, decides, and appends its events
+with one write: whoever is killed has either done it or not. What a step writes is the log alone; the
+index, the checkpoints and the queue's file follow, and are mended by the next step if they do not.
+
+A claim is an AgentStarted that names its owner: a process, the processes that hold a lock, or whoever
+renews a lease. One whose owner is gone is ended by the next step on the job.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prodigy_git import names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, snapshots
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs.endings import (
+    Claim,
+    Ended,
+    Released,
+    end_badly,
+    end_dead,
+    end_well,
+    event,
+    record,
+)
+from prodigy_git.jobs.index import Index
+from prodigy_git.record import clock
+from prodigy_git.store.events import Broken
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is left of a job: ``ready_at`` (microseconds since 1970) where all that is pending waits."""
+
+    pending: int
+    in_progress: int
+    ready_at: int | None
+    status: books.Status
+
+
+@contextlib.contextmanager
+def step(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
+    """Hold the job's claims lock, its index up to date and what it gave up ended.
+
+    Afterwards checkpoint and queue are written where they are due. Raises as `index.opened`.
+    """
+    with indexes.opened(store, repo, job, broken) as index:
+        end_dead(index, broken)
+        yield index
+        try:
+            snapshots.write_due(index, broken)
+        except OSError as error:
+            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+
+
+def claim(
+    store: str,
+    repo: str,
+    job: str,
+    *,
+    agent: str,
+    item: str | None = None,
+    owner: dict[str, Any] | None = None,
+    lease: int | None = None,
+    worktree: str | None = None,
+    broken: Broken,
+) -> Claim | None:
+    """Claim ``item``, or the next that is pending, for an agent; None where none is to be had now.
+
+    The claim lives as long as its ``owner`` (`Owner.as_json`), or for ``lease`` microseconds unless
+    it is renewed; with neither, until it is ended. ``worktree`` is the session that will work on it.
+    Raises `ProdigyError` for an unknown item, or one that is not pending; `OSError`.
+    """
+    names.checked(agent, "agent id")
+    with step(store, repo, job, broken) as index:
+        if index.job.status != "running":
+            return None
+        if item is None:
+            chosen, _ = index.next_pending(clock.now())
+            if chosen is None:
+                return None
+        else:
+            chosen = _checked_pending(index, item)
+        found = index.item(chosen) or books.Item()
+        attempt = attempts(index, chosen) + 1
+        until = None if lease is None else clock.stamp(clock.now() + lease)
+        started = event(
+            index, "AgentStarted", session_id=worktree, agent_id=agent, item_id=chosen,
+            attempt=attempt, worktree=worktree, owner=owner, lease_until=until,
+        )  # fmt: skip
+        record(index, [*_into_map(index), started], broken)
+        return Claim(
+            job, chosen, agent, attempt, found.requeued + index.job.max_attempts,
+            index.data(chosen), worktree, until, attempt - found.requeued,
+        )  # fmt: skip
+
+
+def attempts(index: Index, name: str) -> int:
+    """Return the number of the last attempt at an item."""
+    item = index.item(name) or books.Item()
+    numbered = max((start.attempt for start in item.starts.values()), default=0)
+    return max(numbered, books.view(item).attempt)
+
+
+def _into_map(index: Index) -> list[dict[str, Any]]:
+    if index.job.phase != "setup":
+        return []
+    sequence = index.job.sequence + 1
+    return [event(index, "JobPhaseChanged", **{"from": "setup", "to": "map"}, sequence=sequence)]
+
+
+def _checked_pending(index: Index, item: str) -> str:
+    found = index.item(names.checked(item, "item id"))
+    if found is None:
+        if index.job.opened is not None and index.job.opened.total_items:
+            raise ProdigyError(f"job {index.job_id} has no item {item}")
+        return item  # a job that was given no items knows them by their first agent
+    view = books.view(found)
+    if view.state == "in_progress":
+        raise ProdigyError(
+            f"item {item} is in progress: agent {view.agent or '?'} has it since {view.since}"
+        )
+    if view.state == "dead":
+        raise ProdigyError(f"item {item} is in the queue: 'prodigy-git dlq retry {item}' first")
+    if view.state != "pending":
+        raise ProdigyError(f"item {item} is {view.state}: there is nothing to do on it")
+    return item
+
+
+def held(index: Index, item: str, agent: str) -> int | None:
+    """Return the attempt that an agent has an item in progress with; None where it has not."""
+    found = index.item(item)
+    view = None if found is None else books.view(found)
+    if view is None or view.state != "in_progress" or view.agent != agent:
+        return None
+    return view.attempt
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Which attempt at an item a new session is, and whether the log has its AgentStarted already."""
+
+    attempt: int
+    recorded: bool
+
+
+def begin(
+    undo: contextlib.ExitStack,
+    store: str,
+    repo: str,
+    job: str | None,
+    agent: str,
+    item: str | None,
+    session: str,
+    broken: Broken,
+) -> Begun:
+    """Return how the log has, or is to have, that an agent's new session begins.
+
+    It has it where the agent holds a claim, and where the job hands items out: then one is made here,
+    and ``undo`` ends it again. Raises as `claim`, and where the job hands out none now.
+    """
+    if job is None or item is None or not indexes.exists(store, repo, job):
+        return Begun(1, False)
+    with step(store, repo, job, broken) as index:
+        attempt = held(index, item, agent)
+        if attempt is not None:
+            return Begun(attempt, True)
+        if index.job.opened is None:
+            return Begun(attempts(index, item) + 1, False)
+    made = claim(store, repo, job, agent=agent, item=item, worktree=session, broken=broken)
+    if made is None:
+        raise ProdigyError(f"job {job} hands out no items now: 'prodigy-git job show {job}'")
+    undo.callback(
+        fail, store, repo, job, made, error="the worktree could not be made",
+        reason="WorktreeError", session=session, broken=broken,
+    )  # fmt: skip
+    return Begun(made.attempt, True)
+
+
+def waiting(store: str, repo: str, job: str, broken: Broken) -> Waiting:
+    """Return what is left to do of a job. Raises `ProdigyError`, `OSError`."""
+    with step(store, repo, job, broken) as index:
+        return what_waits(index)
+
+
+def what_waits(index: Index) -> Waiting:
+    """Return what is left to do of an open job."""
+    _, ready = index.next_pending(clock.now())
+    return Waiting(index.count("pending"), index.count("in_progress"), ready, index.job.status)
+
+
+def complete(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
+    """End a claim well; ``how`` as `end_well` takes it. Raises as `step`."""
+    with step(store, repo, job, broken) as index:
+        return end_well(index, claim, broken=broken, **how)
+
+
+def fail(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
+    """End a claim badly; ``how`` as `end_badly` takes it. Raises as `step`."""
+    with step(store, repo, job, broken) as index:
+        return end_badly(index, claim, broken=broken, **how)
+
+
+def renew(
+    store: str, repo: str, job: str, item: str, agent: str | None, lease: int, broken: Broken
+) -> str:
+    """Extend a claim by ``lease`` microseconds from now on; return until when, as a timestamp.
+
+    Raises `ProdigyError` where the item is not in progress, or not with this agent.
+    """
+    with step(store, repo, job, broken) as index:
+        found = index.item(names.checked(item, "item id"))
+        view = None if found is None else books.view(found)
+        if view is None or view.state != "in_progress" or agent not in (None, view.agent):
+            said = "unknown" if view is None else f"{view.state}, with agent {view.agent}"
+            raise ProdigyError(f"item {item} cannot be renewed: it is {said}")
+        until = clock.stamp(clock.now() + lease)
+        renewed = event(
+            index, "ClaimRenewed", agent_id=view.agent, item_id=item, attempt=view.attempt,
+            lease_until=until,
+        )  # fmt: skip
+        record(index, [renewed], broken)
+        return until
+
+
+def claim_of(index: Index, item: str, agent: str | None) -> Claim:
+    """Return the claim that an agent (or whoever has the item) holds. Raises `ProdigyError`."""
+    found = index.item(names.checked(item, "item id"))
+    view = None if found is None else books.view(found)
+    if found is None or view is None or view.attempt == 0 or view.agent is None:
+        raise ProdigyError(f"item {item} of job {index.job_id} has not been claimed")
+    begun = found.starts.get(agent) if agent is not None else view.start
+    if begun is None:
+        raise ProdigyError(f"agent {agent} has not claimed item {item} of job {index.job_id}")
+    most = found.requeued + index.job.max_attempts
+    return Claim(
+        index.job_id, item, agent or view.agent, begun.attempt, most, None, begun.worktree,
+        begun.lease,
+    )  # fmt: skip
+
+
+def release_dead(
+    store: str, repo: str, job: str, broken: Broken, *, unknown_too: bool = False
+) -> list[Released]:
+    """End the claims whose owners are gone; with ``unknown_too`` also those that cannot be told.
+
+    Raises `ProdigyError`, `OSError`.
+    """
+    with indexes.opened(store, repo, job, broken) as index:
+        return end_dead(index, broken, unknown_too=unknown_too)
+
+
+def claim_now(
+    store: str, repo: str, job: str, item: str, agent: str | None, broken: Broken
+) -> Claim:
+    """Return the claim that an agent, or whoever has the item, holds or held last.
+
+    Raises `ProdigyError` where there is none.
+    """
+    with step(store, repo, job, broken) as index:
+        return claim_of(index, item, agent)

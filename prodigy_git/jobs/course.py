@@ -1,0 +1,173 @@
+"""The course of a job: opened with its items, through its phases, paused and resumed, to its end."""
+
+import os
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, claims, endings, items, snapshots
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs.index import Index
+from prodigy_git.record import clock, files, log
+from prodigy_git.store.events import Broken
+
+
+def start(
+    store: str,
+    repo: str,
+    job: str,
+    *,
+    given: list[tuple[str, Any]] | None,
+    max_attempts: int = 3,
+    checkpoint_items: int | None = None,
+    checkpoint_seconds: int | None = None,
+    broken: Broken,
+) -> int:
+    """Open a job with work items, [(id, data)] or None for a job without; return how many.
+
+    The items are written whole before the event that names them: killed before that, nothing was
+    started and it can be tried again. A job that has been worked on already, as by ``new-worktree
+    --job``, can be opened once. Raises `ProdigyError`, `names.BadName`, `OSError`.
+    """
+    names.checked(job, "job id")
+    lock = files.lock(layout.claims_lock(store, repo, job), indexes.PATIENCE)
+    try:
+        log_folder = layout.job_log(store, repo, job)
+        if os.path.isdir(log_folder):
+            with indexes.held(store, repo, job, broken) as index:
+                if index.job.opened is not None:
+                    raise ProdigyError(
+                        f"job {job} was started at {index.job.opened.at}: choose another name, "
+                        f"or 'prodigy-git job show {job}'"
+                    )
+        files.make_private(layout.job_state(store, repo, job))
+        digest = None if given is None else items.write(store, repo, job, given)
+        indexes.discard(store, repo, job)  # it does not know the items
+        total = len(given or ())
+        opened = {
+            "id": log.event_id(job, f"JobStarted:{clock.now()}"), "timestamp": "",
+            "type": "JobStarted", "event_type": "JobStarted", "correlation_id": job, "job_id": job,
+            "total_items": total, "max_attempts": max_attempts, "items_sha256": digest,
+            "checkpoint_items": checkpoint_items, "checkpoint_seconds": checkpoint_seconds,
+        }  # fmt: skip
+        log.append(store, repo, job, [{k: v for k, v in opened.items() if v is not None}])
+        with indexes.held(store, repo, job, broken) as index:
+            snapshots.write(index, broken)
+    finally:
+        os.close(lock)
+    return total
+
+
+def note_opened(store: str, repo: str, job: str, broken: Broken) -> None:
+    """Write the first checkpoint of a job whose first worktree is there; later calls do nothing."""
+    if os.path.exists(f"{layout.job_state(store, repo, job)}/setup-checkpoint.json"):
+        return
+    with indexes.opened(store, repo, job, broken) as index:
+        snapshots.write(index, broken, "setup")
+
+
+def set_phase(store: str, repo: str, job: str, phase: books.Phase, broken: Broken) -> books.Phase:
+    """Take a job to a phase, and write a checkpoint of what was; return the phase it was in.
+
+    Raises `ProdigyError` for a job that has ended, or for ``complete`` while items are left.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        before = index.job.phase
+        if phase == before:
+            return before
+        if phase == "complete":
+            _nothing_left(index)
+        changed = endings.event(
+            index, "JobPhaseChanged", **{"from": before, "to": phase}, sequence=_next(index)
+        )
+        endings.record(index, [changed], broken)
+        snapshots.write(index, broken)
+        return before
+
+
+def pause(store: str, repo: str, job: str, reason: str | None, broken: Broken) -> None:
+    """Let no more items be claimed; those in progress go on. Raises `ProdigyError`."""
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        if index.job.status == "paused":
+            raise ProdigyError(f"job {job} is paused already")
+        paused = endings.event(index, "JobPaused", reason=reason, sequence=_next(index))
+        endings.record(index, [paused], broken)
+        snapshots.write(index, broken)
+
+
+def unpause(store: str, repo: str, job: str, broken: Broken) -> bool:
+    """Let items be claimed again; return whether the job was paused. Raises `ProdigyError`."""
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        if index.job.status != "paused":
+            return False
+        endings.record(index, [endings.event(index, "JobResumed", sequence=_next(index))], broken)
+        return True
+
+
+def cancel(store: str, repo: str, job: str, reason: str | None, broken: Broken) -> int:
+    """End a job before its items are done; return how many are in progress, and may still end.
+
+    Raises `ProdigyError` for a job that has ended.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        cancelled = endings.event(index, "JobCancelled", reason=reason, sequence=_next(index))
+        endings.record(index, [cancelled], broken)
+        snapshots.write(index, broken)
+        return index.count("in_progress")
+
+
+def finish(
+    store: str, repo: str, job: str, *, error: str | None = None, broken: Broken
+) -> tuple[int, int]:
+    """End a job: JobCompleted, or JobFailed with an ``error``; return (completed, failed) items.
+
+    Raises `ProdigyError` for a job that has ended, or that has items left and no ``error``.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        if error is None:
+            _nothing_left(index)
+        done = index.count("completed"), index.count("dead", "failed")
+        own: dict[str, Any] = {"error": error}
+        if error is None:
+            own = {
+                "duration": _since(index.job),
+                "success_count": done[0],
+                "failure_count": done[1],
+            }
+        kind = "JobCompleted" if error is None else "JobFailed"
+        endings.record(index, [endings.event(index, kind, **own, sequence=_next(index))], broken)
+        snapshots.write(index, broken)
+        return done
+
+
+def _next(index: Index) -> int:
+    return index.job.sequence + 1
+
+
+def _running(index: Index) -> None:
+    if index.job.status in books.ENDED:
+        raise ProdigyError(f"job {index.job_id} is {index.job.status} since {index.job.ended_at}")
+
+
+def _nothing_left(index: Index) -> None:
+    left = [
+        f"{count} {word.replace('_', ' ')}"
+        for word in ("in_progress", "pending")
+        if (count := index.meta.counts.get(word, 0))
+    ]
+    if left:
+        raise ProdigyError(
+            f"job {index.job_id} has items left ({', '.join(left)}): "
+            f"'prodigy-git job cancel {index.job_id}' ends it all the same"
+        )
+
+
+def _since(job: books.Job) -> dict[str, int]:
+    begun = clock.parse(job.started_at)
+    micros = max(0, clock.now() - begun) if begun is not None else 0
+    return {"secs": micros // clock.SECOND, "nanos": micros % clock.SECOND * 1000}

@@ -1,0 +1,269 @@
+"""What ends a claim, and what becomes of its item: events made and appended under the claims lock."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from prodigy_git.jobs import books, dead_letters, owner, snapshots
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs.index import Index
+from prodigy_git.record import clock, log
+from prodigy_git.store.events import Broken
+
+QUEUE_CAP = 1000
+"""How many items a dead letter queue holds; the oldest go, each with an event, for one more."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An item that an agent works on; ``data`` is what the job was given for it."""
+
+    job_id: str
+    item_id: str
+    agent_id: str
+    attempt: int
+    max_attempts: int
+    """The last attempt that may be made."""
+    data: Any
+    worktree: str | None = None
+    lease_until: str | None = None
+    tried: int = 1
+    """Which attempt it is since the item was put back from the queue, if it was."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a claim's item; ``late``: it was somebody else's by then, and nothing did."""
+
+    item_id: str
+    attempt: int
+    state: books.ItemState
+    late: bool
+
+
+@dataclass(frozen=True)
+class Released:
+    """A claim whose owner was gone, and what became of its item."""
+
+    item_id: str
+    agent_id: str
+    attempt: int
+    state: books.ItemState
+
+
+def record(index: Index, events: list[dict[str, Any]], broken: Broken, **how: Any) -> None:
+    """Append events to the job's log, and bring the index up to it. Raises `OSError`."""
+    if events:
+        log.append(index.store, index.repo, index.job_id, events, **how)
+        indexes.advance(index, broken)
+
+
+def event(index: Index, kind: str, **fields: Any) -> dict[str, Any]:
+    """Return an event of the job; fields that are None are left out."""
+    head = {
+        "id": log.event_id(index.job_id, os.urandom(16).hex()), "timestamp": "", "type": kind,
+        "event_type": kind, "correlation_id": fields.get("session_id") or index.job_id,
+        "job_id": index.job_id,
+    }  # fmt: skip
+    return head | {name: value for name, value in fields.items() if value is not None}
+
+
+def end_well(
+    index: Index,
+    claim: Claim,
+    *,
+    commits: list[str],
+    duration: dict[str, int] | None = None,
+    log_path: str | None = None,
+    result: Any = None,
+    session: str | None = None,
+    extra: Iterable[dict[str, Any]] = (),
+    before: Callable[[log.Position], None] | None = None,
+    broken: Broken,
+) -> Ended:
+    """End a claim well: AgentCompleted and WorkItemProcessed, and ``extra``, with one write.
+
+    Also one that was given up for dead, as long as nobody else has the item. ``before`` is called as
+    `log.append` does. Raises `OSError`.
+    """
+    late = not _counts(index, claim, completed=True)
+    who = {
+        "session_id": session, "agent_id": claim.agent_id, "item_id": claim.item_id,
+        "attempt": claim.attempt, "late": late or None,
+    }  # fmt: skip
+    events = [
+        event(
+            index, "AgentCompleted", **who, duration=duration or _lasted(index, claim),
+            commits=commits, json_log_location=log_path,
+        )
+    ]  # fmt: skip
+    if not late:
+        events.append(event(index, "WorkItemProcessed", **who, status="completed", result=result))
+    record(index, [*events, *extra], broken, before=before)
+    return _ended(index, claim, late=late)
+
+
+def end_badly(
+    index: Index,
+    claim: Claim,
+    *,
+    error: str,
+    reason: str = "Unknown",
+    retry: bool = True,
+    backoff_ms: int | None = None,
+    duration: dict[str, int] | None = None,
+    log_path: str | None = None,
+    session: str | None = None,
+    artifacts: dict[str, str] | None = None,
+    extra: Iterable[dict[str, Any]] = (),
+    before: Callable[[log.Position], None] | None = None,
+    broken: Broken,
+) -> Ended:
+    """End a claim badly: AgentFailed, then AgentRetrying, or DLQItemAdded where it was the last try.
+
+    ``retry`` says whether there may be another try at all, ``backoff_ms`` how long it has to wait;
+    ``artifacts`` is what is left of the worktree. Otherwise as `end_well`.
+    """
+    late = not _counts(index, claim, completed=False)
+    events = _failure(
+        index, claim, error=error, reason=reason, retry=retry, backoff_ms=backoff_ms,
+        late=late, duration=duration or _lasted(index, claim), log_path=log_path,
+        session=session, artifacts=artifacts,
+    )  # fmt: skip
+    record(index, [*events, *extra], broken, before=before)
+    return _ended(index, claim, late=late)
+
+
+def _counts(index: Index, claim: Claim, *, completed: bool) -> bool:
+    """Whether a claim's end changes anything: the item is still its agent's, or free again."""
+    found = index.item(claim.item_id)
+    view = books.View("pending", 0) if found is None else books.view(found)
+    if view.state == "in_progress":
+        return (view.attempt, view.agent) == (claim.attempt, claim.agent_id)
+    return completed and view.state == "pending" and view.attempt == claim.attempt
+
+
+def _lasted(index: Index, claim: Claim) -> dict[str, int] | None:
+    found = index.item(claim.item_id)
+    start = None if found is None else found.starts.get(claim.agent_id)
+    begun = None if start is None else clock.parse(start.at)
+    if begun is None:
+        return None
+    micros = max(0, clock.now() - begun)
+    return {"secs": micros // clock.SECOND, "nanos": micros % clock.SECOND * 1000}
+
+
+def _failure(
+    index: Index,
+    claim: Claim,
+    *,
+    error: str,
+    reason: str,
+    retry: bool,
+    backoff_ms: int | None,
+    late: bool,
+    duration: dict[str, int] | None,
+    log_path: str | None,
+    session: str | None,
+    artifacts: dict[str, str] | None,
+) -> list[dict[str, Any]]:
+    who: dict[str, Any] = {
+        "session_id": session, "agent_id": claim.agent_id, "item_id": claim.item_id,
+    }  # fmt: skip
+    # What another writer started bears no attempt: it counts as the first.
+    again = retry and max(1, claim.attempt) < claim.max_attempts
+    events = [
+        event(
+            index, "AgentFailed", **who, attempt=claim.attempt, late=late or None, error=error,
+            failure_reason=reason, retry_eligible=again, duration=duration,
+            json_log_location=log_path,
+        )
+    ]  # fmt: skip
+    if late:
+        return events
+    if again:
+        if backoff_ms:
+            coming = claim.attempt + 1
+            events.append(
+                event(index, "AgentRetrying", **who, attempt=coming, backoff_ms=backoff_ms)
+            )
+        return events
+    who["attempt"] = claim.attempt
+    found = index.item(claim.item_id) or books.Item()
+    failures = len(found.failures.keys() | {str(claim.attempt)})
+    added = event(
+        index, "DLQItemAdded", **who, error_signature=dead_letters.signature(error),
+        failure_count=failures, worktree_artifacts=artifacts or None,
+    )  # fmt: skip
+    processed = event(index, "WorkItemProcessed", **who, status="failed")
+    return [*events, processed, *_evictions(index), added]
+
+
+def _evictions(index: Index) -> list[dict[str, Any]]:
+    """Return the events that make room for one more item in the queue."""
+    over = index.count("dead") + 1 - QUEUE_CAP
+    if over <= 0:
+        return []
+    oldest = list(index.in_state("dead", limit=over))
+    return [removed(index, name, item, "evicted") for name, item in oldest]
+
+
+def removed(index: Index, name: str, item: books.Item, reason: str) -> dict[str, Any]:
+    """Return the event that takes an item out of the queue: it was ``cleared`` or ``evicted``."""
+    attempt = books.view(item).attempt or None
+    return event(index, "DLQItemRemoved", item_id=name, attempt=attempt, reason=reason)
+
+
+def _ended(index: Index, claim: Claim, *, late: bool) -> Ended:
+    found = index.item(claim.item_id)
+    state = "pending" if found is None else books.view(found).state
+    return Ended(claim.item_id, claim.attempt, state, late)
+
+
+def end_dead(index: Index, broken: Broken, *, unknown_too: bool = False) -> list[Released]:
+    """End the claims of an open job whose owners are gone, as `claims.release_dead`."""
+    dead = []
+    for name, item in index.in_state("in_progress"):
+        view = books.view(item)
+        why = _why_dead(index, view.start, unknown_too=unknown_too)
+        if why is not None:
+            dead.append((name, item, view, why))
+    released = []
+    for name, item, view, why in dead:
+        start = view.start
+        claim = Claim(
+            index.job_id, name, view.agent or "", view.attempt,
+            item.requeued + index.job.max_attempts, None,
+        )  # fmt: skip
+        session = start.worktree or start.session if start is not None else None
+        events = _failure(
+            index, claim, error=why, reason="Unknown", retry=True, backoff_ms=None, late=False,
+            duration=_lasted(index, claim), log_path=None, session=session,
+            artifacts=snapshots.artifacts_of(index.store, session),
+        )  # fmt: skip
+        record(index, events, broken)
+        state = _ended(index, claim, late=False).state
+        released.append(Released(name, claim.agent_id, claim.attempt, state))
+        broken(f"item {name}: {why}; agent {claim.agent_id}'s attempt {claim.attempt} failed")
+    return released
+
+
+def _why_dead(index: Index, start: books.Start | None, *, unknown_too: bool) -> str | None:
+    """Return why a claim is nobody's any more; None where it is somebody's."""
+    if start is None:
+        return None
+    if start.lease is not None:
+        until = clock.parse(start.lease)
+        if until is not None and until < clock.now():
+            return f"its lease ended at {start.lease}"
+    if start.owner is None:
+        if start.lease is None and unknown_too:
+            return "its agent was given up"
+        return None
+    alive = owner.alive(index.store, index.repo, index.job_id, start.owner)
+    if alive is False:
+        return "the process that owned it is gone"
+    if unknown_too and alive is None:
+        return "its owner cannot be told from here, and was given up"
+    return None

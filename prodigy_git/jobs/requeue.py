@@ -1,0 +1,64 @@
+"""Taking items out of a job's dead letter queue: to be tried again, or for good."""
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, claims, endings, snapshots
+from prodigy_git.jobs.index import Index
+from prodigy_git.model.dlq import Item
+from prodigy_git.store.events import Broken
+
+
+def requeue(
+    store: str,
+    repo: str,
+    job: str,
+    items: list[str] | None,
+    broken: Broken,
+    *,
+    force: bool = False,
+) -> list[str]:
+    """Put items of the queue (None: all that may be) back to pending; return their ids.
+
+    Their failures stay with them; they get as many attempts as at first. Raises `ProdigyError` for
+    one that is not in the queue or, without ``force``, waits for somebody to look at it.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        queued = _in_queue(index, items, broken)
+        chosen = {}
+        for name, item in queued.items():
+            held_back = item.manual_review_required or not item.reprocess_eligible
+            if held_back and not force:
+                if items is not None:
+                    raise ProdigyError(f"item {name} is to be reviewed by hand first: give --force")
+                continue
+            known = index.item(name)
+            chosen[name] = 0 if known is None else books.view(known).attempt
+        if chosen:
+            made = endings.event(index, "DLQItemsReprocessed", items=chosen, count=len(chosen))
+            endings.record(index, [made], broken)
+            snapshots.write_queue(index, broken)
+        return sorted(chosen)
+
+
+def clear(store: str, repo: str, job: str, items: list[str] | None, broken: Broken) -> list[str]:
+    """Take items (None: all) out of the queue, not to be tried again; return their ids.
+
+    The log keeps what happened to them. Raises `ProdigyError` for one that is not in the queue.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        chosen = sorted(_in_queue(index, items, broken))
+        known = [(name, index.item(name) or books.Item()) for name in chosen]
+        removed = [endings.removed(index, name, item, "cleared") for name, item in known]
+        endings.record(index, removed, broken)
+        snapshots.write_queue(index, broken)
+        return chosen
+
+
+def _in_queue(index: Index, wanted: list[str] | None, broken: Broken) -> dict[str, Item]:
+    queue = snapshots.queue(index, broken)
+    there = {item.item_id: item for item in queue.items}
+    if wanted is None:
+        return there
+    for name in wanted:
+        if name not in there:
+            raise ProdigyError(f"item {name} is not in the queue of job {index.job_id}")
+    return {name: there[name] for name in wanted}

@@ -1,0 +1,161 @@
+"""When a job's checkpoints and the file of its dead letter queue are written, and from what."""
+
+import os
+from collections.abc import Iterator
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, checkpoints, dead_letters
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs.index import Index
+from prodigy_git.model.dlq import Item, Queue
+from prodigy_git.record import clock
+from prodigy_git.store import queues, sessions
+from prodigy_git.store.events import Broken
+
+ITEMS = 100
+"""After how many ended items a checkpoint is written in the map phase, unless the job says."""
+SECONDS = 300
+"""After how many seconds at most, if anything ended."""
+_SHARE = 20
+"""A checkpoint is as long as its job: one for each 5 % of the items keeps the sum of them linear."""
+_QUEUE_EVERY = clock.SECOND
+"""The queue's file is written this often at most by those who add to it."""
+
+
+def write_due(index: Index, broken: Broken) -> None:
+    """Write a checkpoint where one is due, and the queue's file where it lacks anything.
+
+    Raises `OSError`.
+    """
+    meta = index.meta
+    ended = index.count("completed", "dead", "failed")
+    opening = index.job.opened
+    every_items = 1 if opening is None else opening.checkpoint_items or ITEMS
+    every_seconds = (None if opening is None else opening.checkpoint_seconds) or SECONDS
+    new = ended - meta.checkpoint_ended
+    share = sum(meta.counts.values()) // _SHARE
+    late = clock.now() - meta.checkpoint_at >= every_seconds * clock.SECOND
+    if new >= max(every_items, share) or (new > 0 and late):
+        write(index, broken)
+    elif index.count("dead") != meta.queue_items and (clock.now() - meta.queue_at >= _QUEUE_EVERY):
+        write_queue(index, broken)
+
+
+def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) -> str:
+    """Write a checkpoint of the job, by default of the phase that it is in; return its path.
+
+    The queue's file is brought up to it. Raises `OSError`.
+    """
+    meta = index.meta
+    if kind is None:
+        kind = {"setup": "setup", "map": "map"}.get(index.job.phase, "reduce")  # type: ignore[assignment]
+        assert kind is not None
+    sessions = dict(index.connection.execute("SELECT id, status FROM sessions"))
+    path = checkpoints.write(
+        index.store, index.repo, index.job, kind, _rows(index), sessions, meta.position
+    )
+    meta.checkpoint_at = clock.now()
+    meta.checkpoint_ended = index.count("completed", "dead", "failed")
+    write_queue(index, broken)
+    indexes.advance(index, broken)
+    index.save()
+    return path
+
+
+def _rows(index: Index) -> Iterator[checkpoints.Row]:
+    path = layout.items(index.store, index.repo, index.job_id)
+    rows = index.connection.execute("SELECT id, offset, length, record FROM items ORDER BY number")
+    try:
+        text = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        text = None
+    try:
+        for name, offset, length, record in rows:
+            line = None
+            if text is not None and offset is not None:
+                line = os.pread(text, length, offset)
+            yield name, line, books.Item() if record is None else indexes.item_of(record)
+    finally:
+        if text is not None:
+            os.close(text)
+
+
+def write_queue(index: Index, broken: Broken) -> None:
+    """Bring the queue's file up to the log. Raises `OSError`."""
+    dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
+    index.meta.queue_at = clock.now()
+    index.meta.queue_items = index.count("dead")
+    index.save()
+
+
+def queue(index: Index, broken: Broken) -> Queue:
+    """Return the queue as the log has it, with what others have written into its files."""
+    there = queues.read(index.store, index.repo, index.job_id, broken)
+    dead = [_queue_item(index, name, item) for name, item in index.in_state("dead")]
+    return dead_letters.merged(there, dead, lambda item: _is_over(index, item))
+
+
+def _is_over(index: Index, queued: Item) -> bool:
+    """Whether the log says that an item has left the queue, or was never more than pending since."""
+    known = index.item(queued.item_id)
+    if known is None or (known.end is None and not known.loose):
+        return False
+    view = books.view(known)
+    return view.state != "dead" and (queued.last_attempt or "") <= (view.since or "")
+
+
+def _queue_item(index: Index, name: str, item: books.Item) -> Item:
+    """Return a dead item as the queue's file has it."""
+    view = books.view(item)
+    failures = sorted(item.failures.values(), key=lambda end: (end.attempt, end.epoch))
+    last = failures[-1] if failures else None
+    begun = item.starts.get(last.agent) if last is not None else view.start
+    session = None
+    if begun is not None:
+        session = begun.worktree or begun.session
+    return Item.model_validate(
+        {
+            "item_id": name,
+            "work_item": {"id": name, "data": index.data(name)},
+            "failure_history": [
+                {
+                    "timestamp": end.at,
+                    "attempt_number": end.attempt or number,
+                    "error": end.error or "",
+                    "error_type": end.reason,
+                    "agent_id": end.agent or None,
+                    "session_id": end.session,
+                    "json_log_location": end.log,
+                    "duration_ms": _milliseconds(end.duration),
+                }
+                for number, end in enumerate(failures, 1)
+            ],
+            "failure_count": len(failures),
+            "error_signature": indexes.last_signature(item),
+            "first_attempt": item.begun or None,
+            "last_attempt": last.at if last is not None else view.since,
+            "worktree_artifacts": artifacts_of(index.store, session),
+        }
+    )
+
+
+def _milliseconds(duration: dict[str, int] | None) -> int | None:
+    if duration is None:
+        return None
+    return duration.get("secs", 0) * 1000 + duration.get("nanos", 0) // 1_000_000
+
+
+def artifacts_of(store: str, session: str | None) -> dict[str, str] | None:
+    """Return what a queue item says of a session's worktree; None where there is none."""
+    if session is None or not names.is_safe(session):
+        return None
+    try:
+        found = sessions.load(store, session)
+    except (ProdigyError, OSError):
+        return None
+    known = {
+        "worktree_path": found.text("worktree_path"),
+        "branch_name": found.text("branch"),
+    }
+    return {name: value for name, value in known.items() if value is not None} or None

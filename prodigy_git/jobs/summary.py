@@ -1,0 +1,131 @@
+"""What there is to say of a job, for those who look at it; reads the index, never the whole log."""
+
+import os
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.jobs import books, claims, owner
+from prodigy_git.jobs.index import NUMBER, Index
+from prodigy_git.record import clock
+from prodigy_git.store.events import Broken
+
+_RECENT = 600 * clock.SECOND  # what the rate is worked out over
+_SHOWN = 20
+
+
+def known(store: str, repo: str) -> list[str]:
+    """Return the ids of the jobs of a repository that many sessions can share, sorted."""
+    folder = f"{layout.state(store, repo)}/mapreduce/jobs"
+    try:
+        found = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(filter(names.is_safe, found))
+
+
+def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
+    """Return a job in a few words: phase, status, items in each state. Raises `ProdigyError`."""
+    with claims.step(store, repo, job, broken) as index:
+        return _head(index)
+
+
+def _head(index: Index) -> dict[str, Any]:
+    job = index.job
+    opening = job.opened
+    return {
+        "job_id": job.job_id,
+        "repo": index.repo,
+        "phase": job.phase,
+        "status": job.status,
+        "started_at": opening.at if opening is not None else job.started_at or None,
+        "updated_at": job.updated_at or None,
+        "ended_at": job.ended_at or None,
+        "error": job.error,
+        "total_items": sum(index.meta.counts.values()),
+        **{state: index.count(state) for state in NUMBER},
+        "max_attempts": job.max_attempts,
+    }
+
+
+def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
+    """Return all there is to say of a job. Raises `ProdigyError`.
+
+    ``in_progress_items``: {item_id, agent_id, attempt, since, worktree, owner, lease_until, alive};
+    ``agents``: {agent_id, in_progress, completed, failed}; ``failures``: {error_signature, items,
+    first, last, example}; ``rates``: items ended in the last ten minutes, per minute, and when the
+    rest will be done at that rate.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        found = _head(index)
+        found["sessions"] = dict(
+            index.connection.execute("SELECT status, count(*) FROM sessions GROUP BY status")
+        )
+        found["commits"] = index.job.counts.get("CommitCreated", 0)
+        found["attempts"] = index.job.counts.get("AgentStarted", 0)
+        found["events"] = sum(index.job.counts.values())
+        found["in_progress_items"] = [
+            _in_progress(index, name, item) for name, item in index.in_state("in_progress")
+        ]
+        found["agents"] = _agents(index)
+        found["failures"] = _failures(index)
+        found["rates"] = _rates(index)
+        return found
+
+
+def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
+    view = books.view(item)
+    start = view.start
+    held_by = start.owner if start is not None else None
+    alive = None
+    if held_by is not None:
+        alive = owner.alive(index.store, index.repo, index.job_id, held_by)
+    session = start.worktree or start.session if start is not None else None
+    path = None
+    if session is not None and names.is_safe(session):
+        path = f"{layout.worktrees(index.store, index.repo)}/{session}"
+    return {
+        "item_id": name,
+        "agent_id": view.agent,
+        "attempt": view.attempt,
+        "since": view.since,
+        "session_id": session,
+        "worktree": path if path is not None and os.path.isdir(path) else None,
+        "owner": held_by,
+        "lease_until": start.lease if start is not None else None,
+        "alive": alive,
+    }
+
+
+def _agents(index: Index) -> list[dict[str, Any]]:
+    rows = index.connection.execute(
+        "SELECT agent, sum(state = 1), sum(state = 2), sum(state IN (3, 4)), max(at) FROM items"
+        " WHERE agent IS NOT NULL GROUP BY agent ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
+    )
+    keys = ("agent_id", "in_progress", "completed", "failed", "last")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _failures(index: Index) -> list[dict[str, Any]]:
+    rows = index.connection.execute(
+        "SELECT signature, count(*), min(at), max(at), min(id), sum(state = 0) FROM items"
+        " WHERE signature IS NOT NULL AND state IN (0, 3, 4)"
+        " GROUP BY signature ORDER BY 2 DESC, 1 LIMIT ?",
+        (_SHOWN,),
+    )
+    keys = ("error_signature", "items", "first", "last", "example", "to_be_retried")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _rates(index: Index) -> dict[str, Any]:
+    """Return items per minute; over the job's life where that is shorter than ten minutes."""
+    now = clock.now()
+    begun = clock.parse(index.job.started_at) or now
+    since = max(begun, now - _RECENT)
+    (ended,) = index.connection.execute(
+        "SELECT count(*) FROM items WHERE state IN (2, 3, 4) AND due > ?", (since,)
+    ).fetchone()
+    minutes = (now - since) / (60 * clock.SECOND)
+    rate = ended / minutes if minutes > 0 else 0.0
+    left = index.count("pending", "in_progress")
+    seconds = round(left / rate * 60) if rate > 0 and left else None
+    return {"ended_per_minute": round(rate, 2), "seconds_left": seconds}

@@ -1,0 +1,109 @@
+"""Which repository, and which job, is meant where somebody stands."""
+
+import os
+
+from prodigy_git import duration, layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository as git_repository
+from prodigy_git.jobs import index
+from prodigy_git.record import clock, enrolment, register
+
+
+def repositories(store: str) -> list[str]:
+    """Return the keys of the repositories that the store has anything of, sorted."""
+    found: set[str] = set()
+    for top in ("state", "events"):
+        try:
+            found.update(filter(names.is_safe, os.listdir(f"{store}/{top}")))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return sorted(found)
+
+
+def repository(cwd: str) -> tuple[str, str]:
+    """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`."""
+    place = git_repository.find(cwd)
+    try:
+        there = enrolment.read(place.private)
+    except ValueError:
+        there = None
+    if there is not None:
+        return there.store, there.repo
+    store = layout.store_from(os.environ)
+    try:
+        return store, register.repository_key(store, place.common)
+    except ValueError as error:
+        raise ProdigyError(str(error)) from error
+
+
+def job(cwd: str, name: str | None) -> tuple[str, str, str]:
+    """Return (store, repository key, job id) of the job that is meant.
+
+    ``name`` is a job's id, or ``{repository key}/{job id}``; None stands for the worktree's own job,
+    ``$PRODIGY_JOB_ID``, or git config ``prodigy.job``. Outside of any repository an id that only one
+    repository has a job of is enough. Raises `ProdigyError`, `names.BadName`.
+    """
+    if name is not None and "/" in name:
+        repo, _, wanted = name.partition("/")
+        names.checked(repo, "repository key")
+        return layout.store_from(os.environ), repo, names.checked(wanted, "job id")
+    try:
+        store, repo = repository(cwd)
+    except ProdigyError:
+        if name is None:
+            raise
+        return _only_one(names.checked(name, "job id"))
+    if name is None:
+        name = _job_here(cwd)
+    return store, repo, names.checked(name, "job id")
+
+
+def _job_here(cwd: str) -> str:
+    try:
+        there = enrolment.read(git_repository.find(cwd).private)
+    except ValueError:
+        there = None
+    found = (
+        (there.job if there is not None else None)
+        or os.environ.get("PRODIGY_JOB_ID")
+        or git_repository.config(cwd, "prodigy.job")
+    )
+    if not found:
+        raise ProdigyError("no job is meant here: give JOB, or set PRODIGY_JOB_ID")
+    return found
+
+
+def _only_one(name: str) -> tuple[str, str, str]:
+    store = layout.store_from(os.environ)
+    found = [repo for repo in repositories(store) if index.exists(store, repo, name)]
+    if len(found) != 1:
+        which = f"{', '.join(found)} each have one" if found else "no repository has one"
+        raise ProdigyError(f"job {name}: {which}: give it as REPOSITORY/{name}")
+    return store, found[0], name
+
+
+def checkpoint_every(cwd: str, given: str | None) -> tuple[int | None, int | None]:
+    """Return (items, seconds) between checkpoints, None where the default is meant.
+
+    ``given`` is a number of items or an age as ``5m``; else git config ``prodigy.checkpointItems``
+    and ``prodigy.checkpointSeconds`` are asked. Raises `ProdigyError` for anything else.
+    """
+    if given is None:
+        return tuple(  # type: ignore[return-value]
+            _count(git_repository.config(cwd, f"prodigy.{name}"), f"git config prodigy.{name}")
+            for name in ("checkpointItems", "checkpointSeconds")
+        )
+    if given.isdigit():
+        return _count(given, "--checkpoint-every"), None
+    micros = duration.parse(given)
+    if micros is None:
+        raise ProdigyError(f"--checkpoint-every {given!r}: write a number of items, or 30s, 5m, 1h")
+    return None, max(1, micros // clock.SECOND)
+
+
+def _count(text: str | None, where: str) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or not 0 < int(text) <= 1 << 31:
+        raise ProdigyError(f"{where} is {text!r}: it has to be a number from 1 on")
+    return int(text)
