@@ -134,6 +134,11 @@ def owner_lock(store: str, repo: str, job: str, slot: int) -> str:
     return f"{store}/locks/owner-{repo}-{job}-{slot}.lock"
 
 
+def resume_lock(store: str, repo: str, job: str) -> str:
+    """Return the lock of a job's resume; the file says who holds it."""
+    return f"{store}/locks/resume-{repo}-{job}.lock"
+
+
 def hooks_lock(store: str, digest: str) -> str:
     """Return the lock under which the hooks directory whose path has ``digest`` is changed."""
     return f"{store}/locks/hooks-{digest}.lock"

@@ -113,7 +113,7 @@ def _give_back(store: str, repo: str, job: str, claim: Claim, session: str, brok
 
 
 def _backoff(claim: Claim, wish: Wish) -> int | None:
-    """Return how many milliseconds an item waits for its next try; None for none, or if there is none."""
+    """Return how many milliseconds an item waits for its next try, if there is one."""
     if claim.attempt >= claim.max_attempts:
         return None
     seconds = min(wish.backoff * 2 ** min(claim.tried - 1, 20), _LONGEST_BACKOFF)

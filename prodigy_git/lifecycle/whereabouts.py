@@ -73,6 +73,27 @@ def _job_here(cwd: str) -> str:
     return found
 
 
+def identity(cwd: str, session: str | None, agent: str | None, item: str | None) -> dict[str, str]:
+    """Return session_id, agent_id and item_id of whoever is at work here, as far as is known.
+
+    What is given wins over the worktree's own, and that over ``$PRODIGY_SESSION_ID`` and its like.
+    Raises `names.BadName`.
+    """
+    try:
+        there = enrolment.read(git_repository.find(cwd).private)
+    except (ProdigyError, ValueError):
+        there = None
+    own = (None, None, None) if there is None else (there.session, there.agent, there.item)
+    found = {}
+    for name, given, here in zip(
+        ("session", "agent", "item"), (session, agent, item), own, strict=True
+    ):
+        value = given or here or os.environ.get(f"PRODIGY_{name.upper()}_ID")
+        if value:
+            found[f"{name}_id"] = names.checked(value, f"{name} id")
+    return found
+
+
 def _only_one(name: str) -> tuple[str, str, str]:
     store = layout.store_from(os.environ)
     found = [repo for repo in repositories(store) if index.exists(store, repo, name)]

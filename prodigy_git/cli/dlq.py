@@ -1,0 +1,281 @@
+"""The dead letter queue: what was given up, why, and what to do with it."""
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prodigy_git.cli import output
+from prodigy_git.cli.job import here
+
+if TYPE_CHECKING:
+    from prodigy_git.model.dlq import Item
+
+job_option = click.option(
+    "--job", "name", metavar="JOB", help="[default: this worktree's, $PRODIGY_JOB_ID, prodigy.job]"
+)
+
+
+@click.group()
+def dlq() -> None:
+    """The dead letter queue: work items whose attempts are used up."""
+
+
+def _queue(name: str | None) -> tuple[tuple[str, str, str], "list[Item]"]:
+    from prodigy_git.jobs import claims, snapshots
+
+    where = here(name)
+    with claims.step(*where, output.note) as index:
+        return where, snapshots.queue(index, output.note).items
+
+
+def _queues(name: str | None, all_jobs: bool) -> "list[tuple[str, Item]]":
+    """Return (job, item) of one job's queue, or of all of the repository."""
+    from prodigy_git.errors import ProdigyError
+    from prodigy_git.jobs import summary
+    from prodigy_git.lifecycle import whereabouts
+
+    if not all_jobs:
+        (_, _, job), items = _queue(name)
+        return [(job, item) for item in items]
+    store, repo = whereabouts.repository(os.getcwd())
+    found = []
+    for job in summary.known(store, repo):
+        try:
+            found += [(job, item) for item in _queue(f"{repo}/{job}")[1]]
+        except (ProdigyError, OSError) as error:
+            output.note(str(error))
+    return found
+
+
+def _kept(item: "Item", signature: str | None, eligible: bool) -> bool:
+    fits = signature is None or signature in (item.error_signature or "")
+    return fits and (not eligible or (item.reprocess_eligible and not item.manual_review_required))
+
+
+@dlq.command("list")
+@job_option
+@click.option("--all-jobs", is_flag=True, help="Of all jobs of this repository.")
+@click.option(
+    "--signature", metavar="TEXT", help="Only those whose error signature has this in it."
+)
+@click.option("--eligible", is_flag=True, help="Only those that may be tried again.")
+@output.json_option
+def list_(
+    name: str | None, all_jobs: bool, signature: str | None, eligible: bool, as_json: bool
+) -> None:
+    """List the items of the queue."""
+    found = [one for one in _queues(name, all_jobs) if _kept(one[1], signature, eligible)]
+    if as_json:
+        output.emit_json([{"job_id": job, **_as_json(item)} for job, item in found])
+        return
+    rows = (
+        (
+            item.item_id, job, item.failure_count, (item.last_attempt or "-")[:19],
+            "review" if item.manual_review_required else "yes" if item.reprocess_eligible else "no",
+            item.error_signature or "-",
+        )
+        for job, item in found
+    )  # fmt: skip
+    output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"))
+
+
+def _as_json(item: "Item") -> dict[str, Any]:
+    fields: dict[str, Any] = item.model_dump(mode="json", exclude_none=True)
+    return fields
+
+
+@dlq.command()
+@click.argument("item_id", metavar="ITEM")
+@job_option
+@output.json_option
+def show(item_id: str, name: str | None, as_json: bool) -> None:
+    """Show an item: its data, every failure, and what is left of its worktrees."""
+    from prodigy_git.errors import ProdigyError
+
+    (store, _, job), items = _queue(name)
+    item = next((one for one in items if one.item_id == item_id), None)
+    if item is None:
+        raise ProdigyError(f"item {item_id} is not in the queue of job {job}")
+    left = _left(store, item)
+    if as_json:
+        output.emit_json({"job_id": job, **_as_json(item), "worktree_artifacts": left})
+        return
+    output.line(f"{item.item_id}: {item.failure_count} failures, {item.error_signature or '-'}")
+    output.line(f"  data: {json.dumps(item.work_item.get('data', item.work_item))}")
+    for name_, value in left.items():
+        output.line(f"  {name_.replace('_', ' ')}: {value}")
+    for failure in item.failure_history:
+        head = f"  {failure.timestamp}: attempt {failure.attempt_number or '?'}"
+        output.line(f"{head}, agent {failure.agent_id or '?'}: {failure.error}")
+        if failure.json_log_location:
+            output.line(f"    log: {failure.json_log_location}")
+
+
+def _left(store: str, item: "Item") -> dict[str, Any]:
+    """Return where the worktree of an item's last agent is now: moved to the trash, perhaps."""
+    from prodigy_git.errors import ProdigyError
+    from prodigy_git.store import sessions
+
+    known = item.worktree_artifacts
+    found: dict[str, Any] = known.model_dump(exclude_none=True) if known is not None else {}
+    last = next((one for one in reversed(item.failure_history) if one.session_id), None)
+    if last is None or last.session_id is None:
+        return found
+    try:
+        session = sessions.load(store, last.session_id)
+    except (ProdigyError, OSError, ValueError):
+        return found
+    places = {
+        "worktree_path": session.text("trash_path") or session.text("worktree_path"),
+        "branch_name": session.text("branch"),
+        "salvage_ref": session.text("salvage_ref"),
+    }
+    return found | {name: value for name, value in places.items() if value is not None}
+
+
+@dlq.command()
+@job_option
+@click.option("--all-jobs", is_flag=True, help="Of all jobs of this repository.")
+@output.json_option
+def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
+    """Count the queue's items by error signature, reason and agent."""
+    found = [item for _, item in _queues(name, all_jobs)]
+    last = [item.failure_history[-1] for item in found if item.failure_history]
+    counted = {
+        "signatures": Counter(item.error_signature or "-" for item in found),
+        "reasons": Counter(str(one.error_type or "-") for one in last),
+        "agents": Counter(one.agent_id or "-" for one in last),
+    }
+    stamps = sorted(item.last_attempt for item in found if item.last_attempt)
+    report: dict[str, Any] = {
+        "items": len(found),
+        "failures": sum(item.failure_count for item in found),
+        "eligible": sum(_kept(item, None, True) for item in found),
+        "oldest": stamps[0] if stamps else None,
+        "newest": stamps[-1] if stamps else None,
+        **{what: dict(counts.most_common(50)) for what, counts in counted.items()},
+    }
+    if as_json:
+        output.emit_json(report)
+        return
+    output.line(f"items: {report['items']}, {report['eligible']} of them may be tried again")
+    output.line(f"failures: {report['failures']}, {report['oldest']} to {report['newest']}")
+    for what, counts in counted.items():
+        output.line(f"{what}:")
+        for key, count in counts.most_common(10):
+            output.line(f"  {count} x {key}")
+
+
+@dlq.command()
+@click.argument("items", metavar="[ITEM]...", nargs=-1)
+@job_option
+@click.option(
+    "--reprocess-all-eligible", "every", is_flag=True, help="All that may be tried again."
+)
+@click.option("--force", is_flag=True, help="Also those that are to be reviewed by hand first.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def retry(
+    items: tuple[str, ...], name: str | None, every: bool, force: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Put items back to pending; their failures stay with them, their attempts count anew."""
+    from prodigy_git.jobs import requeue
+
+    if every == bool(items):
+        raise click.UsageError("Give either ITEMs or --reprocess-all-eligible.")
+    if dry_run:
+        _, there = _queue(name)
+        chosen = [
+            one.item_id
+            for one in there
+            if (one.item_id in items or every) and (force or _kept(one, None, True))
+        ]
+    else:
+        wanted = None if every else list(items)
+        chosen = requeue.requeue(*here(name), wanted, output.note, force=force)
+    _report(chosen, "would be pending" if dry_run else "pending again", as_json)
+
+
+@dlq.command()
+@click.argument("items", metavar="[ITEM]...", nargs=-1)
+@job_option
+@click.option("--all", "every", is_flag=True, help="The whole queue.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@output.json_option
+def clear(
+    items: tuple[str, ...], name: str | None, every: bool, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Take items out of the queue, not to be tried again. The job's log keeps what happened."""
+    from prodigy_git.jobs import requeue
+
+    if every == bool(items):
+        raise click.UsageError("Give either ITEMs or --all.")
+    if dry_run:
+        _, there = _queue(name)
+        chosen = [one.item_id for one in there if every or one.item_id in items]
+    else:
+        if not yes:
+            output.confirm("They will not be tried again. Continue?")
+        chosen = requeue.clear(*here(name), None if every else list(items), output.note)
+    _report(chosen, "would be taken out" if dry_run else "taken out", as_json)
+
+
+def _report(chosen: list[str], what: str, as_json: bool) -> None:
+    if as_json:
+        output.emit_json({"items": chosen, "count": len(chosen)})
+        return
+    for one in chosen:
+        output.line(f"{one}: {what}")
+    if not chosen:
+        output.note("no items")
+
+
+@dlq.command()
+@job_option
+@click.option("--all-jobs", is_flag=True, help="Of all jobs of this repository.")
+@click.option(
+    "--format", "form", type=click.Choice(("json", "jsonl", "csv")), default="json",
+    show_default=True,
+)  # fmt: skip
+@click.option("-o", "--output", "target", metavar="FILE", help="[default: stdout]")
+def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> None:
+    """Write the queue out, with all failures."""
+    from prodigy_git.record import files
+
+    found = [{"job_id": job, **_as_json(item)} for job, item in _queues(name, all_jobs)]
+    text = _formatted(found, form)
+    if target is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        files.replace(os.path.abspath(target), text.encode("utf-8"))
+    except OSError as error:
+        raise click.BadParameter(f"{target}: {error.strerror}", param_hint="--output") from error
+
+
+def _formatted(found: list[dict[str, Any]], form: str) -> str:
+    if form == "json":
+        return output.json_text({"items": found}) + "\n"
+    if form == "jsonl":
+        return "".join(output.json_text(one) + "\n" for one in found)
+    text = io.StringIO()
+    columns = ("job_id", "item_id", "failure_count", "first_attempt", "last_attempt",
+               "error_signature", "error", "json_log_location")  # fmt: skip
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for one in found:
+        last = (one.get("failure_history") or [{}])[-1]
+        writer.writerow([_cell(one.get(c, last.get(c, ""))) for c in columns])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a cell that a spreadsheet takes for text: errors are foreign, and may begin with '='."""
+    text = output.clean(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

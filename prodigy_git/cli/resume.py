@@ -1,0 +1,41 @@
+"""resume: a job, or a session, after a crash or a restart."""
+
+import os
+
+import click
+
+from prodigy_git.cli import output
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option(
+    "--force", is_flag=True, help="Also take items from agents that cannot be asked here."
+)
+@output.json_option
+def resume(id_: str, force: bool, as_json: bool) -> int:
+    """Take up a job, or a session and its job, where a crash left it.
+
+    Items in progress with an agent that is gone are pending again, a paused job hands out items,
+    missing worktrees of sessions that have not ended are made again from their branches. Exits with 1
+    if one could not be.
+    """
+    from prodigy_git.lifecycle import resume as resuming
+
+    done = resuming.resume(os.getcwd(), id_, force=force, broken=lambda _: None)
+    for problem in done.problems:
+        output.note(problem)
+    if as_json:
+        output.emit_json(done.as_json())
+        return int(bool(done.problems))
+    if done.was_paused:
+        output.line(f"{done.job_id}: was paused, hands out items again")
+    for one in done.released:
+        output.line(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again")
+    for path in done.worktrees:
+        output.line(f"{path}: made again")
+    output.line(
+        f"{done.job_id}: {done.pending} pending, {done.in_progress} in progress, "
+        f"{len(done.sessions)} sessions not ended"
+    )
+    return int(bool(done.problems))

@@ -1,0 +1,189 @@
+"""Taking up again what a crash or a restart left: claims, the job, worktrees that are missing."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git, git_status
+from prodigy_git.jobs import claims, course, index
+from prodigy_git.jobs.endings import Released
+from prodigy_git.lifecycle import whereabouts
+from prodigy_git.model.session import Session
+from prodigy_git.record import clock, files, jsonline, log, register
+from prodigy_git.record.drain import drain
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.store import locked, mappings, sessions
+from prodigy_git.store.events import Broken
+
+
+@dataclass
+class Resumed:
+    """What was done: ``worktrees`` were made again, ``problems`` say why others could not be."""
+
+    job_id: str
+    repo: str
+    sessions: list[str]
+    was_paused: bool = False
+    released: list[Released] = field(default_factory=list)
+    worktrees: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    pending: int = 0
+    in_progress: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``resume --json`` prints them."""
+        return asdict(self)
+
+
+def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resumed:
+    """Take up a job, or the session ``name`` and its job, where they were left.
+
+    Claims whose owners are gone are ended, with ``force`` also those that cannot be told from here;
+    a paused job hands out items again; sessions that have not ended get their missing worktrees back.
+    Raises `ProdigyError` where nothing has that name, while another resume of the job is under way,
+    or for a job that has ended; `OSError`.
+    """
+    store, repo, job, wanted = _meant(cwd, name)
+    with _alone(store, repo, job):
+        done = Resumed(job, repo, [])
+        done.released = claims.release_dead(store, repo, job, broken, unknown_too=force)
+        done.was_paused = course.unpause(store, repo, job, broken)
+        for one in wanted:
+            found = sessions.catch_up(store, sessions.load(store, one), broken)
+            if found.ended:
+                if one == name:
+                    raise ProdigyError(f"session {one} is {found.status}: nothing to resume")
+                continue
+            done.sessions.append(one)
+            try:
+                if _recreated(store, repo, found):
+                    done.worktrees.append(found.text("worktree_path") or one)
+            except (ProdigyError, OSError, ValueError) as error:
+                done.problems.append(f"session {one}: {error}")
+        left = claims.waiting(store, repo, job, broken)
+        done.pending, done.in_progress = left.pending, left.in_progress
+        return done
+
+
+def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
+    """Return (store, repository key, job, its sessions) of what a session's or a job's id names."""
+    store = layout.store_from(os.environ)
+    if names.is_safe(name) and os.path.lexists(layout.session(store, name)):
+        found = sessions.load(store, name)
+        repo = found.text("repo")
+        if repo is None:
+            repo = whereabouts.repository(cwd)[1]
+        return store, repo, found.job, [name]
+    store, repo, job = whereabouts.job(cwd, name)
+    if not index.exists(store, repo, job):
+        raise ProdigyError(f"no session and no job {name}: 'prodigy-git job list' shows the jobs")
+    of_job = []
+    for one in mappings.sessions_of(store, job, lambda _: None):
+        with contextlib.suppress(ProdigyError, OSError):
+            if sessions.load(store, one).text("repo") in (repo, None):
+                of_job.append(one)
+    return store, repo, job, of_job
+
+
+@contextlib.contextmanager
+def _alone(store: str, repo: str, job: str) -> Iterator[None]:
+    """Hold the lock of a job's resume; a dead holder's is taken over, since the system freed it."""
+    path = layout.resume_lock(store, repo, job)
+    try:
+        lock = files.lock(path, 0)
+    except files.Busy:
+        raise ProdigyError(f"job {job} is being resumed by {_holder(path)}: wait for it") from None
+    try:
+        holder = {
+            "pid": os.getpid(), "host": os.uname().nodename, "since": clock.stamp(clock.now()),
+        }  # fmt: skip
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, jsonline.encode(holder).encode("ascii"), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _holder(path: str) -> str:
+    try:
+        said = jsonline.decode_object(files.read(path))
+        return f"process {said['pid']} on {said['host']} since {said['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def _recreated(store: str, repo: str, found: Session) -> bool:
+    """Make a session's worktree again if its folder is missing; return whether that was so.
+
+    Raises `ProdigyError` where it cannot be, `OSError`.
+    """
+    path, common = found.text("worktree_path"), found.text("repo_path")
+    if path is None or common is None or os.path.isdir(path):
+        return False
+    if found.text("trash_path") is not None:
+        raise ProdigyError(
+            f"its worktree is in the trash: 'prodigy-git worktree restore {found.id}'"
+        )
+    if not os.path.isdir(common):
+        raise ProdigyError(f"its repository {common} is gone")
+    with locked.repository(store, repo):
+        private = _private_of(common, path)
+        if private is not None:
+            _put_back(private, path)
+        else:
+            _add_again(store, repo, found, common, path)
+    restored = sessions.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
+    log.append(store, repo, found.job, [restored | {"worktree_name": found.id}])
+    return True
+
+
+def _private_of(common: str, path: str) -> str | None:
+    """Return the private git directory of a worktree whose folder is missing; None if it went too."""
+    try:
+        listed = os.listdir(f"{common}/worktrees")
+    except FileNotFoundError:
+        return None
+    for name in listed:
+        private = f"{common}/worktrees/{name}"
+        with contextlib.suppress(OSError):
+            said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+            # Relative with worktree.useRelativePaths (git 2.48).
+            if os.path.normpath(os.path.join(private, said)) == f"{path}/.git":
+                return private
+    return None
+
+
+def _put_back(private: str, path: str) -> None:
+    """Make the folder of a worktree whose git data is there: what was staged stays staged."""
+    files.make_private(os.path.dirname(path))
+    os.mkdir(path)
+    with open(f"{path}/.git", "w", encoding="utf-8", errors="surrogateescape") as link:
+        link.write(f"gitdir: {private}\n")
+    if os.path.exists(f"{private}/index"):
+        git(path, "checkout-index", "--all", "--quiet")
+    else:
+        git(path, "reset", "--hard", "--quiet")
+
+
+def _add_again(store: str, repo: str, found: Session, common: str, path: str) -> None:
+    """Make a worktree of which nothing but the branch is left, and enrol it in its session again."""
+    branch = found.text("branch")
+    if branch is None or not repository.has_ref(common, f"refs/heads/{branch}"):
+        raise ProdigyError(f"its worktree and its branch {branch} are gone")
+    files.make_private(os.path.dirname(path))
+    status, _, err = git_status(common, "worktree", "add", "--quiet", path, branch)
+    made = repository.private_of(path)
+    if status != 0 or made is None:
+        said = err.strip().splitlines()
+        raise ProdigyError(f"git worktree add: {said[-1] if said else status}")
+    enrolment = Enrolment(
+        store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
+        item=found.text("item_id"), nonce=os.urandom(16).hex(), worktree=found.id,
+    )  # fmt: skip
+    register.enrol(made, enrolment)
+    drain(made, enrolment)

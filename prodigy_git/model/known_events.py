@@ -1,0 +1,257 @@
+"""The events that have a meaning here, and what each has to hold (DESIGN, section 6).
+
+Any other type is somebody's own, and kept as it is.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Sha = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{7,64}$")]
+
+
+class Duration(msgspec.Struct):
+    """A length of time, as Rust's serde writes one."""
+
+    secs: Count
+    nanos: Annotated[int, msgspec.Meta(ge=0, lt=1_000_000_000)] = 0
+
+
+class Rewrite(msgspec.Struct):
+    """A commit and what replaced it."""
+
+    old: Sha
+    new: Sha
+
+
+class _Event(msgspec.Struct, omit_defaults=True, kw_only=True):
+    session_id: str | None = None
+    agent_id: str | None = None
+    item_id: str | None = None
+    job_id: str | None = None
+    correlation_id: str | None = None
+    attempt: Count | None = None
+
+
+class _OfAgent(_Event, kw_only=True):
+    agent_id: str
+
+
+class AgentStarted(_OfAgent, kw_only=True):
+    """An agent begins to work on an item."""
+
+    worktree: str | None = None
+    owner: dict[str, Any] | None = None
+    lease_until: str | None = None
+
+
+class AgentCompleted(_OfAgent, kw_only=True):
+    """An agent has done its item."""
+
+    duration: Duration | None = None
+    commits: list[Sha] = []
+    json_log_location: str | None = None
+
+
+class AgentFailed(_OfAgent, kw_only=True):
+    """An agent has failed at its item."""
+
+    error: str
+    failure_reason: str | None = None
+    retry_eligible: bool | None = None
+    duration: Duration | None = None
+    json_log_location: str | None = None
+
+
+class AgentRetrying(_OfAgent, kw_only=True):
+    """An item is to be tried again."""
+
+    attempt: Count
+    backoff_ms: Count = 0
+
+
+class ClaimRenewed(_OfAgent, kw_only=True):
+    """A claim lives longer."""
+
+    item_id: str
+    lease_until: str
+
+
+class WorkItemProcessed(_Event, kw_only=True):
+    """An item's end."""
+
+    item_id: str
+    status: Literal["completed", "failed", "skipped"]
+    result: Any = None
+
+
+class CheckpointSaved(_Event, kw_only=True):
+    """A checkpoint was written."""
+
+    phase: str
+    checkpoint_path: str
+    version: Count | None = None
+
+
+class ClaudeMessage(_Event, kw_only=True):
+    """What was said in an agent's conversation."""
+
+    content: str
+    message_type: str | None = None
+    json_log_location: str | None = None
+
+
+class JobStarted(_Event, kw_only=True):
+    """A job was opened."""
+
+    total_items: Count | None = None
+    max_attempts: Count | None = None
+
+
+class JobPhaseChanged(_Event, kw_only=True):
+    """A job has come to another phase."""
+
+    from_: str = msgspec.field(name="from")
+    to: Literal["setup", "map", "reduce", "complete"]
+    sequence: Count | None = None
+
+
+class JobCompleted(_Event, kw_only=True):
+    """A job has come to its end."""
+
+    duration: Duration | None = None
+    success_count: Count | None = None
+    failure_count: Count | None = None
+    sequence: Count | None = None
+
+
+class JobFailed(_Event, kw_only=True):
+    """A job has failed."""
+
+    error: str
+    sequence: Count | None = None
+
+
+class JobTurned(_Event, kw_only=True):
+    """A job was paused, goes on, or was cancelled."""
+
+    reason: str | None = None
+    sequence: Count | None = None
+
+
+class SessionStarted(_Event, kw_only=True):
+    """A session begins."""
+
+    session_id: str
+    created_by: str | None = None
+    base: str | None = None
+
+
+class SessionFinished(_Event, kw_only=True):
+    """A session has come to its end."""
+
+    session_id: str
+    status: str
+
+
+class CommitCreated(_Event, kw_only=True):
+    """A commit was made."""
+
+    commit: Sha
+    parent: Sha | None = None
+    action: str
+    branch: str | None = None
+    subject: str | None = None
+    worktree: str | None = None
+    recovered: bool | None = None
+
+
+class CommitsRewritten(_Event, kw_only=True):
+    """Commits were replaced by others."""
+
+    command: str
+    rewrites: list[Rewrite]
+
+
+class WorktreeCreated(_Event, kw_only=True):
+    """A worktree was made."""
+
+    worktree_name: str
+    branch: str | None = None
+    base: str | None = None
+
+
+class WorktreeCleaned(_Event, kw_only=True):
+    """A worktree was moved to the trash."""
+
+    worktree_name: str
+    trash_path: str | None = None
+    salvage_ref: str | None = None
+
+
+class WorktreeRestored(_Event, kw_only=True):
+    """A worktree is back."""
+
+    worktree_name: str
+
+
+class WorktreeMerged(_Event, kw_only=True):
+    """A worktree's branch was merged."""
+
+    target_branch: str
+    worktree_name: str | None = None
+
+
+class DLQItemAdded(_Event, kw_only=True):
+    """An item came into the queue."""
+
+    item_id: str
+    error_signature: str | None = None
+    failure_count: Count | None = None
+
+
+class DLQItemRemoved(_Event, kw_only=True):
+    """An item was taken out of the queue."""
+
+    item_id: str
+    reason: str | None = None
+
+
+class DLQItemsReprocessed(_Event, kw_only=True):
+    """Items are to be tried again."""
+
+    count: Count
+    items: dict[str, Count] | None = None
+    item_ids: list[str] | None = None
+
+
+KNOWN: dict[str, type[_Event]] = {
+    kind.__name__: kind
+    for kind in (
+        AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimRenewed, WorkItemProcessed,
+        CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged, JobCompleted, JobFailed,
+        SessionStarted, SessionFinished, CommitCreated, CommitsRewritten, WorktreeCreated,
+        WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded, DLQItemRemoved,
+        DLQItemsReprocessed,
+    )
+} | dict.fromkeys(("JobPaused", "JobResumed", "JobCancelled"), JobTurned)  # fmt: skip
+
+
+def check(fields: dict[str, Any]) -> None:
+    """Raise `ValueError`, naming the field, for an event that is not what its type says.
+
+    ``fields`` has a ``type``. Fields that the type does not know are not looked at.
+    """
+    kind = fields["type"]
+    known = KNOWN.get(kind)
+    if known is None:
+        return
+    try:
+        msgspec.convert(fields, known)
+    except msgspec.ValidationError as error:
+        # "Expected `int`, got `str` - at `$.duration.secs`"
+        said, _, where = str(error).partition(" - at `$")
+        field = where.rstrip("`").lstrip(".")
+        name = f"{kind}.{field}" if field else kind
+        raise ValueError(f"{name}: {said[:1].lower()}{said[1:]}") from None
