@@ -19,6 +19,7 @@ HEIGHTS = {
     "hookfiles": 4,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "verify": 6,
+    "api": 6,
     "doctor": 7,
     "cli": 8,
     "__main__": 9,

@@ -106,12 +106,15 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
         output.emit_json({"job_id": job, **_as_json(item), "worktree_artifacts": left})
         return
     output.line(f"{item.item_id}: {item.failure_count} failures, {item.error_signature or '-'}")
-    output.line(f"  data: {json.dumps(item.work_item.get('data', item.work_item))}")
+    data = item.work_item
+    if isinstance(data, dict) and "data" in data:
+        data = data["data"]
+    output.line(f"  data: {json.dumps(data)}")
     for name_, value in left.items():
         output.line(f"  {name_.replace('_', ' ')}: {value}")
     for failure in item.failure_history:
         head = f"  {failure.timestamp}: attempt {failure.attempt_number or '?'}"
-        output.line(f"{head}, agent {failure.agent_id or '?'}: {failure.error}")
+        output.line(f"{head}, agent {failure.agent_id or '?'}: {failure.said}")
         if failure.json_log_location:
             output.line(f"    log: {failure.json_log_location}")
 
@@ -119,6 +122,7 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
 def _left(store: str, item: "Item") -> dict[str, Any]:
     """Return where the worktree of an item's last agent is now: moved to the trash, perhaps."""
     from prodigy_git.errors import ProdigyError
+    from prodigy_git.git.ask import git_status
     from prodigy_git.store import sessions
 
     known = item.worktree_artifacts
@@ -133,8 +137,13 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
     places = {
         "worktree_path": session.text("trash_path") or session.text("worktree_path"),
         "branch_name": session.text("branch"),
-        "salvage_ref": session.text("salvage_ref"),
     }
+    common = session.text("repo_path")
+    if common is not None and os.path.isdir(common):
+        refs = git_status(
+            common, "for-each-ref", "--format=%(refname)", f"refs/prodigy/salvage/{session.id}"
+        )[1].split()
+        places["salvage_ref"] = refs[-1] if refs else None
     return found | {name: value for name, value in places.items() if value is not None}
 
 
@@ -148,7 +157,7 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
     last = [item.failure_history[-1] for item in found if item.failure_history]
     counted = {
         "signatures": Counter(item.error_signature or "-" for item in found),
-        "reasons": Counter(str(one.error_type or "-") for one in last),
+        "reasons": Counter(one.reason or "-" for one in last),
         "agents": Counter(one.agent_id or "-" for one in last),
     }
     stamps = sorted(item.last_attempt for item in found if item.last_attempt)

@@ -1,4 +1,4 @@
-"""events ls, clean."""
+"""events ls, clean; and where follow is."""
 
 import contextlib
 import os
@@ -7,13 +7,14 @@ import click
 
 from prodigy_git import layout
 from prodigy_git.cli import output
+from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration, Moment
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.event import Event, pascal_case
 from prodigy_git.names import checked, is_safe
 
 
-@click.group()
+@click.group(cls=LazyGroup, where={"follow": "prodigy_git.cli.follow:follow"})
 def events() -> None:
     """The event logs of the jobs."""
 
@@ -58,7 +59,7 @@ def ls(
         output.stream(map(_json, found))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
-    output.listing(headings, map(_row, found), ("JOB", "AGENT", "SESSION"))
+    output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"))
 
 
 def _json(event: Event) -> str:
@@ -84,7 +85,8 @@ def _catch_up(store: str, job: str | None, session: str | None) -> None:
             sessions.catch_up(store, sessions.load(store, name), output.note)
 
 
-def _row(event: Event) -> tuple[str, ...]:
+def row(event: Event) -> tuple[str, ...]:
+    """Return time, type, job, session, agent and the rest of an event, as texts."""
     own = event.own()
     words = []
     for name in ("commit", "action", "subject", "status", "error", "worktree_name", "base"):

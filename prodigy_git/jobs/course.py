@@ -12,6 +12,10 @@ from prodigy_git.record import clock, files, log
 from prodigy_git.store.events import Broken
 
 
+class Started(ProdigyError):
+    """The job was started before."""
+
+
 def start(
     store: str,
     repo: str,
@@ -36,7 +40,7 @@ def start(
         if os.path.isdir(log_folder):
             with indexes.held(store, repo, job, broken) as index:
                 if index.job.opened is not None:
-                    raise ProdigyError(
+                    raise Started(
                         f"job {job} was started at {index.job.opened.at}: choose another name, "
                         f"or 'prodigy-git job show {job}'"
                     )

@@ -56,8 +56,8 @@ class Meta(msgspec.Struct):
     checkpoint_ended: int = 0
     """When the last checkpoint was written, and how many items had ended then."""
     queue_at: int = 0
-    queue_items: int = 0
-    """When the queue's file was written last, and how many items of the log it had then."""
+    queue_changes: int = 0
+    """When the queue's file was written last, and how often the queue had changed by then."""
 
 
 @dataclass
@@ -169,8 +169,9 @@ def exists(store: str, repo: str, job: str) -> bool:
 def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
     path = layout.index(store, repo, job)
     if os.path.exists(path):
-        connection = _connect(path)
+        connection = None
         try:
+            connection = _connect(path)
             meta = _meta(connection)
             if meta is not None and replay.holds(store, repo, job, meta.position):
                 found = Index(store, repo, job, connection, meta)
@@ -178,7 +179,8 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
                 return found
         except (sqlite3.Error, msgspec.MsgspecError, ValueError):
             pass  # damaged: made anew below
-        connection.close()
+        if connection is not None:
+            connection.close()
     return _made_anew(store, repo, job, path, broken)
 
 

@@ -42,7 +42,7 @@ def parse(text: bytes, json_path: str | None, *, where: str) -> list[tuple[str, 
         found = _lines(decoded, where)
     if not found:
         raise ProdigyError(f"{where}: no items in it")
-    return _named(found, where)
+    return named(found, where)
 
 
 def _document(text: str, where: str) -> Any:
@@ -87,7 +87,8 @@ def _picked(document: Any, json_path: str) -> list[Any]:
     return found[0] if len(found) == 1 and isinstance(found[0], list) else found
 
 
-def _named(found: list[Any], where: str) -> list[tuple[str, Any]]:
+def named(found: list[Any], where: str) -> list[tuple[str, Any]]:
+    """Return items with their ids, as `parse` gives them. Raises `ProdigyError` for one that recurs."""
     given = [_id_of(data) for data in found]
     seen: dict[str, int] = {}
     for number, name in enumerate(given, 1):

@@ -20,7 +20,9 @@ SECONDS = 300
 _SHARE = 20
 """A checkpoint is as long as its job: one for each 5 % of the items keeps the sum of them linear."""
 _QUEUE_EVERY = clock.SECOND
-"""The queue's file is written this often at most by those who add to it."""
+"""The queue's file is as long as the queue: a longer one is written this often, in microseconds, at
+most, while others are at work who will."""
+_SMALL = 50
 
 
 def write_due(index: Index, broken: Broken) -> None:
@@ -38,8 +40,22 @@ def write_due(index: Index, broken: Broken) -> None:
     late = clock.now() - meta.checkpoint_at >= every_seconds * clock.SECOND
     if new >= max(every_items, share) or (new > 0 and late):
         write(index, broken)
-    elif index.count("dead") != meta.queue_items and (clock.now() - meta.queue_at >= _QUEUE_EVERY):
+    elif _queue_is_due(index):
         write_queue(index, broken)
+
+
+def _queue_is_due(index: Index) -> bool:
+    """Whether the queue's file lacks anything that it is not left to the next step to write."""
+    if _queue_changes(index) == index.meta.queue_changes:
+        return False
+    dead = index.count("dead")
+    rested = clock.now() - index.meta.queue_at >= _QUEUE_EVERY
+    return dead <= _SMALL or rested or not index.count("in_progress")
+
+
+def _queue_changes(index: Index) -> int:
+    """Return how often the log says that something came into the queue or left it."""
+    return sum(count for kind, count in index.job.counts.items() if kind.startswith("DLQ"))
 
 
 def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) -> str:
@@ -85,7 +101,7 @@ def write_queue(index: Index, broken: Broken) -> None:
     """Bring the queue's file up to the log. Raises `OSError`."""
     dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
     index.meta.queue_at = clock.now()
-    index.meta.queue_items = index.count("dead")
+    index.meta.queue_changes = _queue_changes(index)
     index.save()
 
 

@@ -15,13 +15,27 @@ class Failure(_Open):
     """One failed attempt at an item."""
 
     timestamp: str
-    error: str
+    error: str = ""
     attempt_number: int | None = None
-    error_type: str | None = None
+    error_type: Any = None
+    """A word, or as Rust's serde writes a variant with fields, ``{"CommandFailed": {…}}``."""
     agent_id: str | None = None
     session_id: str | None = None
     json_log_location: str | None = None
     duration_ms: int | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The error's type as a word."""
+        if isinstance(self.error_type, dict):
+            return next(map(str, self.error_type), None)
+        return None if self.error_type is None else str(self.error_type)
+
+    @property
+    def said(self) -> str:
+        """The error's text, which Prodigy calls the error's message."""
+        message = (self.model_extra or {}).get("error_message")
+        return self.error or (message if isinstance(message, str) else "")
 
 
 class Artifacts(_Open):
@@ -36,7 +50,7 @@ class Item(_Open):
     """A work item in the queue. One as short as the seed's example reads without error."""
 
     item_id: str
-    work_item: dict[str, Any] = Field(default_factory=dict)
+    work_item: Any = Field(default_factory=dict)
     failure_history: list[Failure] = Field(default_factory=list)
     failure_count: int = 0
     error_signature: str | None = None

@@ -1,4 +1,4 @@
-"""Reading the two-way mapping of sessions and jobs; `record.register` writes it."""
+"""Reading the two-way mapping of sessions and jobs; `record.register` writes ours."""
 
 import os
 
@@ -19,9 +19,34 @@ def sessions_of(store: str, job: str, broken: Broken) -> list[str]:
         try:
             mapping = jsonline.decode_object(files.read(path))
         except FileNotFoundError:
-            continue
+            mapping = {}
         except (OSError, ValueError) as error:
             broken(f"{path} cannot be read ({error}): restore it or move it away")
             continue
         found += [name for name, value in mapping.items() if value == job and names.is_safe(name)]
+        found += _single(os.path.dirname(path), job, broken)
+    return list(dict.fromkeys(found))
+
+
+_OURS = ("session-to-job.json", "job-to-session.json")
+
+
+def _single(folder: str, job: str, broken: Broken) -> list[str]:
+    """Return the sessions that files of one mapping each name, ``mappings/{id}.json``: Prodigy's."""
+    try:
+        listed = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    found = []
+    for name in listed:
+        if name in _OURS or name.startswith(".") or not name.endswith(".json"):
+            continue
+        try:
+            mapping = jsonline.decode_object(files.read(f"{folder}/{name}"))
+        except (OSError, ValueError) as error:
+            broken(f"{folder}/{name} cannot be read ({error}): passed over")
+            continue
+        session = mapping.get("session_id")
+        if mapping.get("job_id") == job and isinstance(session, str) and names.is_safe(session):
+            found.append(session)
     return found

@@ -1,0 +1,437 @@
+"""Claims and their ends: against a model, across threads, with an index that is missing or wrong."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import (
+    books,
+    checkpoints,
+    claims,
+    course,
+    endings,
+    index,
+    owner,
+    replay,
+    summary,
+)
+from prodigy_git.jobs import requeue as requeues
+from prodigy_git.record import clock, log
+
+HOUR = 3600 * clock.SECOND
+
+
+def quiet(_):
+    pass
+
+
+def start(store, count=5, **how):
+    given = [(f"i{n}", {"n": n}) for n in range(count)]
+    course.start(str(store), "r", "j", given=given, broken=quiet, **how)
+
+
+def claim(store, agent="a", **how):
+    return claims.claim(str(store), "r", "j", agent=agent, broken=quiet, **how)
+
+
+def complete(store, made, **how):
+    return claims.complete(str(store), "r", "j", made, commits=[], broken=quiet, **how)
+
+
+def fail(store, made, error="boom", **how):
+    return claims.fail(str(store), "r", "j", made, error=error, broken=quiet, **how)
+
+
+def states(store):
+    """Return {item: state} as a replay of the whole log has it."""
+    known = replay.whole(str(store), "r", "j", quiet).items
+    return {name: books.view(item).state for name, item in known.items()}
+
+
+def counted(store):
+    with claims.step(str(store), "r", "j", quiet) as opened:
+        return {state: opened.count(state) for state in index.NUMBER}
+
+
+def lines(store):
+    found = []
+    for path in sorted((store / "events" / "r" / "j").iterdir()):
+        found += [json.loads(line) for line in path.read_text().splitlines()]
+    return found
+
+
+def test_items_are_handed_out_in_their_order_and_once(store):
+    start(store, 3)
+    got = [claim(store, f"a{n}") for n in range(3)]
+    assert [one.item_id for one in got] == ["i0", "i1", "i2"]
+    assert [one.data for one in got] == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert claim(store) is None
+    assert complete(store, got[0]).state == "completed"
+    assert counted(store) == {
+        "pending": 0, "in_progress": 2, "completed": 1, "dead": 0, "failed": 0,
+    }  # fmt: skip
+
+
+def test_a_failed_item_is_tried_again_until_its_attempts_are_used_up(store):
+    start(store, 1, max_attempts=2)
+    first = claim(store, "a1")
+    assert (first.attempt, first.max_attempts) == (1, 2)
+    assert fail(store, first).state == "pending"
+    second = claim(store, "a2")
+    assert second.attempt == 2
+    assert fail(store, second, error="again 7").state == "dead"
+    assert claim(store) is None
+    queue = json.loads((store / "dlq/r/j/dlq-items.json").read_text())
+    (item,) = queue["items"]
+    assert [one["attempt_number"] for one in item["failure_history"]] == [1, 2]
+    assert (item["failure_count"], item["error_signature"]) == (2, "again #")
+    assert item["work_item"] == {"id": "i0", "data": {"n": 0}}
+    kinds = [event["type"] for event in lines(store)]
+    assert kinds.count("AgentFailed") == 2
+    assert kinds.count("DLQItemAdded") == kinds.count("WorkItemProcessed") == 1
+
+
+def test_backoff_holds_an_item_back(store):
+    start(store, 2)
+    first = claim(store)
+    fail(store, first, backoff_ms=3_600_000)
+    assert claim(store).item_id == "i1"
+    assert claim(store) is None
+    left = claims.waiting(str(store), "r", "j", quiet)
+    assert (left.pending, left.in_progress) == (1, 1)
+    assert abs(left.ready_at - clock.now() - HOUR) < 60 * clock.SECOND
+    assert claim(store, item="i0").attempt == 2  # who names it does not wait
+
+
+def test_a_late_end_changes_nothing(store):
+    start(store, 1)
+    old = claim(store, "old", lease=-1)
+    new = claim(store, "new")
+    assert (old.item_id, new.attempt) == (new.item_id, 2)
+    assert complete(store, old) == endings.Ended("i0", 1, "in_progress", late=True)
+    assert fail(store, old).late
+    assert complete(store, new) == endings.Ended("i0", 2, "completed", late=False)
+    assert complete(store, new).late  # once more
+    assert states(store) == {"i0": "completed"}
+
+
+def test_an_end_after_the_claim_was_given_up_counts_while_nobody_else_has_the_item(store):
+    start(store, 1)
+    old = claim(store, lease=-1)
+    assert claims.release_dead(str(store), "r", "j", quiet)[0].state == "pending"
+    assert complete(store, old) == endings.Ended("i0", 1, "completed", late=False)
+
+
+@pytest.mark.parametrize("how", ["pid", "lock"])
+def test_a_claim_ends_with_its_owner(store, how):
+    start(store, 1)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    held = owner.of_process(child.pid)
+    if how == "lock":
+        held, descriptor = owner.hold(str(store), "r", "j")
+    claim(store, "a1", owner=held.as_json())
+    assert claim(store, "a2") is None
+    if how == "lock":
+        os.close(descriptor)
+    child.communicate(b"\n")
+    again = claim(store, "a2")
+    assert (again.item_id, again.attempt) == ("i0", 2)
+    (failed,) = [one for one in lines(store) if one["type"] == "AgentFailed"]
+    assert (failed["agent_id"], failed["attempt"], failed["retry_eligible"]) == ("a1", 1, True)
+
+
+def test_a_claim_of_another_host_is_left_alone_unless_forced(store):
+    start(store, 1)
+    claim(store, owner={"host": "elsewhere", "pid": 1})
+    assert claim(store) is None
+    (released,) = claims.release_dead(str(store), "r", "j", quiet, unknown_too=True)
+    assert released.state == "pending"
+
+
+def test_a_lease_is_renewed_and_only_by_who_has_it(store):
+    start(store, 1)
+    claim(store, "a1", lease=HOUR)
+    until = claims.renew(str(store), "r", "j", "i0", "a1", 2 * HOUR, quiet)
+    with claims.step(str(store), "r", "j", quiet) as opened:
+        assert books.view(opened.item("i0")).start.lease == until
+    with pytest.raises(ProdigyError, match="cannot be renewed"):
+        claims.renew(str(store), "r", "j", "i0", "a2", HOUR, quiet)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("in_progress", "agent a has it"), ("completed", "is completed"), ("dead", "dlq retry")],
+)
+def test_an_item_that_is_not_pending_is_refused_by_name(store, state, said):
+    start(store, 1)
+    made = claim(store)
+    if state == "completed":
+        complete(store, made)
+    elif state == "dead":
+        fail(store, made, retry=False)
+    with pytest.raises(ProdigyError, match=said):
+        claim(store, item="i0")
+    with pytest.raises(ProdigyError, match="no item other"):
+        claim(store, item="other")
+
+
+def test_a_paused_job_hands_out_nothing(store):
+    start(store)
+    made = claim(store)
+    course.pause(str(store), "r", "j", "lunch", quiet)
+    assert claim(store) is None
+    assert complete(store, made).state == "completed"  # what is in progress goes on
+    assert course.unpause(str(store), "r", "j", quiet)
+    assert claim(store) is not None
+
+
+def test_the_course_of_a_job(store):
+    start(store, 1)
+    with pytest.raises(course.Started, match="was started"):
+        start(store, 1)
+    made = claim(store)
+    with pytest.raises(ProdigyError, match="1 in progress"):
+        course.finish(str(store), "r", "j", broken=quiet)
+    complete(store, made)
+    assert course.set_phase(str(store), "r", "j", "reduce", quiet) == "map"
+    assert course.finish(str(store), "r", "j", broken=quiet) == (1, 0)
+    with pytest.raises(ProdigyError, match="is completed since"):
+        course.cancel(str(store), "r", "j", None, quiet)
+    found = summary.whole(str(store), "r", "j", quiet)
+    assert (found["phase"], found["status"]) == ("complete", "completed")
+    folder = store / "state/r/mapreduce/jobs/j"
+    assert {p.name.split("-2")[0] for p in folder.glob("*checkpoint*")} == {
+        "setup-checkpoint.json", "reduce-checkpoint-v1",
+    }  # fmt: skip
+
+
+def test_the_index_is_made_anew_whatever_is_wrong_with_it(store):
+    start(store, 4)
+    complete(store, claim(store))
+    path = store / "state/r/mapreduce/jobs/j/index.sqlite"
+    wanted = counted(store)
+    for damage in ("gone", "rubbish", "cut", "row", "boot", "ahead"):
+        if damage == "gone":
+            path.unlink()
+        elif damage == "rubbish":
+            path.write_bytes(b"rubbish" * 1000)
+        elif damage == "cut":
+            path.write_bytes(path.read_bytes()[:5000])
+        else:
+            with sqlite3.connect(path) as connection:
+                (value,) = connection.execute("SELECT value FROM meta").fetchone()
+                meta = json.loads(value)
+                if damage == "row":
+                    meta = {"version": 1}
+                elif damage == "boot":
+                    meta["boot"] = "another"
+                else:
+                    for mark in meta["position"].values():
+                        mark[0] += 1
+                connection.execute("UPDATE meta SET value = ?", (json.dumps(meta),))
+                connection.execute("UPDATE items SET state = 4")  # wrong, and not believed
+            connection.close()
+        assert counted(store) == wanted, damage
+    assert claim(store).item_id == "i1"
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(store):
+    start(store, 30, checkpoint_items=1)
+    for _ in range(4):
+        complete(store, claim(store))
+    folder = store / "state/r/mapreduce/jobs/j"
+    newest = sorted(folder.glob("map-checkpoint-*"))
+    assert len(newest) >= 2
+    text = newest[-1].read_bytes()
+    newest[-1].write_bytes(text.replace(b'"completed_items":["i0"', b'"completed_items":["i9"'))
+    assert newest[-1].read_bytes() != text  # and job-state.json, which is the same file
+    said = []
+    state, _ = checkpoints.newest(str(store), "r", "j", said.append)
+    assert len(said) == 2
+    assert all("integrity" in line for line in said)
+    assert books.view(state.items["i0"]).state == "completed"
+
+
+def test_what_the_log_has_lost_a_checkpoint_does_not_say(store):
+    start(store, 5, checkpoint_items=1)
+    complete(store, claim(store))
+    before = counted(store)
+    (path,) = (store / "events/r/j").iterdir()
+    kept = path.read_bytes()
+    complete(store, claim(store))
+    path.write_bytes(kept)  # as after a loss of power
+    said = []
+    with index.opened(str(store), "r", "j", said.append) as opened:
+        assert {state: opened.count(state) for state in index.NUMBER} == before
+    assert any("more than the log holds" in line for line in said)
+
+
+def test_ten_checkpoints_are_kept_and_each_is_an_event(store):
+    start(store, 20, checkpoint_items=1)
+    for _ in range(15):
+        complete(store, claim(store))
+    folder = store / "state/r/mapreduce/jobs/j"
+    kept = sorted(folder.glob("map-checkpoint-*"))
+    assert len(kept) == 10
+    saved = [one for one in lines(store) if one["type"] == "CheckpointSaved"]
+    assert len(saved) == 16  # and that of the start
+    assert [one["checkpoint_path"] for one in saved[-10:]] == list(map(str, kept))
+    assert (folder / "job-state.json").read_bytes() == kept[-1].read_bytes()
+
+
+def test_a_large_jobs_checkpoints_get_rarer(store):
+    start(store, 400, checkpoint_items=1)
+    for _ in range(100):
+        complete(store, claim(store))
+    saved = [one for one in lines(store) if one["type"] == "CheckpointSaved"]
+    assert len(saved) == 1 + 5  # each 5 % of 400 items
+
+
+def test_threads_of_one_process_do_not_get_the_same_item(store):
+    start(store, 40)
+    got = []
+
+    def work(agent):
+        while (made := claim(store, agent)) is not None:
+            got.append(made.item_id)
+            complete(store, made)
+
+    threads = [threading.Thread(target=work, args=(f"a{n}",)) for n in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(got) == sorted(f"i{n}" for n in range(40))
+
+
+def test_items_that_were_changed_behind_the_jobs_back_are_refused(store):
+    start(store, 2)
+    path = store / "state/r/mapreduce/jobs/j/items.jsonl"
+    path.write_text(path.read_text().replace('"n":1', '"n":2'))
+    os.unlink(layout.index(str(store), "r", "j"))
+    with pytest.raises(ProdigyError, match="not what the job was started with"):
+        claim(store)
+
+
+class Job(RuleBasedStateMachine):
+    """Random steps, with the index thrown away now and then, against what each is meant to do."""
+
+    def __init__(self):
+        super().__init__()
+        from tempfile import TemporaryDirectory
+
+        self.folder = TemporaryDirectory()
+        self.store = self.folder.name
+        given = [(f"i{n}", n) for n in range(4)]
+        course.start(self.store, "r", "j", given=given, max_attempts=2, broken=quiet)
+        self.state = dict.fromkeys((f"i{n}" for n in range(4)), "pending")
+        self.tried = dict.fromkeys(self.state, 0)
+        self.attempt = dict.fromkeys(self.state, 0)
+        self.held = {}
+
+    def teardown(self):
+        self.folder.cleanup()
+
+    @rule(agent=st.sampled_from(["a", "b", "c"]), dead=st.booleans())
+    def claim(self, agent, dead):
+        self.give_up_the_dead()
+        made = claim(self.store, agent, lease=-1 if dead else HOUR)
+        pending = [name for name, state in self.state.items() if state == "pending"]
+        if not pending:
+            assert made is None
+            return
+        assert made.item_id in pending
+        name = made.item_id
+        self.attempt[name] += 1
+        self.tried[name] += 1
+        assert made.attempt == self.attempt[name]
+        self.state[name] = "in_progress"
+        self.held[name] = (made, dead)
+
+    def give_up_the_dead(self):
+        for name, (_, dead) in list(self.held.items()):
+            if dead:
+                self.failed(name)
+
+    def failed(self, name):
+        del self.held[name]
+        self.state[name] = "dead" if self.tried[name] >= 2 else "pending"
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), good=st.booleans())
+    def end(self, data, good):
+        name = data.draw(st.sampled_from(sorted(self.held)))
+        made, dead = self.held[name]
+        self.give_up_the_dead()
+        if good:
+            ended = complete(self.store, made)
+            if not dead:
+                del self.held[name]
+                self.state[name] = "completed"
+            elif self.state[name] == "pending":
+                self.state[name] = "completed"
+            else:
+                assert ended.late
+        else:
+            ended = fail(self.store, made)
+            if not dead:
+                self.failed(name)
+            else:
+                assert ended.late
+        assert ended.state == self.state[name]
+
+    @precondition(lambda self: "dead" in self.state.values())
+    @rule(every=st.booleans(), clear=st.booleans())
+    def empty_the_queue(self, every, clear):
+        self.give_up_the_dead()
+        dead = sorted(name for name, state in self.state.items() if state == "dead")
+        chosen = dead if every else dead[:1]
+        function = requeues.clear if clear else requeues.requeue
+        assert function(self.store, "r", "j", None if every else chosen, quiet) == chosen
+        for name in chosen:
+            self.state[name] = "failed" if clear else "pending"
+            self.tried[name] = 0
+
+    @rule(what=st.sampled_from(["index", "checkpoints", "queue"]))
+    def lose(self, what):
+        folder = f"{self.store}/state/r/mapreduce/jobs/j"
+        for name in os.listdir(folder):
+            if name.startswith("index") if what == "index" else "checkpoint" in name:
+                os.unlink(f"{folder}/{name}")
+        if what == "queue" and os.path.exists(layout.dead_letters(self.store, "r", "j")):
+            os.unlink(layout.dead_letters(self.store, "r", "j"))
+
+    @rule()
+    def another_writer(self):
+        log.append(self.store, "r", "j", [{"id": "x" * 36, "type": "ClaudeMessage"}])
+
+    @invariant()
+    def the_books_balance(self):
+        self.give_up_the_dead()
+        with claims.step(self.store, "r", "j", quiet) as opened:
+            known = {name: books.view(opened.item(name)).state for name in self.state}
+            assert known == self.state
+            assert opened.count("in_progress") == len(self.held)
+        whole = replay.whole(self.store, "r", "j", quiet)
+        for name, item in whole.items.items():
+            assert books.view(item).state == self.state[name]
+            with index.opened(self.store, "r", "j", quiet) as opened:
+                there = opened.item(name)
+            assert msgspec.json.encode(there, order="deterministic") == msgspec.json.encode(
+                item, order="deterministic"
+            )
+
+
+Job.TestCase.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestJob = Job.TestCase
