@@ -30,9 +30,8 @@ print(sum(1 for _ in events.read_job(*sys.argv[1:], sys.exit)))
 """
 REPLAYING = """\
 import sys
-from prodigy_git.jobs.fold import fold
-from prodigy_git.store import events
-print(fold(sys.argv[3], events.read_job(*sys.argv[1:], sys.exit)).events)
+from prodigy_git.jobs import replay
+print(sum(replay.whole(*sys.argv[1:], sys.exit).job.counts.values()))
 """
 
 EVENTS = 1_000_000
