@@ -122,10 +122,10 @@ class Follower:
 
 
 def _carry_on(read: dict[str, int], there: set[str]) -> None:
-    """Go on in a file that a rotation has given another name."""
+    """Go on in a file that a rotation has given another name; what has its name now is a new one."""
     for name in list(read):
         rotated = f"{name}.rotated"
-        if name not in there and rotated in there and rotated not in read:
+        if rotated in there and rotated not in read:
             read[rotated] = read.pop(name)
 
 

@@ -1,0 +1,180 @@
+"""The job commands, as a runner's script calls them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from support_cli import call, ok, refused
+
+from prodigy_git.jobs import endings
+
+
+@pytest.fixture
+def items(tmp_path):
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"files": [{"id": "a", "path": "a.py"}, {"path": "b.py"}]}))
+    return path
+
+
+@pytest.fixture
+def job(repo, items):
+    made = ok("job", "start", "j", "--items", items, "--json-path", "$.files[*]", cwd=repo)
+    assert made.out == "j\n"
+    return repo
+
+
+def test_a_job_from_start_to_end(job, store):
+    first = ok("job", "next", "j", "--agent", "a1", cwd=job).json
+    assert first["work_item"] == {"id": "a", "data": {"id": "a", "path": "a.py"}}
+    assert (first["item_id"], first["attempt"], first["max_attempts"]) == ("a", 1, 3)
+    assert first["lease_until"] is not None
+    assert ok("job", "done", "j", "a", "--commit", "abcdef1", cwd=job).out == "a: completed\n"
+    second = ok("job", "next", "j", "--agent", "a2", cwd=job).json
+    assert second["item_id"] == "item-2"
+    none = call("job", "next", "j", cwd=job)
+    assert (none.code, none.out) == (3, "")
+    assert "1 in progress" in none.err
+    shown = ok("job", "show", "j", "--json", cwd=job).json
+    assert (shown["completed"], shown["in_progress"], shown["pending"]) == (1, 1, 0)
+    (working,) = shown["in_progress_items"]
+    assert (working["item_id"], working["agent_id"]) == ("item-2", "a2")
+    assert "1 in progress" in refused("job", "finish", "j", cwd=job)
+    ended = ok("job", "done", "j", "item-2", "--failed", "--error", "E 5", "--no-retry", cwd=job)
+    assert ended.out == "item-2: dead\n"
+    shown = ok("job", "show", "j", "--json", cwd=job).json
+    assert [(one["error_signature"], one["items"]) for one in shown["failures"]] == [("E #", 1)]
+    text = ok("job", "show", "j", cwd=job).out
+    assert "1 completed" in text
+    assert "1 x E # (as item-2)" in text
+    assert ok("job", "phase", "j", "reduce", cwd=job).out == "j: map -> reduce\n"
+    assert ok("job", "finish", "j", "--json", cwd=job).json["failure_count"] == 1
+    (row,) = ok("job", "list", "--json", cwd=job).json
+    assert (row["status"], row["phase"], row["total_items"]) == ("completed", "complete", 2)
+    assert ok("job", "list", cwd=job).out.startswith("j\tcompleted\tcomplete\t1\t2\t")
+    assert call("job", "next", "j", cwd=job).code == 3
+
+
+def test_pause_resume_cancel(job):
+    assert ok("job", "pause", "j", "--reason", "lunch", cwd=job).out == "j: paused\n"
+    paused = call("job", "next", "j", cwd=job)
+    assert (paused.code, "the job is paused" in paused.err) == (3, True)
+    assert "paused already" in refused("job", "pause", "j", cwd=job)
+    assert ok("job", "resume", "j", cwd=job).out == "j: running again\n"
+    assert call("job", "next", "j", cwd=job).code == 0
+    assert ok("job", "cancel", "j", cwd=job).out == "j: cancelled, 1 still in progress\n"
+    assert "is cancelled since" in refused("job", "finish", "j", cwd=job)
+
+
+def test_a_claim_lives_as_long_as_its_process(job):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ok("job", "next", "j", "--item", "a", "--owner-pid", child.pid, cwd=job)
+    assert "agent" in refused("job", "next", "j", "--item", "a", cwd=job)
+    child.communicate(b"\n")
+    again = call("job", "next", "j", "--item", "a", cwd=job)
+    assert again.json["attempt"] == 2
+    assert "the process that owned it is gone" in again.err
+
+
+def test_a_lease_is_extended(job):
+    before = ok("job", "next", "j", "--lease", "1h", cwd=job).json["lease_until"]
+    after = ok("job", "renew", "j", "a", "--lease", "2h", cwd=job).out.strip()
+    assert after > before
+    assert "cannot be renewed" in refused("job", "renew", "j", "a", "--agent", "other", cwd=job)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["show", "unknown"], 1, "no job unknown"),
+        (["start", "j", "--items", "-"], 1, "was started"),
+        (["start", "x", "--items", "/does/not/exist"], 2, "No such file"),
+        (["start", "x", "--json-path", "$"], 2, "goes with --items"),
+        (["start", "../x"], 1, "not a safe name"),
+        (["start", "x", "--checkpoint-every", "often"], 1, "5m"),
+        (["next", "j", "--owner-pid", "1", "--lease", "1h"], 2, "exclude"),
+        (["next", "j", "--item", "zzz"], 1, "no item zzz"),
+        (["done", "j", "a"], 1, "has not been claimed"),
+        (["done", "j", "a", "--error", "x"], 2, "go with --failed"),
+        (["phase", "j", "complete"], 1, "2 pending"),
+        (["show", "other/j"], 1, "no job j"),
+    ],
+)
+def test_what_is_refused(job, arguments, code, said, monkeypatch, tmp_path):
+    (tmp_path / "in").write_text("1\n")
+    with (tmp_path / "in").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert said in refused("job", *arguments, cwd=job, code=code)
+
+
+def test_outside_of_a_repository(job, tmp_path):
+    assert ok("job", "show", "j", "--json", cwd=tmp_path).json["job_id"] == "j"
+    assert ok("job", "show", "repo/j", "--json", cwd=tmp_path).json["job_id"] == "j"
+    assert "no repository has one" in refused("job", "show", "k", cwd=tmp_path)
+    refused("job", "list", cwd=tmp_path)
+    assert len(ok("job", "list", "--all-repos", "--json", cwd=tmp_path).json) == 1
+
+
+def test_where_checkpoints_are_configured(repo, git, items, store):
+    git("config", "prodigy.checkpointItems", "7", cwd=repo)
+    ok("job", "start", "j", "--items", items, "--json-path", "$.files", cwd=repo)
+    ok("job", "start", "k", "--items", items, "--json-path", "$.files", "--checkpoint-every", "5m",
+       cwd=repo)  # fmt: skip
+    for name, expected in (("j", ("checkpoint_items", 7)), ("k", ("checkpoint_seconds", 300))):
+        (log,) = (store / "events/repo" / name).iterdir()
+        opened = json.loads(log.read_text().splitlines()[0])
+        assert opened[expected[0]] == expected[1]
+    git("config", "prodigy.checkpointItems", "x", cwd=repo)
+    assert "has to be a number" in refused("job", "start", "l", cwd=repo)
+
+
+def test_a_worktree_for_a_claimed_item_and_its_finish(job, events):
+    ok("job", "next", "j", "--agent", "a1", cwd=job)
+    made = ok("new-worktree", "--job", "j", "--agent", "a1", "--item", "a", "--json", cwd=job).json
+    started = [one for one in events("j") if one["type"] == "AgentStarted"]
+    assert len(started) == 1  # the claim; not once more
+    done = ok("finish", "--failed", "--error", "x", "--json", cwd=made["worktree"]).json
+    assert done["item_state"] == "pending"
+    again = ok("new-worktree", "--job", "j", "--agent", "a2", "--item", "a", "--json", cwd=job).json
+    started = [one for one in events("j") if one["type"] == "AgentStarted"]
+    assert [one["attempt"] for one in started] == [1, 2]  # the job hands it out: a claim was made
+    assert "is in progress" in refused(
+        "new-worktree", "--job", "j", "--agent", "a3", "--item", "a", cwd=job
+    )
+    assert ok("finish", "--json", cwd=again["worktree"]).json["item_state"] == "completed"
+    kinds = [one["type"] for one in events("j")]
+    assert kinds.count("SessionFinished") == kinds.count("SessionStarted") == 2
+    assert kinds.count("WorkItemProcessed") == 1
+
+
+def test_no_worktree_no_claim(job, git, events):
+    git("branch", "taken", cwd=job)
+    refused(
+        "new-worktree", "--job", "j", "--agent", "a", "--item", "a", "--branch", "taken", cwd=job
+    )
+    assert ok("job", "show", "j", "--json", cwd=job).json["pending"] == 2
+
+
+def test_text_of_others_does_not_reach_the_terminal_raw(job):
+    ok("job", "next", "j", "--agent", "a1", cwd=job)
+    ok("job", "done", "j", "a", "--failed", "--error", "\x1b[31mred\x07", "--no-retry", cwd=job)
+    for words in (("job", "show", "j"), ("dlq", "list", "--job", "j"), ("dlq", "stats", "--job", "j"),
+                  ("dlq", "show", "a", "--job", "j")):  # fmt: skip
+        out = ok(*words, cwd=job).out
+        assert "\x1b" not in out
+        assert "\\x1b[" in out
+
+
+def test_the_queue_has_a_cap(repo, monkeypatch, tmp_path, events):
+    monkeypatch.setattr(endings, "QUEUE_CAP", 2)
+    (tmp_path / "in").write_text("1\n2\n3\n")
+    ok("job", "start", "j", "--items", tmp_path / "in", cwd=repo)
+    for number in (1, 2, 3):
+        ok("job", "next", "j", cwd=repo)
+        ok("job", "done", "j", f"item-{number}", "--failed", "--no-retry", cwd=repo)
+    queued = ok("dlq", "list", "--job", "j", "--json", cwd=repo).json
+    assert [one["item_id"] for one in queued] == ["item-2", "item-3"]
+    (removed,) = [one for one in events("j") if one["type"] == "DLQItemRemoved"]
+    assert (removed["item_id"], removed["reason"]) == ("item-1", "evicted")
+    shown = ok("job", "show", "j", "--json", cwd=repo).json
+    assert (shown["dead"], shown["failed"]) == (2, 1)
