@@ -1,6 +1,7 @@
 """Which repository we stand in, what its worktrees are, what a revision names."""
 
 import os
+import time
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
@@ -54,7 +55,7 @@ def find(cwd: str) -> Place:
 def worktrees(common: str) -> list[Worktree]:
     """Return the worktrees of a repository, the main one first (git-worktree(1), porcelain)."""
     found: list[Worktree] = []
-    for field in git(common, "worktree", "list", "--porcelain", "-z").split("\0"):
+    for field in _listed(common).split("\0"):
         word, _, value = field.partition(" ")
         if word == "worktree":
             found.append(Worktree(value))
@@ -67,6 +68,16 @@ def worktrees(common: str) -> list[Worktree]:
         elif word == "locked":
             found[-1].locked = value
     return found
+
+
+def _listed(common: str) -> str:
+    for pause in (0.01, 0.05, 0.2):
+        status, out, err = git_status(common, "worktree", "list", "--porcelain", "-z")
+        # A `worktree add` of somebody else's has made its folder and not yet all files in it.
+        if status == 0 or "commondir" not in err:
+            break
+        time.sleep(pause)
+    return out if status == 0 else git(common, "worktree", "list", "--porcelain", "-z")
 
 
 def commit_of(cwd: str, revision: str) -> str:

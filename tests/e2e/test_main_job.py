@@ -95,6 +95,7 @@ def test_every_event_has_its_envelope_and_fields(done, events):
         "CommitCreated": {"commit", "parent", "action", "branch", "subject", "worktree"},
         "CommitsRewritten": {"command", "rewrites"},
         "AgentCompleted": {"item_id", "duration", "commits"},
+        "WorkItemProcessed": {"item_id", "status"},
         "SessionFinished": {"status"},
         "CheckpointSaved": {"phase", "checkpoint_path", "version"},
         "WorktreeCleaned": {"worktree_name", "trash_path", "salvage_ref"},
@@ -106,8 +107,11 @@ def test_every_event_has_its_envelope_and_fields(done, events):
         assert list(event)[:4] == ["id", "timestamp", "type", "event_type"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["timestamp"])
         assert event["job_id"] == "mapreduce-123"
-        assert (event["session_id"], event["agent_id"]) == (path.name, "agent-1")
-        assert event["correlation_id"] == path.name
+        if event["type"] == "CheckpointSaved":  # of the job, not of one session
+            assert event["correlation_id"] == "mapreduce-123"
+        else:
+            assert (event["session_id"], event["agent_id"]) == (path.name, "agent-1")
+            assert event["correlation_id"] == path.name
         assert own[event["type"]] <= set(event), event
         assert None not in event.values()
     stamps = [event["timestamp"] for event in log]
