@@ -104,7 +104,10 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
         cursor = Cursor(entered.start)
         reading = made.read(place, cursor, rebase_ended=False)
         expected = reading.made if reading is not None else []
-        verdict.foreign = _foreign(place, cursor, entered, own)
+        # What was recorded before the worktree was made again, has another nonce: see `resume`.
+        again = clock.parse(found.text("enrolled_again_at") or "") or 0
+        later = [event for event in own if event.moment is None or event.moment >= again]
+        verdict.foreign = _foreign(place, cursor, entered, later)
     elif evidence == "branch":
         expected = _on_branch(store, repo, found)
     since = cleaned_before(store, repo, found.job)

@@ -26,7 +26,7 @@ _COMMANDS = {
     "worktree": "prodigy_git.cli.worktrees:worktree",
     "sessions": "prodigy_git.cli.sessions:sessions",
     "job": "prodigy_git.cli.job:job",
-    "run": "prodigy_git.cli.run:run",
+    "run": "prodigy_git.cli.running:run",
     "resume": "prodigy_git.cli.resume:resume",
     "dlq": "prodigy_git.cli.dlq:dlq",
     "event": "prodigy_git.cli.event:event",

@@ -14,7 +14,7 @@ from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline, log, register
+from prodigy_git.record import clock, files, jsonline, log, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.store import locked, mappings, sessions
@@ -185,5 +185,17 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
         store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
         item=found.text("item_id"), nonce=os.urandom(16).hex(), worktree=found.id,
     )  # fmt: skip
+    _note_again(store, found.id)
     register.enrol(made, enrolment)
     drain(made, enrolment)
+
+
+def _note_again(store: str, name: str) -> None:
+    """Note from when on the session's events have the new nonce, for `verify`."""
+    lock = files.lock(layout.session_lock(store, name))
+    try:
+        fields = session.read(store, name)
+        fields["metadata"]["enrolled_again_at"] = clock.stamp(clock.now())
+        session.write(store, name, fields)
+    finally:
+        os.close(lock)

@@ -115,7 +115,7 @@ def test_clean_while_agents_work(job, repo, store, git, prodigy):
     assert (still / "precious").read_text() == "not committed\n"
     assert session_file(store, "still")["status"] in ("Running", "Initializing")
     for one in ("early", *made):
-        ended = [e for e in log if e["session_id"] == one and e["type"] == "SessionFinished"]
+        ended = [e for e in log if e.get("session_id") == one and e["type"] == "SessionFinished"]
         assert len(ended) == 1, one
     # Commands read the archives as they read logs.
     listed = prodigy("events", "ls", "--type", "CommitCreated", "--json", cwd=repo, check=True)
