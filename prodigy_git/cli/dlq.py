@@ -276,7 +276,7 @@ def _formatted(found: list[dict[str, Any]], form: str) -> str:
     text = io.StringIO()
     columns = ("job_id", "item_id", "failure_count", "first_attempt", "last_attempt",
                "error_signature", "error", "json_log_location")  # fmt: skip
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for one in found:
         last = (one.get("failure_history") or [{}])[-1]

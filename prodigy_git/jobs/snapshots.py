@@ -113,12 +113,16 @@ def queue(index: Index, broken: Broken) -> Queue:
 
 
 def _is_over(index: Index, queued: Item) -> bool:
-    """Whether the log says that an item has left the queue, or was never more than pending since."""
+    """Whether the log says that an item was done, tried again or removed since it was queued."""
     known = index.item(queued.item_id)
     if known is None or (known.end is None and not known.loose):
         return False
     view = books.view(known)
-    return view.state != "dead" and (queued.last_attempt or "") <= (view.since or "")
+    if known.signature is not None:
+        return view.state != "dead"  # the log has said itself that it was queued
+    # Another writer's: a failure that the log has, too, is what brought the item there.
+    failed = view.end is not None and view.end.stage in (books.FAILED, books.QUEUED)
+    return not failed and (queued.last_attempt or "") <= (view.since or "")
 
 
 def _queue_item(index: Index, name: str, item: books.Item) -> Item:
