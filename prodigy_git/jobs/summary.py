@@ -14,13 +14,21 @@ _SHOWN = 20
 
 
 def known(store: str, repo: str) -> list[str]:
-    """Return the ids of the jobs of a repository that many sessions can share, sorted."""
+    """Return the ids of the jobs of a repository that many sessions can share, sorted.
+
+    Not of those that have been cleaned: the input of a job may be there longer than its log.
+    """
     folder = f"{layout.state(store, repo)}/mapreduce/jobs"
     try:
-        found = os.listdir(folder)
+        found = sorted(filter(names.is_safe, os.listdir(folder)))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(filter(names.is_safe, found))
+    return [
+        name
+        for name in found
+        if os.path.isdir(layout.job_log(store, repo, name))
+        or any(one.endswith(".json") for one in os.listdir(f"{folder}/{name}"))
+    ]
 
 
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The job commands, as a runner's script calls them."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -178,3 +179,12 @@ def test_the_queue_has_a_cap(repo, monkeypatch, tmp_path, events):
     assert (removed["item_id"], removed["reason"]) == ("item-1", "evicted")
     shown = ok("job", "show", "j", "--json", cwd=repo).json
     assert (shown["dead"], shown["failed"]) == (2, 1)
+
+
+def test_a_job_that_was_cleaned_is_not_listed(job, store):
+    shutil.rmtree(store / "events/repo/j")
+    folder = store / "state/repo/mapreduce/jobs/j"
+    for path in folder.glob("*.json"):
+        path.unlink()
+    assert (folder / "items.jsonl").exists()
+    assert ok("job", "list", "--json", cwd=job).json == []
