@@ -11,6 +11,7 @@ from prodigy_git.cli import output
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 
+_SHOWN = 10  # agents, on a screen
 NONE_LEFT = 3
 """The exit status of `job next` where no item is to be had."""
 
@@ -174,6 +175,15 @@ def _described(found: dict[str, Any]) -> list[str]:
                 f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
                 f"{one['since']}, {where}{alive}"
             )
+    if found["agents"]:
+        text.append("agents:")
+        text += [
+            f"  {one['agent_id']}: {one['in_progress']} in progress, {one['completed']} completed, "
+            f"{one['failed']} failed"
+            for one in found["agents"][:_SHOWN]
+        ]
+        if len(found["agents"]) > _SHOWN:
+            text.append(f"  and {len(found['agents']) - _SHOWN} more, --json has them")
     if found["failures"]:
         text.append("failures:")
         text += [

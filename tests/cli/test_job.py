@@ -48,6 +48,7 @@ def test_a_job_from_start_to_end(job, store):
     text = ok("job", "show", "j", cwd=job).out
     assert "1 completed" in text
     assert "1 x E # (as item-2)" in text
+    assert "a1: 0 in progress, 1 completed, 0 failed" in text
     assert ok("job", "phase", "j", "reduce", cwd=job).out == "j: map -> reduce\n"
     assert ok("job", "finish", "j", "--json", cwd=job).json["failure_count"] == 1
     (row,) = ok("job", "list", "--json", cwd=job).json
