@@ -33,6 +33,8 @@ def run(cwd, *arguments):
         [sys.executable, "-m", "prodigy_git", "run", "--job", "j", *arguments],
         cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Ignored in what a script starts with '&', these tests perhaps among it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

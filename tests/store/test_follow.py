@@ -118,7 +118,7 @@ def test_the_command_prints_whole_lines_and_ends_with_its_reader(repo, store):
         assert '"cursor":' in child.stdout.readline()
         add(store, "2")
         assert f'"{"2":0>36}"' in child.stdout.readline()
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate()
+        child.send_signal(signal.SIGTERM)  # INT is ignored by what a script starts with '&'
+        _, err = child.communicate(timeout=60)
         assert child.returncode == 130
         assert "Traceback" not in err
