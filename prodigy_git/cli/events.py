@@ -2,16 +2,19 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import click
 
 from prodigy_git import layout
 from prodigy_git.cli import output
+from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
-from prodigy_git.cli.when import Duration, Moment
+from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.event import Event, pascal_case
-from prodigy_git.names import checked, is_safe
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.names import is_safe
 
 
 @click.group(cls=LazyGroup, where={"follow": "prodigy_git.cli.follow:follow"})
@@ -20,69 +23,53 @@ def events() -> None:
 
 
 @events.command("ls")
-@click.option("--job", help="Only this job's. [default: all jobs]")
-@click.option("--type", "kind", metavar="TYPE", help="Only events of this type, as CommitCreated.")
-@click.option("--agent", help="Only this agent's.")
-@click.option("--session", help="Only this session's.")
-@click.option("--since", type=Moment(), metavar="TIME", help="Only from then on: 2h, 3d, or ISO.")
+@filters()
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line, as JSON.")
-def ls(
-    job: str | None,
-    kind: str | None,
-    agent: str | None,
-    session: str | None,
-    since: int | None,
-    as_json: bool,
-) -> None:
+def ls(wanted: Wanted, as_json: bool) -> None:
     """List events in time order, of every dialect that Prodigy's tools have written."""
-    from prodigy_git.store import events as logs
-    from prodigy_git.store import stream
-
-    store = layout.store_from(os.environ)
-    if job is not None:
-        checked(job, "job id")
-    _catch_up(store, job, session)
-    wanted = logs.jobs(store, job=job)
-    if job is not None and not wanted:
-        raise ProdigyError(f"no events of a job {job}: 'prodigy-git sessions list' names the jobs")
-    kind = None if kind is None else pascal_case(kind)
-    # Merged over all jobs at once: only so is time order kept without holding the events in memory.
-    paths = [path for repo, name in wanted for path in logs.log_files(store, repo, name)]
-    found = (
-        event
-        for event in stream.merge(paths, output.note, kind)
-        if agent in (None, event.agent_id)
-        and session in (None, event.session_id)
-        and (since is None or (event.moment is not None and event.moment >= since))
-    )
+    found = matching(wanted)
     if as_json:
-        output.stream(map(_json, found))
+        output.stream(map(as_line, found))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
     output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"))
 
 
-def _json(event: Event) -> str:
+def matching(wanted: Wanted) -> Iterator[Event]:
+    """Record what hooks have not, and return the events that are wanted, in time order."""
+    from prodigy_git.store import stream
+
+    catch_up(wanted)
+    # Merged over all jobs at once: only so is time order kept without holding the events in memory.
+    selection = None if wanted.selection == Selection() else wanted.selection
+    return stream.merge(wanted.paths(), output.note, selection)
+
+
+def as_line(event: Event) -> str:
     """Return an event as JSON in ASCII: a line of ours as it is, unless it has raw DEL or spaces."""
     if isinstance(event.written, bytes) and (text := event.written.decode("ascii")).isprintable():
         return text
     return output.json_text(event.fields())
 
 
-def _catch_up(store: str, job: str | None, session: str | None) -> None:
+def catch_up(wanted: Wanted) -> None:
     """Record what hooks have not, of the sessions asked for: a listing should be complete."""
     from prodigy_git.store import mappings, sessions
 
-    if session is not None:
-        wanted = [session] if is_safe(session) else []
-    elif job is not None:
-        wanted = mappings.sessions_of(store, job, output.note)
+    if wanted.selection.sessions:
+        found = [name for name in wanted.selection.sessions if is_safe(name)]
+    elif wanted.named:
+        found = [
+            name
+            for job in dict.fromkeys(job for _, job in wanted.jobs())
+            for name in mappings.sessions_of(wanted.store, job, output.note)
+        ]
     else:
-        wanted = sessions.ids(store)
-    for name in wanted:
+        found = sessions.ids(wanted.store)
+    for name in found:
         # A session whose file is damaged or gone has its events all the same.
         with contextlib.suppress(ProdigyError, OSError):
-            sessions.catch_up(store, sessions.load(store, name), output.note)
+            sessions.catch_up(wanted.store, sessions.load(wanted.store, name), output.note)
 
 
 def row(event: Event) -> tuple[str, ...]:

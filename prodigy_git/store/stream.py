@@ -2,15 +2,14 @@
 
 A log of a gigabyte is listed in as much memory as one of a megabyte. Files whose own order is time
 order (ours are) are merged as they are read. Whether one is has to be known before its first event is
-passed on, so each is looked through first, at its timestamps alone; the few events that a filter by
-type leaves are kept from that look instead of read again.
+passed on, so each is looked through first, at its timestamps alone; the few events that a filter
+leaves are kept from that look instead of read again.
 """
 
 import contextlib
 import gzip
 import heapq
 import os
-import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from typing import IO
 import msgspec
 
 from prodigy_git.model.event import Event, parse_line, parse_lines
+from prodigy_git.model.selection import Selection
 from prodigy_git.record import archived, clock
 
 Broken = Callable[[str], None]
@@ -111,17 +111,17 @@ def read_file(path: str, broken: Broken) -> Iterator[tuple[int, Event]]:
         broken(f"{path}: cannot be read ({error})")
 
 
-def merge(paths: Iterable[str], broken: Broken, kind: str | None = None) -> Iterator[Event]:
+def merge(paths: Iterable[str], broken: Broken, wanted: Selection | None = None) -> Iterator[Event]:
     """Yield the events of files by timestamp, then by the files' order, then by position.
 
     An event without a readable timestamp keeps its place behind the one before it in its file. All
-    events, or those of one type (in PascalCase). With ``kind`` most lines are passed over unread, and
-    what is broken in them goes unnoticed.
+    events, or those ``wanted``. Where these are of one type, agent, session or item, most lines are
+    passed over unread, and what is broken in them goes unnoticed.
     """
     found: list[_Known] = []
     room = _KEPT
     for number, path in enumerate(paths):
-        known = _look(_File(path, kind, number), room, broken)
+        known = _look(_File(path, wanted, number), room, broken)
         if known is not None:
             room -= len(known.kept)
             found.append(known)
@@ -143,10 +143,10 @@ def merge(paths: Iterable[str], broken: Broken, kind: str | None = None) -> Iter
 
 @dataclass(frozen=True)
 class _File:
-    """What is to be read: of which file, up to which offset, events of which type."""
+    """What is to be read: of which file, up to which offset, which events."""
 
     path: str
-    kind: str | None = None
+    wanted: Selection | None = None
     number: int = 0
     end: int | None = None
 
@@ -180,7 +180,7 @@ def _look(file: _File, room: int, broken: Broken) -> _Known | None:
 
 def _survey(file: _File) -> _Known:
     """Find out when a file's events begin and end and whether they are in order, keeping none."""
-    span = _quick(file) if file.kind is None else None
+    span = _quick(file) if file.wanted is None else None
     if span is not None:
         return _Known(file, *span, True, [])
     events = _placed(file, lambda _: None)
@@ -265,11 +265,12 @@ def _seekable(path: str) -> IO[bytes]:
 
 def _placed(file: _File, broken: Broken, *, timed: bool = True) -> Iterator[Placed]:
     """Yield a file's events in its own order; with moment 0 unless ``timed``."""
-    needle = None if file.kind is None else _needle(file.kind)
+    wanted = file.wanted
+    needle = None if wanted is None else wanted.needle()
     moment = lines = 0
     try:
         for offset, block in blocks(file.path, end=file.end):
-            if file.kind is None and not timed:
+            if wanted is None and not timed:
                 events = parse_lines(block.split(b"\n")[:-1]) if block.endswith(b"\n") else None
                 if events is not None:
                     yield from zip(repeat(0), repeat(file.number), repeat(offset), events)
@@ -291,7 +292,7 @@ def _placed(file: _File, broken: Broken, *, timed: bool = True) -> Iterator[Plac
                     elif needle is not None:
                         moment = _moment_before(block, start, known, moment)
                     known = start
-                if file.kind is None or event.type == file.kind:
+                if wanted is None or wanted.fits(event):
                     yield moment, file.number, offset + start, event
             lines += block.count(b"\n", counted)
             if timed and needle is not None:
@@ -348,18 +349,6 @@ def _lines(block: bytes, needle: bytes | None) -> Iterator[tuple[int, bytes]]:
 
 
 _ESCAPE = b"\\u00"
-
-
-def _needle(kind: str) -> bytes | None:
-    """Return bytes that every line with an event of this type holds, however it is written there.
-
-    The spellings that `pascal_case` takes differ in where capitals and underscores are: the longest run
-    of small letters is the same in all. None where there is none to speak of.
-    """
-    if not (kind.isascii() and kind.isalnum()):
-        return None
-    longest = max(re.findall("[a-z]+", kind), key=len, default="")
-    return longest.encode("ascii") if len(longest) > 2 else None
 
 
 def _open(path: str) -> tuple[IO[bytes], bool]:

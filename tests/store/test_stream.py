@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prodigy_git.model.event import parse_line
+from prodigy_git.model.selection import Selection
 from prodigy_git.store import stream
 
 FAILED = "AgentFailed"
@@ -61,6 +62,10 @@ def logs(draw):
     return files
 
 
+def of_type(kind):
+    return kind and Selection(types=frozenset([kind]))
+
+
 def whole(files, kind):
     """Return the events of logs as DESIGN says, and the lines that are none, by the shortest way."""
     placed, bad = [], set()
@@ -104,7 +109,7 @@ def test_a_merge_is_all_of_it_sorted(tmp_path, files, kind, block, kept, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "_BLOCK", block)
         patch.setattr(stream, "_KEPT", kept)
-        found = [event.fields() for event in stream.merge(paths, reports.append, kind)]
+        found = [event.fields() for event in stream.merge(paths, reports.append, of_type(kind))]
     assert found == expected
     named = [report.split(": ")[0] for report in reports]
     # A filter passes over most of what is broken, too.
@@ -160,7 +165,7 @@ def test_memory_stays_flat(tmp_path, monkeypatch, kind):
         path.write_text("".join(ours(number, FAILED, error="x" * 300) for number in range(size)))
         tracemalloc.start()
         try:
-            assert sum(1 for _ in stream.merge([str(path)], pytest.fail, kind)) == size
+            assert sum(1 for _ in stream.merge([str(path)], pytest.fail, of_type(kind))) == size
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -209,7 +214,7 @@ def test_an_undated_event_stays_behind_its_neighbour_that_the_filter_drops(tmp_p
     undated = json.dumps({"type": FAILED, "x": "undated"}) + "\n"
     one.write_text(ours(1, FAILED, x="1") + ours(5, "Other") + undated + ours(6, "Other"))
     two.write_text(ours(4, FAILED, x="4") + ours(7, FAILED, x="7"))
-    found = stream.merge([str(one), str(two)], pytest.fail, FAILED)
+    found = stream.merge([str(one), str(two)], pytest.fail, of_type(FAILED))
     assert [event.own()["x"] for event in found] == ["1", "4", "undated", "7"]
 
 
@@ -231,7 +236,7 @@ def test_a_line_that_is_longer_than_many_blocks(tmp_path):
     path = tmp_path / "long.jsonl"
     path.write_text(ours(1, "A") + ours(2, FAILED, content="x" * 5_000_000) + ours(3, "B"))
     assert [e.type for e in stream.merge([str(path)], pytest.fail)] == ["A", FAILED, "B"]
-    (found,) = stream.merge([str(path)], pytest.fail, FAILED)
+    (found,) = stream.merge([str(path)], pytest.fail, of_type(FAILED))
     assert len(found.own()["content"]) == 5_000_000
 
 
@@ -247,5 +252,35 @@ def test_the_filter_passes_over_lines_unread(tmp_path, monkeypatch):
         return parse_line(line)
 
     monkeypatch.setattr(stream, "parse_line", noted)
-    assert [event.type for event in stream.merge([str(path)], pytest.fail, FAILED)] == [FAILED]
+    assert [event.type for event in stream.merge([str(path)], pytest.fail, of_type(FAILED))] == [
+        FAILED
+    ]
     assert set(read) == {text.encode() for text in (ours(60, FAILED), ours(60, FAILED).strip())}
+
+
+ONE = frozenset(["agent-1"])
+
+
+@pytest.mark.parametrize("name", ["agents", "sessions", "items"])
+def test_one_name_is_found_however_it_is_written_and_none_that_is_only_alike(tmp_path, name):
+    field = {"agents": "agent_id", "sessions": "session_id", "items": "item_id"}[name]
+    lines = [
+        ours(1, "A", **{field: "agent-1"}), ours(2, "A", **{field: "agent-10"}),
+        ours(3, "A", error="agent-1"), f'{{"type":"B","{field}":"agent\\u002d1"}}\n',
+        f'{{"event":{{"event_type":"c","{field}":"agent-1"}}}}\n',
+        f'{{"D":{{"{field}":"agent-1"}}}}\n', "{agent-1\n", ours(9, "E"),
+    ]  # fmt: skip
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(lines))
+    reports = []
+    found = stream.merge([str(path)], reports.append, Selection(**{name: ONE}))
+    assert [event.type for event in found] == ["A", "B", "C", "D"]
+    assert [report.split(": ")[0] for report in reports] == [f"{path}:7"]
+
+
+def test_a_stretch_of_time_has_both_its_ends_and_nothing_undated(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(ours(n, f"T{n}") for n in range(6)) + '{"type":"Undated"}\n')
+    moments = [e.moment for e in stream.merge([str(path)], pytest.fail)]
+    wanted = Selection(since=moments[2], until=moments[4])
+    assert [e.type for e in stream.merge([str(path)], pytest.fail, wanted)] == ["T2", "T3", "T4"]

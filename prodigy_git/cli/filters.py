@@ -1,0 +1,117 @@
+"""The options that every command on events takes, and what they come to: jobs and a selection."""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli.when import Moment
+from prodigy_git.errors import ProdigyError
+from prodigy_git.model.event import pascal_case
+from prodigy_git.model.selection import Selection
+from prodigy_git.names import checked
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command was asked for: of which jobs, which events.
+
+    ``jobs`` is asked again where jobs may begin meanwhile; ``named`` says that they were named.
+    """
+
+    store: str
+    jobs: Callable[[], list[tuple[str, str]]]
+    selection: Selection
+    named: bool
+
+    def paths(self) -> list[str]:
+        """Return the log files of the jobs."""
+        from prodigy_git.store import events
+
+        return [
+            path for repo, job in self.jobs() for path in events.log_files(self.store, repo, job)
+        ]
+
+
+_OPTIONS = {
+    "job": click.option("--job", multiple=True, metavar="JOB", help="Of this job; repeatable."),
+    "all_jobs": click.option("--all-jobs", is_flag=True, help="Of all jobs of all repositories."),
+    "type": click.option("--type", multiple=True, metavar="TYPE", help="Of this type; repeatable."),
+    "agent": click.option("--agent", multiple=True, metavar="AGENT", help="Of this agent."),
+    "session": click.option("--session", multiple=True, metavar="SESSION", help="Of this session."),
+    "item": click.option("--item", multiple=True, metavar="ITEM", help="Of this work item."),
+    "since": click.option(
+        "--since", type=Moment(), metavar="TIME", help="From then on: 2h or 3d ago, or ISO."
+    ),
+    "until": click.option("--until", type=Moment(), metavar="TIME", help="Up to then."),
+}
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def filters(*without: str, unborn: bool = False) -> Decorator:
+    """Give a command the filters, as one argument ``wanted`` (`Wanted`); not those ``without``.
+
+    They are job, all_jobs, type, agent, session, item, since, until; what names something may be
+    repeated. Without --job and --all-jobs the jobs are those of the repository that one stands in,
+    outside of any all of them. With ``unborn`` a job may be named that has no events yet.
+    """
+    options = {name: option for name, option in _OPTIONS.items() if name not in without}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_wanted(*arguments: Any, **values: Any) -> Any:
+            given = {name: values.pop(name) for name in options}
+            return command(*arguments, wanted=_wanted(given, unborn), **values)
+
+        for option in reversed(options.values()):
+            option(with_wanted)
+        return with_wanted
+
+    return decorate
+
+
+def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
+    from prodigy_git.lifecycle import whereabouts
+    from prodigy_git.store import events
+
+    named, all_jobs = given.get("job", ()), given.get("all_jobs", False)
+    if named and all_jobs:
+        raise click.UsageError("--job and --all-jobs exclude each other")
+    try:
+        store, here = whereabouts.repository(os.getcwd())
+    except ProdigyError:  # outside of any repository
+        store, here = layout.store_from(os.environ), None
+    selection = Selection(
+        types=frozenset(map(pascal_case, given.get("type", ()))),
+        agents=frozenset(given.get("agent", ())),
+        sessions=frozenset(given.get("session", ())),
+        items=frozenset(given.get("item", ())),
+        since=given.get("since"),
+        until=given.get("until"),
+    )
+    if named:
+        pairs = [pair for name in named for pair in _jobs_called(store, here, name, unborn)]
+        return Wanted(store, lambda: list(dict.fromkeys(pairs)), selection, True)
+    repo = None if all_jobs else here
+    return Wanted(store, lambda: events.jobs(store, repo), selection, False)
+
+
+def _jobs_called(store: str, here: str | None, name: str, unborn: bool) -> list[tuple[str, str]]:
+    """Return (repository key, job id) of a job: of the repository here, else of any that has it."""
+    from prodigy_git.store import events
+
+    repo, slash, job = name.rpartition("/")
+    if slash:
+        checked(repo, "repository key")
+    checked(job, "job id")
+    found = events.jobs(store, repo or None, job)
+    own = [(here, job)] if here is not None and not slash else []
+    if found:
+        return [pair for pair in own if pair in found] or found
+    if unborn and (own or slash):
+        return own or [(repo, job)]
+    raise ProdigyError(f"no events of a job {name}: 'prodigy-git job list' names the jobs")
