@@ -194,7 +194,7 @@ def _called(cwd: str) -> Finding:
     if seen != 1:
         return Finding(
             "recording", "error", "a commit in a new worktree was not recorded by its hook",
-            "see 'prodigy-git status', and what other hook managers do to post-commit",
+            "see 'prodigy-git hooks', and what other hook managers do to post-commit",
         )  # fmt: skip
     return Finding("recording", "ok", "a commit in a throw-away worktree was recorded")
 

@@ -382,13 +382,13 @@ def test_what_cannot_be_is_said(world: World) -> None:
 def test_command_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", hookfiles.package_folder())
     program = (sys.executable, "-m", "prodigy_git")
-    assert world.run(*program, "status", check=False).returncode == 1
+    assert world.run(*program, "hooks", check=False).returncode == 1
     assert f"{HOOK}\tinstalled\n" in world.run(*program, "install").stdout
-    shown = json.loads(world.run(*program, "status", "--json").stdout)
+    shown = json.loads(world.run(*program, "hooks", "--json").stdout)
     assert shown["in_effect"]
     assert shown["enrolment"] is None
     (world.repo / ".git" / "prodigy").write_text("{")
-    broken = world.run(*program, "status", check=False)
+    broken = world.run(*program, "hooks", check=False)
     assert broken.returncode == 1
     assert "is damaged" in broken.stdout
     outside = world.run(*program, "install", cwd=world.root, check=False)

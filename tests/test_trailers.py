@@ -77,6 +77,6 @@ def test_a_hook_that_was_there_still_decides(repo, worktree, prodigy, git) -> No
 def test_status_says_that_the_hook_is_wanted(repo, prodigy, git) -> None:
     prodigy("install", cwd=repo, check=True)
     git("config", "prodigy.trailers", "true", cwd=repo)
-    done = prodigy("status", cwd=repo)
+    done = prodigy("hooks", cwd=repo)
     assert done.returncode == 1
     assert "prepare-commit-msg" in done.stdout

@@ -20,7 +20,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COMMANDS = {
     "install": "prodigy_git.cli.hooks:install",
     "uninstall": "prodigy_git.cli.hooks:uninstall",
-    "status": "prodigy_git.cli.hooks:status",
+    "hooks": "prodigy_git.cli.hooks:hooks",
     "new-worktree": "prodigy_git.cli.worktrees:new_worktree",
     "finish": "prodigy_git.cli.worktrees:finish",
     "worktree": "prodigy_git.cli.worktrees:worktree",

@@ -1,4 +1,4 @@
-"""``install``, ``uninstall`` and ``status``: the hooks of the repository that one stands in."""
+"""``install``, ``uninstall`` and ``hooks``: the hooks of the repository that one stands in."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from prodigy_git import install as hooks
+from prodigy_git import install as installing
 from prodigy_git import layout
 from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
@@ -26,9 +26,9 @@ def install(force: bool, ensure: bool, as_json: bool) -> int:
     (Husky), the lines to add to it are printed instead. Installing again changes nothing.
     """
     if ensure:
-        hooks.ensure(os.getcwd())
+        installing.ensure(os.getcwd())
         return 0
-    report = hooks.install(os.getcwd(), force=force)
+    report = installing.install(os.getcwd(), force=force)
     _print(report, as_json)
     return 0
 
@@ -40,18 +40,18 @@ def uninstall(as_json: bool) -> int:
 
     A hook that someone edited or replaced since is left alone. What was recorded stays.
     """
-    _print(hooks.uninstall(os.getcwd()), as_json, advise=False)
+    _print(installing.uninstall(os.getcwd()), as_json, advise=False)
     return 0
 
 
 @click.command()
 @output.json_option
-def status(as_json: bool) -> int:
+def hooks(as_json: bool) -> int:
     """Show whether the hooks are in effect here, and what this worktree is enrolled as.
 
     Exit code 0 if every hook is in effect and the enrolment is readable, 1 otherwise.
     """
-    report = hooks.hooks_status(os.getcwd())
+    report = installing.hooks_status(os.getcwd())
     where = hooksdir.find(os.getcwd())
     enrolment, damage = _enrolment(where.git_dir)
     code, out, _ = git_status(where.top, "config", "--type=bool", "--get", "prodigy.autoRegister")
@@ -98,7 +98,7 @@ def _enrolment(git_dir: str) -> tuple[dict[str, Any] | None, str]:
     return {k: value.get(k) for k in ("store", "repo", "session", "job", "agent", "item")}, ""
 
 
-def _print(report: hooks.Report, as_json: bool, *, advise: bool = True) -> None:
+def _print(report: installing.Report, as_json: bool, *, advise: bool = True) -> None:
     for text in report.notes:
         output.note(text)
     if as_json:
@@ -118,7 +118,7 @@ def _print(report: hooks.Report, as_json: bool, *, advise: bool = True) -> None:
     output.table(("HOOK", "STATE"), rows, wrap=True)
 
 
-def _plain(report: hooks.Report) -> dict[str, Any]:
+def _plain(report: installing.Report) -> dict[str, Any]:
     value = dataclasses.asdict(report)
     value["lines"] = [{"file": _utf8(file), "line": text} for file, text in report.lines]
     for hook in value["hooks"]:
@@ -135,11 +135,11 @@ def _utf8(path: str) -> str:
 def note_if_not_in_effect(worktree: str) -> None:
     """Say so where commits in a worktree will not be recorded at once."""
     try:
-        in_effect = all(hook.in_effect() for hook in hooks.hooks_status(worktree).hooks)
+        in_effect = all(hook.in_effect() for hook in installing.hooks_status(worktree).hooks)
     except ProdigyError:
         in_effect = False  # no folder can be looked into, as with core.hooksPath /dev/null
     if not in_effect:
         output.note(
             "not all git hooks are in effect there, so commits are recorded late, by the next "
-            "command: 'prodigy-git install' mends that, 'prodigy-git status' says why"
+            "command: 'prodigy-git install' mends that, 'prodigy-git hooks' says why"
         )
