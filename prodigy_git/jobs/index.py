@@ -172,7 +172,7 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
         connection = None
         try:
             connection = _connect(path)
-            meta = _meta(connection)
+            meta = meta_of(connection)
             if meta is not None and replay.holds(store, repo, job, meta.position):
                 found = Index(store, repo, job, connection, meta)
                 advance(found, broken)
@@ -181,7 +181,8 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
             pass  # damaged: made anew below
         if connection is not None:
             connection.close()
-    return _made_anew(store, repo, job, path, broken)
+    discard(store, repo, job)
+    return made_anew(store, repo, job, _connect(path), broken)
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -195,7 +196,8 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _meta(connection: sqlite3.Connection) -> Meta | None:
+def meta_of(connection: sqlite3.Connection) -> Meta | None:
+    """Return what an index knows beside the items; None where it is of another version or boot."""
     row = connection.execute("SELECT value FROM meta").fetchone()
     meta = None if row is None else msgspec.json.decode(row[0], type=Meta)
     return meta if meta is not None and (meta.version, meta.boot) == (_VERSION, _boot()) else None
@@ -294,9 +296,10 @@ def last_signature(item: books.Item) -> str | None:
     return dead_letters.signature(last.error or "")
 
 
-def _made_anew(store: str, repo: str, job: str, path: str, broken: Broken) -> Index:
+def made_anew(
+    store: str, repo: str, job: str, connection: sqlite3.Connection, broken: Broken
+) -> Index:
     """Make the index from the job's items, its newest sound checkpoint, and the log from there on."""
-    discard(store, repo, job)
     base = checkpoints.newest(store, repo, job, broken)
     if base is None:
         state = books.State(books.Job(job))
@@ -304,7 +307,6 @@ def _made_anew(store: str, repo: str, job: str, path: str, broken: Broken) -> In
     else:
         state, position = base
     position = replay.advance(state, store, repo, position, broken)
-    connection = _connect(path)
     connection.execute("BEGIN IMMEDIATE")
     for statement in _SCHEMA.split(";"):
         connection.execute(statement)

@@ -34,10 +34,11 @@ def known(store: str, repo: str) -> list[str]:
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
     """Return a job in a few words: phase, status, items in each state. Raises `ProdigyError`."""
     with claims.step(store, repo, job, broken) as index:
-        return _head(index)
+        return head(index)
 
 
-def _head(index: Index) -> dict[str, Any]:
+def head(index: Index) -> dict[str, Any]:
+    """Return what `line` does of an index that is open, as by `peek.opened`."""
     job = index.job
     opening = job.opened
     return {
@@ -56,28 +57,33 @@ def _head(index: Index) -> dict[str, Any]:
 
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
-    """Return all there is to say of a job. Raises `ProdigyError`.
+    """Return all there is to say of a job, as `of`, what is dead ended first. Raises `ProdigyError`."""
+    with claims.step(store, repo, job, broken) as index:
+        return of(index)
+
+
+def of(index: Index) -> dict[str, Any]:
+    """Return all there is to say of a job whose index is open, as by `peek.opened`.
 
     ``in_progress_items``: {item_id, agent_id, attempt, since, worktree, owner, lease_until, alive};
     ``agents``: {agent_id, in_progress, completed, failed}; ``failures``: {error_signature, items,
     first, last, example}; ``rates``: items ended in the last ten minutes, per minute, and when the
     rest will be done at that rate.
     """
-    with claims.step(store, repo, job, broken) as index:
-        found = _head(index)
-        found["sessions"] = dict(
-            index.connection.execute("SELECT status, count(*) FROM sessions GROUP BY status")
-        )
-        found["commits"] = index.job.counts.get("CommitCreated", 0)
-        found["attempts"] = index.job.counts.get("AgentStarted", 0)
-        found["events"] = sum(index.job.counts.values())
-        found["in_progress_items"] = [
-            _in_progress(index, name, item) for name, item in index.in_state("in_progress")
-        ]
-        found["agents"] = _agents(index)
-        found["failures"] = _failures(index)
-        found["rates"] = _rates(index)
-        return found
+    found = head(index)
+    found["sessions"] = dict(
+        index.connection.execute("SELECT status, count(*) FROM sessions GROUP BY status")
+    )
+    found["commits"] = index.job.counts.get("CommitCreated", 0)
+    found["attempts"] = index.job.counts.get("AgentStarted", 0)
+    found["events"] = sum(index.job.counts.values())
+    found["in_progress_items"] = [
+        _in_progress(index, name, item) for name, item in index.in_state("in_progress")
+    ]
+    found["agents"] = _agents(index)
+    found["failures"] = _failures(index)
+    found["rates"] = _rates(index)
+    return found
 
 
 def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
