@@ -19,8 +19,8 @@ HEIGHTS = {
     "hookfiles": 4,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "verify": 6,
-    "api": 6,
-    "doctor": 7,
+    "api": 6, "views": 6,
+    "doctor": 7, "tui": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
