@@ -31,6 +31,7 @@ _COMMANDS = {
     "dlq": "prodigy_git.cli.dlq:dlq",
     "event": "prodigy_git.cli.event:event",
     "events": "prodigy_git.cli.events:events",
+    "report": "prodigy_git.cli.report:report",
     "clean": "prodigy_git.cli.clean:clean",
     "trash": "prodigy_git.cli.trash:trash",
     "verify": "prodigy_git.cli.verify:verify",

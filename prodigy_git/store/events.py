@@ -73,7 +73,7 @@ def of_session(
     found: list[list[Event]] = []
     limit = None if since is None else since - _SLACK
     for path in log_files(store, repo, job):
-        if limit is not None and _last_change(path) < limit:
+        if limit is not None and last_change(path) < limit:
             continue
         if path.endswith(_ENDINGS[0]):
             found.append(_backwards(path, session, limit))
@@ -83,7 +83,8 @@ def of_session(
     return [event for events in found for event in events]
 
 
-def _last_change(path: str) -> int:
+def last_change(path: str) -> int:
+    """Return when a log file was written to last, in microseconds since 1970."""
     try:
         return os.stat(path).st_mtime_ns // 1000
     except FileNotFoundError:

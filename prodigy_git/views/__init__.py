@@ -1,0 +1,1 @@
+"""Views of what the agents do: plain data, from what is there; nothing is locked, nothing written."""

@@ -1,0 +1,1 @@
+/*! Apache ECharts 6.1.0 (a build of what is used here), Copyright 2017-2026 The Apache Software Foundation, Apache-2.0; with ZRender 6.1.0, Copyright (c) 2017 Baidu Inc., BSD-3-Clause; parts of d3, Copyright 2010-2016 Mike Bostock, BSD-3-Clause; tslib 2.3.0, Copyright (c) Microsoft Corporation, 0BSD. The licences are at the end of the page. */

@@ -1,0 +1,159 @@
+// Headline numbers, what needs attention, failures, files: plain elements.
+
+const { job, counts } = data;
+const ITEM_STATES = [
+  ['completed', 'completed'], ['in_progress', 'in progress'], ['pending', 'pending'],
+  ['dead', 'in the dead letter queue'], ['failed', 'failed'],
+];
+
+function showHead() {
+  $('repo').append(`Repository ${job.repo}`);
+  $('job').append(job.job_id);
+  $('status').append(job.status === 'running' ? `running, ${job.phase}` : job.status);
+  $('status').classList.add(job.status);
+  $('span').append('Began ', timeEl(job.started_at));
+  if (job.ended_at) $('span').append(', ended ', timeEl(job.ended_at));
+  $('span').append(' · as of ', timeEl(data.generated));
+  if (job.error) $('span').append(el('br'), el('span', { class: 'error' }, job.error));
+  const { since, until, agents, sessions, items } = data.selection;
+  const asked = [
+    since && ['from ', timeEl(since)], until && ['up to ', timeEl(until)],
+    ...Object.entries({ agent: agents, session: sessions, item: items })
+      .filter(([, names]) => names).map(([name, names]) => [`${name} `, names.join(', ')]),
+  ].filter(Boolean);
+  if (asked.length) {
+    $('selection').hidden = false;
+    $('selection').append('Only what was asked for: ', ...asked.flatMap((part, n) => (n ? ['; ', ...part] : part)),
+      '. The states of the items are those of the whole job.');
+  }
+  $('made').append(`Made by prodigy-git ${data.prodigy_git}, `, timeEl(data.generated),
+    ` · ${plural(counts.events, 'event')}. The page needs no network and sends nothing.`);
+}
+
+function tile(label, value, ...below) {
+  return el('div', { class: 'tile' }, el('h3', {}, label), el('p', { class: 'value' }, value),
+    el('div', { class: 'quiet' }, ...below));
+}
+
+function showNumbers() {
+  const total = job.total_items;
+  const share = total ? Math.floor((100 * job.completed) / total) : 0;
+  const bar = el('div', { class: 'bar', 'aria-hidden': 'true' }, ITEM_STATES.filter(([name]) => job[name])
+    .map(([name]) => el('i', { class: `part ${name}`, style: { flexGrow: job[name] } })));
+  const states = el('ul', { class: 'states' }, ITEM_STATES.filter(([name]) => job[name])
+    .map(([name, words]) => el('li', {}, el('i', { class: `swatch part ${name}`, 'aria-hidden': 'true' }),
+      `${count.format(job[name])} ${words}`)));
+  const items = tile('Items', total ? `${count.format(job.completed)} of ${count.format(total)}` : 'none',
+    total ? `${share} % completed` : 'this job was given no items', total ? bar : null, states);
+  items.classList.add('wide');
+  const at = (name) => counts.outcomes[name] ?? 0;
+  const agentsNow = ['running', 'stuck', 'dead'].filter(at).map((name) => `${at(name)} ${name === 'running' ? 'at work' : name}`);
+  const left = job.total_items - job.completed - job.dead - job.failed;
+  const rate = job.ended_per_minute === null ? '–' : `${job.ended_per_minute}/min`;
+  const end = job.seconds_left === null
+    ? (left && job.status === 'running' ? 'no end in sight at this rate' : 'items ended, on average')
+    : ['about ', lasting(job.seconds_left), ` for ${plural(left, 'item')} left`];
+  $('numbers').append(
+    items,
+    tile('Agents', count.format(counts.agents), agentsNow.join(', ') || 'none at work',
+      el('br'), plural(counts.attempts, 'attempt')),
+    tile('Commits', count.format(counts.commits),
+      counts.commits_replaced ? `${count.format(counts.commits_replaced)} replaced since` : 'none replaced'),
+    tile('Failures', count.format(counts.failures),
+      `${count.format(at('failed'))} for good, ${count.format(at('retried'))} tried again`),
+    tile(job.ended_at ? 'Duration' : 'Running for', lasting(job.seconds),
+      counts.attempts && data.durations.completed ? `median attempt ${lasting(data.durations.completed.median)}` : ''),
+    tile('Rate', rate, end),
+  );
+}
+
+const KINDS = {
+  dead: ['Dead', 'The process is gone, its item waits.', () => `prodigy-git resume ${job.repo}/${job.job_id}`],
+  stuck: ['Stuck', () => `No event for ${lasting(counts.stuck_after_seconds)} or more.`, () => 'prodigy-git top'],
+  failed: ['Failed for good', 'No attempt is left.', () => `prodigy-git dlq list --job ${job.repo}/${job.job_id}`],
+};
+
+function showTrouble() {
+  const groups = TROUBLE.filter((kind) => data.trouble[kind].count).map((kind) => {
+    const { count: number, shown } = data.trouble[kind];
+    const [title, why, command] = KINDS[kind];
+    return el('div', { class: `group ${kind}` },
+      el('h3', {}, el('i', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), `${title} `, el('b', {}, count.format(number))),
+      el('p', { class: 'quiet' }, typeof why === 'function' ? why() : why, ' ', el('code', {}, command())),
+      el('ul', { class: 'rows' }, shown.map(troubleRow)),
+      shown.length < number ? el('p', { class: 'quiet' }, `The latest ${shown.length} of ${count.format(number)}.`) : null);
+  });
+  const lost = data.trouble.given_up_without_attempt;
+  if (lost.count) {
+    groups.push(el('p', { class: 'quiet' }, `${plural(lost.count, 'item')} given up of which the log has no attempt: `,
+      lost.shown.slice(0, 10).join(', '), lost.count > 10 ? ' …' : ''));
+  }
+  if (!groups.length) {
+    groups.push(el('p', { class: 'empty' }, counts.attempts
+      ? 'Nothing: no agent is dead or stuck, and no item was given up.' : 'No agent has begun.'));
+  }
+  $('trouble').append(...groups);
+}
+
+function troubleRow(row) {
+  const inside = [
+    el('b', {}, row.agent), row.item_id ? el('span', {}, row.item_id) : null,
+    el('span', { class: 'what' }, row.error ? row.error.split('\n')[0] : ''),
+    el('span', { class: 'quiet when' }, row.last ? ['last seen ', timeEl(row.last, shortTime)] : 'no time known'),
+  ];
+  return el('li', {}, row.attempt === null
+    ? el('span', { class: 'row' }, inside)
+    : el('button', { type: 'button', class: 'row', on: { click: () => openAttempt(attempts[row.attempt]) } }, inside));
+}
+
+const filterLink = (name, value) => el('button', {
+  type: 'button', class: 'link', title: `Show only ${value}`,
+  on: { click: () => { setFilter({ [name]: value }); $('filters').scrollIntoView(); } },
+}, value);
+
+function names(which, values, number) {
+  const linked = values.map((value, n) => [n ? ', ' : '', filterLink(which, value)]);
+  return el('span', { class: 'names' }, ...linked.flat(), number > values.length ? ` and ${number - values.length} more` : '');
+}
+
+function plainTable(headings, rows) {
+  return el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': headings.join(', ') },
+    el('table', {}, el('thead', {}, el('tr', {}, headings.map((text, n) => el('th', { scope: 'col', class: n ? '' : 'number' }, text)))),
+      el('tbody', {}, rows)));
+}
+
+function showFailures() {
+  const { count: number, shown } = data.failures;
+  if (!shown.length) {
+    $('failures').append(el('p', { class: 'empty' }, 'No attempt has failed.'));
+    return;
+  }
+  $('failures').append(plainTable(['Times', 'What', 'Items'], shown.map((row) => el('tr', {},
+    el('td', { class: 'number' }, el('b', {}, count.format(row.count)), el('br'),
+      el('span', { class: 'quiet' }, row.for_good ? `${count.format(row.for_good)} for good` : 'all tried again')),
+    el('td', {}, el('code', { class: 'signature' }, row.signature),
+      row.example && row.example !== row.signature ? el('p', { class: 'quiet example' }, `e.g. ${row.example.split('\n')[0]}`) : null,
+      el('p', { class: 'quiet' }, plural(row.agent_count, 'agent'), row.last ? [', last ', timeEl(row.last, shortTime)] : '')),
+    el('td', {}, names('item', row.items, row.item_count))))));
+  if (shown.length < number) $('failures').append(el('p', { class: 'quiet' }, `The ${shown.length} most frequent of ${number}.`));
+}
+
+function showFiles() {
+  const { unknown, count: number, commits, missing, shown } = data.files;
+  if (unknown) {
+    $('files').append(el('p', { class: 'empty' }, `Not known here: ${unknown}.`));
+    return;
+  }
+  const about = `${plural(commits - missing, 'commit')} looked at${missing ? `, ${count.format(missing)} that git no longer has` : ''}.`;
+  if (!shown.length) {
+    $('files').append(el('p', { class: 'empty' }, commits - missing > 0 ? 'No file was changed by more than one agent.' : 'There are no commits to compare.'),
+      el('p', { class: 'quiet' }, about));
+    return;
+  }
+  $('files').append(plainTable(['Agents', 'File', 'Who'], shown.map((row) => el('tr', {},
+    el('td', { class: 'number' }, el('b', {}, count.format(row.agent_count)), el('br'),
+      el('span', { class: 'quiet' }, row.working ? `${count.format(row.working)} not done` : plural(row.commits, 'commit'))),
+    el('td', {}, el('code', {}, row.path)),
+    el('td', {}, names('agent', row.agents, row.agent_count))))),
+  el('p', { class: 'quiet' }, `Merges of these can conflict. ${about}${shown.length < number ? ` The first ${shown.length} of ${number} files.` : ''}`));
+}

@@ -1,0 +1,369 @@
+"""What a report of a job says: the job's events in, one value out that JSON can hold.
+
+Pure: no input or output, no clock. Times in the value are timestamps in UTC, durations seconds.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prodigy_git import __version__
+from prodigy_git.jobs import books
+from prodigy_git.jobs.attempts import Attempt, Commit
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.record import clock
+from prodigy_git.views.report import series
+from prodigy_git.views.report.story import Story, said
+
+STUCK_AFTER = 15 * 60 * clock.SECOND
+"""How long an agent may be silent, in microseconds."""
+
+ATTEMPTS_SHOWN = 10_000
+_COMMITS_SHOWN = 50  # of one attempt
+_TROUBLE_SHOWN = 200  # of each kind
+_FAILURES_SHOWN = 200
+_FILES_SHOWN = 300
+_NAMES_SHOWN = 20  # of agents or items in one row
+_LONGEST = 2000  # characters of an error
+
+Outcome = Literal[
+    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
+]
+"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``: silent.
+``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item since, or the
+job is over."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beside the events. ``job`` is as `summary.of` has it.
+
+    ``given_up`` are the items that are dead or failed; ``alive`` says of an attempt's owner whether it
+    is there (None: cannot be told); ``now`` and ``stuck_after`` are in microseconds.
+    """
+
+    job: Mapping[str, Any]
+    given_up: Collection[str]
+    alive: Callable[[dict[str, Any]], bool | None]
+    now: int
+    stuck_after: int = STUCK_AFTER
+
+
+def build(
+    story: Story, known: Known, changed: Mapping[str, list[str]] | str, wanted: Selection
+) -> dict[str, Any]:
+    """Return the report of a job; docs/report.md says what is in it.
+
+    ``changed`` has the paths that each commit changed, or why they are not known; ``wanted`` is what
+    was asked for of the events.
+    """
+    outcomes = _outcomes(story, known)
+    shown = _newest(story.attempts)
+    number = {id(attempt): place for place, attempt in enumerate(shown)}
+    return {
+        "prodigy_git": __version__,
+        "generated": clock.stamp(known.now),
+        "job": _job(story, known),
+        "selection": _selection(wanted),
+        "counts": _counts(story, known, outcomes, len(shown)),
+        "trouble": _trouble(story, known, outcomes, number),
+        "over_time": _over_time(story, known, outcomes),
+        "attempts": [_attempt(one, outcomes[id(one)]) for one in shown],
+        "failures": _failures(story.attempts, outcomes),
+        "files": _files(story.attempts, outcomes, changed),
+        "durations": _durations(story.attempts),
+        "events": [_event(event, attempt, number) for event, attempt in story.newest],
+    }
+
+
+def _newest(attempts: list[Attempt]) -> list[Attempt]:
+    """Return as many of the attempts as a page can hold, in order: those that something befell last."""
+    if len(attempts) <= ATTEMPTS_SHOWN:
+        return attempts
+    kept = heapq.nlargest(
+        ATTEMPTS_SHOWN,
+        range(len(attempts)),
+        key=lambda n: (attempts[n].outcome == "running", attempts[n].last or 0, n),
+    )
+    return [attempts[number] for number in sorted(kept)]
+
+
+def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
+    """Return how each attempt ended, or how it stands, by its `id`."""
+    newest = {one.item_id: one for one in story.all_attempts if one.item_id is not None}
+    over = known.job["status"] in books.ENDED
+    leases = {
+        (one["item_id"], one["agent_id"]): clock.parse(one["lease_until"])
+        for one in known.job["in_progress_items"]
+        if one["lease_until"]
+    }
+
+    def stands(one: Attempt) -> Outcome:
+        is_newest = one.item_id is None or newest[one.item_id] is one
+        if one.outcome == "failed":
+            final = is_newest and (one.item_id is None or one.item_id in known.given_up or over)
+            return "failed" if final else "retried"
+        if one.outcome != "running":
+            return one.outcome
+        if over or not is_newest:
+            return "abandoned"
+        until = leases.get((one.item_id, one.agent_id))
+        if until is not None:
+            gone = until < known.now
+        else:
+            gone = one.owner is not None and known.alive(one.owner) is False
+        if gone:
+            return "dead"
+        silent = one.last is None or known.now - one.last > known.stuck_after
+        # A session without an agent may be somebody's own, who was never told to do anything.
+        return "stuck" if silent and one.agent_id is not None else "running"
+
+    return {id(one): stands(one) for one in story.attempts}
+
+
+def _job(story: Story, known: Known) -> dict[str, Any]:
+    job = known.job
+    began, ended = job["started_at"] or _stamp(story.first), job["ended_at"]
+    until = known.now if job["status"] not in books.ENDED else clock.parse(ended or "") or story.last
+    since = clock.parse(began or "")
+    seconds = None if since is None or until is None else max(0, until - since) / clock.SECOND
+    finished = job["completed"] + job["dead"] + job["failed"]
+    rate, left = job["rates"]["ended_per_minute"], job["rates"]["seconds_left"]
+    if job["status"] in books.ENDED:
+        rate, left = (round(finished / seconds * 60, 2) if seconds else None), None
+    names = (
+        "job_id", "repo", "status", "phase", "error", "max_attempts", "total_items", "completed",
+        "in_progress", "pending", "dead", "failed",
+    )  # fmt: skip
+    return {
+        **{name: job[name] for name in names},
+        "started_at": began,
+        "ended_at": ended,
+        "seconds": seconds,
+        "ended_per_minute": rate,
+        "seconds_left": left,
+    }
+
+
+def _selection(wanted: Selection) -> dict[str, Any]:
+    """Return what was asked for, without what was not."""
+    names = {"agents": wanted.agents, "sessions": wanted.sessions, "items": wanted.items}
+    found: dict[str, Any] = {name: sorted(value) for name, value in names.items() if value}
+    times = {"since": wanted.since, "until": wanted.until}
+    return found | {name: clock.stamp(at) for name, at in times.items() if at is not None}
+
+
+def _counts(
+    story: Story, known: Known, outcomes: Mapping[int, Outcome], shown: int
+) -> dict[str, Any]:
+    kinds = Counter(outcomes.values())
+    return {
+        "events": story.count,
+        "events_shown": len(story.newest),
+        "types": dict(story.types.most_common()),
+        "agents": len({one.who for one in story.attempts}),
+        "attempts": len(story.attempts),
+        "attempts_shown": shown,
+        "outcomes": dict(kinds.most_common()),
+        "failures": kinds["failed"] + kinds["retried"],
+        "commits": len(story.commits - story.replaced),
+        "commits_replaced": len(story.commits & story.replaced),
+        "stuck_after_seconds": known.stuck_after // clock.SECOND,
+    }
+
+
+def _trouble(
+    story: Story, known: Known, outcomes: Mapping[int, Outcome], number: Mapping[int, int]
+) -> dict[str, Any]:
+    """Return what somebody has to look at, by kind: how many, and the latest of them."""
+    found: dict[str, Any] = {}
+    for kind in ("dead", "stuck", "failed"):
+        these = [one for one in story.attempts if outcomes[id(one)] == kind]
+        these.sort(key=lambda one: one.last or 0, reverse=True)
+        rows = [
+            {
+                "agent": one.who,
+                "item_id": one.item_id,
+                "session_id": one.session_id,
+                "attempt": number.get(id(one)),
+                "last": _stamp(one.last),
+                "error": _cut(one.error or one.reason),
+            }
+            for one in these[:_TROUBLE_SHOWN]
+        ]
+        found[kind] = {"count": len(these), "shown": rows}
+    # What the log has no failure of, as where its events were cleaned.
+    seen = {one.item_id for one in story.all_attempts}
+    lost = sorted(name for name in known.given_up if name not in seen)
+    found["given_up_without_attempt"] = {"count": len(lost), "shown": lost[:_TROUBLE_SHOWN]}
+    return found
+
+
+def _over_time(
+    story: Story, known: Known, outcomes: Mapping[int, Outcome]
+) -> dict[str, Any] | None:
+    """Return `series.over_time` of what was asked for; None where no event has a time."""
+    begin, end = story.first, story.last
+    if begin is None or end is None:
+        return None
+    live = any(kind in ("running", "stuck", "dead") for kind in outcomes.values())
+    if live and end < known.now < end + 7 * 86400 * clock.SECOND:
+        end = known.now
+    first: dict[str | int, int] = {}
+    failed = []
+    stretches = []
+    for one in story.attempts:
+        if one.outcome == "completed" and one.ended is not None and not one.late:
+            first.setdefault(one.item_id or id(one), one.ended)
+        elif one.outcome == "failed" and one.ended is not None and begin <= one.ended <= end:
+            failed.append(one.ended)
+        if one.began is not None:
+            over = one.ended if one.ended is not None else end
+            if outcomes[id(one)] == "abandoned":
+                over = one.last or one.began
+            stretches.append((max(begin, one.began), max(begin, min(end, over))))
+    completed = [moment for moment in first.values() if begin <= moment <= end]
+    return series.over_time(begin, end, completed, failed, stretches)
+
+
+def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:
+    ended = one.ended if outcome != "abandoned" else one.last
+    lasted = one.lasted
+    return {
+        "agent": one.who,
+        "agent_id": one.agent_id,
+        "item_id": one.item_id,
+        "session_id": one.session_id,
+        "attempt": one.number,
+        "outcome": outcome,
+        "late": one.late,
+        "began": _stamp(one.began),
+        "ended": _stamp(ended),
+        "last": _stamp(one.last),
+        "seconds": None if lasted is None else lasted / clock.SECOND,
+        "error": _cut(one.error),
+        "reason": _cut(one.reason),
+        "signature": one.signature,
+        "log": one.log,
+        "commit_count": len(one.commits),
+        "commits": [_commit(commit) for commit in one.commits[-_COMMITS_SHOWN:]],
+    }
+
+
+def _commit(one: Commit) -> dict[str, Any]:
+    return {
+        "commit": one.sha,
+        "at": _stamp(one.at),
+        "action": one.action,
+        "subject": _cut(one.subject, 240),
+        "replaced": one.replaced,
+    }
+
+
+def _failures(attempts: list[Attempt], outcomes: Mapping[int, Outcome]) -> dict[str, Any]:
+    """Return the failed attempts by what they have in common, the most frequent first."""
+    groups: dict[str, list[Attempt]] = defaultdict(list)
+    for one in attempts:
+        if one.outcome == "failed":
+            groups[one.signature or one.reason or "no error given"].append(one)
+    rows = []
+    for signature, these in groups.items():
+        items = list(dict.fromkeys(one.item_id for one in these if one.item_id is not None))
+        moments = [one.ended for one in these if one.ended is not None]
+        rows.append(
+            {
+                "signature": signature,
+                "count": len(these),
+                "for_good": sum(outcomes[id(one)] == "failed" for one in these),
+                "items": items[:_NAMES_SHOWN],
+                "item_count": len(items),
+                "agent_count": len({one.who for one in these}),
+                "first": _stamp(min(moments, default=None)),
+                "last": _stamp(max(moments, default=None)),
+                "example": _cut(these[-1].error or these[-1].reason),
+            }
+        )
+    rows.sort(key=lambda row: (-row["count"], row["signature"]))
+    return {"count": len(rows), "shown": rows[:_FAILURES_SHOWN]}
+
+
+def _files(
+    attempts: list[Attempt],
+    outcomes: Mapping[int, Outcome],
+    changed: Mapping[str, list[str]] | str,
+) -> dict[str, Any]:
+    """Return the files that several agents changed in commits that still stand."""
+    if isinstance(changed, str):
+        return {"unknown": changed, "count": 0, "commits": 0, "missing": 0, "shown": []}
+    agents: dict[str, dict[str, bool]] = defaultdict(dict)  # file: {agent: whether it is at work}
+    commits: Counter[str] = Counter()
+    seen = missing = 0
+    for one in attempts:
+        working = outcomes[id(one)] in ("running", "stuck", "dead")
+        for commit in one.commits:
+            if commit.replaced is not None:
+                continue
+            seen += 1
+            missing += commit.sha not in changed
+            for path in changed.get(commit.sha, ()):
+                commits[path] += 1
+                agents[path][one.who] = working or agents[path].get(one.who, False)
+    several = [path for path, names in agents.items() if len(names) > 1]
+    several.sort(key=lambda path: (-len(agents[path]), -commits[path], path))
+    return {
+        "unknown": None,
+        "count": len(several),
+        "commits": seen,
+        "missing": missing,
+        "shown": [
+            {
+                "path": path,
+                "agents": list(agents[path])[:_NAMES_SHOWN],
+                "agent_count": len(agents[path]),
+                "working": sum(agents[path].values()),
+                "commits": commits[path],
+            }
+            for path in several[:_FILES_SHOWN]
+        ],
+    }
+
+
+def _durations(attempts: list[Attempt]) -> dict[str, Any]:
+    seconds: dict[str, list[float]] = {"completed": [], "failed": []}
+    for one in attempts:
+        if one.outcome in seconds and one.lasted is not None:
+            seconds[one.outcome].append(one.lasted / clock.SECOND)
+    return {
+        "histogram": series.histogram(dict(seconds)),
+        **{name: series.spread(values) for name, values in seconds.items()},
+    }
+
+
+def _event(event: Event, attempt: Attempt | None, number: Mapping[int, int]) -> dict[str, Any]:
+    return {
+        "time": _stamp(event.moment),
+        "type": event.type,
+        "agent": event.agent_id or (attempt.who if attempt is not None else None),
+        "item_id": event.item_id or (attempt.item_id if attempt is not None else None),
+        "session_id": event.session_id,
+        "text": said(event),
+        "attempt": None if attempt is None else number.get(id(attempt)),
+    }
+
+
+def standing(story: Story) -> list[str]:
+    """Return the commits of the attempts that nothing has replaced, oldest first."""
+    return [
+        commit.sha for one in story.attempts for commit in one.commits if commit.replaced is None
+    ]
+
+
+def _stamp(moment: int | None) -> str | None:
+    return None if moment is None else clock.stamp(moment)
+
+
+def _cut(text: str | None, longest: int = _LONGEST) -> str | None:
+    return text if text is None or len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,57 @@
+"""What a report needs of the store and of git, and the report made of it. Only reads."""
+
+from typing import Any
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import owner, peek, summary
+from prodigy_git.model.selection import Selection
+from prodigy_git.record import clock
+from prodigy_git.store import events
+from prodigy_git.store.events import Broken
+from prodigy_git.views.report import data, overlaps, story
+from prodigy_git.views.report.story import Story
+
+
+def of_job(
+    store: str, repo: str, job: str, wanted: Selection, stuck_after: int, broken: Broken
+) -> dict[str, Any]:
+    """Return the report of a job, as `data.build`. Raises `ProdigyError` where there is no such job."""
+    reported: set[str] = set()
+
+    def once(text: str) -> None:
+        # The log is read for the job's state and for its events.
+        if text not in reported:
+            reported.add(text)
+            broken(text)
+
+    with peek.opened(store, repo, job, once) as index:
+        head = summary.of(index)
+        given_up = {name for name, _ in index.in_state("dead", "failed")}
+    told = story.of_events(events.read_job(store, repo, job, once), wanted)
+    known = data.Known(
+        job=head,
+        given_up=given_up,
+        alive=lambda held_by: owner.alive(store, repo, job, held_by),
+        now=clock.now(),
+        stuck_after=stuck_after,
+    )
+    return data.build(told, known, _changed(store, repo, told), wanted)
+
+
+def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
+    place = overlaps.place_of(store, repo)
+    if place is None:
+        return "the repository is not at hand"
+    try:
+        return overlaps.changed(place, data.standing(told))
+    except ProdigyError as error:
+        return str(error)
+
+
+def newest_job(store: str, repo: str) -> str | None:
+    """Return the job of a repository whose log was written to last; None where it has none."""
+    found = [
+        (max((events.last_change(path) for path in events.log_files(store, repo, job)), default=0), job)
+        for _, job in events.jobs(store, repo)
+    ]
+    return max(found)[1] if found else None

@@ -1,0 +1,62 @@
+"""Which files each commit changed, asked of git: one process, however many commits."""
+
+import os
+import re
+from collections.abc import Sequence
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import ask
+from prodigy_git.git import repository as git_repository
+from prodigy_git.record import files, jsonline
+from prodigy_git.record.gitdir import Place
+
+MOST = 20_000
+"""Of how many commits git is asked; of each it has to compare two trees."""
+
+Changed = dict[str, list[str]]
+"""The paths that a commit changed, by its SHA."""
+
+_SHA = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def changed(place: Place, shas: Sequence[str]) -> Changed:
+    """Return what each of some commits changed: of the last `MOST`, of those that git still has.
+
+    A merge changes what it changed beside its parents, which git does not say: it is in with no path.
+    Raises `ProdigyError` where git cannot be asked.
+    """
+    wanted = [sha for sha in shas[-MOST:] if _SHA.fullmatch(sha.encode("ascii", "replace"))]
+    if not wanted:
+        return {}
+    # Plumbing: no setting of the user's changes its form. It passes over what it does not find.
+    status, out, err = ask.look(
+        place, "diff-tree", "--stdin", "-r", "-z", "--root", "--no-renames", "--name-status",
+        stdin="".join(f"{sha}\n" for sha in wanted).encode("ascii"),
+    )  # fmt: skip
+    if status != 0 and not out:
+        said = err.strip().splitlines()[-1:] or [f"exit status {status}"]
+        raise ProdigyError(f"git diff-tree: {said[0]}")
+    found: Changed = {}
+    paths: list[str] = []
+    fields = iter(out.split(b"\0"))
+    for field in fields:
+        # A commit stands where a status (one letter) would, and its paths each behind one: so a file
+        # that is called as a commit is none.
+        if _SHA.fullmatch(field):
+            paths = found.setdefault(field.decode("ascii"), [])
+        elif field:
+            paths.append(os.fsdecode(next(fields, b"")))
+    return found
+
+
+def place_of(store: str, repo: str) -> Place | None:
+    """Return the repository that a key of the store stands for, if it is at hand; else None."""
+    try:
+        document = jsonline.decode_object(files.read(layout.repository(store, repo)))
+        common = document.get("common_dir")
+        if isinstance(common, str) and os.path.isdir(common):
+            return git_repository.find(common)
+    except (OSError, ValueError, ProdigyError):
+        pass
+    return None
