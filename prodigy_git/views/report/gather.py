@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import owner, peek, summary
 from prodigy_git.model.selection import Selection
@@ -16,18 +17,17 @@ def of_job(
     store: str, repo: str, job: str, wanted: Selection, stuck_after: int, broken: Broken
 ) -> dict[str, Any]:
     """Return the report of a job, as `data.build`. Raises `ProdigyError` where there is no such job."""
-    reported: set[str] = set()
+    log = layout.job_log(store, repo, job)
 
-    def once(text: str) -> None:
-        # The log is read for the job's state and for its events.
-        if text not in reported:
-            reported.add(text)
+    def of_state(text: str) -> None:
+        # The log is read for the job's state and for its events: what is broken in it is said once.
+        if not text.startswith(f"{log}/"):
             broken(text)
 
-    with peek.opened(store, repo, job, once) as index:
+    with peek.opened(store, repo, job, of_state) as index:
         head = summary.of(index)
         given_up = {name for name, _ in index.in_state("dead", "failed")}
-    told = story.of_events(events.read_job(store, repo, job, once), wanted)
+    told = story.of_events(events.read_job(store, repo, job, broken), wanted)
     known = data.Known(
         job=head,
         given_up=given_up,

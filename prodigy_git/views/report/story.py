@@ -94,7 +94,7 @@ def _is_wanted(attempt: Attempt, wanted: Selection) -> bool:
 
 _WORDS = (
     "status", "action", "subject", "error", "failure_reason", "content", "worktree_name", "base",
-    "from", "to", "error_signature", "backoff_ms", "branch",
+    "from", "to", "error_signature", "branch",
 )  # fmt: skip
 _LONGEST = 240
 
@@ -105,11 +105,13 @@ def said(event: Event) -> str:
     words: list[str] = []
     for name in ("commit", *_WORDS):
         value = own.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            text = str(value)
-            words.append(text[:10] if name in ("commit", "base") else text)
-        if name == "subject" and words[-1:] == [value]:
-            break
+        if isinstance(value, str) and value and not (name == "branch" and words):
+            words.append(value[:10] if name in ("commit", "base") else value)
+    backoff, attempt = own.get("backoff_ms"), own.get("attempt")
+    if isinstance(attempt, int) and event.type in ("AgentStarted", "AgentRetrying"):
+        words.append(f"attempt {attempt}")
+    if isinstance(backoff, int):
+        words.append(f"in {backoff / 1000:g} s")
     rewrites = own.get("rewrites")
     if isinstance(rewrites, list):
         words.append(f"{own.get('command')}: {len(rewrites)} replaced")

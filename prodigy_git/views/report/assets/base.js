@@ -45,9 +45,9 @@ function el(tag, properties = {}, ...children) {
 
 // Times: in the reader's zone, with UTC at hand.
 
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
 const shortTime = new Intl.DateTimeFormat(undefined, {
-  month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit',
+  month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
 const count = new Intl.NumberFormat();
 
@@ -87,7 +87,13 @@ const OUTCOMES = {
 };
 const TROUBLE = ['dead', 'stuck', 'failed'];
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colours = new Map();
+
+/** Return a colour of the style sheet. Kept, since the charts ask for each bar; `main.js` forgets them. */
+function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colours.get(name);
+}
 
 const badge = (outcome) =>
   el('span', { class: `badge ${outcome}` }, el('i', { class: `swatch ${outcome}`, 'aria-hidden': 'true' }), outcome);

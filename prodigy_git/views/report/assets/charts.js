@@ -3,12 +3,12 @@
 const charts = [];
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
-/** Make a chart whose option is worked out anew whenever the theme or the paper changes. */
-function chart(element, option) {
+/** Make a chart whose option is worked out anew when theme or paper change; drawn now or `later`. */
+function chart(element, option, later = false) {
   const made = echarts.init(element, null, { renderer: 'canvas' });
   const draw = () => made.setOption(option(), { notMerge: true });
   charts.push({ chart: made, draw });
-  draw();
+  if (!later) draw();
   return made;
 }
 
@@ -91,7 +91,7 @@ function showTime() {
       timeAxis({ gridIndex: 1, min: start, max: end }),
     ],
     yAxis: [
-      { ...axisLines(), gridIndex: 0, name: 'items completed', minInterval: 1, splitNumber: 3, max: job.total_items || undefined },
+      { ...axisLines(), gridIndex: 0, name: 'items completed', minInterval: 1, splitNumber: 3, ...upToAll() },
       { ...axisLines(), gridIndex: 1, name: 'attempts ended (bars), agents at work (line)', minInterval: 1, splitNumber: 3 },
     ],
     dataZoom: [
@@ -108,6 +108,13 @@ function showTime() {
         lineStyle: { width: 1.5, color: colour('running') }, itemStyle: { color: colour('running') }, data: points('running', step / 2) },
     ],
   }));
+}
+
+/** The axis of the items goes up to all there are, so that one sees how far it is. */
+function upToAll() {
+  const total = job.total_items;
+  if (!total || total < Math.max(...data.over_time.done)) return {};
+  return { max: total, interval: total % 2 ? total : total / 2 };
 }
 
 const slider = (more) => ({
@@ -133,6 +140,7 @@ function showDurations() {
   const ticks = labels.map((label, n) => (n < bins.edges.length ? `≤ ${lasting(bins.edges[n])}` : label));
   $('durations').setAttribute('aria-label', `How many attempts took how long: ${labels.map((label, n) =>
     `${label}: ${bins.completed[n]} completed, ${bins.failed[n]} failed`).join('; ')}`);
+  showSpread(); // before the chart: it takes its room
   const bars = (name) => ({
     name, type: 'bar', stack: 'all', data: bins[name], itemStyle: { color: colour(name) }, barCategoryGap: '12%',
   });
@@ -148,6 +156,10 @@ function showDurations() {
     yAxis: { ...axisLines(), name: 'attempts', minInterval: 1, splitNumber: 3 },
     series: [bars('completed'), bars('failed')],
   }));
+}
+
+function showSpread() {
+  const { completed, failed } = data.durations;
   const rows = [['Shortest', 'least'], ['A quarter within', 'lower'], ['Half within', 'median'],
     ['Three quarters within', 'upper'], ['95 % within', 'p95'], ['Longest', 'most']];
   const kinds = [['completed', completed], ['failed', failed]].filter(([, found]) => found);

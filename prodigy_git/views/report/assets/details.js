@@ -8,7 +8,7 @@ function openPanel(title, ...content) {
   panel.replaceChildren(
     el('div', { class: 'card-head' }, el('h2', { id: 'details-title' }, title),
       el('button', { type: 'button', class: 'button', 'aria-label': 'Close the details', on: { click: closePanel } }, 'Close')),
-    ...content.filter(Boolean));
+    ...content.flat().filter(Boolean));
   panel.hidden = false;
   panel.scrollTop = 0;
   panel.focus({ preventScroll: true });
@@ -37,7 +37,7 @@ function openAttempt(one) {
   const commits = el('ol', { class: 'commits' }, one.commits.map(commitRow));
   const more = one.commit_count > one.commits.length ? `, the last ${one.commits.length} of ${count.format(one.commit_count)}` : '';
   openPanel([el('span', {}, one.agent), one.item_id && one.item_id !== one.agent ? ` on ${one.item_id}` : ''],
-    el('p', {}, badge(one.outcome), ` ${OUTCOMES[one.outcome]}`, one.late ? ', late: somebody else had the item' : ''),
+    el('p', {}, el('b', { class: 'badge' }, el('i', { class: `swatch ${one.outcome}`, 'aria-hidden': 'true' }), OUTCOMES[one.outcome]), one.late ? ', late: somebody else had the item' : ''),
     facts([
       ['Attempt', one.attempt === null ? null : String(one.attempt)],
       ['Item', one.item_id && filterLink('item', one.item_id)],

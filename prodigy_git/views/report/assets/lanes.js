@@ -9,7 +9,7 @@ const ON_PAPER = 60;
 const RANK = { dead: 0, stuck: 1, failed: 2, running: 3, retried: 4, abandoned: 5, completed: 6, cancelled: 7 };
 
 const lanes = {
-  all: [], shown: [], chosen: null, first: 0, selected: null, paper: false,
+  all: [], shown: [], chosen: null, first: 0, selected: null, paper: false, drawn: false,
   chart: null, rows: [[], []], from: 0, to: 0,
 };
 
@@ -65,7 +65,7 @@ function showLanes() {
   ].filter(Boolean).join(' ');
   if (notes) $('lanes-help').prepend(`${notes} `);
   showLegend();
-  lanes.chart = chart($('lanes'), laneOption);
+  lanes.chart = chart($('lanes'), () => laneOption(), true);
   lanes.chart.on('click', ({ data: row }) => { if (row) { choose(attempts[row.attempt]); openAttempt(attempts[row.attempt]); } });
   $('lanes-scroll').addEventListener('scroll', scrolled, { passive: true });
   $('lanes-scroll').addEventListener('keydown', laneKeys);
@@ -73,6 +73,7 @@ function showLanes() {
   $('zoom-in').addEventListener('click', () => zoom(0.5));
   $('zoom-out').addEventListener('click', () => zoom(2));
   $('zoom-all').addEventListener('click', () => zoom(Infinity));
+  orderLanes();
   onFilter((found) => { lanes.chosen = isFiltered() ? found.attempts : null; orderLanes(); drawLanes(); });
 }
 
@@ -104,7 +105,8 @@ function drawLanes() {
   $('lanes-spacer').style.height = `${height + (lanes.shown.length - inSight()) * LANE}px`;
   lanes.first = firstInSight();
   lanes.chart.resize();
-  lanes.chart.setOption(laneOption(true));
+  lanes.chart.setOption(laneOption(lanes.drawn));
+  lanes.drawn = true;
 }
 
 const firstInSight = () => Math.max(0, Math.min(lanes.shown.length - inSight(), Math.round($('lanes-scroll').scrollTop / LANE)));

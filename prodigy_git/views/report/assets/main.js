@@ -24,6 +24,7 @@ function connectFilters() {
 }
 
 function redraw() {
+  colours.clear();
   for (const one of charts) {
     one.chart.resize();
     one.draw();

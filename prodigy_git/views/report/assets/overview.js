@@ -51,7 +51,7 @@ function showNumbers() {
   const left = job.total_items - job.completed - job.dead - job.failed;
   const rate = job.ended_per_minute === null ? '–' : `${job.ended_per_minute}/min`;
   const end = job.seconds_left === null
-    ? (left && job.status === 'running' ? 'no end in sight at this rate' : 'items ended, on average')
+    ? (left && job.status === 'running' ? 'no item ended in the last 10 min' : 'items ended, on average')
     : ['about ', lasting(job.seconds_left), ` for ${plural(left, 'item')} left`];
   $('numbers').append(
     items,
@@ -80,7 +80,7 @@ function showTrouble() {
     return el('div', { class: `group ${kind}` },
       el('h3', {}, el('i', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), `${title} `, el('b', {}, count.format(number))),
       el('p', { class: 'quiet' }, typeof why === 'function' ? why() : why, ' ', el('code', {}, command())),
-      el('ul', { class: 'rows' }, shown.map(troubleRow)),
+      el('ul', { class: 'rows' }, shown.map((row) => troubleRow(row, kind))),
       shown.length < number ? el('p', { class: 'quiet' }, `The latest ${shown.length} of ${count.format(number)}.`) : null);
   });
   const lost = data.trouble.given_up_without_attempt;
@@ -95,11 +95,11 @@ function showTrouble() {
   $('trouble').append(...groups);
 }
 
-function troubleRow(row) {
+function troubleRow(row, kind) {
   const inside = [
     el('b', {}, row.agent), row.item_id ? el('span', {}, row.item_id) : null,
     el('span', { class: 'what' }, row.error ? row.error.split('\n')[0] : ''),
-    el('span', { class: 'quiet when' }, row.last ? ['last seen ', timeEl(row.last, shortTime)] : 'no time known'),
+    el('span', { class: 'quiet when' }, row.last ? [kind === 'failed' ? '' : 'last seen ', timeEl(row.last, shortTime)] : 'no time known'),
   ];
   return el('li', {}, row.attempt === null
     ? el('span', { class: 'row' }, inside)
@@ -111,9 +111,13 @@ const filterLink = (name, value) => el('button', {
   on: { click: () => { setFilter({ [name]: value }); $('filters').scrollIntoView(); } },
 }, value);
 
-function names(which, values, number) {
-  const linked = values.map((value, n) => [n ? ', ' : '', filterLink(which, value)]);
-  return el('span', { class: 'names' }, ...linked.flat(), number > values.length ? ` and ${number - values.length} more` : '');
+const NAMES_SHOWN = 6;
+
+function names(which, all, number) {
+  const values = all.slice(0, NAMES_SHOWN);
+  const last = values.length - 1;
+  const linked = values.map((value, n) => el('span', {}, filterLink(which, value), n < last ? ', ' : ''));
+  return el('span', { class: 'names' }, linked, number > values.length ? ` and ${count.format(number - values.length)} more` : '');
 }
 
 function plainTable(headings, rows) {
