@@ -14,7 +14,7 @@ PIP := $(VENV)/bin/python -m pip install -q --no-input
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 # Optional tools: the tests that need one are skipped where it is missing.
-SYSTEM_TOOLS := strace busybox dash
+SYSTEM_TOOLS := strace busybox dash chromium
 
 # The targets share one virtual environment, and two installations into it at once break it: one
 # after the other within a make, and under a lock (where flock exists) among several.
@@ -22,7 +22,7 @@ SYSTEM_TOOLS := strace busybox dash
 LOCKED := $(shell command -v flock >/dev/null 2>&1 && echo flock pyproject.toml)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench screenshot lint clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -55,10 +55,13 @@ test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
 bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer commit latency)
 	@status=0; \
 	$(VENV)/bin/python -m bench.commit_latency $(ARGS) || status=1; \
-	for name in hook_parts flat_cost rebase many_worktrees cleaning evidence read_events jobs; do \
+	for name in hook_parts flat_cost rebase many_worktrees cleaning evidence read_events jobs report; do \
 	    echo; $(VENV)/bin/python -m "bench.$$name" || status=1; \
 	done; \
 	exit "$$status"
+
+screenshot: $(VENV)/.development ## the picture in docs/report.md, made anew (needs chromium)
+	@$(VENV)/bin/python docs/make_screenshot.py
 
 lint: $(VENV)/.development ## ruff (rules and format) and mypy --strict
 	@$(VENV)/bin/ruff check .

@@ -43,6 +43,16 @@ def test_the_wheel_holds_every_module_and_the_type_marker(wheel: zipfile.ZipFile
     assert {*modules, "prodigy_git/py.typed"} <= set(wheel.namelist())
 
 
+def test_the_wheel_holds_what_reports_are_made_of(wheel: zipfile.ZipFile) -> None:
+    folder = ROOT / "prodigy_git" / "views" / "report" / "assets"
+    assets = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"report.html", "lanes.js", "echarts.min.js", "LICENSE-echarts", "NOTICE-echarts"} <= {
+        path.name for path in assets
+    }
+    for path in assets:
+        assert wheel.read(str(path.relative_to(ROOT))) == path.read_bytes()
+
+
 def test_the_wheel_holds_nothing_but_the_package(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"prodigy_git", f"prodigy_git-{prodigy_git.__version__}.dist-info"}

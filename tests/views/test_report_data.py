@@ -69,7 +69,11 @@ def test_headline_numbers(team):
 
 def test_failures_by_signature(team):
     rows = {row["signature"]: row for row in team["failures"]["shown"]}
-    assert list(rows) == ["tests failed: # of #", "cannot lock ref 'refs#'", "Timeout after # seconds"]
+    assert list(rows) == [
+        "tests failed: # of #",
+        "cannot lock ref 'refs#'",
+        "Timeout after # seconds",
+    ]
     worst = rows["tests failed: # of #"]
     assert (worst["count"], worst["for_good"], worst["agent_count"]) == (9, 3, 3)
     assert worst["items"] == ["item-10", "item-11", "item-12"]
@@ -81,7 +85,9 @@ def test_numbers_over_time_add_up(team):
     assert sum(over["failed"]) == 12
     assert over["running"][-1] == len([*DEAD, *STUCK, *WORKING])
     assert max(over["running"]) == 10
-    assert {len(over[name]) for name in ("completed", "failed", "running", "done")} == {len(over["done"])}
+    assert {len(over[name]) for name in ("completed", "failed", "running", "done")} == {
+        len(over["done"])
+    }
 
 
 def test_durations_and_their_spread(team):
@@ -112,7 +118,12 @@ def test_a_stretch_of_time_has_the_attempts_under_way_in_it(store):
     support_team.write(store, "repo", now)
     begin = now - 120 * MINUTE
     value = read(store, since=begin + 5 * MINUTE, until=begin + 12 * MINUTE)
-    assert {one["agent"] for one in value["attempts"]} == {"agent-20", "agent-00", "agent-01", "agent-02"}
+    assert {one["agent"] for one in value["attempts"]} == {
+        "agent-20",
+        "agent-00",
+        "agent-01",
+        "agent-02",
+    }
     assert all(one["attempt"] is not None for one in value["events"])
     assert value["selection"].keys() == {"since", "until"}
     assert value["job"]["completed"] == 10  # the states are the whole job's
@@ -145,7 +156,11 @@ def test_four_dialects_tell_the_same(store):
         return [
             {"type": kind, "timestamp": stamp, "job_id": "j", **fields},
             {"event_type": kind, "timestamp": stamp, "job_id": "j", **fields},
-            {"timestamp": stamp, "correlation_id": "c", "event": {"event_type": snake, "job_id": "j", **fields}},
+            {
+                "timestamp": stamp,
+                "correlation_id": "c",
+                "event": {"event_type": snake, "job_id": "j", **fields},
+            },
             {kind: {"timestamp": stamp, "job_id": "j", **fields}},
         ][dialect]
 
@@ -190,7 +205,12 @@ def test_events_without_a_time_are_listed_and_not_drawn(store):
     assert [(one["time"], one["agent"]) for one in value["events"]] == [(None, "a"), (None, "a")]
     assert value["over_time"] is None
     (one,) = value["attempts"]
-    assert (one["outcome"], one["began"], one["ended"], one["seconds"]) == ("completed", None, None, None)
+    assert (one["outcome"], one["began"], one["ended"], one["seconds"]) == (
+        "completed",
+        None,
+        None,
+        None,
+    )
 
 
 def test_an_attempt_that_never_ended_is_given_up_when_another_began(store):
@@ -236,7 +256,10 @@ def test_the_newest_events_of_a_long_log(store):
     )  # fmt: skip
     value = read(store, "long")
     assert value["counts"]["events"] == story.EVENTS_SHOWN + 10
-    assert [value["events"][0]["text"], value["events"][-1]["text"]] == ["10", f"{story.EVENTS_SHOWN + 9}"]
+    assert [value["events"][0]["text"], value["events"][-1]["text"]] == [
+        "10",
+        f"{story.EVENTS_SHOWN + 9}",
+    ]
 
 
 def test_files_that_several_agents_changed():
@@ -255,7 +278,9 @@ def test_files_that_several_agents_changed():
     assert (value["commits"], value["missing"]) == (3, 1)
 
 
-@pytest.mark.parametrize(("seconds", "step"), [(0, 1), (119, 1), (7200, 120), (86400 * 365 * 50, None)])
+@pytest.mark.parametrize(
+    ("seconds", "step"), [(0, 1), (119, 1), (7200, 120), (86400 * 365 * 50, None)]
+)
 def test_steps_are_round_and_few(seconds, step):
     found = series.step_for(seconds * clock.SECOND)
     assert seconds / found <= 120

@@ -32,9 +32,9 @@ _LONGEST = 2000  # characters of an error
 Outcome = Literal[
     "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
 ]
-"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``: silent.
-``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item since, or the
-job is over."""
+"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``:
+silent. ``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item
+since, or the job is over."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,9 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
 def _job(story: Story, known: Known) -> dict[str, Any]:
     job = known.job
     began, ended = job["started_at"] or _stamp(story.first), job["ended_at"]
-    until = known.now if job["status"] not in books.ENDED else clock.parse(ended or "") or story.last
+    until = (
+        known.now if job["status"] not in books.ENDED else clock.parse(ended or "") or story.last
+    )
     since = clock.parse(began or "")
     seconds = None if since is None or until is None else max(0, until - since) / clock.SECOND
     finished = job["completed"] + job["dead"] + job["failed"]
@@ -269,7 +271,7 @@ def _failures(attempts: list[Attempt], outcomes: Mapping[int, Outcome]) -> dict[
     for one in attempts:
         if one.outcome == "failed":
             groups[one.signature or one.reason or "no error given"].append(one)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for signature, these in groups.items():
         items = list(dict.fromkeys(one.item_id for one in these if one.item_id is not None))
         moments = [one.ended for one in these if one.ended is not None]

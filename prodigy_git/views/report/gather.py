@@ -51,7 +51,12 @@ def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
 def newest_job(store: str, repo: str) -> str | None:
     """Return the job of a repository whose log was written to last; None where it has none."""
     found = [
-        (max((events.last_change(path) for path in events.log_files(store, repo, job)), default=0), job)
+        (
+            max(
+                (events.last_change(path) for path in events.log_files(store, repo, job)), default=0
+            ),
+            job,
+        )
         for _, job in events.jobs(store, repo)
     ]
     return max(found)[1] if found else None

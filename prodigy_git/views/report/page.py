@@ -63,7 +63,9 @@ def packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = [row[name] for row in rows]
         columns[name] = values
         if all(isinstance(value, str | None) for value in values):
-            places = {text: n for n, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
+            places = {
+                text: n for n, text in enumerate(dict.fromkeys(v for v in values if v is not None))
+            }
             if 2 * len(places) <= len(values):
                 columns[name] = {
                     "values": list(places),

@@ -42,7 +42,7 @@ class Story:
 
 
 def of_events(events: Iterable[Event], wanted: Selection) -> Story:
-    """Go through a job's events, in time order; of all of them, since an attempt begins before it ends."""
+    """Go through all of a job's events, in time order: what ends in a stretch may have begun before it."""
     found = Story()
     known = Attempts()
     for event in events:

@@ -88,7 +88,7 @@ function showTime() {
     grid: [{ left: 48, right: 20, top: 26, height: 112 }, { left: 48, right: 20, top: 186, height: 96 }],
     xAxis: [
       timeAxis({ gridIndex: 0, min: start, max: end, axisLabel: { show: false } }),
-      timeAxis({ gridIndex: 1, min: start, max: end }),
+      timeAxis({ gridIndex: 1, min: start, max: end, containShape: false }), // both axes alike
     ],
     yAxis: [
       { ...axisLines(), gridIndex: 0, name: 'items completed', minInterval: 1, splitNumber: 3, ...upToAll() },
