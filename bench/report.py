@@ -1,4 +1,4 @@
-"""How long does a job's report take to make and to open, and how large is it? Of 10,000 events, and more."""
+"""How long does a report take to make and to open, and how large is it? Of 10,000 events, and more."""
 
 import argparse
 import re

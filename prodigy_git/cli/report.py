@@ -34,7 +34,6 @@ def report(
     Without --job it is the job of the worktree that you stand in, $PRODIGY_JOB_ID, git config
     prodigy.job, else the job of the repository that wrote last.
     """
-    from prodigy_git.cli import events
     from prodigy_git.views.report import gather, page
 
     if as_json and target is not None:
@@ -43,7 +42,6 @@ def report(
     path = target or f"report-{job}.html"
     if not as_json and path != "-":
         _check(path, force)
-    events.catch_up(Wanted(store, lambda: [(repo, job)], wanted.selection, True))
     value = gather.of_job(store, repo, job, wanted.selection, stuck_after, output.note)
     if as_json:
         output.emit_json(value)

@@ -28,9 +28,10 @@ def render(value: Mapping[str, Any], clean: Callable[[str], str]) -> str:
 
     ``clean`` makes the control characters of one line visible, as `output.clean`.
     """
-    shown = _cleaned(value, clean)
-    for name in ("attempts", "events"):
-        shown[name] = packed(shown[name])
+    # Packed first: then each different text is cleaned once.
+    shown = _cleaned(
+        {**value, **{name: packed(value[name]) for name in ("attempts", "events")}}, clean
+    )
     library = _asset("echarts/echarts.min.js")
     own = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "})();\n"
     css = _asset("report.css")
@@ -79,9 +80,11 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         # Most are; and whether a text is printable is decided much faster than it is split.
         return value if value.isprintable() else "\n".join(map(clean, value.split("\n")))
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {_cleaned(name, clean): _cleaned(one, clean) for name, one in value.items()}
-    return [_cleaned(one, clean) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [one if isinstance(one, int) else _cleaned(one, clean) for one in value]
+    return value
 
 
 def _as_script_text(value: Any) -> str:

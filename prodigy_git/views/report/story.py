@@ -42,25 +42,26 @@ class Story:
 
 
 def of_events(events: Iterable[Event], wanted: Selection) -> Story:
-    """Go through all of a job's events, in time order: what ends in a stretch may have begun before it."""
+    """Go through all of a job's events, in time order: what ends in a stretch may begin before it."""
     found = Story()
     known = Attempts()
+    everything = wanted == Selection()
     for event in events:
         attempt = known.add(event)
-        if not wanted.fits(event):
+        if not everything and not wanted.fits(event):
             continue
         found.newest.append((event, attempt))
         found.types[event.type] += 1
-        moment = event.moment
-        if moment is not None:
-            found.first = moment if found.first is None else min(found.first, moment)
-            found.last = moment if found.last is None else max(found.last, moment)
+        if found.first is None:
+            found.first = event.moment
         if event.type == "CommitCreated":
             commit = event.own().get("commit")
             if isinstance(commit, str):
                 found.commits.add(commit)
         elif event.type == "CommitsRewritten":
             found.replaced.update(_replaced(event.own().get("rewrites")))
+    dated = (moment for event, _ in reversed(found.newest) if (moment := event.moment) is not None)
+    found.last = next(dated, found.first)
     found.all_attempts = known.all
     found.attempts = [one for one in known.all if _is_wanted(one, wanted)]
     return found
