@@ -99,9 +99,9 @@ function showTime() {
       slider({ xAxisIndex: [0, 1], left: 48, right: 20 }),
     ],
     series: [
-      { name: SERIES.done, type: 'line', step: 'end', showSymbol: false, lineStyle: { width: 2, color: colour('completed') },
+      { name: SERIES.done, type: 'line', showSymbol: false, lineStyle: { width: 2, color: colour('completed') },
         itemStyle: { color: colour('completed') }, areaStyle: { color: colour('completed'), opacity: 0.12 },
-        data: [[start, 0 + over.done[0] - over.completed[0]], ...points('done', step).slice(0, last), [end, over.done[last]]] },
+        data: [[start, over.done[0] - over.completed[0]], ...points('done', step).slice(0, last), [end, over.done[last]]] },
       bars('completed'),
       bars('failed'),
       { name: SERIES.running, type: 'line', step: 'middle', showSymbol: false, xAxisIndex: 1, yAxisIndex: 1,

@@ -79,7 +79,7 @@ function showTrouble() {
     const [title, why, command] = KINDS[kind];
     return el('div', { class: `group ${kind}` },
       el('h3', {}, el('i', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), `${title} `, el('b', {}, count.format(number))),
-      el('p', { class: 'quiet' }, typeof why === 'function' ? why() : why, ' ', el('code', {}, command())),
+      el('p', { class: 'quiet' }, typeof why === 'function' ? why() : why, el('br'), el('code', {}, command())),
       el('ul', { class: 'rows' }, shown.map((row) => troubleRow(row, kind))),
       shown.length < number ? el('p', { class: 'quiet' }, `The latest ${shown.length} of ${count.format(number)}.`) : null);
   });
@@ -97,9 +97,9 @@ function showTrouble() {
 
 function troubleRow(row, kind) {
   const inside = [
-    el('b', {}, row.agent), row.item_id ? el('span', {}, row.item_id) : null,
-    el('span', { class: 'what' }, row.error ? row.error.split('\n')[0] : ''),
+    el('b', {}, row.agent), el('span', {}, row.item_id ?? ''),
     el('span', { class: 'quiet when' }, row.last ? [kind === 'failed' ? '' : 'last seen ', timeEl(row.last, shortTime)] : 'no time known'),
+    row.error ? el('span', { class: 'what' }, row.error.split('\n')[0]) : null,
   ];
   return el('li', {}, row.attempt === null
     ? el('span', { class: 'row' }, inside)
