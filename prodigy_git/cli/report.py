@@ -82,6 +82,9 @@ def _check(path: str, force: bool) -> None:
 
     if os.path.isdir(path):
         raise ProdigyError(f"{path} is a folder: name a file")
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise ProdigyError(f"there is no folder {folder} to write the report to")
     if force or not os.path.isfile(path):
         return
     with open(path, "rb") as stream:

@@ -110,7 +110,7 @@ def test_a_file_that_is_no_report_stays(store, tmp_path):
     ok("report", "--job", "j", "-o", mine, "--force")
     ok("report", "--job", "j", "-o", mine)  # a report is overwritten
     assert "folder" in refused("report", "--job", "j", "-o", tmp_path)
-    assert "No such file" in refused("report", "--job", "j", "-o", tmp_path / "none" / "x.html")
+    assert "no folder" in refused("report", "--job", "j", "-o", tmp_path / "none" / "x.html")
 
 
 def test_a_link_is_followed_and_a_pipe_written_to(store, tmp_path):

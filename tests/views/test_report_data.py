@@ -213,6 +213,19 @@ def test_events_without_a_time_are_listed_and_not_drawn(store):
     )
 
 
+def test_a_clock_that_was_wrong_does_not_hide_the_rest(store):
+    path = support_team.write(store, "repo")
+    with path.open("a") as log:
+        for stamp in ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+            line = {"type": "AgentFailed", "agent_id": stamp, "timestamp": stamp}
+            log.write(json.dumps(line) + "\n")
+    value = read(store)
+    over = value["over_time"]
+    assert over["step_seconds"] <= 120
+    assert sum(over["completed"]) == 10
+    assert value["counts"]["events"] == 100
+
+
 def test_an_attempt_that_never_ended_is_given_up_when_another_began(store):
     started = {"type": "AgentStarted", "item_id": "i"}
     write_log(

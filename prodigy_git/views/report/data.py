@@ -28,6 +28,9 @@ _FAILURES_SHOWN = 200
 _FILES_SHOWN = 300
 _NAMES_SHOWN = 20  # of agents or items in one row
 _LONGEST = 2000  # characters of an error
+_DAY = 86400 * clock.SECOND
+_OLDEST = 946_684_800 * clock.SECOND
+"""2000. A time before it, or after tomorrow, is of a clock that was wrong, and is not drawn."""
 
 Outcome = Literal[
     "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
@@ -208,11 +211,11 @@ def _over_time(
     story: Story, known: Known, outcomes: Mapping[int, Outcome]
 ) -> dict[str, Any] | None:
     """Return `series.over_time` of what was asked for; None where no event has a time."""
-    begin, end = story.first, story.last
+    begin, end = _span(story, known.now)
     if begin is None or end is None:
         return None
     live = any(kind in ("running", "stuck", "dead") for kind in outcomes.values())
-    if live and end < known.now < end + 7 * 86400 * clock.SECOND:
+    if live and end < known.now < end + 7 * _DAY:
         end = known.now
     first: dict[str | int, int] = {}
     failed = []
@@ -229,6 +232,20 @@ def _over_time(
             stretches.append((max(begin, one.began), max(begin, min(end, over))))
     completed = [moment for moment in first.values() if begin <= moment <= end]
     return series.over_time(begin, end, completed, failed, stretches)
+
+
+def _span(story: Story, now: int) -> tuple[int | None, int | None]:
+    """Return when the events begin and end, less those of a wrong clock: they hide the rest."""
+    ends = story.first, story.last
+    if all(moment is None or _OLDEST <= moment <= now + _DAY for moment in ends):
+        return ends
+    moments = [
+        moment
+        for one in story.attempts
+        for moment in (one.began, one.ended, one.last)
+        if moment is not None and _OLDEST <= moment <= now + _DAY
+    ]
+    return min(moments, default=None), max(moments, default=None)
 
 
 def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:

@@ -7,13 +7,19 @@ const attempts = unpacked(data.attempts);
 const events = unpacked(data.events);
 attempts.forEach((one, index) => {
   one.index = index;
-  one.beginMs = one.began ? Date.parse(one.began) : null;
-  one.endMs = one.ended ? Date.parse(one.ended) : null;
+  one.beginMs = drawn(one.began);
+  one.endMs = drawn(one.ended);
 });
 events.forEach((one, index) => {
   one.index = index;
   one.ms = one.time ? Date.parse(one.time) : null;
 });
+
+/** Return a time in milliseconds; null for none, and for one of a clock that was wrong, as data.py has it. */
+function drawn(stamp) {
+  const ms = stamp ? Date.parse(stamp) : NaN;
+  return ms >= Date.UTC(2000) && ms <= Date.parse(data.generated) + 864e5 ? ms : null;
+}
 
 /** Turn columns, as page.py packs them, into an array of objects. */
 function unpacked({ length, columns }) {

@@ -4,7 +4,7 @@ let cameFrom = null;
 
 function openPanel(title, ...content) {
   const panel = $('details');
-  if (panel.hidden) cameFrom = document.activeElement;
+  if (panel.hidden) cameFrom = document.activeElement.closest('#events-table tbody') ? 'events' : document.activeElement;
   panel.replaceChildren(
     el('div', { class: 'card-head' }, el('h2', { id: 'details-title' }, title),
       el('button', { type: 'button', class: 'button', 'aria-label': 'Close the details', on: { click: closePanel } }, 'Close')),
@@ -17,7 +17,9 @@ function openPanel(title, ...content) {
 function closePanel() {
   $('details').hidden = true;
   // Back to where the reader was, so that the keyboard goes on from there.
-  if (cameFrom && cameFrom.isConnected) cameFrom.focus({ preventScroll: true });
+  // A row of the table may have been made anew meanwhile.
+  if (cameFrom === 'events') focusRow();
+  else if (cameFrom && cameFrom.isConnected) cameFrom.focus({ preventScroll: true });
   cameFrom = null;
 }
 

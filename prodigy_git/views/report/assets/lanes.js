@@ -52,7 +52,7 @@ function showLanes() {
     $('lanes-empty').append(undated ? `${plural(undated, 'attempt')} without a time: there is nothing to draw.` : 'No agent has begun.');
     return;
   }
-  const times = attempts.flatMap((one) => [one.beginMs, one.endMs, one.last ? Date.parse(one.last) : null]).filter((at) => at !== null);
+  const times = attempts.flatMap((one) => [one.beginMs, one.endMs, drawn(one.last)]).filter((at) => at !== null);
   lanes.from = times.reduce((a, b) => Math.min(a, b));
   lanes.to = times.reduce((a, b) => Math.max(a, b));
   const open = attempts.some((one) => ['running', 'stuck', 'dead'].includes(one.outcome));
@@ -134,7 +134,7 @@ function laneOption(rowsOnly = false) {
       const faint = lanes.chosen !== null && !lanes.chosen.has(one.index);
       bars.push({ value: [place, ...stretch(one)], attempt: one.index, faint });
       one.commits.forEach((commit, n) => {
-        if (commit.at) ticks.push({ value: [place, Date.parse(commit.at)], attempt: one.index, commit: n, faint });
+        if (drawn(commit.at)) ticks.push({ value: [place, Date.parse(commit.at)], attempt: one.index, commit: n, faint });
       });
     }
   });
