@@ -19,7 +19,7 @@ _OUTCOMES: dict[str, Outcome] = {
 }  # fmt: skip
 
 
-@dataclass
+@dataclass(slots=True)
 class Commit:
     """A commit that was recorded during an attempt; ``replaced`` by another one since, if it was."""
 
@@ -30,7 +30,7 @@ class Commit:
     replaced: str | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Attempt:
     """One agent's work on one item; or a session's whole stretch where no agent is named.
 
