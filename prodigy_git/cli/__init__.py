@@ -24,6 +24,8 @@ _COMMANDS = {
     "new-worktree": "prodigy_git.cli.worktrees:new_worktree",
     "finish": "prodigy_git.cli.worktrees:finish",
     "worktree": "prodigy_git.cli.worktrees:worktree",
+    "status": "prodigy_git.cli.status:status",
+    "top": "prodigy_git.cli.top:top",
     "sessions": "prodigy_git.cli.sessions:sessions",
     "job": "prodigy_git.cli.job:job",
     "run": "prodigy_git.cli.running:run",

@@ -6,9 +6,6 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from git.cmd import Git
-from git.exc import GitCommandNotFound
-
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record.gitdir import Place
 
@@ -64,6 +61,10 @@ def git_status(
     env: dict[str, str] | None = None,
 ) -> tuple[int, str, str]:
     """Run ``git arguments…`` in ``cwd``; return its exit status, output and error output."""
+    # Takes longer to import than a view may take that asks git with `look` alone.
+    from git.cmd import Git
+    from git.exc import GitCommandNotFound
+
     with tempfile.TemporaryFile() as istream:
         istream.write(stdin or b"")
         istream.seek(0)

@@ -3,10 +3,13 @@
 import os
 import re
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from prodigy_git import layout
-from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.record import files, jsonline
+
+if TYPE_CHECKING:  # pydantic takes long to import, and most only want a `signature`
+    from prodigy_git.model.dlq import Item, Queue
 
 _VARIABLE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{7,64}\b|\d+|(?:/[\w.@-]+)+")
 
@@ -17,7 +20,7 @@ def signature(error: str) -> str:
     return _VARIABLE.sub("#", first)[:120]
 
 
-def merged(there: Queue, dead: Iterable[Item], is_over: Callable[[Item], bool]) -> Queue:
+def merged(there: "Queue", dead: "Iterable[Item]", is_over: "Callable[[Item], bool]") -> "Queue":
     """Return the queue that the log and the files come to.
 
     ``dead`` are the items that the log has in the queue: they take the place of their namesakes, but
@@ -35,12 +38,12 @@ def merged(there: Queue, dead: Iterable[Item], is_over: Callable[[Item], bool]) 
     return there.model_copy(update={"items": [*found, *mine.values()]})
 
 
-def _with_what_else(there: Item, own: Item) -> Item:
+def _with_what_else(there: "Item", own: "Item") -> "Item":
     known = own.model_dump(exclude_none=True, exclude_unset=True)
-    return Item.model_validate({**there.model_dump(exclude_none=True), **known})
+    return type(there).model_validate({**there.model_dump(exclude_none=True), **known})
 
 
-def write(store: str, repo: str, job: str, queue: Queue) -> None:
+def write(store: str, repo: str, job: str, queue: "Queue") -> None:
     """Replace the queue's file; the caller holds the job's claims lock. Raises `OSError`."""
     path = layout.dead_letters(store, repo, job)
     if not queue.items and not os.path.exists(path):

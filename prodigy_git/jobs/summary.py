@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from prodigy_git import layout, names
-from prodigy_git.jobs import books, claims, owner
+from prodigy_git.jobs import books, owner
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
@@ -33,6 +33,10 @@ def known(store: str, repo: str) -> list[str]:
 
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
     """Return a job in a few words: phase, status, items in each state. Raises `ProdigyError`."""
+    from prodigy_git.jobs import (
+        claims,  # slow to import, and those who use `head` and `of` need none
+    )
+
     with claims.step(store, repo, job, broken) as index:
         return head(index)
 
@@ -58,6 +62,8 @@ def head(index: Index) -> dict[str, Any]:
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
     """Return all there is to say of a job, as `of`, what is dead ended first. Raises `ProdigyError`."""
+    from prodigy_git.jobs import claims
+
     with claims.step(store, repo, job, broken) as index:
         return of(index)
 

@@ -1,0 +1,338 @@
+"""status: what all agents are doing, on one screen."""
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prodigy_git import layout
+from prodigy_git.cli import output
+from prodigy_git.cli.when import Duration
+from prodigy_git.errors import ProdigyError
+
+if TYPE_CHECKING:
+    from prodigy_git.views.advice import Advice
+    from prodigy_git.views.agents import Agent
+    from prodigy_git.views.overview import Repository
+
+_CHEAP = 50  # worktrees that git is asked about without being told to
+_COLOURS = {
+    "dead": "red", "failed": "red", "stuck": "yellow", "retrying": "yellow", "running": "green",
+}  # fmt: skip
+
+stuck_option = click.option(
+    "--stuck-after", type=Duration(), default="15m", show_default=True, metavar="AGE",
+    help="For how long an agent may be silent.",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--all-repos", is_flag=True, help="All repositories in the store.")
+@click.option("--job", metavar="JOB", help="Only this job and its agents.")
+@click.option("--all", "ended", is_flag=True, help="Also jobs and sessions that have ended.")
+@click.option(
+    "--dirty/--no-dirty", default=None,
+    help="Say which worktrees have changes. [default: where there are at most 50]",
+)  # fmt: skip
+@stuck_option
+@output.json_option
+def status(
+    all_repos: bool,
+    job: str | None,
+    ended: bool,
+    dirty: bool | None,
+    stuck_after: int,
+    as_json: bool,
+) -> None:
+    """Show jobs, agents, queue and trash of this repository, trouble first, and what to do about it.
+
+    An agent is dead (what it ran in is gone), failed, stuck (silent for --stuck-after), retrying
+    (its item waits for another try), running, idle or finished. Outside of any repository all are
+    shown. Nothing is changed.
+    """
+    from prodigy_git.views import advice
+    from prodigy_git.views.memory import Memory
+    from prodigy_git.views.overview import Wish, of_store
+
+    store, keys, inside, job = meant(all_repos=all_repos, job=job)
+    if dirty is None:
+        dirty = _worktrees(store, keys) <= _CHEAP
+    wish = Wish(job=job, dirty=dirty, stuck_after=stuck_after, ended=ended)
+    found = of_store(store, keys, wish, Memory(), output.note)
+    if job is not None and not any(one.jobs or one.agents for one in found):
+        raise ProdigyError(f"no job {job} here: 'prodigy-git job list' names the jobs")
+    told = [(one, advice.of(one, inside=inside)) for one in found]
+    if as_json:
+        output.emit_json(
+            {"store": store, "repositories": [_as_json(one, todo) for one, todo in told]}
+        )
+    elif sys.stdout is not None and sys.stdout.isatty():
+        _screen(told)
+    else:
+        _lines(told)
+    if not as_json and not any(_has_anything(one) for one in found):
+        output.note(
+            "no sessions and no jobs yet: 'prodigy-git install', then 'prodigy-git new-worktree'"
+        )
+
+
+def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, str | None]:
+    """Return (store, repository keys, whether that is the one we stand in, job).
+
+    Outside of any repository all of the store are meant. A job may be named ``REPOSITORY/JOB``.
+    Raises `names.BadName`.
+    """
+    from prodigy_git.lifecycle import whereabouts
+    from prodigy_git.names import checked
+    from prodigy_git.views.overview import here
+
+    named, slash, job_id = (job or "").rpartition("/")
+    wanted = checked(job_id, "job id") if job is not None else None
+    if slash:
+        store = layout.store_from(os.environ)
+        return store, [checked(named, "repository key")], False, wanted
+    try:
+        store, key, _ = here(os.getcwd())
+        if not all_repos:
+            return store, [key] if key is not None else [], True, wanted
+    except ProdigyError:
+        store = layout.store_from(os.environ)
+    return store, whereabouts.repositories(store), False, wanted
+
+
+def _worktrees(store: str, keys: list[str]) -> int:
+    """Return how many worktrees there are at most whose changes could be asked for."""
+    from prodigy_git.views.overview import common_of
+
+    count = 0
+    for key in keys:
+        try:
+            count += 1 + len(os.listdir(f"{common_of(store, key)}/worktrees"))
+        except OSError:
+            continue
+    return count
+
+
+def _has_anything(found: "Repository") -> bool:
+    return bool(found.jobs or found.ended_jobs or any(found.counts.values()))
+
+
+# JSON ----------------------------------------------------------------------------------------
+
+
+def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
+    return {
+        "repo": found.key,
+        "common_dir": found.common,
+        "jobs": found.jobs,
+        "ended_jobs": found.ended_jobs,
+        "counts": found.counts,
+        "agents": [_agent_as_json(one) for one in found.agents],
+        "queue": sum(job["queued"] for job in found.jobs),
+        "trash": {
+            "worktrees": found.trash,
+            "bytes": found.trash_bytes,
+            "measured": found.trash_measured,
+        },
+        "finished_worktrees": found.finished_worktrees,
+        "hooks": {"in_effect": not found.hooks, "wrong": found.hooks},
+        "without_session": found.unenrolled,
+        "advice": [{"what": one.what, "commands": one.commands} for one in todo],
+    }
+
+
+def _agent_as_json(one: "Agent") -> dict[str, Any]:
+    from prodigy_git.record import clock
+
+    fields = {name: value for name, value in vars(one).items() if name != "facts"}
+    now = clock.now()
+    fields["silent_seconds"] = None if one.last is None else max(0, now - one.last) // clock.SECOND
+    for name in ("began", "last"):
+        fields[name] = None if fields[name] is None else clock.stamp(fields[name])
+    return fields
+
+
+# Not a terminal ------------------------------------------------------------------------------
+
+
+def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
+    """Print what there is in lines of tab-separated fields, the first of which says what it is."""
+    for found, todo in told:
+        for job in found.jobs:
+            _line(
+                "job", found.key, job["job_id"], job["phase"], job["status"], job["completed"],
+                job["in_progress"], job["pending"], job["queued"], job["failed"],
+                job["total_items"], job["rates"]["ended_per_minute"],
+                job["rates"]["seconds_left"],
+            )  # fmt: skip
+        for state, count in found.counts.items():
+            _line("count", found.key, state, count)
+        for one in found.agents:
+            fields = _agent_as_json(one)
+            _line(
+                "agent", found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
+                one.attempt, fields["silent_seconds"], one.ahead, one.behind, one.commits,
+                {True: "dirty", False: "clean", None: None}[one.dirty], one.branch,
+                _note(one),
+            )  # fmt: skip
+        _line("trash", found.key, found.trash, found.trash_bytes)
+        if found.hooks:
+            _line("hooks", found.key, "; ".join(found.hooks))
+        for advised in todo:
+            _line("do", found.key, advised.what, *advised.commands)
+
+
+def _line(*fields: object) -> None:
+    click.echo("\t".join("-" if one in (None, "") else output.clean(one) for one in fields))
+
+
+def _note(one: "Agent") -> str:
+    from prodigy_git.views import words
+
+    return words.note(one)
+
+
+# A terminal ----------------------------------------------------------------------------------
+
+
+def _screen(told: "list[tuple[Repository, list[Advice]]]") -> None:
+    shown = [pair for pair in told if len(told) == 1 or _has_anything(pair[0]) or pair[1]]
+    for number, (found, todo) in enumerate(shown):
+        if number:
+            click.echo()
+        _repository(found)
+        _advice(todo)
+
+
+def _repository(found: "Repository") -> None:
+    from prodigy_git.views import states
+
+    counts = [
+        click.style(f"{count} {state}", fg=_COLOURS.get(state))
+        for state in states.ORDER
+        if (count := found.counts.get(state, 0))
+    ]
+    title = click.style(output.clean(found.key), bold=True)
+    click.echo(f"{title}: {', '.join(counts) or 'no sessions'}")
+    for job in found.jobs:
+        _job(job)
+    if found.agents:
+        click.echo()
+        _table(found)
+    rest = [*_rest(found)]
+    if rest:
+        click.echo()
+        for text in rest:
+            output.line(text)
+
+
+def _job(job: dict[str, Any]) -> None:
+    from prodigy_git.views import words
+
+    width = shutil.get_terminal_size().columns
+    done, total = words.done(job), job["total_items"]
+    click.echo()
+    head = f"job {output.clean(job['job_id'])}: {job['phase']}, {job['status']}"
+    if total:
+        size = max(10, min(30, width - 30))
+        output.line(head)
+        output.line(f"  {words.bar(done, total, size)} {done} of {total}, {100 * done // total} %")
+        if where := words.items(job):
+            output.line(f"  {where}")
+    else:
+        output.line(f"{head}, no items")
+    if job["error"]:
+        _cut(f"  error: {job['error']}", width)
+    for failure in job["failures"][:3]:
+        _cut(f"  {failure['items']} x {failure['error_signature']}", width)
+
+
+def _cut(text: str, width: int) -> None:
+    from rich.cells import cell_len, set_cell_size
+
+    shown = output.clean(text)
+    output.line(shown if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…")
+
+
+def _table(found: "Repository") -> None:
+    from prodigy_git.record import clock
+    from prodigy_git.views import words
+
+    width = shutil.get_terminal_size().columns
+    now = clock.now()
+    columns: dict[str, list[object]] = {
+        "STATE": [one.state for one in found.agents],
+        "AGENT": [one.name for one in found.agents],
+        "LAST": [words.age(one.last, now) for one in found.agents],
+        "ITEM": [one.item_id or "-" for one in found.agents],
+        "TRY": [one.attempt or "-" for one in found.agents],
+        "BASE": [words.against_base(one) for one in found.agents],
+        "COMMITS": ["-" if one.commits is None else one.commits for one in found.agents],
+        "DIRTY": [words.changes(one) for one in found.agents],
+        "JOB": [one.job_id or "-" for one in found.agents],
+        "BRANCH": [one.branch or "-" for one in found.agents],
+        "NOTE": [words.note(one) for one in found.agents],
+    }
+    # What nobody has, or all share, is not worth a column.
+    kept = {
+        name: cells
+        for name, cells in columns.items()
+        if any(cell not in ("-", "") for cell in cells)
+        and not (name == "JOB" and len({*cells, *(job["job_id"] for job in found.jobs)}) == 1)
+    }
+    if "NOTE" in kept:
+        # What the others leave it, and a little where they leave none: then one of them goes.
+        taken = (max(len(output.clean(c)) for c in (n, *cells)) + 2 for n, cells in kept.items())
+        room = max(12, width - sum(list(taken)[:-1]))
+        kept["NOTE"] = [output.clean(cell)[:room] for cell in kept["NOTE"]]
+    dispensable = [one for one in ("JOB", "BRANCH", "COMMITS", "TRY", "NOTE", "DIRTY", "BASE")
+                   if one in kept and one != list(kept)[-1]]  # fmt: skip
+    output.table(tuple(kept), zip(*kept.values(), strict=True), dispensable)
+
+
+def _rest(found: "Repository") -> "list[str]":
+    from prodigy_git.cli.trash import human
+
+    texts = []
+    queued = {job["job_id"]: job["queued"] for job in found.jobs if job["queued"]}
+    if queued:
+        names = ", ".join(f"{count} of {name}" for name, count in queued.items())
+        texts.append(f"queue: {names}")
+    if found.trash:
+        size = human(found.trash_bytes)
+        known = (
+            f", {'' if found.trash_measured else 'at least '}{size}" if found.trash_bytes else ""
+        )
+        texts.append(f"trash: {_worktree_count(found.trash)}{known}")
+    if found.finished_worktrees:
+        texts.append(
+            f"finished: {_worktree_count(found.finished_worktrees)} still there, "
+            "'worktree clean --all' looks"
+        )
+    if found.ended_jobs:
+        texts.append(f"ended jobs: {found.ended_jobs}")
+    if found.hooks:
+        texts.append(f"hooks: {found.hooks[0]}" + (", …" if len(found.hooks) > 1 else ""))
+    return texts
+
+
+def _worktree_count(number: int) -> str:
+    return f"{number} worktree{'' if number == 1 else 's'}"
+
+
+def _advice(todo: "list[Advice]") -> None:
+    import textwrap
+
+    if not todo:
+        return
+    width = shutil.get_terminal_size().columns
+    click.echo()
+    click.echo(click.style("what to do", bold=True))
+    for one in todo:
+        for text in textwrap.wrap(output.clean(one.what), width - 2) or [""]:
+            output.line(f"  {text}")
+        for command in one.commands:
+            # Not wrapped by us: it is there to be copied.
+            click.echo("    " + click.style(output.clean(command), fg="cyan"))

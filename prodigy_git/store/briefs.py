@@ -1,0 +1,162 @@
+"""The few fields of a session's file that a view of all sessions needs, read quickly.
+
+`sessions.load` checks the whole of a file; that of ten thousand ended sessions takes seconds.
+"""
+
+import os
+from typing import Any
+
+import msgspec
+
+from prodigy_git import layout, names
+from prodigy_git.record import clock, files
+from prodigy_git.store.events import Broken
+
+# As model.session has them, which takes too long to import here.
+STATUSES = frozenset(("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"))
+ENDED = frozenset(("Completed", "Failed", "Cancelled"))
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    repo: Any = None
+    repo_path: Any = None
+    worktree_path: Any = None
+    trash_path: Any = None
+    branch: Any = None
+    base_branch: Any = None
+    base_commit: Any = None
+    job_id: Any = None
+    agent_id: Any = None
+    item_id: Any = None
+    host: Any = None
+    pid: Any = None
+    pid_started: Any = None
+    commits: Any = None
+    last_commit: Any = None
+
+
+class _MapReduce(msgspec.Struct, gc=False):
+    job_id: Any = None
+
+
+class _File(msgspec.Struct, gc=False):
+    id: str
+    status: str
+    started_at: Any = None
+    updated_at: Any = None
+    completed_at: Any = None
+    error: Any = None
+    metadata: _Metadata | None = None
+    mapreduce_data: _MapReduce | None = None
+
+
+class Brief(msgspec.Struct, gc=False):
+    """A session in brief. Moments are in microseconds since 1970, None where the file has none."""
+
+    id: str
+    status: str
+    job: str
+    repo: str | None
+    """The repository's key; None for a session that was not made by prodigy-git."""
+    started: int | None
+    updated: int | None
+    ended: int | None
+    error: str | None
+    worktree: str | None
+    trash: str | None
+    branch: str | None
+    base_branch: str | None
+    base_commit: str | None
+    agent: str | None
+    item: str | None
+    commits: int | None
+    last_commit: str | None
+    process: dict[str, Any] | None
+    """The process that started it, as `jobs.owner.alive` takes one; None where it is not known."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the session has come to its end."""
+        return self.status in ENDED
+
+
+Cache = dict[str, tuple[tuple[int, int, int], Brief]]
+"""What was read, by session, with what tells that the file has not changed since."""
+
+_decode = msgspec.json.Decoder(_File).decode
+
+
+def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Brief]:
+    """Return all sessions in brief, sorted by id; what cannot be read is reported to ``broken``.
+
+    With ``cache`` only files that have changed since are read again.
+    """
+    found = []
+    kept: Cache = {}
+    try:
+        listed = sorted(os.listdir(f"{store}/sessions"))
+    except (FileNotFoundError, NotADirectoryError):
+        listed = []
+    for file in listed:
+        name = file.removesuffix(".json")
+        if name == file or not names.is_safe(name):
+            continue
+        path = layout.session(store, name)
+        try:
+            mark = None
+            if cache is not None:
+                status = os.stat(path)
+                mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if name in cache and cache[name][0] == mark:
+                    kept[name] = cache[name]
+                    found.append(cache[name][1])
+                    continue
+            brief = _brief(name, files.read(path))
+        except FileNotFoundError:
+            continue  # cleaned since the folder was listed
+        except (OSError, ValueError) as error:
+            broken(f"{path} is damaged ({error}): repair it or move it away")
+            continue
+        found.append(brief)
+        if mark is not None:
+            kept[name] = (mark, brief)
+    if cache is not None:
+        cache.clear()
+        cache.update(kept)
+    return found
+
+
+def _brief(name: str, data: bytes) -> Brief:
+    """Return what a session's file says. Raises `ValueError`."""
+    whole = _decode(data)
+    if whole.id != name:
+        raise ValueError(f"it holds another session, {whole.id!r}")
+    if whole.status not in STATUSES:
+        raise ValueError(f"its status is {whole.status!r}")
+    own = whole.metadata or _Metadata()
+    given = whole.mapreduce_data.job_id if whole.mapreduce_data is not None else own.job_id
+    repo = _text(own.repo)
+    # Both become parts of paths.
+    job = names.checked(_text(given) or name, "job id")
+    if repo is not None:
+        names.checked(repo, "repository key")
+    process = None
+    if isinstance(own.pid, int) and isinstance(own.host, str):
+        process = {"host": own.host, "pid": own.pid, "pid_started": own.pid_started}
+    updated = _moment(whole.updated_at)
+    over = whole.status in ENDED
+    return Brief(
+        name, whole.status, job, repo, _moment(whole.started_at), updated,
+        (_moment(whole.completed_at) or updated) if over else None, _text(whole.error),
+        _text(own.worktree_path), _text(own.trash_path), _text(own.branch), _text(own.base_branch),
+        _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
+        own.commits if isinstance(own.commits, int) else None, _text(own.last_commit), process,
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _moment(value: Any) -> int | None:
+    return clock.parse(value) if isinstance(value, str) else None

@@ -1,0 +1,191 @@
+"""What to do next about whatever is wrong, as commands. Pure: an overview in, advice out."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prodigy_git.views.agents import Agent
+from prodigy_git.views.overview import Repository
+
+_NAMED = 3  # agents of a kind that are named one by one
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is wrong, in words, and the commands that look at it or put it right."""
+
+    what: str
+    commands: list[str]
+
+
+def of(found: Repository, *, inside: bool) -> list[Advice]:
+    """Return what to do about a repository, the most urgent first.
+
+    ``inside``: the commands will be given in it; else they name it themselves.
+    """
+    where = "" if inside else f"{found.key}/"
+    return [*_dead(found, where), *_failed(found, where), *_stuck(found, where),
+            *_jobs(found, where), *_around(found, inside=inside)]  # fmt: skip
+
+
+def _dead(found: Repository, where: str) -> Iterator[Advice]:
+    dead = [one for one in found.agents if one.state == "dead"]
+    claimed: dict[str, list[Agent]] = {}
+    for one in dead:
+        if one.claimed and one.facts.owned is False and one.job_id:
+            claimed.setdefault(one.job_id, []).append(one)
+    for job, some in claimed.items():
+        yield Advice(
+            f"{_named(some)} of job {job} {_is(some)} dead: give back what {_they(some)} had",
+            [f"prodigy-git resume {where}{job}"],
+        )
+    rest = [one for one in dead if not (one.claimed and one.facts.owned is False)]
+    gone = [one for one in rest if one.missing and one.session_id is not None]
+    for one in gone[:_NAMED]:
+        if one.trash is not None:
+            yield Advice(
+                f"{one.name}'s worktree is in the trash",
+                [f"prodigy-git worktree restore {one.session_id}"],
+            )
+        else:
+            yield Advice(
+                f"{one.name}'s worktree is gone: make it again, or end the session",
+                [f"prodigy-git resume {one.session_id}", _end(one, where, "its worktree is gone")],
+            )
+    yield from _more(gone, "have lost their worktrees", "dead")
+    quiet = [one for one in rest if not (one.missing and one.session_id is not None)]
+    for one in quiet[:_NAMED]:
+        look = [f"prodigy-git worktree show {one.session_id}"] if one.session_id else []
+        yield Advice(
+            f"{one.name} is silent, and what started it is gone: look, then end it",
+            [*look, _end(one, where, "its process is gone")],
+        )
+    yield from _more(quiet, "are dead", "dead")
+
+
+def _failed(found: Repository, where: str) -> Iterator[Advice]:
+    for job in found.jobs:
+        if job["queued"]:
+            most = job["failures"][0] if job["failures"] else None
+            why = f", most often: {most['error_signature']}" if most is not None else ""
+            name = f"{where}{job['job_id']}"
+            yield Advice(
+                f"{_count(job['queued'], 'item')} of job {job['job_id']} failed for good{why}",
+                [
+                    f"prodigy-git dlq list --job {name}",
+                    f"prodigy-git dlq retry --job {name} --reprocess-all-eligible",
+                ],
+            )
+    # What is in no queue: sessions without an item, and items that are not to be tried again.
+    loose = [one for one in found.agents if one.state == "failed" and one.facts.item != "dead"]
+    for one in loose[:_NAMED]:
+        if one.session_id is not None and one.facts.status is not None:
+            look = [
+                f"prodigy-git worktree show {one.session_id}",
+                f"prodigy-git worktree clean {one.session_id}",
+            ]
+        else:
+            look = [f"prodigy-git events ls --job {where}{one.job_id} --item {one.item_id}"]
+        yield Advice(f"{one.name} failed{_why(one)}: see what it left", look)
+    yield from _more(loose, "failed", "failed")
+
+
+def _stuck(found: Repository, where: str) -> Iterator[Advice]:
+    stuck = [one for one in found.agents if one.state == "stuck"]
+    for one in stuck[:_NAMED]:
+        who = f"--session {one.session_id}" if one.session_id else f"--agent {one.agent_id}"
+        look = f"prodigy-git events ls --job {where}{one.job_id} {who}"
+        process = f" (process {one.pid})" if one.pid is not None else ""
+        yield Advice(
+            f"{one.name}{process} has been silent for long: look, and end it if it hangs",
+            [look if one.log is None else f"tail {shlex.quote(one.log)}",
+             _end(one, where, "stuck")],
+        )  # fmt: skip
+    yield from _more(stuck, "are stuck", "stuck")
+
+
+def _jobs(found: Repository, where: str) -> Iterator[Advice]:
+    for job in found.jobs:
+        name = f"{where}{job['job_id']}"
+        over = job["completed"] + job["dead"] + job["failed"]
+        if job["status"] == "paused":
+            yield Advice(
+                f"job {job['job_id']} is paused: it hands out no items",
+                [f"prodigy-git job resume {name}"],
+            )
+        elif job["status"] != "running":
+            continue
+        elif job["total_items"] and over == job["total_items"] and job["opened"]:
+            yield Advice(
+                f"job {job['job_id']} is done with its items", [f"prodigy-git job finish {name}"]
+            )
+        elif job["pending"] and not job["in_progress"] and job["opened"]:
+            yield Advice(
+                f"{_count(job['pending'], 'item')} of job {job['job_id']} "
+                f"{'waits' if job['pending'] == 1 else 'wait'}, and nobody works on them",
+                [f"prodigy-git run --job {name} --next -- COMMAND"],
+            )
+
+
+def _around(found: Repository, *, inside: bool) -> Iterator[Advice]:
+    if found.hooks:
+        change = "" if inside or found.common is None else f"cd {shlex.quote(_top(found))} && "
+        yield Advice(
+            "hooks are not in effect, commits are recorded late or not at all",
+            [f"{change}prodigy-git install"],
+        )
+    for path in found.unenrolled[:_NAMED]:
+        yield Advice(
+            f"{path} belongs to no session", [f"prodigy-git worktree adopt {shlex.quote(path)}"]
+        )
+    if len(found.unenrolled) > _NAMED:
+        yield Advice(
+            f"and {len(found.unenrolled) - _NAMED} more worktrees", ["prodigy-git worktree ls"]
+        )
+
+
+def _end(one: Agent, where: str, why: str) -> str:
+    """Return the command that ends somebody's work badly."""
+    if one.session_id is not None and one.facts.status is not None:
+        return f"prodigy-git finish {one.session_id} --failed --error {shlex.quote(why)}"
+    return (
+        f"prodigy-git job done {where}{one.job_id} {one.item_id} "
+        f"--failed --error {shlex.quote(why)}"
+    )
+
+
+def _more(some: list[Agent], what: str, state: str) -> Iterator[Advice]:
+    if len(some) > _NAMED:
+        yield Advice(
+            f"and {len(some) - _NAMED} more {what}: filter for '{state}' there",
+            ["prodigy-git top"],
+        )
+
+
+def _top(found: Repository) -> str:
+    common = found.common or ""
+    return common.removesuffix("/.git")
+
+
+def _why(one: Agent) -> str:
+    first = (one.error or "").strip().partition("\n")[0]
+    return f" ({first[:80]})" if first else ""
+
+
+def _named(some: list[Agent]) -> str:
+    names = [one.name for one in some]
+    if len(names) <= _NAMED:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+
+
+def _is(some: list[Agent]) -> str:
+    return "is" if len(some) == 1 else "are"
+
+
+def _they(some: list[Agent]) -> str:
+    return "it" if len(some) == 1 else "they"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

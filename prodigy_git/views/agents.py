@@ -1,0 +1,267 @@
+"""Who there is: an agent for each session, and for each item that one has of whom there is none."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import ask, divergence
+from prodigy_git.jobs import owner
+from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import briefs
+from prodigy_git.store.briefs import Brief
+from prodigy_git.store.events import Broken
+from prodigy_git.views import last_seen, states
+from prodigy_git.views.items import Held
+from prodigy_git.views.memory import Memory
+from prodigy_git.views.states import Facts, State
+
+_LOOKERS = 8  # threads that wait for git
+_WELL = ("Completed", "Cancelled")  # of what has ended so nobody has to see more than the number
+
+
+@dataclass
+class Agent:
+    """A session; or what an agent has on its hands of whom no session is known.
+
+    Moments are in microseconds since 1970. ``ahead`` and ``behind`` are commits, against the base
+    branch as it is now, else against the commit where the session began; None where that is not known.
+    ``dirty`` is None where nobody asked.
+    """
+
+    state: State
+    repo: str | None
+    job_id: str | None
+    session_id: str | None
+    agent_id: str | None
+    item_id: str | None
+    attempt: int | None = None
+    began: int | None = None
+    last: int | None = None
+    branch: str | None = None
+    base: str | None = None
+    ahead: int | None = None
+    behind: int | None = None
+    commits: int | None = None
+    dirty: bool | None = None
+    worktree: str | None = None
+    missing: bool = False
+    """Its worktree should be there, and is not."""
+    trash: str | None = None
+    """Where its worktree lies in the trash."""
+    head: str | None = None
+    error: str | None = None
+    log: str | None = None
+    """Where its own output is, if the log or the store tells."""
+    pid: int | None = None
+    claimed: bool = False
+    """It has its item by a claim: `resume` gives that back if it is dead."""
+    facts: Facts = field(default_factory=Facts, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The agent, its session where it has no name."""
+        return self.agent_id or self.session_id or "-"
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, in one word."""
+        who = self.session_id or self.agent_id
+        return "/".join(one or "" for one in (self.repo, self.job_id, who, self.item_id))
+
+
+def sort(agents: list[Agent]) -> None:
+    """Put agents in the order in which they are shown: trouble first, then the longest silent."""
+    agents.sort(key=lambda one: (states.RANK[one.state], one.last or 0, one.key))
+
+
+def judge_again(agents: Iterable[Agent], now: int, stuck_after: int) -> None:
+    """Set each agent's state by what was found out about it, at another time."""
+    for one in agents:
+        one.state = states.state_of(one.facts, now, stuck_after)
+
+
+def everybody(
+    store: str,
+    key: str,
+    sessions: list[Brief],
+    held: dict[str, list[Held]],
+    memory: Memory,
+) -> list[Agent]:
+    """Return an agent for each session, and for each item that one has of whom there is no session."""
+    by_session: dict[str, Held] = {}
+    by_item: dict[tuple[str, str], Held] = {}
+    for job, some in held.items():
+        for one in some:  # those in progress come first
+            by_item[job, one.item] = one
+            if one.session is not None:
+                by_session.setdefault(one.session, one)
+    agents = []
+    taken: set[int] = set()
+    for brief in sessions:
+        mine = by_item.get((brief.job, brief.item or ""))
+        if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
+            mine = by_session.get(brief.id)
+        if mine is not None:
+            taken.add(id(mine))
+        elsewhere = mine is None and brief.item is not None and brief.job in held
+        agents.append(_of_session(store, key, brief, mine, elsewhere, memory))
+    for job, some in held.items():
+        agents += [_of_item(key, job, one) for one in some if id(one) not in taken]
+    return agents
+
+
+def _of_session(
+    store: str,
+    key: str,
+    brief: Brief,
+    mine: Held | None,
+    elsewhere: bool,
+    memory: Memory,
+) -> Agent:
+    over = brief.over and mine is None
+    place = None if brief.status in _WELL else _worktree(brief)
+    agent = Agent(
+        "finished", key, brief.job, brief.id, brief.agent, brief.item,
+        began=brief.started, last=brief.updated, branch=brief.branch,
+        base=brief.base_branch or brief.base_commit, commits=brief.commits,
+        worktree=brief.worktree, trash=brief.trash, error=brief.error,
+    )  # fmt: skip
+    if place is not None:
+        with contextlib.suppress(OSError):
+            branch, agent.head = gitdir.head(place)
+            agent.branch = branch or "(detached)"
+    agent.missing = place is None and brief.worktree is not None and brief.status not in _WELL
+    if not over:
+        log = layout.run_log(store, key, brief.job, brief.id)
+        agent.log = log if os.path.exists(log) else None
+    if mine is not None:
+        _of_claim(agent, mine)
+    process = None if over else brief.process
+    if agent.pid is None and process is not None:
+        agent.pid = process["pid"]
+    started_by = None if process is None else owner.alive(store, key, brief.job, process)
+    agent.facts = Facts(
+        status=brief.status,
+        item=None if mine is None else mine.state,
+        superseded=elsewhere and brief.over,
+        owned=None if mine is None else mine.owned,
+        deserted=started_by is False and place is not None and not memory.stands_in(place),
+        missing=agent.missing,
+        unattended=place is not None and place.private == place.common
+        and brief.agent is None and brief.item is None,
+        last=brief.updated,
+    )  # fmt: skip
+    return agent
+
+
+def _of_item(key: str, job: str, mine: Held) -> Agent:
+    agent = Agent("finished", key, job, mine.session, mine.agent, mine.item, began=mine.since)
+    _of_claim(agent, mine)
+    agent.facts = Facts(item=mine.state, owned=mine.owned, last=mine.since)
+    return agent
+
+
+def _of_claim(agent: Agent, mine: Held) -> None:
+    agent.attempt, agent.claimed = mine.attempt, mine.state == "in_progress"
+    agent.agent_id, agent.item_id = agent.agent_id or mine.agent, agent.item_id or mine.item
+    agent.error = mine.error or agent.error
+    agent.log = mine.log or agent.log
+    agent.pid = mine.pid
+    agent.last = max(filter(None, (agent.last, mine.since)), default=None)
+
+
+def _worktree(brief: Brief) -> Place | None:
+    """Return a session's worktree; None where it is gone, or another session's."""
+    path = brief.worktree
+    if path is None or not os.path.isdir(path):
+        return None
+    place = gitdir.find(path, {})
+    if place is None or place.top != path.rstrip("/"):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        there = enrolment.read(place.private)
+        return place if there is not None and there.session == brief.id else None
+    return place
+
+
+def hear(store: str, key: str, agents: list[Agent], limit: int, memory: Memory) -> None:
+    """Find out when each was heard of last."""
+    of_job: dict[str, list[Agent]] = {}
+    for one in agents:
+        over = one.facts.status in briefs.ENDED and not one.claimed
+        if not over and one.job_id is not None and names.is_safe(one.job_id):
+            of_job.setdefault(one.job_id, []).append(one)
+    for job, some in of_job.items():
+        seen = memory.seen.setdefault((key, job), {})
+        unknown = {name for one in some for name in _heard_as(one)} - seen.keys()
+        if unknown:
+            seen.update(dict.fromkeys(unknown, 0))
+            seen.update(last_seen.moments(store, key, job, unknown, limit))
+        for one in some:
+            moments = (one.last, *(seen.get(name) for name in _heard_as(one)))
+            one.last = max(filter(None, moments), default=None)
+
+
+def _heard_as(one: Agent) -> list[str]:
+    # An agent may work on one item after the other: its session's own events say more, if it has one.
+    known = one.facts.status is not None
+    return [name for name in (one.session_id, None if known else one.agent_id) if name]
+
+
+def judge(agents: list[Agent], now: int, stuck_after: int) -> None:
+    """Set each agent's state, by when it was heard of last, too."""
+    for one in agents:
+        one.facts = replace(one.facts, last=one.last)
+    judge_again(agents, now, stuck_after)
+
+
+def compare(place: Place, agents: list[Agent], memory: Memory, broken: Broken) -> None:
+    """Count the commits that each has ahead of and behind its base."""
+    bases: dict[str, list[str]] = {}
+    for one in agents:
+        if one.head is not None and one.base is not None and one.base not in bases:
+            name = one.base
+            bases[name] = [f"refs/heads/{name}", f"refs/remotes/{name}", name]
+    asked = [revision for some in bases.values() for revision in some]
+    asked += [one.head for one in agents if one.head is not None and one.base is not None]
+    try:
+        there = divergence.resolve(place, asked)
+        pairs = {}
+        for number, one in enumerate(agents):
+            base = next((there[n] for n in bases.get(one.base or "", ()) if n in there), None)
+            if base is not None and one.head in there:
+                pairs[number] = (there[one.head], base)
+        counted = memory.diverged(place, frozenset(pairs.values()))
+    except ProdigyError as error:
+        broken(str(error))
+        return
+    for number, pair in pairs.items():
+        if pair in counted:
+            agents[number].ahead, agents[number].behind = counted[pair]
+
+
+def look_for_changes(agents: list[Agent]) -> None:
+    """Find out whose worktrees have something that is not committed."""
+    some = [one for one in agents if one.worktree is not None and not one.missing]
+    with ThreadPoolExecutor(_LOOKERS) as pool:
+        for one, dirty in zip(
+            some, pool.map(lambda one: is_dirty(one.worktree), some), strict=True
+        ):
+            one.dirty = dirty
+
+
+def is_dirty(path: str | None) -> bool | None:
+    """Whether a worktree has changed or untracked files; None where git cannot tell."""
+    place = gitdir.find(path, {}) if path is not None and os.path.isdir(path) else None
+    if place is None:
+        return None
+    try:
+        status, out, _ = ask.look(place, "status", "--porcelain", "-z", "--no-renames")
+    except ProdigyError:
+        return None
+    return bool(out) if status == 0 else None

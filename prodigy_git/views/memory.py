@@ -1,0 +1,125 @@
+"""What a view keeps from one look to the next, so that a look costs what has changed since."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from prodigy_git import layout
+from prodigy_git.git import divergence
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs import peek, replay
+from prodigy_git.jobs.books import ENDED
+from prodigy_git.jobs.index import Index
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import briefs
+from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.views.overview import Wish
+
+_Counts = dict[tuple[str, str], tuple[int, int]]
+
+
+class Memory:
+    """To be used by one thread, which closes it: connections to SQLite belong to theirs."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        """Begin with nothing; with ``keep`` the jobs' states stay open between looks."""
+        self.briefs: briefs.Cache = {}
+        self.seen: dict[tuple[str, str], dict[str, int]] = {}
+        """By (repository, job): when each session or agent was heard of last."""
+        self._keep = keep
+        self._open: dict[tuple[str, str], Index] = {}
+        self._closing = contextlib.ExitStack()
+        self._ended: set[tuple[str, str]] = set()
+        self._diverged: dict[str, tuple[frozenset[tuple[str, str]], _Counts]] = {}
+        self._folders: list[str] | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._closing.close()
+
+    def look_again(self) -> None:
+        """Forget what changes without an event: which processes there are."""
+        self._folders = None
+
+    @contextlib.contextmanager
+    def job(
+        self, store: str, repo: str, job: str, wish: "Wish", broken: Broken
+    ) -> Iterator[Index | None]:
+        """Give a job's state, up to its log; None for one that has ended and was not asked for.
+
+        Raises as `peek.opened`.
+        """
+        asked = wish.ended or wish.job == job
+        if not asked and ((repo, job) in self._ended or _has_ended(store, repo, job)):
+            self._ended.add((repo, job))
+            yield None
+            return
+        if not self._keep:
+            with peek.opened(store, repo, job, broken) as index:
+                yield None if not asked and index.job.status in ENDED else index
+            return
+        known = self._open.get((repo, job))
+        if known is not None and replay.holds(store, repo, job, known.meta.position):
+            indexes.advance(known, broken)
+        else:
+            known = self._closing.enter_context(peek.opened(store, repo, job, broken))
+            self._open[repo, job] = known
+        yield None if not asked and known.job.status in ENDED else known
+
+    def diverged(self, place: Place, pairs: frozenset[tuple[str, str]]) -> _Counts:
+        """Return what `divergence.ahead_behind` does; asks git where the commits are others now."""
+        before = self._diverged.get(place.common)
+        if before is None or before[0] != pairs:
+            before = pairs, divergence.ahead_behind(place, pairs)
+            self._diverged[place.common] = before
+        return before[1]
+
+    def stands_in(self, place: Place) -> bool:
+        """Whether a live process stands in a worktree, as far as can be seen."""
+        if self._folders is None:
+            self._folders = _working_directories()
+        root = os.path.realpath(place.top)
+        return any(one == root or one.startswith(f"{root}/") for one in self._folders)
+
+
+def _has_ended(store: str, repo: str, job: str) -> bool:
+    """Whether a job has ended, by its index as it stands: an end is final, and durable before it.
+
+    No lock is taken: what a writer changes meanwhile is looked at again as a whole.
+    """
+    path = layout.index(store, repo, job)
+    if not os.path.exists(path):
+        return False
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
+        ) as connection:
+            row = connection.execute("SELECT value FROM meta").fetchone()
+        return (
+            row is not None and msgspec.json.decode(row[0], type=indexes.Meta).job.status in ENDED
+        )
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError):
+        return False
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(path))
+
+
+def _working_directories() -> list[str]:
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        # Another user's is not told, a zombie has none.
+        with contextlib.suppress(psutil.Error, OSError):
+            found.append(process.cwd())
+    return found

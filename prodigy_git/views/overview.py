@@ -1,0 +1,179 @@
+"""What there is to see of repositories: jobs, agents, what waits; `advice` says what to do about it.
+
+One function, `of_store`, for whoever shows it. It reads job states without their locks, session files
+in brief, git's files, and asks git a fixed number of questions per repository.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import summary
+from prodigy_git.lifecycle import whereabouts
+from prodigy_git.record import clock, enrolment, files, gitdir, jsonline
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import briefs, events
+from prodigy_git.store.briefs import Brief
+from prodigy_git.store.events import Broken
+from prodigy_git.views import agents, items, states, surroundings
+from prodigy_git.views.agents import Agent
+from prodigy_git.views.items import Held
+from prodigy_git.views.memory import Memory
+
+STUCK_AFTER = 15 * 60 * clock.SECOND
+
+
+@dataclass
+class Repository:
+    """One repository of the store; ``common`` is None where its git directory is not there."""
+
+    key: str
+    common: str | None = None
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    """As `summary.of`; ``queued``: how many items wait in the dead letter queue; ``opened``: whether it
+    was opened to hand out items."""
+    ended_jobs: int = 0
+    agents: list[Agent] = field(default_factory=list)
+    """Trouble first, then by age of the last event, the oldest first; ended ones only if asked for."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Agents by state, all of them."""
+    trash: int = 0
+    trash_bytes: int = 0
+    trash_measured: bool = True
+    """Whether ``trash_bytes`` is all of it."""
+    hooks: list[str] = field(default_factory=list)
+    """What is wrong with each hook that is not in effect."""
+    unenrolled: list[str] = field(default_factory=list)
+    """Paths of linked worktrees that belong to no session."""
+    finished_worktrees: int = 0
+    """Of sessions that have ended well."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be looked at. ``stuck_after`` is in microseconds; ``ended`` lists those, too."""
+
+    job: str | None = None
+    dirty: bool = False
+    stuck_after: int = STUCK_AFTER
+    ended: bool = False
+
+
+def here(cwd: str) -> tuple[str, str | None, Place]:
+    """Return (store, repository key, its place) of the repository around ``cwd``; takes no new key.
+
+    The key is None for a repository that the store knows nothing of. Raises `ProdigyError` outside.
+    """
+    from prodigy_git.git import repository
+
+    place = gitdir.find(cwd, {}) or repository.find(cwd)
+    with contextlib.suppress(ValueError, OSError):
+        there = enrolment.read(place.private)
+        if there is not None:
+            return there.store, there.repo, place
+    store = layout.store_from(os.environ)
+    common = os.path.realpath(place.common)
+    for key in whereabouts.repositories(store):
+        if common_of(store, key) == common:
+            return store, key, place
+    return store, None, place
+
+
+def common_of(store: str, key: str) -> str | None:
+    """Return the git directory of a repository of the store; None where that is not known."""
+    try:
+        found = jsonline.decode_object(files.read(layout.repository(store, key)))["common_dir"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def of_store(
+    store: str, keys: Iterable[str], wish: Wish, memory: Memory, broken: Broken
+) -> list[Repository]:
+    """Return what there is to see of repositories, in their order; damage is reported to ``broken``.
+
+    ``memory`` is what was found out before, where the same is looked at again and again.
+    """
+    chosen = list(keys)
+    sessions = briefs.read_all(store, broken, memory.briefs)
+    jobs = {pair for key in chosen for pair in events.jobs(store, key)}
+    of_key: dict[str, list[Brief]] = {key: [] for key in chosen}
+    for one in sessions:
+        # Prodigy's own sessions name no repository: they are where their job is.
+        key = one.repo or next((k for k in chosen if (k, one.job) in jobs), "")
+        if key in of_key:
+            of_key[key].append(one)
+    return [_repository(store, key, of_key[key], wish, memory, broken) for key in chosen]
+
+
+def _repository(
+    store: str, key: str, sessions: list[Brief], wish: Wish, memory: Memory, broken: Broken
+) -> Repository:
+    found = Repository(key, common_of(store, key))
+    if found.common is not None and not os.path.isdir(found.common):
+        broken(f"repository {key}: {found.common} is gone")
+        found.common = None
+    held: dict[str, list[Held]] = {}
+    for job in _jobs(store, key, sessions, wish):
+        try:
+            with memory.job(store, key, job, wish, broken) as index:
+                if index is None:
+                    found.ended_jobs += 1
+                    continue
+                shown = summary.of(index)
+                shown["queued"] = items.queued(index, broken)
+                shown["opened"] = index.job.opened is not None
+                found.jobs.append(shown)
+                held[job] = items.held(index)
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(f"job {job}: {error}")
+    if wish.job is not None:
+        sessions = [one for one in sessions if one.job == wish.job]
+    now = clock.now()
+    everybody = agents.everybody(store, key, sessions, held, memory)
+    agents.hear(store, key, everybody, now - wish.stuck_after, memory)
+    agents.judge(everybody, now, wish.stuck_after)
+    found.counts = dict.fromkeys(states.ORDER, 0)
+    for one in everybody:
+        found.counts[one.state] += 1
+    found.finished_worktrees = sum(
+        one.state == "finished" and one.worktree is not None and os.path.isdir(one.worktree)
+        for one in everybody
+    )
+    found.agents = [one for one in everybody if wish.ended or one.state != "finished"]
+    # A job that nobody opened nobody will end, either: it is over when its agents are.
+    at_work = {one.job_id for one in everybody if one.state != "finished"}
+    if not wish.ended and wish.job is None:
+        there = [job for job in found.jobs if job["opened"] or job["job_id"] in at_work]
+        found.ended_jobs += len(found.jobs) - len(there)
+        found.jobs = there
+    if found.common is not None:
+        place = Place(found.common, found.common, found.common)
+        agents.compare(place, found.agents, memory, broken)
+        if wish.dirty:
+            agents.look_for_changes(found.agents)
+        if wish.job is None:
+            found.hooks = surroundings.hooks(found.common)
+            found.unenrolled = surroundings.unenrolled(found.common)
+    agents.sort(found.agents)
+    if wish.job is None:
+        waiting = surroundings.trash(store, key, broken)
+        found.trash, found.trash_bytes, found.trash_measured = waiting
+    return found
+
+
+def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:
+    """Return the jobs to be looked at: not those that are one session's own."""
+    there = set(summary.known(store, key)) | {job for _, job in events.jobs(store, key)}
+    if wish.job is not None:
+        return [wish.job] if wish.job in there else []
+    own = {one.id for one in sessions}
+    # Of sessions that have been cleaned the mapping still tells.
+    with contextlib.suppress(OSError, ValueError):
+        own |= jsonline.decode_object(files.read(layout.session_to_job(store, key))).keys()
+    return sorted(there - own)

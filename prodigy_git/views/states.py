@@ -1,0 +1,72 @@
+"""What an agent is doing, in one word: the one definition, for every view. Pure: no input or output."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prodigy_git.jobs.books import ItemState
+
+State = Literal["dead", "failed", "stuck", "retrying", "running", "idle", "finished"]
+ORDER: tuple[State, ...] = (
+    "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
+)  # fmt: skip
+"""Trouble first."""
+TROUBLE: frozenset[State] = frozenset(("dead", "failed", "stuck", "retrying"))
+RANK = {state: number for number, state in enumerate(ORDER)}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides the state. Moments are in microseconds since 1970.
+
+    ``status`` is the session's own, None where no session is known. ``item`` is what became of the work
+    item where this agent is the last that had it, else None; ``superseded`` says that another one has
+    it or had it since. ``owned`` says whether the process that owns the claim lives, or its lease
+    holds: None where there is no claim, or where that cannot be told from here.
+    """
+
+    status: str | None = None
+    item: ItemState | None = None
+    superseded: bool = False
+    owned: bool | None = None
+    deserted: bool = False
+    """The process that started the session is gone, and no process stands in its worktree."""
+    missing: bool = False
+    """The session's worktree is gone."""
+    unattended: bool = False
+    """Nobody was set to work here: the main worktree, without an agent or an item."""
+    last: int | None = None
+    """When the last event was."""
+
+
+def state_of(facts: Facts, now: int, stuck_after: int) -> State:
+    """Return the state at ``now``; ``stuck_after`` is how long an agent may be silent.
+
+    An item that this agent has, or was the last to have, decides; without one the session does.
+    """
+    if facts.item is not None:
+        if facts.item in ("dead", "failed"):
+            return "failed"
+        if facts.item == "pending":
+            return "retrying"
+        if facts.item == "completed":
+            return "finished"
+    elif facts.status == "Failed":
+        # As long as its worktree is there somebody has to look at it; then there is nothing to do.
+        return "finished" if facts.superseded or facts.missing else "failed"
+    elif facts.superseded or facts.status in ("Completed", "Cancelled"):
+        return "finished"
+    if facts.owned is False or facts.missing:
+        return "dead"
+    if facts.status in ("Paused", "Initializing"):
+        return "idle"
+    if not is_silent(facts.last, now, stuck_after):
+        return "running"
+    if facts.unattended:
+        return "idle"
+    # Weak evidence, and so no more than a hint: a script may start sessions for others and end.
+    return "dead" if facts.deserted and facts.owned is None else "stuck"
+
+
+def is_silent(last: int | None, now: int, stuck_after: int) -> bool:
+    """Whether the last event is longer ago than ``stuck_after``; one that is not known is."""
+    return last is None or now - last > stuck_after

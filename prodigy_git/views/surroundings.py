@@ -1,0 +1,74 @@
+"""What is around the agents of a repository: hooks, trash, worktrees that nobody has."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from prodigy_git import layout
+from prodigy_git.cleanup import entry
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import ask
+from prodigy_git.hookfiles import HOOKS, look
+from prodigy_git.record import files
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store.events import Broken
+
+
+def trash(store: str, key: str, broken: Broken) -> tuple[int, int, bool]:
+    """Return how many worktrees wait in the trash, their bytes as far as known, whether all are."""
+    some = [
+        one.bytes
+        for one in entry.entries(store, broken, key)
+        if one.state in ("moving", "trashed", "restoring")
+    ]
+    return len(some), sum(filter(None, some)), None not in some
+
+
+def hooks(common: str) -> list[str]:
+    """Return what is wrong with the hooks, in words; the usual case costs one process of git."""
+    top = os.path.dirname(common) if os.path.basename(common) == ".git" else common
+    place = Place(common, common, top)
+    with contextlib.suppress(ProdigyError):
+        status, out, _ = ask.look(place, "rev-parse", "--git-path", "hooks")
+        folder = os.path.normpath(os.path.join(top, os.fsdecode(out.removesuffix(b"\n"))))
+        if status == 0 and all(_is_in_effect(f"{folder}/{hook}") for hook in HOOKS):
+            return []
+    from prodigy_git import install
+
+    try:
+        report = install.hooks_status(top)
+    except (ProdigyError, OSError) as error:
+        return [str(error)]
+    return [f"{one.hook}: {one.words}" for one in report.hooks if not one.in_effect()]
+
+
+def _is_in_effect(path: str) -> bool:
+    found = look(path)
+    return bool(
+        found is not None
+        and found.kind == "ours"
+        and found.executable
+        and not found.edited
+        and found.runtime is not None
+        and found.runtime.exists()
+    )
+
+
+def unenrolled(common: str) -> list[str]:
+    """Return the paths of the linked worktrees that belong to no session, sorted."""
+    return sorted(_without_session(common))
+
+
+def _without_session(common: str) -> Iterator[str]:
+    try:
+        listed = os.listdir(f"{common}/worktrees")
+    except OSError:
+        return
+    for name in listed:
+        private = f"{common}/worktrees/{name}"
+        if not os.path.exists(f"{private}/{layout.ENROLMENT}"):
+            with contextlib.suppress(OSError):
+                said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+                top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
+                if os.path.isdir(top):
+                    yield top

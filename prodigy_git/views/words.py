@@ -1,0 +1,72 @@
+"""How what is seen is put into words, the same for every view."""
+
+from typing import Any
+
+from prodigy_git.record import clock
+from prodigy_git.views.agents import Agent
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+
+
+def age(moment: int | None, now: int) -> str:
+    """Return how long ago a moment was, as ``5m``; ``-`` for one that is not known."""
+    if moment is None:
+        return "-"
+    return span(max(0, now - moment))
+
+
+def span(micros: int) -> str:
+    """Return a length of time in its largest unit, as ``5m``."""
+    seconds = micros // clock.SECOND
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def against_base(one: Agent) -> str:
+    """Return what an agent's branch has ahead and behind, as ``+2 -5``; ``-`` where nobody knows."""
+    return "-" if one.ahead is None else f"+{one.ahead} -{one.behind}"
+
+
+def changes(one: Agent) -> str:
+    """Return whether a worktree has what is not committed; ``-`` where nobody knows."""
+    return {True: "yes", False: "no", None: "-"}[one.dirty]
+
+
+def note(one: Agent) -> str:
+    """Return what else there is to say of an agent, on one line, not made harmless."""
+    if one.missing and one.state != "finished":
+        return "worktree in the trash" if one.trash is not None else "worktree gone"
+    if one.state in ("failed", "retrying") and one.error:
+        return one.error.strip().partition("\n")[0]
+    return ""
+
+
+def done(job: dict[str, Any]) -> int:
+    """Return how many of a job's items are over: completed, in the queue, failed."""
+    return int(job["completed"] + job["dead"] + job["failed"])
+
+
+def items(job: dict[str, Any]) -> str:
+    """Return where a job's items are."""
+    parts = [
+        f"{job[state]} {words}"
+        for state, words in (
+            ("completed", "completed"), ("in_progress", "in progress"), ("pending", "pending"),
+            ("dead", "in the queue"), ("failed", "failed"),
+        )
+        if job[state]
+    ]  # fmt: skip
+    rate, left = job["rates"]["ended_per_minute"], job["rates"]["seconds_left"]
+    if rate:
+        parts.append(f"{rate:g} a minute")
+    if left is not None:
+        parts.append(f"{span(left * clock.SECOND)} left")
+    return ", ".join(parts)
+
+
+def bar(part: int, whole: int, width: int) -> str:
+    """Return a bar of ``width`` characters, filled as ``part`` is of ``whole``."""
+    filled = 0 if whole <= 0 else min(width, width * part // whole)
+    return "█" * filled + "░" * (width - filled)
