@@ -96,8 +96,51 @@ def look(
     ``.git`` is damaged would be taken for a part of the repository around it. Raises `ProdigyError`
     where git cannot be started.
     """
+    try:
+        done = subprocess.run(
+            ["git", *_UNSWAYED, *arguments],
+            input=stdin,
+            capture_output=True,
+            cwd=_folder(place),
+            env=_looking(place, env),
+            check=False,
+        )
+    except OSError as error:
+        raise ProdigyError(f"git could not be started in {place.top}") from error
+    return done.returncode, done.stdout, os.fsdecode(done.stderr)
+
+
+def look_at_most(place: Place, limit: int, *arguments: str) -> tuple[bytes, bool]:
+    """Run git as `look` does; return the first ``limit`` bytes of its output, and whether that is all.
+
+    Raises `ProdigyError` where git fails, or cannot be started.
+    """
+    try:
+        with subprocess.Popen(
+            ["git", *_UNSWAYED, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            cwd=_folder(place), env=_looking(place, None),
+        ) as running:  # fmt: skip
+            assert running.stdout is not None
+            out = running.stdout.read(limit + 1)
+            if len(out) > limit:
+                running.kill()
+                return out[:limit], False
+    except OSError as error:
+        raise ProdigyError(f"git could not be started in {place.top}") from error
+    if running.returncode != 0:
+        raise ProdigyError(f"git {arguments[0]} failed with {running.returncode}")
+    return out, True
+
+
+def _folder(place: Place) -> str:
+    # Said to git what it is about; but in a folder that is gone nothing can be started.
+    return next(path for path in (place.top, place.common, "/") if os.path.isdir(path))
+
+
+def _looking(place: Place, more: dict[str, str] | None) -> dict[str, str]:
     environ = {name: os.environ[name] for name in os.environ.keys() - _LOCAL_VARIABLES}
-    environ |= {
+    return environ | {
         "GIT_DIR": place.private,
         "GIT_COMMON_DIR": place.common,
         "GIT_WORK_TREE": place.top,
@@ -106,19 +149,5 @@ def look(
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",  # before 2.45 nothing else keeps git from fetching lazily
         "LC_ALL": "C",
+        **(more or {}),
     }
-    if env:
-        environ |= env
-    try:
-        done = subprocess.run(
-            ["git", *_UNSWAYED, *arguments],
-            input=stdin,
-            capture_output=True,
-            # Said above what it is about; in a folder that is gone nothing can be started.
-            cwd=next(path for path in (place.top, place.common, "/") if os.path.isdir(path)),
-            env=environ,
-            check=False,
-        )
-    except OSError as error:
-        raise ProdigyError(f"git could not be started in {place.top}") from error
-    return done.returncode, done.stdout, os.fsdecode(done.stderr)

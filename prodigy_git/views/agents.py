@@ -54,6 +54,8 @@ class Agent:
     trash: str | None = None
     """Where its worktree lies in the trash."""
     head: str | None = None
+    last_commit: str | None = None
+    """The last that was recorded."""
     error: str | None = None
     log: str | None = None
     """Where its own output is, if the log or the store tells."""
@@ -129,6 +131,7 @@ def _of_session(
         "finished", key, brief.job, brief.id, brief.agent, brief.item,
         began=brief.started, last=brief.updated, branch=brief.branch,
         base=brief.base_branch or brief.base_commit, commits=brief.commits,
+        last_commit=brief.last_commit,
         worktree=brief.worktree, trash=brief.trash, error=brief.error,
     )  # fmt: skip
     if place is not None:

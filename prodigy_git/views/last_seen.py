@@ -1,7 +1,8 @@
 """When a job's agents were heard of last: its log read backwards, no further than needed."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.record import log
@@ -35,6 +36,40 @@ def names_of(event: Event) -> list[str]:
     return [name for name in (event.session_id, event.agent_id) if name]
 
 
+def latest(store: str, jobs: Iterable[tuple[str, str]], count: int) -> list[tuple[str, str, Event]]:
+    """Return the last ``count`` events of some (repository, job), in time order, with those."""
+    found: list[tuple[int, str, str, Event]] = []
+    for repo, job in jobs:
+        for path in events.log_files(store, repo, job):
+            if not path.endswith(".gz"):
+                found += [(event.moment or 0, repo, job, event) for event in _tail(path, count)]
+        found.sort(key=lambda one: one[:3])
+        del found[:-count]
+    return [one[1:] for one in found]
+
+
+def _tail(path: str, count: int) -> list[Event]:
+    """Return the last events of a file, the last one first."""
+    some: list[Event] = []
+    with contextlib.suppress(FileNotFoundError), _opened(path) as (descriptor, end):
+        for line in log.lines_backwards(descriptor, end):
+            with contextlib.suppress(ValueError):
+                some.append(parse_line(line))
+            if len(some) == count:
+                break
+    return some
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[int, int]]:
+    """Give a file's descriptor, and the offset behind its last whole line."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor, _whole(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
 def _changed(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns // 1000
@@ -43,13 +78,7 @@ def _changed(path: str) -> int:
 
 
 def _read_back(path: str, names: frozenset[str], limit: int, found: dict[str, int]) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        size = os.fstat(descriptor).st_size
-        end = _whole(descriptor, size)
+    with contextlib.suppress(FileNotFoundError), _opened(path) as (descriptor, end):
         missing = set(names)
         needles = [name.encode() for name in names]
         left = _FURTHER
@@ -78,8 +107,6 @@ def _read_back(path: str, names: frozenset[str], limit: int, found: dict[str, in
                 needles = [one.encode() for one in missing]
             if not missing:
                 break
-    finally:
-        os.close(descriptor)
 
 
 def _whole(descriptor: int, size: int) -> int:

@@ -48,15 +48,15 @@ def done(job: dict[str, Any]) -> int:
     return int(job["completed"] + job["dead"] + job["failed"])
 
 
-def items(job: dict[str, Any]) -> str:
-    """Return where a job's items are."""
+def items(job: dict[str, Any], *without: str) -> str:
+    """Return where a job's items are, leaving out those states that are said otherwise."""
     parts = [
         f"{job[state]} {words}"
         for state, words in (
             ("completed", "completed"), ("in_progress", "in progress"), ("pending", "pending"),
             ("dead", "in the queue"), ("failed", "failed"),
         )
-        if job[state]
+        if job[state] and state not in without
     ]  # fmt: skip
     rate, left = job["rates"]["ended_per_minute"], job["rates"]["seconds_left"]
     if rate:

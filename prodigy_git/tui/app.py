@@ -1,0 +1,321 @@
+"""The application: agents above, events below; what is looked at closely has a screen of its own."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable, Footer, Input, RichLog, Static
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import clock
+from prodigy_git.tui import rows, terminal
+from prodigy_git.tui.reader import Reader, plain
+from prodigy_git.tui.watch import KEPT, Watch
+from prodigy_git.views import closeup, states, words
+from prodigy_git.views.agents import Agent, judge_again
+from prodigy_git.views.overview import Repository, Wish
+
+_CLOCK = 5.0  # seconds; ages grow, and processes die, without an event
+_JOBS = 3  # that the head has room for
+HELP = """\
+The agents of all jobs, those in trouble first. What comes into the log changes the rows.
+
+  dead      what it ran in is gone        failed    given up, somebody has to look
+  stuck     silent for long               retrying  its item waits for another try
+  running   at work                       idle      paused, or nobody was set to work
+
+  Up, Down, PgUp, PgDn   choose an agent
+  Enter, l   its log     d   its last commit     i   the history of its item
+  /   filter: words that a row must have, as 'dead review'; Esc shows all again
+  s   the next order: trouble, last event, name, item
+  p   hold the stream of events, or let it go on
+  Left, Right   columns that do not fit     Tab   to the events and back
+  ?   this text     q   quit
+
+BASE is commits ahead of and behind the base branch. 'prodigy-git status' says what to do."""
+
+
+class Looked(Message):
+    """A look at the repositories is there."""
+
+    def __init__(self, found: list[Repository]) -> None:
+        """Take what was found."""
+        super().__init__()
+        self.found = found
+
+
+class Heard(Message):
+    """Events have come."""
+
+
+class Wrong(Message):
+    """Something is wrong, in words."""
+
+    def __init__(self, text: str) -> None:
+        """Take the words."""
+        super().__init__()
+        self.text = text
+
+
+class Top(App[int]):
+    """Shows what the agents do; its result is the exit status."""
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "leave", "Quit"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("l", "log", "Log"),
+        Binding("d", "diff", "Diff"),
+        Binding("i", "history", "Item"),
+        Binding("s", "sort", "Sort"),
+        Binding("p", "pause", "Pause"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("escape", "show_all", "Show all", show=False),
+    ]
+    CSS = """
+    #head { height: auto; max-height: 5; padding: 0 1; }
+    #filter { height: 1; border: none; padding: 0 1; display: none; background: $panel; }
+    #filter.on { display: block; }
+    #agents { height: 2fr; min-height: 5; }
+    #about { height: 1; background: $panel; padding: 0 1; }
+    #events { height: 1fr; min-height: 3; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, store: str, keys: Callable[[], list[str]], wish: Wish) -> None:
+        """Take what is to be looked at, as `Watch` does."""
+        super().__init__()
+        self._watch = Watch(
+            store, keys, wish,
+            show=lambda found: self._post(Looked(found)),
+            heard=self._tell,
+            broken=lambda text: self._post(Wrong(text)),
+        )  # fmt: skip
+        self._found: list[Repository] = []
+        self._stream: deque[str] = deque(maxlen=KEPT)
+        self._told = False
+        self._paused = False
+        self._wanted = ""
+        self._sort = 0
+        self._wrong = ""
+
+    def compose(self) -> ComposeResult:
+        """Make head, filter, table, stream, keys."""
+        yield Static("looking …", id="head", markup=False)
+        yield Input(placeholder="words that a row must have", id="filter", select_on_focus=False)
+        yield DataTable(id="agents", cursor_type="row", zebra_stripes=True)
+        yield Static("", id="about", markup=False)
+        yield RichLog(id="events", markup=False, highlight=False, wrap=False, max_lines=KEPT)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to watch; signals end it as a key does."""
+        table: DataTable[Text] = self.query_one("#agents", DataTable)
+        self._rows = rows.Rows(table)
+        table.focus()
+        self._about()
+        if not self.is_headless:
+            self._heed_signals()
+        try:
+            self._watch.start()
+            self.on_heard(Heard())
+        except (OSError, ProdigyError) as error:
+            self._post(Wrong(str(error)))
+        self.set_interval(_CLOCK, self._tick)
+
+    def on_unmount(self) -> None:
+        """End the watch's threads."""
+        self._watch.stop()
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                loop.add_signal_handler(number, self.exit, terminal.INTERRUPTED)
+        assert sys.__stderr__ is not None
+        terminal.leave_when_gone(sys.__stderr__.fileno())
+
+    # From the watch's threads ----------------------------------------------------------------
+
+    def _post(self, message: Message) -> None:
+        self.post_message(message)
+
+    def _tell(self) -> None:
+        # One message is enough, however many events come before it is read.
+        if not self._told:
+            self._told = True
+            self._post(Heard())
+
+    # What is shown ---------------------------------------------------------------------------
+
+    def on_looked(self, message: Looked) -> None:
+        """Show a look."""
+        self._found = message.found
+        self._draw()
+
+    def on_heard(self, _: Heard) -> None:
+        """Show what has come."""
+        self._told = False
+        lines = [closeup.summary(event) for _, _, event in self._watch.take()]
+        self._stream.extend(lines)
+        if not self._paused:
+            self._write(lines)
+
+    def on_wrong(self, message: Wrong) -> None:
+        """Say what is wrong, until something else is."""
+        self._wrong = message.text
+        self._about()
+
+    def _tick(self) -> None:
+        judge_again(self._everybody(), clock.now(), self._watch.wish.stuck_after)
+        self._draw()
+        self._watch.look_again()
+
+    def _everybody(self) -> list[Agent]:
+        return [one for repository in self._found for one in repository.agents]
+
+    def _shown(self) -> list[Agent]:
+        some = (one for one in self._everybody() if rows.fits(one, self._wanted))
+        return rows.ordered(some, rows.SORTS[self._sort])
+
+    def _draw(self) -> None:
+        with contextlib.suppress(LookupError):
+            self._rows.show(self._shown(), clock.now())
+        self.query_one("#head", Static).update(self._head())
+        self._about()
+
+    def _head(self) -> Text:
+        width = max(20, self.size.width - 2)
+        lines = []
+        counts = Counter(one.state for one in self._everybody())
+        counts["finished"] = sum(one.counts["finished"] for one in self._found)
+        said = ", ".join(f"{counts[state]} {state}" for state in states.ORDER if counts[state])
+        where = ", ".join(one.key for one in self._found) or "nothing here yet"
+        lines.append(plain(f"{where}: {said or 'no agents'}", "bold"))
+        jobs = [job for repository in self._found for job in repository.jobs]
+        lines += [_job(job, width) for job in jobs[:_JOBS]]
+        if len(jobs) > _JOBS:
+            lines.append(plain(f"and {len(jobs) - _JOBS} more jobs"))
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        return Text("\n").join(lines)
+
+    def _about(self) -> None:
+        parts = [f"by {rows.SORTS[self._sort]}"]
+        if self._wanted:
+            parts.append(f"only '{self._wanted}'")
+        parts.append("events: held" if self._paused else "events")
+        if self._wrong:
+            parts.append(self._wrong)
+        self.query_one("#about", Static).update(plain(", ".join(parts)))
+
+    def _write(self, lines: list[str]) -> None:
+        log = self.query_one("#events", RichLog)
+        for line in lines:
+            log.write(plain(line))
+
+    # Keys ------------------------------------------------------------------------------------
+
+    def action_leave(self) -> None:
+        """Quit."""
+        self.exit(0)
+
+    def action_filter(self) -> None:
+        """Let the filter be written."""
+        box = self.query_one("#filter", Input)
+        box.add_class("on")
+        box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is written."""
+        self._wanted = event.value.strip()
+        self._draw()
+
+    def on_input_submitted(self, _: Input.Submitted) -> None:
+        """Go back to the table, with the filter on."""
+        if not self._wanted:
+            self.query_one("#filter", Input).remove_class("on")
+        self.query_one("#agents", DataTable).focus()
+
+    def action_show_all(self) -> None:
+        """Take the filter off."""
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.remove_class("on")
+        self.query_one("#agents", DataTable).focus()
+
+    def action_sort(self) -> None:
+        """Take the next order."""
+        self._sort = (self._sort + 1) % len(rows.SORTS)
+        self._draw()
+
+    def action_pause(self) -> None:
+        """Hold the stream of events, or let it go on with all that came."""
+        self._paused = not self._paused
+        if not self._paused:
+            self.query_one("#events", RichLog).clear()
+            self._write(list(self._stream))
+        self._about()
+
+    def action_help(self) -> None:
+        """Show what there is to know."""
+        self.push_screen(Reader("prodigy-git top", HELP.splitlines()))
+
+    def on_data_table_row_selected(self, _: DataTable.RowSelected) -> None:
+        """Open the log of the agent that was chosen."""
+        self.action_log()
+
+    def action_log(self) -> None:
+        """Open the agent's log."""
+        store = self._watch.store
+        self._read(lambda one: closeup.log(store, one, self._note), end=True)
+
+    def action_diff(self) -> None:
+        """Open the agent's last commit."""
+        commons = {repository.key: repository.common for repository in self._found}
+        self._read(lambda one: closeup.diff(one, commons.get(one.repo or "")))
+
+    def action_history(self) -> None:
+        """Open the history of the agent's item."""
+        store = self._watch.store
+        self._read(lambda one: closeup.history(store, one, self._note))
+
+    def _note(self, text: str) -> None:
+        self._post(Wrong(text))
+
+    def _read(self, look: Callable[[Agent], tuple[str, list[str]]], *, end: bool = False) -> None:
+        key = self._rows.selected()
+        chosen = next((one for one in self._everybody() if one.key == key), None)
+        if chosen is not None:
+            self._open(look, chosen, end)
+
+    @work(exclusive=True, group="reader")
+    async def _open(
+        self, look: Callable[[Agent], tuple[str, list[str]]], chosen: Agent, end: bool
+    ) -> None:
+        try:
+            title, lines = await asyncio.to_thread(look, chosen)
+        except (OSError, ProdigyError) as error:
+            title, lines = str(error), []
+        self.push_screen(Reader(title, lines, end=end))
+
+
+def _job(job: dict[str, object], width: int) -> Text:
+    total = job["total_items"]
+    assert isinstance(total, int)
+    done = words.done(job)
+    # That it runs goes without saying.
+    status = "" if job["status"] == "running" else f", {job['status']}"
+    head = f"{job['job_id']}: {job['phase']}{status}"
+    if not total:
+        return plain(head)
+    bar = words.bar(done, total, 10 if width < 90 else 20)
+    return plain(f"{head} {bar} {done}/{total}, {words.items(job, 'completed')}")

@@ -1,0 +1,67 @@
+"""A screen of text to scroll in: a log, a diff, a history. All of it is foreign, none of it markup."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer, RichLog, Static
+
+from prodigy_git.views.closeup import bounded
+from prodigy_git.views.foreign import clean
+
+_TAB = 4
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Return foreign text as what is shown of it: no markup, no control characters, one line."""
+    return Text(clean(text.expandtabs(_TAB)), style=style, no_wrap=True, end="")
+
+
+class Reader(Screen[None]):
+    """Lines under a title, of which the last ones are shown first with ``end``."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,escape", "app.pop_screen", "Back"),
+        Binding("home,g", "home", "Top", show=False),
+        Binding("end,G", "end", "End", show=False),
+    ]
+    CSS = """
+    Reader #title { text-style: bold; height: 1; background: $panel; padding: 0 1; }
+    Reader RichLog { height: 1fr; }
+    """
+
+    def __init__(self, title: str, lines: Sequence[str], *, end: bool = False) -> None:
+        """Take the text to be shown."""
+        super().__init__()
+        self._heading, self._text, self._end = title, lines, end
+
+    def compose(self) -> ComposeResult:
+        """Make the title, the text, the keys."""
+        yield Static(plain(self._heading), id="title", markup=False)
+        yield RichLog(markup=False, highlight=False, wrap=False, auto_scroll=self._end)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Show the text."""
+        log = self.query_one(RichLog)
+        for line in bounded(self._text or ["(nothing)"]):
+            log.write(plain(line, _style(line)), scroll_end=self._end)
+        log.focus()
+
+    def action_home(self) -> None:
+        """Go to the first line."""
+        self.query_one(RichLog).scroll_home(animate=False)
+
+    def action_end(self) -> None:
+        """Go to the last line."""
+        self.query_one(RichLog).scroll_end(animate=False)
+
+
+def _style(line: str) -> str:
+    """Return how a line of a diff is shown; others begin otherwise, as a rule."""
+    if line.startswith(("+++", "---", "diff ", "index ")):
+        return "bold"
+    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")

@@ -1,0 +1,118 @@
+"""The table of agents: which rows there are, in what order, and what has changed in them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.text import Text
+from textual.widgets import DataTable
+from textual.widgets.data_table import CellDoesNotExist, RowDoesNotExist
+
+from prodigy_git.tui.reader import plain
+from prodigy_git.views import states, words
+from prodigy_git.views.agents import Agent
+
+COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "TRY", "BASE", "COMMITS", "DIRTY", "NOTE", "BRANCH")
+SORTS = ("trouble", "last event", "name", "item")
+_STYLES = {
+    "dead": "bold red", "failed": "red", "stuck": "bold yellow", "retrying": "yellow",
+    "running": "green", "idle": "dim", "finished": "dim",
+}  # fmt: skip
+_LONGEST = 40  # characters of a cell
+
+
+class _Cell(Text):
+    """A cell that knows its row: the table sorts by cells."""
+
+    key: str = ""
+
+
+def cells(one: Agent, now: int) -> dict[str, str]:
+    """Return what an agent's row says, by column; foreign text as it is."""
+    return {
+        "STATE": one.state,
+        "AGENT": one.name,
+        "LAST": words.age(one.last, now),
+        "ITEM": one.item_id or "-",
+        "TRY": str(one.attempt or "-"),
+        "BASE": words.against_base(one),
+        "COMMITS": "-" if one.commits is None else str(one.commits),
+        "DIRTY": words.changes(one),
+        "NOTE": words.note(one),
+        "BRANCH": one.branch or "-",
+    }
+
+
+def ordered(everybody: Iterable[Agent], sort: str) -> list[Agent]:
+    """Return the agents in one of the orders `SORTS`."""
+    keys: dict[str, Any] = {
+        "trouble": lambda one: (states.RANK[one.state], one.last or 0, one.key),
+        "last event": lambda one: (-(one.last or 0), one.key),
+        "name": lambda one: (one.name, one.key),
+        "item": lambda one: (one.item_id or "", one.key),
+    }
+    return sorted(everybody, key=keys[sort])
+
+
+def fits(one: Agent, wanted: str) -> bool:
+    """Whether every word of ``wanted`` stands somewhere in an agent's row."""
+    texts = (
+        one.state, one.name, one.session_id, one.item_id, one.job_id, one.repo, one.branch,
+        words.note(one),
+    )  # fmt: skip
+    row = "\n".join(filter(None, texts)).casefold()
+    return all(word in row for word in wanted.casefold().split())
+
+
+class Rows:
+    """What the table shows; `show` changes only what is different."""
+
+    def __init__(self, table: DataTable[Text]) -> None:
+        """Give an empty table its columns."""
+        self._table = table
+        self._shown: dict[str, dict[str, str]] = {}
+        self._order: list[str] = []
+        for name in COLUMNS:
+            table.add_column(Text(name), key=name)
+
+    def show(self, some: list[Agent], now: int) -> None:
+        """Show these agents in this order; the cursor stays with its agent as long as that is there."""
+        at = self.selected()
+        wanted = {one.key: cells(one, now) for one in some}
+        for key in self._shown.keys() - wanted.keys():
+            self._table.remove_row(key)
+            del self._shown[key]
+        for key, row in wanted.items():
+            before = self._shown.get(key)
+            if before is None:
+                self._table.add_row(*(self._cell(key, *one) for one in row.items()), key=key)
+            else:
+                for name, text in row.items():
+                    if before[name] != text:
+                        self._table.update_cell(
+                            key, name, self._cell(key, name, text), update_width=True
+                        )
+            self._shown[key] = row
+        self._put_in_order(list(wanted))
+        if at is not None and at in self._shown and self.selected() != at:
+            self._table.move_cursor(row=self._table.get_row_index(at), animate=False)
+
+    def _put_in_order(self, order: list[str]) -> None:
+        there = [str(row.key.value) for row in self._table.ordered_rows]
+        if there != order:
+            place = {key: number for number, key in enumerate(order)}
+            self._table.sort("STATE", key=lambda cell: place[cell.key])
+
+    def selected(self) -> str | None:
+        """Return the key of the agent that the cursor is on."""
+        try:
+            at = self._table.coordinate_to_cell_key(self._table.cursor_coordinate)
+        except (CellDoesNotExist, RowDoesNotExist):
+            return None
+        return at.row_key.value
+
+    def _cell(self, key: str, name: str, text: str) -> _Cell:
+        said = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        found = _Cell("", no_wrap=True, end="")
+        found.append_text(plain(said, _STYLES.get(text, "") if name == "STATE" else ""))
+        found.key = key
+        return found

@@ -1,0 +1,128 @@
+"""One agent from close by: its output, its last commit, its item's history; lines of foreign text."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import ask
+from prodigy_git.jobs.attempts import Attempt, of_events
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.record import clock
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import events, stream
+from prodigy_git.store.events import Broken
+from prodigy_git.views import words
+from prodigy_git.views.agents import Agent
+
+LOG_BYTES = 256 << 10
+"""How much of a log is shown: its end."""
+DIFF_BYTES = 512 << 10
+_EVENTS = 500
+_HEX = frozenset("0123456789abcdef")
+
+
+def log(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
+    """Return a title, and the end of an agent's own output; its events where it has none."""
+    if one.log is not None:
+        try:
+            return one.log, _end_of(one.log)
+        except OSError as error:
+            broken(f"{one.log}: {error.strerror or error}")
+    if one.repo is None or one.job_id is None:
+        return f"{one.name} has no log", []
+    who = Selection(sessions=frozenset((one.session_id,))) if one.session_id else None
+    wanted = who or Selection(agents=frozenset((one.agent_id or "",)))
+    paths = events.log_files(store, one.repo, one.job_id)
+    lines = [summary(event) for event in stream.merge(paths, broken, wanted)]
+    return f"{one.name} has no log of its own; its events", lines[-_EVENTS:]
+
+
+def _end_of(path: str) -> list[str]:
+    # What an event names may be anything: a pipe would keep us waiting.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(22, "not a file")
+        begin = max(0, status.st_size - LOG_BYTES)
+        data = os.pread(descriptor, LOG_BYTES, begin)
+    finally:
+        os.close(descriptor)
+    lines = data.decode("utf-8", "backslashreplace").splitlines()
+    return [f"(the last {LOG_BYTES >> 10} KiB)", *lines[1:]] if begin else lines
+
+
+def diff(one: Agent, common: str | None) -> tuple[str, list[str]]:
+    """Return a title, and the last commit of an agent with its diff. Raises `ProdigyError`."""
+    sha = one.last_commit or (one.head if one.ahead else None)
+    if sha is None or not _HEX.issuperset(sha) or len(sha) < 40:
+        raise ProdigyError(f"{one.name} has made no commit yet")
+    if common is None:
+        raise ProdigyError("the repository is gone")
+    out, whole = ask.look_at_most(
+        Place(common, common, common), DIFF_BYTES,
+        "show", "--no-color", "--no-ext-diff", "--no-textconv", "--stat", "--patch", sha,
+    )  # fmt: skip
+    lines = out.decode("utf-8", "backslashreplace").split("\n")
+    if not whole:
+        lines.append(f"(the rest is left out: more than {DIFF_BYTES >> 10} KiB)")
+    return f"{one.name}: {sha[:10]}", lines
+
+
+def history(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
+    """Return a title, and the attempts at an agent's item. Raises `ProdigyError` where it has none."""
+    if one.item_id is None or one.repo is None or one.job_id is None:
+        raise ProdigyError(f"{one.name} works on no item")
+    paths = events.log_files(store, one.repo, one.job_id)
+    wanted = Selection(items=frozenset((one.item_id,)))
+    found = of_events(stream.merge(paths, broken, wanted))
+    return f"{one.item_id} of job {one.job_id}", [
+        line for attempt in found for line in _attempt(attempt)
+    ]
+
+
+def _attempt(one: Attempt) -> Iterator[str]:
+    number = f"attempt {one.number}" if one.number is not None else "attempt"
+    lasted = f", after {words.span(one.lasted)}" if one.lasted is not None else ""
+    yield f"{number}: {one.who}, {one.outcome}{lasted}"
+    yield f"  from {_time(one.began)} to {_time(one.ended)}"
+    if one.session_id is not None and one.session_id != one.who:
+        yield f"  session {one.session_id}"
+    for line in (one.error or "").splitlines():
+        yield f"  {line}"
+    for commit in one.commits:
+        replaced = f" (replaced by {commit.replaced[:10]})" if commit.replaced else ""
+        yield f"  {commit.sha[:10]} {commit.subject}{replaced}"
+    if one.log is not None:
+        yield f"  log {one.log}"
+    yield ""
+
+
+def _time(moment: int | None) -> str:
+    return "-" if moment is None else clock.stamp(moment)[:19] + "Z"
+
+
+def summary(event: Event) -> str:
+    """Return an event on one line: time of day, type, who, what."""
+    own = event.own()
+    who = event.agent_id or event.session_id or event.job_id or "-"
+    said = (_short(name, own.get(name)) for name in _SAID)
+    parts = [(event.timestamp or "-")[11:19], event.type, who, event.item_id or "", *said]
+    return " ".join(filter(None, parts))
+
+
+_SAID = ("commit", "subject", "content", "status", "phase", "to", "error", "worktree_name")
+
+
+def _short(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    return value[:10] if name == "commit" else value.strip().partition("\n")[0][:200]
+
+
+def bounded(lines: Iterable[str], length: int = 2000) -> Iterator[str]:
+    """Yield lines that a terminal can take: long ones cut."""
+    for line in lines:
+        yield line if len(line) <= length else line[:length] + "…"
