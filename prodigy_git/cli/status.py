@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -239,8 +240,8 @@ def _job(job: dict[str, Any]) -> None:
         size = max(10, min(30, width - 30))
         output.line(head)
         output.line(f"  {words.bar(done, total, size)} {done} of {total}, {100 * done // total} %")
-        if where := words.items(job):
-            output.line(f"  {where}")
+        for text in textwrap.wrap(words.items(job), width - 2):
+            output.line(f"  {text}")
     else:
         output.line(f"{head}, no items")
     if job["error"]:
@@ -323,8 +324,6 @@ def _worktree_count(number: int) -> str:
 
 
 def _advice(todo: "list[Advice]") -> None:
-    import textwrap
-
     if not todo:
         return
     width = shutil.get_terminal_size().columns

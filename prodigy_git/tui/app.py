@@ -22,26 +22,35 @@ from prodigy_git.tui.reader import Reader, plain
 from prodigy_git.tui.watch import KEPT, Watch
 from prodigy_git.views import closeup, states, words
 from prodigy_git.views.agents import Agent, judge_again
+from prodigy_git.views.foreign import clean
 from prodigy_git.views.overview import Repository, Wish
 
 _CLOCK = 5.0  # seconds; ages grow, and processes die, without an event
 _JOBS = 3  # that the head has room for
 HELP = """\
-The agents of all jobs, those in trouble first. What comes into the log changes the rows.
+Agents, those in trouble first. Events change the rows.
 
-  dead      what it ran in is gone        failed    given up, somebody has to look
-  stuck     silent for long               retrying  its item waits for another try
-  running   at work                       idle      paused, or nobody was set to work
+dead      what it ran in is gone
+failed    given up: somebody has to look
+stuck     silent for long
+retrying  its item waits for another try
+running   at work
+idle      paused, or nobody was set to work
 
-  Up, Down, PgUp, PgDn   choose an agent
-  Enter, l   its log     d   its last commit     i   the history of its item
-  /   filter: words that a row must have, as 'dead review'; Esc shows all again
-  s   the next order: trouble, last event, name, item
-  p   hold the stream of events, or let it go on
-  Left, Right   columns that do not fit     Tab   to the events and back
-  ?   this text     q   quit
+Up Down PgUp PgDn  choose an agent
+Enter l    its log, or its events where it has none
+d          its last commit
+i          the history of its item
+/          filter: words of a row, as 'dead review'
+Esc        no filter
+s          next order: trouble, last event, name, item
+p          hold the stream of events, let it go on
+Left Right columns that do not fit
+Tab        to the events and back
+q          quit, or back from a screen like this one
 
-BASE is commits ahead of and behind the base branch. 'prodigy-git status' says what to do."""
+BASE is commits ahead of and behind the base branch.
+'prodigy-git status' says what to do."""
 
 
 class Looked(Message):
@@ -174,6 +183,11 @@ class Top(App[int]):
         self._wrong = message.text
         self._about()
 
+    def on_resize(self) -> None:
+        """Fit the head to the window."""
+        if self._found:
+            self._draw()
+
     def _tick(self) -> None:
         judge_again(self._everybody(), clock.now(), self._watch.wish.stuck_after)
         self._draw()
@@ -304,7 +318,8 @@ class Top(App[int]):
         try:
             title, lines = await asyncio.to_thread(look, chosen)
         except (OSError, ProdigyError) as error:
-            title, lines = str(error), []
+            self.notify(clean(str(error)), markup=False, timeout=4)
+            return
         self.push_screen(Reader(title, lines, end=end))
 
 

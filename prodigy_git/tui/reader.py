@@ -6,7 +6,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen
 from textual.widgets import Footer, RichLog, Static
 
 from prodigy_git.views.closeup import bounded
@@ -20,11 +20,12 @@ def plain(text: str, style: str = "") -> Text:
     return Text(clean(text.expandtabs(_TAB)), style=style, no_wrap=True, end="")
 
 
-class Reader(Screen[None]):
+class Reader(ModalScreen[None]):
     """Lines under a title, of which the last ones are shown first with ``end``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "app.pop_screen", "Back"),
+        Binding("ctrl+c", "app.leave", show=False),
         Binding("home,g", "home", "Top", show=False),
         Binding("end,G", "end", "End", show=False),
     ]

@@ -10,7 +10,7 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, divergence
 from prodigy_git.jobs import owner
-from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record import cursor, enrolment, gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
@@ -138,6 +138,9 @@ def _of_session(
         with contextlib.suppress(OSError):
             branch, agent.head = gitdir.head(place)
             agent.branch = branch or "(detached)"
+        known = cursor.read(place.private)
+        if known is not None and not brief.over:  # the file is written once a second at most
+            agent.commits, agent.last_commit = known.commits, known.last or agent.last_commit
     agent.missing = place is None and brief.worktree is not None and brief.status not in _WELL
     if not over:
         log = layout.run_log(store, key, brief.job, brief.id)

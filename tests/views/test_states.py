@@ -1,0 +1,52 @@
+"""What an agent is doing, in one word: every way to each state."""
+
+import pytest
+
+from prodigy_git.views.states import RANK, Facts, state_of
+
+NOW, LIMIT = 1_000_000, 100
+FRESH, OLD = NOW - LIMIT, NOW - LIMIT - 1
+
+
+@pytest.mark.parametrize(
+    ("state", "facts"),
+    [
+        ("running", Facts("Running", last=FRESH)),
+        ("stuck", Facts("Running", last=OLD)),
+        ("stuck", Facts("Running")),
+        ("running", Facts(item="in_progress", last=FRESH)),
+        ("running", Facts(item="in_progress", owned=True, last=FRESH)),
+        ("stuck", Facts(item="in_progress", owned=True, last=OLD)),
+        ("dead", Facts(item="in_progress", owned=False, last=FRESH)),
+        ("dead", Facts("Running", "in_progress", owned=False, last=OLD)),
+        # An owner that lives says more than the process that once made the session.
+        ("stuck", Facts("Running", "in_progress", owned=True, deserted=True, last=OLD)),
+        ("dead", Facts("Running", "in_progress", deserted=True, last=OLD)),
+        ("dead", Facts("Running", deserted=True, last=OLD)),
+        ("running", Facts("Running", deserted=True, last=FRESH)),
+        ("dead", Facts("Running", missing=True, last=FRESH)),
+        ("dead", Facts("Paused", missing=True)),
+        ("failed", Facts(item="dead")),
+        ("failed", Facts("Failed", "failed", missing=True)),
+        ("failed", Facts("Failed", last=FRESH)),
+        ("finished", Facts("Failed", missing=True)),
+        ("finished", Facts("Failed", superseded=True)),
+        ("retrying", Facts("Failed", "pending", last=FRESH)),
+        ("retrying", Facts(item="pending", last=OLD)),
+        ("idle", Facts("Paused", last=OLD)),
+        ("idle", Facts("Initializing")),
+        ("idle", Facts("Running", unattended=True, last=OLD)),
+        ("running", Facts("Running", unattended=True, last=FRESH)),
+        ("finished", Facts("Completed", missing=True)),
+        ("finished", Facts("Cancelled", last=FRESH)),
+        ("finished", Facts("Running", "completed")),
+    ],
+)
+def test_each_way_to_a_state(state, facts):
+    assert state_of(facts, NOW, LIMIT) == state
+
+
+def test_trouble_comes_first():
+    assert sorted(RANK, key=RANK.get) == [
+        "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
+    ]  # fmt: skip
