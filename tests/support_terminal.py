@@ -28,10 +28,16 @@ class Terminal:
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.slave)
         self.written = b""
+        env = environment(TERM="xterm-256color")
+        for name in (
+            "COLUMNS",
+            "LINES",
+        ):  # pytest's workers have them, and they win over the terminal
+            env.pop(name, None)
         self.child = subprocess.Popen(
             [sys.executable, "-m", "prodigy_git", *arguments],
             cwd=cwd, stdin=self.slave, stdout=self.slave, stderr=self.slave,
-            env=environment(TERM="xterm-256color"), start_new_session=True,
+            env=env, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
 

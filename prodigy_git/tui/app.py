@@ -13,12 +13,12 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Input, RichLog, Static
+from textual.widgets import DataTable, Footer, Input, Log, Static
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
 from prodigy_git.tui import rows, terminal
-from prodigy_git.tui.reader import Reader, plain
+from prodigy_git.tui.reader import Reader, plain, shown
 from prodigy_git.tui.watch import KEPT, Watch
 from prodigy_git.views import closeup, states, words
 from prodigy_git.views.agents import Agent, judge_again
@@ -26,6 +26,7 @@ from prodigy_git.views.foreign import clean
 from prodigy_git.views.overview import Repository, Wish
 
 _CLOCK = 5.0  # seconds; ages grow, and processes die, without an event
+_BREATH = 0.1  # seconds between two batches of events
 _JOBS = 3  # that the head has room for
 HELP = """\
 Agents, those in trouble first. Events change the rows.
@@ -46,6 +47,7 @@ Esc        no filter
 s          next order: trouble, last event, name, item
 p          hold the stream of events, let it go on
 Left Right columns that do not fit
+?          this text
 Tab        to the events and back
 q          quit, or back from a screen like this one
 
@@ -122,7 +124,7 @@ class Top(App[int]):
         yield Input(placeholder="words that a row must have", id="filter", select_on_focus=False)
         yield DataTable(id="agents", cursor_type="row", zebra_stripes=True)
         yield Static("", id="about", markup=False)
-        yield RichLog(id="events", markup=False, highlight=False, wrap=False, max_lines=KEPT)
+        yield Log(id="events", max_lines=KEPT)
         yield Footer()
 
     def on_mount(self) -> None:
@@ -172,11 +174,16 @@ class Top(App[int]):
 
     def on_heard(self, _: Heard) -> None:
         """Show what has come."""
-        self._told = False
         lines = [closeup.summary(event) for _, _, event in self._watch.take()]
+        self.set_timer(_BREATH, self._listen)
         self._stream.extend(lines)
         if not self._paused:
             self._write(lines)
+
+    def _listen(self) -> None:
+        self._told = False
+        if self._watch.waiting():
+            self._tell()
 
     def on_wrong(self, message: Wrong) -> None:
         """Say what is wrong, until something else is."""
@@ -232,9 +239,7 @@ class Top(App[int]):
         self.query_one("#about", Static).update(plain(", ".join(parts)))
 
     def _write(self, lines: list[str]) -> None:
-        log = self.query_one("#events", RichLog)
-        for line in lines:
-            log.write(plain(line))
+        self.query_one("#events", Log).write_lines(map(shown, lines))
 
     # Keys ------------------------------------------------------------------------------------
 
@@ -275,7 +280,7 @@ class Top(App[int]):
         """Hold the stream of events, or let it go on with all that came."""
         self._paused = not self._paused
         if not self._paused:
-            self.query_one("#events", RichLog).clear()
+            self.query_one("#events", Log).clear()
             self._write(list(self._stream))
         self._about()
 

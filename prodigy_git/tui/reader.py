@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.highlighter import Highlighter
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Footer, RichLog, Static
+from textual.widgets import Footer, Log, Static
 
 from prodigy_git.views.closeup import bounded
 from prodigy_git.views.foreign import clean
@@ -15,9 +16,14 @@ from prodigy_git.views.foreign import clean
 _TAB = 4
 
 
+def shown(text: str) -> str:
+    """Return foreign text as what is shown of it: no control characters, one line."""
+    return clean(text.expandtabs(_TAB))
+
+
 def plain(text: str, style: str = "") -> Text:
-    """Return foreign text as what is shown of it: no markup, no control characters, one line."""
-    return Text(clean(text.expandtabs(_TAB)), style=style, no_wrap=True, end="")
+    """Return foreign text as `shown` does, for those who would take a string for markup."""
+    return Text(shown(text), style=style, no_wrap=True, end="")
 
 
 class Reader(ModalScreen[None]):
@@ -31,7 +37,7 @@ class Reader(ModalScreen[None]):
     ]
     CSS = """
     Reader #title { text-style: bold; height: 1; background: $panel; padding: 0 1; }
-    Reader RichLog { height: 1fr; }
+    Reader Log { height: 1fr; }
     """
 
     def __init__(self, title: str, lines: Sequence[str], *, end: bool = False) -> None:
@@ -42,27 +48,34 @@ class Reader(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Make the title, the text, the keys."""
         yield Static(plain(self._heading), id="title", markup=False)
-        yield RichLog(markup=False, highlight=False, wrap=False, auto_scroll=self._end)
+        yield Log(highlight=True, auto_scroll=False)
         yield Footer()
 
     def on_mount(self) -> None:
         """Show the text."""
-        log = self.query_one(RichLog)
-        for line in bounded(self._text or ["(nothing)"]):
-            log.write(plain(line, _style(line)), scroll_end=self._end)
+        log = self.query_one(Log)
+        log.highlighter = _Diff()
+        log.write_lines(map(shown, bounded(self._text or ["(nothing)"])), scroll_end=self._end)
         log.focus()
 
     def action_home(self) -> None:
         """Go to the first line."""
-        self.query_one(RichLog).scroll_home(animate=False)
+        self.query_one(Log).scroll_home(animate=False)
 
     def action_end(self) -> None:
         """Go to the last line."""
-        self.query_one(RichLog).scroll_end(animate=False)
+        self.query_one(Log).scroll_end(animate=False)
+
+
+class _Diff(Highlighter):
+    """Colours the lines of a diff, when they are drawn; others begin otherwise, as a rule."""
+
+    def highlight(self, text: Text) -> None:
+        """Colour one line."""
+        text.stylize(_style(text.plain))
 
 
 def _style(line: str) -> str:
-    """Return how a line of a diff is shown; others begin otherwise, as a rule."""
     if line.startswith(("+++", "---", "diff ", "index ")):
         return "bold"
     return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")

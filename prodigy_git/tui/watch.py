@@ -86,6 +86,10 @@ class Watch:
             self._new.clear()
         return found
 
+    def waiting(self) -> bool:
+        """Whether there is anything to `take`."""
+        return bool(self._new)
+
     def _jobs(self) -> list[tuple[str, str]]:
         keys = self._keys()
         return [pair for key in keys for pair in events.jobs(self.store, key, self.wish.job)]

@@ -56,20 +56,23 @@ class Memory:
         Raises as `peek.opened`.
         """
         asked = wish.ended or wish.job == job
-        if not asked and ((repo, job) in self._ended or _has_ended(store, repo, job)):
-            self._ended.add((repo, job))
+        pair = repo, job
+        if not asked and (
+            pair in self._ended or (pair not in self._open and _has_ended(store, repo, job))
+        ):
+            self._ended.add(pair)
             yield None
             return
         if not self._keep:
             with peek.opened(store, repo, job, broken) as index:
                 yield None if not asked and index.job.status in ENDED else index
             return
-        known = self._open.get((repo, job))
+        known = self._open.get(pair)
         if known is not None and replay.holds(store, repo, job, known.meta.position):
             indexes.advance(known, broken)
         else:
             known = self._closing.enter_context(peek.opened(store, repo, job, broken))
-            self._open[repo, job] = known
+            self._open[pair] = known
         yield None if not asked and known.job.status in ENDED else known
 
     def diverged(self, place: Place, pairs: frozenset[tuple[str, str]]) -> _Counts:
