@@ -51,16 +51,16 @@ class _File(msgspec.Struct, gc=False):
 
 
 class Brief(msgspec.Struct, gc=False):
-    """A session in brief. Moments are in microseconds since 1970, None where the file has none."""
+    """A session in brief. Its moments are in microseconds since 1970, None where the file has none."""
 
     id: str
     status: str
     job: str
     repo: str | None
     """The repository's key; None for a session that was not made by prodigy-git."""
-    started: int | None
-    updated: int | None
-    ended: int | None
+    started_at: str | None
+    updated_at: str | None
+    completed_at: str | None
     error: str | None
     worktree: str | None
     trash: str | None
@@ -73,6 +73,22 @@ class Brief(msgspec.Struct, gc=False):
     last_commit: str | None
     process: dict[str, Any] | None
     """The process that started it, as `jobs.owner.alive` takes one; None where it is not known."""
+
+    # Worked out when they are asked for, which of most sessions nobody does.
+    @property
+    def started(self) -> int | None:
+        """When it began."""
+        return clock.parse(self.started_at or "")
+
+    @property
+    def updated(self) -> int | None:
+        """When its file was last written."""
+        return clock.parse(self.updated_at or "")
+
+    @property
+    def ended(self) -> int | None:
+        """When it ended; its last change where the file does not say."""
+        return clock.parse(self.completed_at or self.updated_at or "") if self.over else None
 
     @property
     def over(self) -> bool:
@@ -143,11 +159,9 @@ def _brief(name: str, data: bytes) -> Brief:
     process = None
     if isinstance(own.pid, int) and isinstance(own.host, str):
         process = {"host": own.host, "pid": own.pid, "pid_started": own.pid_started}
-    updated = _moment(whole.updated_at)
-    over = whole.status in ENDED
     return Brief(
-        name, whole.status, job, repo, _moment(whole.started_at), updated,
-        (_moment(whole.completed_at) or updated) if over else None, _text(whole.error),
+        name, whole.status, job, repo, _text(whole.started_at), _text(whole.updated_at),
+        _text(whole.completed_at), _text(whole.error),
         _text(own.worktree_path), _text(own.trash_path), _text(own.branch), _text(own.base_branch),
         _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit), process,
@@ -156,7 +170,3 @@ def _brief(name: str, data: bytes) -> Brief:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _moment(value: Any) -> int | None:
-    return clock.parse(value) if isinstance(value, str) else None

@@ -21,7 +21,8 @@ from prodigy_git.views.memory import Memory
 from prodigy_git.views.states import Facts, State
 
 _LOOKERS = 8  # threads that wait for git
-_WELL = ("Completed", "Cancelled")  # of what has ended so nobody has to see more than the number
+WELL = ("Completed", "Cancelled")
+"""How a session ends so that nobody has to see more of it than that there was one."""
 
 
 @dataclass
@@ -126,7 +127,7 @@ def _of_session(
     memory: Memory,
 ) -> Agent:
     over = brief.over and mine is None
-    place = None if brief.status in _WELL else _worktree(brief)
+    place = None if brief.status in WELL else _worktree(brief)
     agent = Agent(
         "finished", key, brief.job, brief.id, brief.agent, brief.item,
         began=brief.started, last=brief.updated, branch=brief.branch,
@@ -141,7 +142,7 @@ def _of_session(
         known = cursor.read(place.private)
         if known is not None and not brief.over:  # the file is written once a second at most
             agent.commits, agent.last_commit = known.commits, known.last or agent.last_commit
-    agent.missing = place is None and brief.worktree is not None and brief.status not in _WELL
+    agent.missing = place is None and brief.worktree is not None and brief.status not in WELL
     if not over:
         log = layout.run_log(store, key, brief.job, brief.id)
         agent.log = log if os.path.exists(log) else None

@@ -39,7 +39,7 @@ class Repository:
     ended_jobs: int = 0
     agents: list[Agent] = field(default_factory=list)
     """Trouble first, then by age of the last event, the oldest first; ended ones only if asked for."""
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(states.ORDER, 0))
     """Agents by state, all of them."""
     trash: int = 0
     trash_bytes: int = 0
@@ -134,17 +134,20 @@ def _repository(
             broken(f"job {job}: {error}")
     if wish.job is not None:
         sessions = [one for one in sessions if one.job == wish.job]
+    at_hand = {one.session for some in held.values() for one in some}
+    over = [one for one in sessions if one.status in agents.WELL and one.id not in at_hand]
+    if not wish.ended:  # there may be thousands: they are counted, and that is it
+        sessions = [one for one in sessions if one.status not in agents.WELL or one.id in at_hand]
+        found.counts["finished"] = len(over)
+    found.finished_worktrees = sum(
+        one.worktree is not None and os.path.isdir(one.worktree) for one in over
+    )
     now = clock.now()
     everybody = agents.everybody(store, key, sessions, held, memory)
     agents.hear(store, key, everybody, now - wish.stuck_after, memory)
     agents.judge(everybody, now, wish.stuck_after)
-    found.counts = dict.fromkeys(states.ORDER, 0)
     for one in everybody:
         found.counts[one.state] += 1
-    found.finished_worktrees = sum(
-        one.state == "finished" and one.worktree is not None and os.path.isdir(one.worktree)
-        for one in everybody
-    )
     found.agents = [one for one in everybody if wish.ended or one.state != "finished"]
     # A job that nobody opened nobody will end, either: it is over when its agents are.
     at_work = {one.job_id for one in everybody if one.state != "finished"}
