@@ -8,8 +8,8 @@ from textual.widgets import DataTable
 from textual.widgets.data_table import CellDoesNotExist, RowDoesNotExist
 
 from prodigy_git.tui.reader import plain
-from prodigy_git.views import states, words
-from prodigy_git.views.agents import Agent
+from prodigy_git.views import words
+from prodigy_git.views.agents import Agent, by_trouble
 
 COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "TRY", "BASE", "COMMITS", "DIRTY", "NOTE", "BRANCH")
 SORTS = ("trouble", "last event", "name", "item")
@@ -45,7 +45,7 @@ def cells(one: Agent, now: int) -> dict[str, str]:
 def ordered(everybody: Iterable[Agent], sort: str) -> list[Agent]:
     """Return the agents in one of the orders `SORTS`."""
     keys: dict[str, Any] = {
-        "trouble": lambda one: (states.RANK[one.state], one.last or 0, one.key),
+        "trouble": by_trouble,
         "last event": lambda one: (-(one.last or 0), one.key),
         "name": lambda one: (one.name, one.key),
         "item": lambda one: (one.item_id or "", one.key),

@@ -77,9 +77,13 @@ class Agent:
         return "/".join(one or "" for one in (self.repo, self.job_id, who, self.item_id))
 
 
-def sort(agents: list[Agent]) -> None:
-    """Put agents in the order in which they are shown: trouble first, then the longest silent."""
-    agents.sort(key=lambda one: (states.RANK[one.state], one.last or 0, one.key))
+def by_trouble(one: Agent) -> tuple[int, int, str]:
+    """Return what puts agents in order: trouble first, and in trouble the longest silent.
+
+    Those at work are in the order of their names: it does not change with each event.
+    """
+    silent = (one.last or 0) if one.state in states.TROUBLE else 0
+    return states.RANK[one.state], silent, one.key
 
 
 def judge_again(agents: Iterable[Agent], now: int, stuck_after: int) -> None:

@@ -38,7 +38,7 @@ class Repository:
     was opened to hand out items."""
     ended_jobs: int = 0
     agents: list[Agent] = field(default_factory=list)
-    """Trouble first, then by age of the last event, the oldest first; ended ones only if asked for."""
+    """Trouble first (`agents.by_trouble`); ended ones only if asked for."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(states.ORDER, 0))
     """Agents by state, all of them."""
     trash: int = 0
@@ -139,9 +139,7 @@ def _repository(
     if not wish.ended:  # there may be thousands: they are counted, and that is it
         sessions = [one for one in sessions if one.status not in agents.WELL or one.id in at_hand]
         found.counts["finished"] = len(over)
-    found.finished_worktrees = sum(
-        one.worktree is not None and os.path.isdir(one.worktree) for one in over
-    )
+    found.finished_worktrees = sum(os.path.isdir(one.worktree or "") for one in over)
     now = clock.now()
     everybody = agents.everybody(store, key, sessions, held, memory)
     agents.hear(store, key, everybody, now - wish.stuck_after, memory)
@@ -163,7 +161,7 @@ def _repository(
         if wish.job is None:
             found.hooks = surroundings.hooks(found.common)
             found.unenrolled = surroundings.unenrolled(found.common)
-    agents.sort(found.agents)
+    found.agents.sort(key=agents.by_trouble)
     if wish.job is None:
         waiting = surroundings.trash(store, key, broken)
         found.trash, found.trash_bytes, found.trash_measured = waiting

@@ -142,7 +142,7 @@ def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
     main = [one["session_id"] for one in found["agents"] if one["worktree"] == str(known)]
     assert states(found) == {
         "dead": ["agent-dead", "lost", "binned"], "failed": ["agent-bad", "broke"],
-        "running": ["agent-alive", *main], "idle": ["paused"],
+        "running": [*main, "agent-alive"], "idle": ["paused"],
     }  # fmt: skip
     one = of(found, "agent-alive")
     assert (one["ahead"], one["behind"], one["commits"], one["dirty"]) == (3, 1, 3, True)
@@ -232,7 +232,7 @@ def test_damage_and_what_others_wrote(known, store):
     before = snapshot(store)
     done = ok("status", "--json", cwd=known)
     (found,) = done.json["repositories"]
-    assert states(found)["running"] == sorted(["x1", "x2", "x3", *WORKING])
+    assert sorted(states(found)["running"]) == sorted(["x1", "x2", "x3", *WORKING])
     assert states(found)["dead"] == DEAD
     assert "theirs" in states(found)["stuck"]
     assert "elsewhere" not in str(found["agents"])
