@@ -138,7 +138,11 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
             "measured": found.trash_measured,
         },
         "finished_worktrees": found.finished_worktrees,
-        "hooks": {"in_effect": not found.hooks, "wrong": found.hooks},
+        "hooks": {
+            # Nobody can tell where the repository is gone.
+            "in_effect": None if found.common is None else not found.hooks,
+            "wrong": found.hooks,
+        },
         "without_session": found.unenrolled,
         "advice": [{"what": one.what, "commands": one.commands} for one in todo],
     }

@@ -28,7 +28,7 @@ def top(all_repos: bool, job: str | None, stuck_after: int) -> int:
     app = Top(
         store,
         lambda: meant(all_repos=all_repos, job=job)[1],
-        Wish(job=wanted, stuck_after=stuck_after),
+        Wish(job=wanted, stuck_after=stuck_after, around=False),
     )
     code = app.run()
     return code if code is not None else app.return_code or 0

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, divergence
@@ -15,7 +17,7 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views import last_seen, states
+from prodigy_git.views import last_seen, states, surroundings
 from prodigy_git.views.items import Held
 from prodigy_git.views.memory import Memory
 from prodigy_git.views.states import Facts, State
@@ -95,6 +97,7 @@ def judge_again(agents: Iterable[Agent], now: int, stuck_after: int) -> None:
 def everybody(
     store: str,
     key: str,
+    common: str | None,
     sessions: list[Brief],
     held: dict[str, list[Held]],
     memory: Memory,
@@ -109,6 +112,7 @@ def everybody(
                 by_session.setdefault(one.session, one)
     agents = []
     taken: set[int] = set()
+    moved: dict[str, str] | None = None
     for brief in sessions:
         mine = by_item.get((brief.job, brief.item or ""))
         if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
@@ -116,6 +120,11 @@ def everybody(
         if mine is not None:
             taken.add(id(mine))
         elsewhere = mine is None and brief.item is not None and brief.job in held
+        if brief.status not in WELL and _worktree(brief) is None and common is not None:
+            # Git may have moved it: its enrolment has gone with it.
+            moved = surroundings.enrolled(common) if moved is None else moved
+            if brief.id in moved:
+                brief = msgspec.structs.replace(brief, worktree=moved[brief.id])
         agents.append(_of_session(store, key, brief, mine, elsewhere, memory))
     for job, some in held.items():
         agents += [_of_item(key, job, one) for one in some if id(one) not in taken]

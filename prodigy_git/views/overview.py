@@ -55,12 +55,16 @@ class Repository:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be looked at. ``stuck_after`` is in microseconds; ``ended`` lists those, too."""
+    """What is to be looked at. ``stuck_after`` is in microseconds; ``ended`` lists those, too.
+
+    ``around``: also at hooks, trash and worktrees that belong to nobody.
+    """
 
     job: str | None = None
     dirty: bool = False
     stuck_after: int = STUCK_AFTER
     ended: bool = False
+    around: bool = True
 
 
 def here(cwd: str) -> tuple[str, str | None, Place]:
@@ -141,7 +145,7 @@ def _repository(
         found.counts["finished"] = len(over)
     found.finished_worktrees = sum(os.path.isdir(one.worktree or "") for one in over)
     now = clock.now()
-    everybody = agents.everybody(store, key, sessions, held, memory)
+    everybody = agents.everybody(store, key, found.common, sessions, held, memory)
     agents.hear(store, key, everybody, now - wish.stuck_after, memory)
     agents.judge(everybody, now, wish.stuck_after)
     for one in everybody:
@@ -158,11 +162,11 @@ def _repository(
         agents.compare(place, found.agents, memory, broken)
         if wish.dirty:
             agents.look_for_changes(found.agents)
-        if wish.job is None:
+        if wish.around:
             found.hooks = surroundings.hooks(found.common)
             found.unenrolled = surroundings.unenrolled(found.common)
     found.agents.sort(key=agents.by_trouble)
-    if wish.job is None:
+    if wish.around:
         waiting = surroundings.trash(store, key, broken)
         found.trash, found.trash_bytes, found.trash_measured = waiting
     return found

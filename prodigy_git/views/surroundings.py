@@ -9,7 +9,7 @@ from prodigy_git.cleanup import entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask
 from prodigy_git.hookfiles import HOOKS, look
-from prodigy_git.record import files
+from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.events import Broken
 
@@ -56,19 +56,34 @@ def _is_in_effect(path: str) -> bool:
 
 def unenrolled(common: str) -> list[str]:
     """Return the paths of the linked worktrees that belong to no session, sorted."""
-    return sorted(_without_session(common))
+    return sorted(
+        top
+        for private, top in _linked(common)
+        if not os.path.exists(f"{private}/{layout.ENROLMENT}")
+    )
 
 
-def _without_session(common: str) -> Iterator[str]:
+def enrolled(common: str) -> dict[str, str]:
+    """Return where the linked worktrees are that belong to a session, by session."""
+    found = {}
+    for private, top in _linked(common):
+        with contextlib.suppress(OSError, ValueError):
+            there = enrolment.read(private)
+            if there is not None:
+                found[there.session] = top
+    return found
+
+
+def _linked(common: str) -> Iterator[tuple[str, str]]:
+    """Yield private git directory and top of each linked worktree that is there."""
     try:
         listed = os.listdir(f"{common}/worktrees")
     except OSError:
         return
     for name in listed:
         private = f"{common}/worktrees/{name}"
-        if not os.path.exists(f"{private}/{layout.ENROLMENT}"):
-            with contextlib.suppress(OSError):
-                said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
-                top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
-                if os.path.isdir(top):
-                    yield top
+        with contextlib.suppress(OSError):
+            said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+            top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
+            if os.path.isdir(top):
+                yield private, top

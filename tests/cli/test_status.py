@@ -129,6 +129,8 @@ def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
     new(known, "binned")
     ok("worktree", "clean", "-f", "binned", cwd=known)
     rewrite_session(store, "binned", status="Running", completed_at=None)
+    new(known, "moved")
+    git("worktree", "move", store / "worktrees/repo/moved", tmp_path / "else", cwd=known)
     new(known, "paused")
     rewrite_session(store, "paused", status="Paused")
     new(known, "done")
@@ -142,13 +144,14 @@ def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
     main = [one["session_id"] for one in found["agents"] if one["worktree"] == str(known)]
     assert states(found) == {
         "dead": ["agent-dead", "lost", "binned"], "failed": ["agent-bad", "broke"],
-        "running": [*main, "agent-alive"], "idle": ["paused"],
+        "running": ["moved", *main, "agent-alive"], "idle": ["paused"],
     }  # fmt: skip
     one = of(found, "agent-alive")
     assert (one["ahead"], one["behind"], one["commits"], one["dirty"]) == (3, 1, 3, True)
     assert (one["branch"], one["base"], one["attempt"]) == ("prodigy-w-alive", "main", 1)
     assert one["pid"] == os.getpid()
     assert of(found, "broke")["dirty"] is False
+    assert of(found, "moved")["worktree"] == str(tmp_path / "else")
     assert of(found, "lost")["missing"] is True
     assert found["counts"]["finished"] == 1
     assert found["trash"]["worktrees"] == 1
@@ -291,7 +294,7 @@ def test_a_repository_that_is_gone_and_hooks_that_are_not_there(repo, store, tmp
     assert done.code == 0
     assert "is gone" in done.err
     (found,) = done.json["repositories"]
-    assert found["common_dir"] is None
+    assert (found["common_dir"], found["hooks"]["in_effect"]) == (None, None)
     assert of(found, "one")["ahead"] is None
 
 
