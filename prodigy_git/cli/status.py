@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from prodigy_git.views.overview import Repository
 
 _CHEAP = 50  # worktrees that git is asked about without being told to
+_FEWEST = 12  # agents that a screen shows, however low it is
+_AROUND = 14  # lines of a screen that are for what is around them
 _COLOURS = {
     "dead": "red", "failed": "red", "stuck": "yellow", "retrying": "yellow", "running": "green",
 }  # fmt: skip
@@ -70,7 +72,7 @@ def status(
             {"store": store, "repositories": [_as_json(one, todo) for one, todo in told]}
         )
     elif sys.stdout is not None and sys.stdout.isatty():
-        _screen(told)
+        _screen(told, whole=ended)
     else:
         _lines(told)
     if not as_json and not any(_has_anything(one) for one in found):
@@ -202,16 +204,16 @@ def _note(one: "Agent") -> str:
 # A terminal ----------------------------------------------------------------------------------
 
 
-def _screen(told: "list[tuple[Repository, list[Advice]]]") -> None:
+def _screen(told: "list[tuple[Repository, list[Advice]]]", *, whole: bool) -> None:
     shown = [pair for pair in told if len(told) == 1 or _has_anything(pair[0]) or pair[1]]
     for number, (found, todo) in enumerate(shown):
         if number:
             click.echo()
-        _repository(found)
+        _repository(found, whole=whole)
         _advice(todo)
 
 
-def _repository(found: "Repository") -> None:
+def _repository(found: "Repository", *, whole: bool) -> None:
     from prodigy_git.views import states
 
     counts = [
@@ -225,7 +227,10 @@ def _repository(found: "Repository") -> None:
         _job(job)
     if found.agents:
         click.echo()
-        _table(found)
+        room = max(_FEWEST, shutil.get_terminal_size().lines - _AROUND)
+        _table(found.agents if whole else found.agents[:room], found.jobs)
+        if not whole and len(found.agents) > room:
+            output.line(f"and {len(found.agents) - room} more: 'status --all', or 'top'")
     rest = [*_rest(found)]
     if rest:
         click.echo()
@@ -261,31 +266,31 @@ def _cut(text: str, width: int) -> None:
     output.line(shown if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…")
 
 
-def _table(found: "Repository") -> None:
+def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
     from prodigy_git.record import clock
     from prodigy_git.views import words
 
     width = shutil.get_terminal_size().columns
     now = clock.now()
     columns: dict[str, list[object]] = {
-        "STATE": [one.state for one in found.agents],
-        "AGENT": [one.name for one in found.agents],
-        "LAST": [words.age(one.last, now) for one in found.agents],
-        "ITEM": [one.item_id or "-" for one in found.agents],
-        "TRY": [one.attempt or "-" for one in found.agents],
-        "BASE": [words.against_base(one) for one in found.agents],
-        "COMMITS": ["-" if one.commits is None else one.commits for one in found.agents],
-        "DIRTY": [words.changes(one) for one in found.agents],
-        "JOB": [one.job_id or "-" for one in found.agents],
-        "BRANCH": [one.branch or "-" for one in found.agents],
-        "NOTE": [words.note(one) for one in found.agents],
+        "STATE": [one.state for one in agents],
+        "AGENT": [one.name for one in agents],
+        "LAST": [words.age(one.last, now) for one in agents],
+        "ITEM": [one.item_id or "-" for one in agents],
+        "TRY": [one.attempt or "-" for one in agents],
+        "BASE": [words.against_base(one) for one in agents],
+        "COMMITS": ["-" if one.commits is None else one.commits for one in agents],
+        "DIRTY": [words.changes(one) for one in agents],
+        "JOB": [one.job_id or "-" for one in agents],
+        "BRANCH": [one.branch or "-" for one in agents],
+        "NOTE": [words.note(one) for one in agents],
     }
     # What nobody has, or all share, is not worth a column.
     kept = {
         name: cells
         for name, cells in columns.items()
         if any(cell not in ("-", "") for cell in cells)
-        and not (name == "JOB" and len({*cells, *(job["job_id"] for job in found.jobs)}) == 1)
+        and not (name == "JOB" and len({*cells, *(job["job_id"] for job in jobs)}) == 1)
     }
     if "NOTE" in kept:
         # What the others leave it, and a little where they leave none: then one of them goes.

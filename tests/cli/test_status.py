@@ -298,6 +298,27 @@ def test_a_repository_that_is_gone_and_hooks_that_are_not_there(repo, store, tmp
     assert of(found, "one")["ahead"] is None
 
 
+def test_many_agents_leave_a_screen_a_screen(known, store):
+    now = clock.stamp(clock.now())
+    write_log(
+        store, "repo", "many", "events-20250111.jsonl",
+        *({"type": "AgentStarted", "timestamp": now, "agent_id": f"a{n:03}", "item_id": f"i{n}"}
+          for n in range(100)),
+        {"type": "AgentFailed", "timestamp": now, "agent_id": "a077", "error": "no"},
+    )  # fmt: skip
+    for options, shown in (([], 12), (["--all"], 100)):
+        screen = Terminal("status", *options, cwd=known)
+        try:
+            assert screen.end() == 0
+            text = screen.text()
+        finally:
+            screen.close()
+        assert len([line for line in text.splitlines() if "  a" in line]) == shown
+        assert "a077" in text
+        assert ("and 88 more" in text) is (not options)
+    assert len(status(cwd=known)["agents"]) == 100
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 def test_on_a_terminal_it_fits(known, store, columns):
     support_team.write(store, "repo")
