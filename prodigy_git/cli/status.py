@@ -295,7 +295,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
     if "NOTE" in kept:
         # What the others leave it, and a little where they leave none: then one of them goes.
         taken = (max(len(output.clean(c)) for c in (n, *cells)) + 2 for n, cells in kept.items())
-        room = max(12, width - sum(list(taken)[:-1]))
+        room = max(width // 4, width - sum(list(taken)[:-1]))
         kept["NOTE"] = [output.clean(cell)[:room] for cell in kept["NOTE"]]
     dispensable = [one for one in ("JOB", "BRANCH", "COMMITS", "TRY", "NOTE", "DIRTY", "BASE")
                    if one in kept and one != list(kept)[-1]]  # fmt: skip
