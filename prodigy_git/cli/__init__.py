@@ -34,6 +34,7 @@ _COMMANDS = {
     "event": "prodigy_git.cli.event:event",
     "events": "prodigy_git.cli.events:events",
     "report": "prodigy_git.cli.report:report",
+    "otel": "prodigy_git.cli.otel:otel",
     "clean": "prodigy_git.cli.clean:clean",
     "trash": "prodigy_git.cli.trash:trash",
     "verify": "prodigy_git.cli.verify:verify",

@@ -16,7 +16,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.record import archived, files
 from prodigy_git.store import events
-from prodigy_git.store.stream import Broken, blocks
+from prodigy_git.store.stream import Broken, blocks, merge
 
 Jobs = Callable[[], list[tuple[str, str]]]
 """Returns the (repository key, job id) to be followed; asked again and again, since jobs begin."""
@@ -52,6 +52,19 @@ class Follower:
         """Return where to go on after all that has been yielded."""
         text = json.dumps(self._read, separators=(",", ":"), sort_keys=True)
         return base64.urlsafe_b64encode(zlib.compress(text.encode())).decode("ascii")
+
+    def before(self) -> Iterator[Found]:
+        """Yield, job by job and in time order, what lies before where it begins: at a cursor, or now.
+
+        For those who need the whole story and then what comes; to be asked before `new`.
+        """
+        for repo, job in sorted(tuple(name.split("/", 1)) for name in self._read):
+            paths = events.log_files(self._store, repo, job)
+            read = self._read[f"{repo}/{job}"]
+            _carry_on(read, {events.position_name(path) for path in paths})
+            ends = {path: read.get(events.position_name(path), 0) for path in paths}
+            for event in merge(paths, self._broken, ends=ends):
+                yield repo, job, event
 
     def new(self) -> Iterator[list[Found]]:
         """Yield, file by file and a block at a time, what has come since; `cursor` is behind each."""

@@ -12,7 +12,7 @@ import heapq
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, repeat
@@ -111,17 +111,24 @@ def read_file(path: str, broken: Broken) -> Iterator[tuple[int, Event]]:
         broken(f"{path}: cannot be read ({error})")
 
 
-def merge(paths: Iterable[str], broken: Broken, wanted: Selection | None = None) -> Iterator[Event]:
+def merge(
+    paths: Iterable[str],
+    broken: Broken,
+    wanted: Selection | None = None,
+    ends: Mapping[str, int] | None = None,
+) -> Iterator[Event]:
     """Yield the events of files by timestamp, then by the files' order, then by position.
 
     An event without a readable timestamp keeps its place behind the one before it in its file. All
     events, or those ``wanted``. Where these are of one type, agent, session or item, most lines are
-    passed over unread, and what is broken in them goes unnoticed.
+    passed over unread, and what is broken in them goes unnoticed. Of each file what lies before the
+    offset in ``ends``; without them what there is now.
     """
     found: list[_Known] = []
     room = _KEPT
     for number, path in enumerate(paths):
-        known = _look(_File(path, wanted, number), room, broken)
+        end = None if ends is None else ends.get(path, 0)
+        known = _look(_File(path, wanted, number, end), room, broken)
         if known is not None:
             room -= len(known.kept)
             found.append(known)
@@ -164,7 +171,7 @@ class _Known:
 
 def _look(file: _File, room: int, broken: Broken) -> _Known | None:
     """Look through a file; None where it has none of the events."""
-    if not file.path.endswith(archived.ENDING):
+    if file.end is None and not file.path.endswith(archived.ENDING):
         # What is appended from here on is not part of it. An archive does not grow.
         with contextlib.suppress(OSError):
             file = replace(file, end=os.stat(file.path).st_size)
