@@ -329,7 +329,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _heard_grpc(where: str, signal: Signal, error: Any) -> Refused:
-    code, details = error.code().name, " ".join((error.details() or "").split())[:200]
+    code = error.code().name
+    # Of what it tried on the way only the last counts.
+    details = " ".join((error.details() or "").split()).rpartition("last error: ")[2][:200]
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
         text = f"{_shown(where)} does not answer ({code}: {details})"
     else:

@@ -6,6 +6,7 @@ Nothing is kept for an endpoint that is away but which attempts it has not had: 
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -80,8 +81,11 @@ def _patiently(send: Callable[[], None]) -> None:
 class _Way:
     """How it stands with one signal's endpoint."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, troubles: Counter[str]) -> None:
         self._say = say
+        self._troubles = troubles
+        """What stands in the way of how many signals: most often the same of both, to be said once."""
+        self._trouble = ""
         self._delay = 0.0
         self.due = 0.0
         """When, by the monotonic clock, it may be tried again."""
@@ -101,15 +105,27 @@ class _Way:
                 self._say(f"{refused}: {size} given up")
                 self.lost += size
                 return True
-            if not self.away:
-                self._say(f"{refused}: nothing is lost, it is tried again until it answers")
+            self._note(str(refused))
             self._delay = min(max(1.0, 2 * self._delay), _LONGEST)
             self.due = time.monotonic() + max(self._delay, min(refused.after or 0, 3600))
             return False
         if self.away:
-            self._say("the endpoint accepts again")
             self._delay = 0.0
+            self._note("")
+            if not self._troubles.total():
+                self._say("the endpoint accepts again")
         return True
+
+    def _note(self, trouble: str) -> None:
+        if trouble == self._trouble:
+            return
+        if self._trouble:
+            self._troubles[self._trouble] -= 1
+        self._trouble = trouble
+        if trouble:
+            if not self._troubles[trouble]:
+                self._say(f"{trouble}: nothing is lost, it is tried again until it answers")
+            self._troubles[trouble] += 1
 
 
 def follow(
@@ -155,7 +171,8 @@ class _Following:
         self._untold: set[tuple[str, str]] = set()
         """Jobs with events whose metrics have not been accepted yet."""
         self._roots: dict[tuple[str, str], Span] = {}
-        self.traces, self.metrics = _Way(say), _Way(say)
+        troubles: Counter[str] = Counter()
+        self.traces, self.metrics = _Way(say, troubles), _Way(say, troubles)
 
     def story(self, repo: str, job: str) -> Story:
         """Return a job's story, which is about to go on."""
