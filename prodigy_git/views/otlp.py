@@ -188,7 +188,7 @@ class Sender:
         where = self.endpoint[signal]
         self._last = None
         if isinstance(answer, Exception):
-            self._last = Refused(f"{_shown(where)} does not answer ({_cause(answer)})", again=True)
+            self._last = Refused(f"{_host(where)} does not answer ({_cause(answer)})", again=True)
         elif 200 <= answer.status_code < 300:
             response = _RESPONSES[signal]()
             if answer.headers.get("Content-Type", "").startswith("application/x-protobuf"):
@@ -198,10 +198,14 @@ class Sender:
                     return None
             self._partial(signal, response)
         else:
-            status = answer.status_code
-            after = answer.headers.get("Retry-After", "")
+            status, after = answer.status_code, answer.headers.get("Retry-After", "")
+            why = f"{status} {answer.reason}"
+            if status in _RETRIED:
+                text = f"{_host(where)} is busy: {why}"
+            else:
+                text = f"{_shown(where)} refuses the {signal}: {why}"
             self._last = Refused(
-                f"{_shown(where)} refuses the {signal}: {status} {answer.reason}",
+                text,
                 again=status in _RETRIED,
                 fault=status in _FAULTS,
                 after=float(after) if after.isdecimal() and len(after) < 6 else None,
@@ -316,6 +320,11 @@ def _shown(url: str) -> str:
     return f"{head}{separator}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
+def _host(url: str) -> str:
+    """Return a URL up to its path: what is wrong there is wrong for all signals."""
+    return "/".join(_shown(url).split("/")[:3])
+
+
 def _cause(error: BaseException) -> str:
     """Return in a few words what is at the bottom of an error."""
     while True:
@@ -333,7 +342,7 @@ def _heard_grpc(where: str, signal: Signal, error: Any) -> Refused:
     # Of what it tried on the way only the last counts.
     details = " ".join((error.details() or "").split()).rpartition("last error: ")[2][:200]
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-        text = f"{_shown(where)} does not answer ({code}: {details})"
+        text = f"{_host(where)} does not answer ({code}: {details})"
     else:
         text = f"{_shown(where)} refuses the {signal}: {code}: {details}"
     return Refused(text, again=code in _RETRIED_CODES, fault=code == "INVALID_ARGUMENT")

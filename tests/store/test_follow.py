@@ -1,6 +1,7 @@
 """Following: nothing lost, nothing twice, never half a line, whatever becomes of the files."""
 
 import gzip
+import json
 import os
 import random
 import signal
@@ -42,6 +43,36 @@ def test_files_that_are_rotated_archived_and_begun_anew(store):
     add(store, "4", job="k")
     assert new(one) == ["4"]
     assert new(follower(store, one.cursor())) == []
+
+
+def test_what_was_before_and_what_comes_are_all_there_is(store):
+    draw = random.Random(11)
+    lines = []
+    for number in range(1, 41):
+        # Of two writers, whose files are not named by their times.
+        stamp = f"2025-01-11T12:00:{number:02}.000000Z"
+        lines.append((draw.choice("ab"), json.dumps({"id": number, "timestamp": stamp})[1:-1]))
+    folder = store / "events/r/j"
+    folder.mkdir(parents=True)
+
+    def write(part):
+        for name, line in part:
+            number = line.split(",")[0].removeprefix('"id": ')
+            text = line.replace(f'"id": {number},', f'"id": "{number}","type":"T",')
+            with (folder / f"events-{name}.jsonl").open("a") as stream:
+                stream.write("{" + text + "}\n")
+
+    write(lines[:20])
+    with (folder / "events-a.jsonl").open("a") as stream:
+        stream.write('{"id":"half","type":"T",')
+        stream.flush()
+        one = follower(store, None)
+        stream.write('"timestamp":"2025-01-11T12:00:59Z"}\n')
+    (folder / "events-b.jsonl").rename(folder / "events-b.jsonl.rotated")
+    write(lines[20:])
+    before = [event.id for _, _, event in one.before()]
+    assert before == [str(number) for number in range(1, 21)]
+    assert sorted(new(one)) == sorted([*(str(n).lstrip("0") for n in range(21, 41)), "half"])
 
 
 def test_half_a_line_waits_for_its_end(store):
