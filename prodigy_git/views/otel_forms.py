@@ -26,8 +26,10 @@ def readable(span: Span, resource: Resource) -> ReadableSpan:
     Made by hand, not by a tracer: the ids have to be ours, and begin and end are long past.
     """
     parent = span.parent_id
-    events: Any = BoundedList.from_seq(len(span.events), map(_event, span.events))
-    events.dropped = span.dropped_events
+    events: Any = [_event(one) for one in span.events]
+    if span.dropped_events:
+        events = BoundedList.from_seq(len(events), events)
+        events.dropped = span.dropped_events
     return ReadableSpan(
         span.name,
         context=_context(span.trace_id, span.span_id),
