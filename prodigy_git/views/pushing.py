@@ -20,9 +20,13 @@ from prodigy_git.views.telemetry import Story, is_meant
 Say = Callable[[str], None]
 
 _PATIENCE = (0.5, 1.0, 2.0)
-"""Seconds between the tries of a single push."""
+"""Seconds between the tries of a single push,"""
+_ENOUGH = 10.0
+"""which are not begun after so many."""
 _LONGEST = 60.0
 """Seconds at most between the tries of one that follows."""
+_LOOKING = 0.05
+"""The part of the time that may go into how items stand: what has no index is read anew each time."""
 _METRICS_OF = 1000
 """Jobs whose metrics go out together."""
 
@@ -68,13 +72,15 @@ def once(sender: Sender, stories: Iterable[Story], wish: Wish) -> Sent:
 
 
 def _patiently(send: Callable[[], None]) -> None:
+    begin = time.monotonic()
     for pause in _PATIENCE:
         try:
             return send()
         except Refused as refused:
-            if not refused.again or (refused.after or 0) > _LONGEST:
+            wait = max(pause, refused.after or 0)
+            if not refused.again or time.monotonic() + wait > begin + _ENOUGH:
                 raise
-            time.sleep(max(pause, refused.after or 0))
+            time.sleep(wait)
     return send()
 
 
@@ -147,7 +153,9 @@ def follow(
                 for repo, job, event in found:
                     following.story(repo, job).add(event)
             now = time.monotonic()
-            if "traces" in wish.signals and (last or now >= following.traces.due):
+            if "traces" not in wish.signals:
+                following.drop_spans()
+            elif last or now >= following.traces.due:
                 following.push_spans()
             if "metrics" in wish.signals and (last or now >= next_metrics):
                 following.push_metrics()
@@ -171,6 +179,7 @@ class _Following:
         self._untold: set[tuple[str, str]] = set()
         """Jobs with events whose metrics have not been accepted yet."""
         self._roots: dict[tuple[str, str], Span] = {}
+        self._look_again: dict[tuple[str, str], float] = {}
         troubles: Counter[str] = Counter()
         self.traces, self.metrics = _Way(say, troubles), _Way(say, troubles)
 
@@ -182,6 +191,13 @@ class _Following:
         self._touched.add(key)
         self._untold.add(key)
         return self._stories[key]
+
+    def drop_spans(self) -> None:
+        """Forget what has ended, where nobody wants spans."""
+        for key in self._touched:
+            self._stories[key].due.clear()
+            self._stories[key].forget()
+        self._touched.clear()
 
     def push_spans(self) -> None:
         """Send the spans of what has ended; keep what is not accepted."""
@@ -212,16 +228,27 @@ class _Following:
         for begin in range(0, len(keys), _METRICS_OF):
             part = keys[begin : begin + _METRICS_OF]
             found: dict[str, list[Metric]] = {}
+            told = []
             for key in part:
                 story = self._stories[key]
-                if key in self._untold:
-                    look_at_items(self._store, story, lambda _: None)
+                if key not in self._untold or self._look(key, story):
+                    told.append(key)
                 found.setdefault(key[0], []).extend(story.metrics())
             whole = {repo: merged(metrics) for repo, metrics in found.items()}
             size = sum(len(one.points) for metrics in whole.values() for one in metrics)
             if not self.metrics.send(partial(self._sender.metrics, whole, time.time_ns()), size):
                 return
-            self._untold.difference_update(part)
+            self._untold.difference_update(told)
+
+    def _look(self, key: tuple[str, str], story: Story) -> bool:
+        """Bring up how a job's items stand; return whether it was time to."""
+        begin = time.monotonic()
+        if begin < self._look_again.get(key, 0):
+            return False
+        look_at_items(self._store, story, lambda _: None)  # who follows has told what is damaged
+        end = time.monotonic()
+        self._look_again[key] = end + (end - begin) / _LOOKING
+        return True
 
     def unsent(self) -> int:
         """Return how many spans have not been accepted."""

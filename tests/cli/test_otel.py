@@ -193,6 +193,22 @@ def test_following_sends_a_job_when_it_ends_and_gives_up_what_is_at_fault(http, 
     assert http.metrics == []
 
 
+def test_following_with_metrics_alone_counts_what_comes(http, log):
+    with start(*push(http, "--all-jobs", "--follow", "--interval", "1s", "--only", "metrics")) as p:
+        http.wait(lambda: http.metrics)
+        append(log, "AgentFailed", "agent-15", 15, error="killed")
+
+        def failed():
+            _, points = http.metrics[-1]["prodigy.attempts"]
+            return max(point.as_int for point in points.values()) == 13
+
+        http.wait(failed)
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=PATIENCE)
+    assert p.returncode == 130
+    assert http.spans == []
+
+
 def test_the_standard_variables_hold_and_options_win(http, log, monkeypatch):
     for name, value in {
         "ENDPOINT": http.url + "/", "HEADERS": "x-a=one,x-b=two%20words", "COMPRESSION": "gzip",
