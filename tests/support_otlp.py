@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -86,7 +87,7 @@ def points_of(metric: Any) -> dict[tuple[Any, ...], Any]:
 
 
 @contextlib.contextmanager
-def over_http() -> Iterator[Receiver]:
+def over_http(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     found = Receiver()
     requests = {
         "/v1/traces": trace_pb.ExportTraceServiceRequest,
@@ -117,6 +118,9 @@ def over_http() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.url, found.protocol = f"http://127.0.0.1:{server.server_port}", "http/protobuf"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        found.url = found.url.replace("http", "https")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

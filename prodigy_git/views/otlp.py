@@ -133,7 +133,7 @@ class Sender:
         self._last = None
         try:
             if signal not in self._made:
-                self._made[signal] = self._exporter(signal)
+                self._made[signal] = self._checked(signal)
             sent = self._made[signal].export(batch)
         except Refused as refused:
             self._last = refused
@@ -144,6 +144,18 @@ class Sender:
             # A channel that failed would wait longer and longer on its own before it tries again.
             self._made.pop(signal).shutdown()
             raise self._last
+
+    def _checked(self, signal: Signal) -> _Exporter:
+        """Return a new exporter. Raises `ProdigyError` where the environment asks for what is not."""
+        for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"):
+            path = _variable(signal, name)
+            if path and not os.access(path, os.R_OK):
+                raise ProdigyError(f"OTEL_EXPORTER_OTLP_{name}: {path} cannot be read")
+        try:
+            return self._exporter(signal)
+        except Exception as error:
+            # Of a value that it does not understand the one exporter says one thing, the other another.
+            raise ProdigyError(f"a variable OTEL_EXPORTER_OTLP_* is wrong: {error}") from error
 
     def _exporter(self, signal: Signal) -> _Exporter:
         target = self._target
@@ -167,6 +179,8 @@ class Sender:
         class Session(requests.Session):
             def request(self, *arguments: Any, **settings: Any) -> requests.Response:
                 settings["allow_redirects"] = False  # a redirected POST would become a GET
+                if self.verify is not True:  # else REQUESTS_CA_BUNDLE would win over our own file
+                    settings["verify"] = self.verify
                 try:
                     answer = super().request(*arguments, **settings)
                 except (requests.RequestException, OSError, ValueError) as error:

@@ -145,6 +145,8 @@ def follow(
     with contextlib.closing(_Following(sender, store, wish, say)) as following:
         follower = Follower(store, jobs, None, say)
         for repo, job, event in follower.before():
+            if stop.is_set():  # before all is read, counts would be wrong
+                return 0
             following.story(repo, job).add(event)
         next_metrics = 0.0
         while True:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 
+import certifi
 import pytest
 import support_team
 from support_cli import PACKAGE_PARENT, call, environment, ok, refused, start, write_log
@@ -229,6 +232,41 @@ def test_the_standard_variables_hold_and_options_win(http, log, monkeypatch):
     assert len(http.metrics) == 2
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
     assert "http/json" in refused("otel", "push", "--all-jobs")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name", "value"),
+    [
+        ("grpc", "COMPRESSION", "bzip"),
+        ("grpc", "TRACES_CERTIFICATE", "/nowhere.pem"),
+        ("http/protobuf", "CERTIFICATE", "/nowhere.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_meant_is_one_line(log, monkeypatch, protocol, name, value):
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+    assert value in refused(
+        "otel", "push", "--all-jobs", "--endpoint", DEAD, "--protocol", protocol
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_tls_with_a_certificate_of_ones_own(log, tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+         certificate, "-days", "1", "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setattr("prodigy_git.views.pushing._PATIENCE", ())
+    # requests would let this one win over what the exporter sets.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    with over_http(context) as receiver:
+        assert "CERTIFICATE_VERIFY_FAILED" in refused(*push(receiver, "--all-jobs"))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
+        ok(*push(receiver, "--all-jobs"))
+    assert len(receiver.spans) == ENDED + 1
 
 
 def test_the_filters_choose_attempts_and_only_a_signal(http, log):
