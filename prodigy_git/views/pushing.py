@@ -203,26 +203,42 @@ class _Following:
 
     def push_spans(self) -> None:
         """Send the spans of what has ended; keep what is not accepted."""
-        for key in sorted(self._touched):
-            story = self._stories[key]
-            for kept in [k for k in story.due.values() if not is_meant(k, self._wish.selection)]:
-                del story.due[kept.span_id]
-            told = bool(story.due) or key in self._roots or not self._wish.narrowed
-            for batch in batches(story.spans(list(story.due.values()))):
-                if not self._push(batch):
-                    return
-                for span in batch:
-                    story.due.pop(span.span_id, None)
-            if story.over and told:
-                root = story.root()
-                if root != self._roots.get(key) and not self._push([root]):
-                    return
-                self._roots[key] = root
-            self._touched.discard(key)
-            story.forget()
+        keys = sorted(self._touched)
+        owners: dict[int, tuple[str, str]] = {}
 
-    def _push(self, batch: list[Span]) -> bool:
-        return self.traces.send(partial(self._sender.spans, batch), len(batch))
+        def told() -> Iterator[Span]:
+            for key in keys:
+                for span in self._ended(key):
+                    owners[span.span_id] = key
+                    yield span
+
+        for batch in batches(told()):
+            if not self.traces.send(partial(self._sender.spans, batch), len(batch)):
+                return
+            for span in batch:
+                key = owners.pop(span.span_id)
+                if span.span_id == self._stories[key].root_id:
+                    self._roots[key] = span
+                else:
+                    self._stories[key].due.pop(span.span_id, None)
+        for key in keys:
+            self._stories[key].forget()
+        self._touched.clear()
+
+    def _ended(self, key: tuple[str, str]) -> Iterator[Span]:
+        """Yield the spans of a job's attempts that are due; its own, too, if it has ended."""
+        story, selection = self._stories[key], self._wish.selection
+        meant = []
+        for kept in list(story.due.values()):
+            if is_meant(kept, selection):
+                meant.append(kept)
+            else:
+                del story.due[kept.span_id]
+        yield from story.spans(meant)
+        if story.over and (meant or key in self._roots or not self._wish.narrowed):
+            root = story.root()
+            if root != self._roots.get(key):
+                yield root
 
     def push_metrics(self) -> None:
         """Send the metrics of the jobs that are under way, or have changed since it was done."""
