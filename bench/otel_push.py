@@ -7,6 +7,7 @@ import argparse
 import http.server
 import json
 import os
+import resource
 import sys
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def main() -> int:
             write_log(store / "events" / "repo" / "job" / "events-20250111.jsonl", size)
             os.sync()
             runs, most = [], 0.0
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             for _ in range(arguments.rounds):
                 out = folder / "out"
                 seconds, memory = timed(
@@ -70,11 +72,14 @@ def main() -> int:
                     wrong = "nothing was sent"
             spans = sent["spans"]
             median = common.medians({"push": runs})["push"]
-            rows.append([f"{size:,}", f"{spans:,}", f"{median:.2f}", f"{most:.0f}"])
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            busy = f"{used / arguments.rounds:.2f}"
+            rows.append([f"{size:,}", f"{spans:,}", f"{median:.2f}", busy, f"{most:.0f}"])
         print(f"otel push of one job over HTTP, medians of {arguments.rounds} rounds")
         print(common.machine(folder))
         print()
-        common.print_table(["events", "spans", "s", "MB of memory"], rows)
+        common.print_table(["events", "spans", "s", "s of CPU", "MB of memory"], rows)
     return common.worthless(wrong)
 
 
