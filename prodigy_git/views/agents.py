@@ -168,9 +168,12 @@ def _of_session(
     agent.facts = Facts(
         status=brief.status,
         item=None if mine is None else mine.state,
-        superseded=elsewhere and brief.over,
+        superseded=elsewhere,
         owned=None if mine is None else mine.owned,
-        deserted=started_by is False and place is not None and not memory.stands_in(place),
+        # That another has its item says as much as that what started it is gone.
+        deserted=(started_by is False or elsewhere)
+        and place is not None
+        and not memory.stands_in(place),
         missing=agent.missing,
         unattended=place is not None and place.private == place.common
         and brief.agent is None and brief.item is None,

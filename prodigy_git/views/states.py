@@ -29,7 +29,7 @@ class Facts:
     superseded: bool = False
     owned: bool | None = None
     deserted: bool = False
-    """The process that started the session is gone, and no process stands in its worktree."""
+    """No process stands in its worktree; what started it is gone, or another has its item."""
     missing: bool = False
     """The session's worktree is gone."""
     unattended: bool = False
@@ -53,8 +53,10 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
     elif facts.status == "Failed":
         # As long as its worktree is there somebody has to look at it; then there is nothing to do.
         return "finished" if facts.superseded or facts.missing else "failed"
-    elif facts.superseded or facts.status in ("Completed", "Cancelled"):
+    elif facts.status in ("Completed", "Cancelled"):
         return "finished"
+    elif facts.superseded and facts.deserted:
+        return "dead"  # its item was given back, or up, because its process had gone
     if facts.owned is False or facts.missing:
         return "dead"
     if facts.status in ("Paused", "Initializing"):

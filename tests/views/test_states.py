@@ -31,6 +31,8 @@ FRESH, OLD = NOW - LIMIT, NOW - LIMIT - 1
         ("failed", Facts("Failed", last=FRESH)),
         ("finished", Facts("Failed", missing=True)),
         ("finished", Facts("Failed", superseded=True)),
+        ("dead", Facts("Running", superseded=True, deserted=True, last=FRESH)),
+        ("running", Facts("Running", superseded=True, last=FRESH)),
         ("retrying", Facts("Failed", "pending", last=FRESH)),
         ("retrying", Facts(item="pending", last=OLD)),
         ("idle", Facts("Paused", last=OLD)),
