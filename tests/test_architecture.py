@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 HEIGHTS = {
     "layout": 0, "names": 0,
     "errors": 1, "record": 1,
-    "duration": 2,
+    "gitenv": 0,
+    "glance": 0,
+    "duration": 2, "statusline": 2,
     "model": 2,
     "store": 3, "git": 3,
     "jobs": 4,

@@ -67,7 +67,7 @@ def test_the_wheel_installs_the_console_script(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
     entries = configparser.ConfigParser()
     entries.read_string(wheel.read(name).decode())
-    assert dict(entries["console_scripts"]) == {"prodigy-git": "prodigy_git.cli:main"}
+    assert dict(entries["console_scripts"]) == {"prodigy-git": "prodigy_git.__main__:main"}
 
 
 def test_the_module_and_the_console_script_are_one_program(

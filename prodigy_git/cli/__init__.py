@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,6 @@ from prodigy_git import __version__, layout
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
-from prodigy_git.record.log import report
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -75,7 +73,7 @@ def _interrupt(*_: object) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (``docs/exit-codes.md``)."""
     from prodigy_git.cli import output
-    from prodigy_git.git.ask import drop_local_variables
+    from prodigy_git.gitenv import drop_local_variables
 
     drop_local_variables(os.environ)
     stdout, stderr = sys.stdout, sys.stderr
@@ -121,6 +119,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         # A bug of ours. The user gets a line; whoever mends it gets the rest from the store's log.
+        import traceback
+
+        from prodigy_git.record.log import report
+
         store = layout.store_from(os.environ)
         report(store, traceback.format_exc())
         output.error(

@@ -3,23 +3,14 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import MutableMapping
 from pathlib import Path
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.gitenv import LOCAL_VARIABLES
 from prodigy_git.record.gitdir import Place
 
 SILENCE = "PRODIGY_GIT_SILENCE"
 """The variable that the hooks' guard honours: our own git calls must not wait for our own locks."""
-
-# `git rev-parse --local-env-vars`, less the two that carry `git -c` settings. Inherited by a command
-# that is run from a hook or an alias, they would point every question at the wrong repository.
-_LOCAL_VARIABLES = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_OBJECT_DIRECTORY", "GIT_DIR",
-    "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
-    "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_REFLOG_ACTION", "GIT_INTERNAL_SUPER_PREFIX",
-)  # fmt: skip
 
 # Settings under which git does not look at a file, or would write (a monitor's socket, an index).
 _UNSWAYED = (
@@ -27,12 +18,6 @@ _UNSWAYED = (
     "-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.quotePath=false",
     "-c", "maintenance.auto=false", "-c", "gc.auto=0",
 )  # fmt: skip
-
-
-def drop_local_variables(environ: MutableMapping[str, str]) -> None:
-    """Remove from ``environ`` every variable that ties git to one repository."""
-    for name in _LOCAL_VARIABLES:
-        environ.pop(name, None)
 
 
 def git(
@@ -139,7 +124,7 @@ def _folder(place: Place) -> str:
 
 
 def _looking(place: Place, more: dict[str, str] | None) -> dict[str, str]:
-    environ = {name: os.environ[name] for name in os.environ.keys() - _LOCAL_VARIABLES}
+    environ = {name: os.environ[name] for name in os.environ.keys() - LOCAL_VARIABLES}
     return environ | {
         "GIT_DIR": place.private,
         "GIT_COMMON_DIR": place.common,

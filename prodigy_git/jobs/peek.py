@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from prodigy_git import layout
+from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import replay
@@ -16,7 +16,6 @@ from prodigy_git.record import files
 from prodigy_git.store.events import Broken
 
 _ATTEMPTS = 5
-_JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 @contextlib.contextmanager
@@ -54,29 +53,15 @@ def opened(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
 def _copied(path: str) -> bytes | None:
     """Return the bytes of an index that nobody wrote to meanwhile; None where none can be had.
 
-    SQLite's file format says how to know: a transaction begins its journal with a magic number before
-    it writes a page, counts up in the header (bytes 24 to 27), and at its end clears the journal's
-    head. So a count that is the same before and after, without a journal, means that nothing changed.
     A reader's lock would make whoever commits wait.
     """
     for _ in range(_ATTEMPTS):
         try:
-            before = _generation(path)
+            before = glance.generation(path)
             data = files.read(path) if before is not None else b""
-            if before is not None and _generation(path) == before:
+            if before is not None and glance.generation(path) == before:
                 return data
         except OSError:
             return None
         time.sleep(0.001)
     return None  # somebody is at it all the time, or was killed and left its journal
-
-
-def _generation(path: str) -> bytes | None:
-    try:
-        with open(f"{path}-journal", "rb") as journal:
-            if journal.read(8) == _JOURNAL_MAGIC:
-                return None
-    except FileNotFoundError:
-        pass
-    with open(path, "rb") as stream:
-        return stream.read(28)[24:]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import drop_local_variables
+from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import finish as finishing
