@@ -37,11 +37,42 @@ _COMMANDS = {
     "trash": "prodigy_git.cli.trash:trash",
     "verify": "prodigy_git.cli.verify:verify",
     "doctor": "prodigy_git.cli.doctor:doctor",
+    "explain": "prodigy_git.cli.explain:explain",
+    "statusline": "prodigy_git.cli.statusline:statusline",
+    "shell-init": "prodigy_git.cli.shell:shell_init",
+    "completion": "prodigy_git.cli.shell:completion",
 }
+_SHORT = {
+    "install": "Install the git hooks that record commits.",
+    "uninstall": "Take our hooks out and put back what was there before, byte for byte.",
+    "hooks": "Show whether the hooks are in effect here, and what this worktree is enrolled as.",
+    "new-worktree": "Make a worktree with a branch and a session of its own, and print its path.",
+    "finish": "End a session: of the worktree you stand in, or NAME.",
+    "worktree": "Worktrees and their sessions: list them, look into them, clean them, bring them back.",
+    "sessions": "Sessions: one worktree's stretch of work each.",
+    "job": "Jobs: open one with work items, hand the items out, see how far it is.",
+    "run": "Run COMMAND on a work item, in a worktree made for it; give '--' before it.",
+    "resume": "Take up a job, or a session and its job, where a crash left it.",
+    "dlq": "The dead letter queue: work items whose attempts are used up.",
+    "event": "Put events of your own into a job's log.",
+    "events": "The event logs of the jobs.",
+    "clean": "Clean up what is finished and old, of this repository: into the trash, or archives.",
+    "trash": "What was cleaned, and waits in the trash: list it, empty it.",
+    "verify": "Compare the log with git's own records.",
+    "doctor": "Examine hooks, store, worktrees and sessions; exit 1 where there is an error.",
+    "explain": "Tell the story of a commit, an item, a session or an agent.",
+    "statusline": "Print one line on the session you stand in, for a prompt; nothing outside of one.",
+    "shell-init": "Print what a shell's rc file evaluates: completion, and the function pgcd.",
+    "completion": "Print the completion alone, as for a file in the shell's folder of completions.",
+}
+"""The first sentence of each command's help, for `--help` and completion, which import none of them."""
 
 
 @click.group(
-    cls=LazyGroup, where=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    where=_COMMANDS,
+    short=_SHORT,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="prodigy-git")
 def cli() -> None:

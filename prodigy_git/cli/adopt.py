@@ -4,17 +4,19 @@ import os
 
 import click
 
-from prodigy_git.cli import hooks, output
+from prodigy_git.cli import completing, output
 
 
 @click.command()
 @click.argument("path", required=False, type=click.Path())
 @click.option("--name", help="The session's id. [default: a fresh one]")
 @click.option(
-    "--job", help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]"
+    "--job",
+    help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]",
+    shell_complete=completing.jobs,
 )
-@click.option("--agent", help="The agent that works there.")
-@click.option("--item", help="The work item it works on.")
+@click.option("--agent", help="The agent that works there.", shell_complete=completing.agents)
+@click.option("--item", help="The work item it works on.", shell_complete=completing.items())
 @output.json_option
 def adopt(
     path: str | None,
@@ -28,6 +30,7 @@ def adopt(
 
     Its commits are recorded from the next one on; what was committed there before is not the session's.
     """
+    from prodigy_git.cli import hooks
     from prodigy_git.lifecycle import adopt as adopting
 
     where = os.path.abspath(os.getcwd() if path is None else path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ _BAR_AFTER = 2.0  # seconds
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.worktrees)
 @click.option("--all", "every", is_flag=True, help="Every session's, of this repository.")
 @click.option("--merged-only", is_flag=True, help="Only those whose branch is integrated.")
 @click.option(
     "--older-than", type=Duration(), metavar="AGE", help="Only those that ended so long ago."
 )
-@click.option("--job", help="Only those of a job.")
+@click.option("--job", help="Only those of a job.", shell_complete=completing.jobs)
 @click.option(
     "-f", "--force", is_flag=True, help="Also with uncommitted work or an unfinished session."
 )

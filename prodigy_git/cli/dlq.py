@@ -1,22 +1,22 @@
 """The dead letter queue: what was given up, why, and what to do with it."""
 
-import csv
-import io
-import json
 import os
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import here
 
 if TYPE_CHECKING:
     from prodigy_git.model.dlq import Item
 
 job_option = click.option(
-    "--job", "name", metavar="JOB", help="[default: this worktree's, $PRODIGY_JOB_ID, prodigy.job]"
+    "--job",
+    "name",
+    metavar="JOB",
+    help="[default: this worktree's, $PRODIGY_JOB_ID, prodigy.job]",
+    shell_complete=completing.jobs,
 )
 
 
@@ -90,11 +90,13 @@ def _as_json(item: "Item") -> dict[str, Any]:
 
 
 @dlq.command()
-@click.argument("item_id", metavar="ITEM")
+@click.argument("item_id", metavar="ITEM", shell_complete=completing.items(completing.DEAD))
 @job_option
 @output.json_option
 def show(item_id: str, name: str | None, as_json: bool) -> None:
     """Show an item: its data, every failure, and what is left of its worktrees."""
+    import json
+
     from prodigy_git.errors import ProdigyError
 
     (store, _, job), items = _queue(name)
@@ -153,6 +155,8 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
 @output.json_option
 def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
     """Count the queue's items by error signature, reason and agent."""
+    from collections import Counter
+
     found = [item for _, item in _queues(name, all_jobs)]
     last = [item.failure_history[-1] for item in found if item.failure_history]
     counted = {
@@ -181,7 +185,9 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
 
 
 @dlq.command()
-@click.argument("items", metavar="[ITEM]...", nargs=-1)
+@click.argument(
+    "items", metavar="[ITEM]...", nargs=-1, shell_complete=completing.items(completing.DEAD)
+)
 @job_option
 @click.option(
     "--reprocess-all-eligible", "every", is_flag=True, help="All that may be tried again."
@@ -211,7 +217,9 @@ def retry(
 
 
 @dlq.command()
-@click.argument("items", metavar="[ITEM]...", nargs=-1)
+@click.argument(
+    "items", metavar="[ITEM]...", nargs=-1, shell_complete=completing.items(completing.DEAD)
+)
 @job_option
 @click.option("--all", "every", is_flag=True, help="The whole queue.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -273,6 +281,9 @@ def _formatted(found: list[dict[str, Any]], form: str) -> str:
         return output.json_text({"items": found}) + "\n"
     if form == "jsonl":
         return "".join(output.json_text(one) + "\n" for one in found)
+    import csv
+    import io
+
     text = io.StringIO()
     columns = ("job_id", "item_id", "failure_count", "first_attempt", "last_attempt",
                "error_signature", "error", "json_log_location")  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 
 
 @click.group()
@@ -16,16 +16,34 @@ def event() -> None:
 
 @event.command()
 @click.argument("source", metavar="[-]", required=False)
-@click.option("--type", "kind", metavar="TYPE", help="As ClaudeMessage, or a type of your own.")
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    help="As ClaudeMessage, or a type of your own.",
+    shell_complete=completing.types,
+)
 @click.option("--content", help="The field 'content'.")
 @click.option(
     "--field", "fields", multiple=True, metavar="NAME=VALUE",
     help="Another field; a VALUE that is JSON is taken as such.",
 )  # fmt: skip
-@click.option("--job", "name", metavar="JOB", help="[default: this worktree's, $PRODIGY_JOB_ID]")
-@click.option("--session", help="[default: this worktree's]")
-@click.option("--agent", help="[default: this worktree's, $PRODIGY_AGENT_ID]")
-@click.option("--item", help="[default: this worktree's, $PRODIGY_ITEM_ID]")
+@click.option(
+    "--job",
+    "name",
+    metavar="JOB",
+    help="[default: this worktree's, $PRODIGY_JOB_ID]",
+    shell_complete=completing.jobs,
+)
+@click.option("--session", help="[default: this worktree's]", shell_complete=completing.sessions)
+@click.option(
+    "--agent",
+    help="[default: this worktree's, $PRODIGY_AGENT_ID]",
+    shell_complete=completing.agents,
+)
+@click.option(
+    "--item", help="[default: this worktree's, $PRODIGY_ITEM_ID]", shell_complete=completing.items()
+)
 @output.json_option
 def add(
     source: str | None,

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,12 +13,18 @@ from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.event import Event
-from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
 
+if TYPE_CHECKING:
+    from prodigy_git.model.event import Event
 
-@click.group(cls=LazyGroup, where={"follow": "prodigy_git.cli.follow:follow"})
+_ELSEWHERE = {"follow": "prodigy_git.cli.follow:follow"}
+_SHORT = {
+    "follow": "Print events as they come, until you interrupt it.",
+}
+
+
+@click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def events() -> None:
     """The event logs of the jobs."""
 
@@ -35,8 +42,9 @@ def ls(wanted: Wanted, as_json: bool) -> None:
     output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"))
 
 
-def matching(wanted: Wanted) -> Iterator[Event]:
+def matching(wanted: Wanted) -> "Iterator[Event]":
     """Record what hooks have not, and return the events that are wanted, in time order."""
+    from prodigy_git.model.selection import Selection
     from prodigy_git.store import stream
 
     catch_up(wanted)
@@ -45,7 +53,7 @@ def matching(wanted: Wanted) -> Iterator[Event]:
     return stream.merge(wanted.paths(), output.note, selection)
 
 
-def as_line(event: Event) -> str:
+def as_line(event: "Event") -> str:
     """Return an event as JSON in ASCII: a line of ours as it is, unless it has raw DEL or spaces."""
     if isinstance(event.written, bytes) and (text := event.written.decode("ascii")).isprintable():
         return text
@@ -72,7 +80,7 @@ def catch_up(wanted: Wanted) -> None:
             sessions.catch_up(wanted.store, sessions.load(wanted.store, name), output.note)
 
 
-def row(event: Event) -> tuple[str, ...]:
+def row(event: "Event") -> tuple[str, ...]:
     """Return time, type, job, session, agent and the rest of an event, as texts."""
     own = event.own()
     words = []

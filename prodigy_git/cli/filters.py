@@ -4,16 +4,18 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prodigy_git import layout
+from prodigy_git.cli import completing
 from prodigy_git.cli.when import Moment
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.event import pascal_case
-from prodigy_git.model.selection import Selection
 from prodigy_git.names import checked
+
+if TYPE_CHECKING:
+    from prodigy_git.model.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Wanted:
 
     store: str
     jobs: Callable[[], list[tuple[str, str]]]
-    selection: Selection
+    selection: "Selection"
     named: bool
 
     def paths(self) -> list[str]:
@@ -38,12 +40,42 @@ class Wanted:
 
 
 _OPTIONS = {
-    "job": click.option("--job", multiple=True, metavar="JOB", help="Of this job; repeatable."),
+    "job": click.option(
+        "--job",
+        multiple=True,
+        metavar="JOB",
+        help="Of this job; repeatable.",
+        shell_complete=completing.jobs,
+    ),
     "all_jobs": click.option("--all-jobs", is_flag=True, help="Of all jobs of all repositories."),
-    "type": click.option("--type", multiple=True, metavar="TYPE", help="Of this type; repeatable."),
-    "agent": click.option("--agent", multiple=True, metavar="AGENT", help="Of this agent."),
-    "session": click.option("--session", multiple=True, metavar="SESSION", help="Of this session."),
-    "item": click.option("--item", multiple=True, metavar="ITEM", help="Of this work item."),
+    "type": click.option(
+        "--type",
+        multiple=True,
+        metavar="TYPE",
+        help="Of this type; repeatable.",
+        shell_complete=completing.types,
+    ),
+    "agent": click.option(
+        "--agent",
+        multiple=True,
+        metavar="AGENT",
+        help="Of this agent.",
+        shell_complete=completing.agents,
+    ),
+    "session": click.option(
+        "--session",
+        multiple=True,
+        metavar="SESSION",
+        help="Of this session.",
+        shell_complete=completing.sessions,
+    ),
+    "item": click.option(
+        "--item",
+        multiple=True,
+        metavar="ITEM",
+        help="Of this work item.",
+        shell_complete=completing.items(),
+    ),
     "since": click.option(
         "--since", type=Moment(), metavar="TIME", help="From then on: 2h or 3d ago, or ISO."
     ),
@@ -76,6 +108,8 @@ def filters(*without: str, unborn: bool = False) -> Decorator:
 
 def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     from prodigy_git.lifecycle import whereabouts
+    from prodigy_git.model.event import pascal_case
+    from prodigy_git.model.selection import Selection
     from prodigy_git.store import events
 
     named, all_jobs = given.get("job", ()), given.get("all_jobs", False)

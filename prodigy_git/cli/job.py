@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 
@@ -130,7 +130,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
 
 
 @job.command()
-@click.argument("name", metavar="[JOB]", required=False)
+@click.argument("name", metavar="[JOB]", required=False, shell_complete=completing.jobs)
 @output.json_option
 def show(name: str | None, as_json: bool) -> None:
     """Show a job: how far it is, who works on what, what failed."""
@@ -194,7 +194,7 @@ def _described(found: dict[str, Any]) -> list[str]:
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.argument("phase", type=click.Choice(("setup", "map", "reduce", "complete")))
 @output.json_option
 def phase(name: str, phase: Any, as_json: bool) -> None:
@@ -210,9 +210,15 @@ def phase(name: str, phase: Any, as_json: bool) -> None:
 
 
 @job.command("next")
-@click.argument("name", metavar="[JOB]", required=False)
-@click.option("--agent", help="Who will work on it. [default: $PRODIGY_AGENT_ID, a fresh id]")
-@click.option("--item", help="This one, not the next.")
+@click.argument("name", metavar="[JOB]", required=False, shell_complete=completing.jobs)
+@click.option(
+    "--agent",
+    help="Who will work on it. [default: $PRODIGY_AGENT_ID, a fresh id]",
+    shell_complete=completing.agents,
+)
+@click.option(
+    "--item", help="This one, not the next.", shell_complete=completing.items(completing.PENDING)
+)
 @click.option(
     "--owner-pid", type=click.IntRange(1), metavar="PID",
     help="The claim lives as long as this process.",
@@ -263,9 +269,11 @@ def _say_what_waits(left: Any, job_id: str) -> None:
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
-@click.argument("item")
-@click.option("--agent", help="Refuse where another agent has the item.")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
+@click.argument("item", shell_complete=completing.items(completing.IN_PROGRESS))
+@click.option(
+    "--agent", help="Refuse where another agent has the item.", shell_complete=completing.agents
+)
 @click.option("--lease", type=Duration(), default="30m", show_default=True, metavar="AGE")
 @output.json_option
 def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) -> None:
@@ -281,9 +289,13 @@ def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) ->
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
-@click.argument("item")
-@click.option("--agent", help="The agent that had it. [default: whoever has it]")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
+@click.argument("item", shell_complete=completing.items(completing.IN_PROGRESS))
+@click.option(
+    "--agent",
+    help="The agent that had it. [default: whoever has it]",
+    shell_complete=completing.agents,
+)
 @click.option("--failed", is_flag=True, help="The work failed.")
 @click.option("--error", metavar="TEXT", help="Why; only with --failed.")
 @click.option("--no-retry", is_flag=True, help="Into the queue at once; only with --failed.")
@@ -333,7 +345,7 @@ def done(
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.option("--reason", metavar="TEXT")
 def pause(name: str, reason: str | None) -> None:
     """Hand out no more items; those in progress go on."""
@@ -345,7 +357,7 @@ def pause(name: str, reason: str | None) -> None:
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 def resume(name: str) -> None:
     """Hand out items again; see 'prodigy-git resume' for after a crash."""
     from prodigy_git.jobs import course
@@ -356,7 +368,7 @@ def resume(name: str) -> None:
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.option("--failed", "error", metavar="TEXT", help="It failed, for this reason.")
 @output.json_option
 def finish(name: str, error: str | None, as_json: bool) -> None:
@@ -372,7 +384,7 @@ def finish(name: str, error: str | None, as_json: bool) -> None:
 
 
 @job.command()
-@click.argument("name", metavar="JOB")
+@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.option("--reason", metavar="TEXT")
 def cancel(name: str, reason: str | None) -> None:
     """End a job before its items are done; what is in progress may still end."""

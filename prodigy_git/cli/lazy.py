@@ -45,7 +45,9 @@ class LazyGroup(click.Group):
         for name in self.list_commands(ctx):
             text = self.short.get(name)
             # A stand-in cuts the text as the command itself would.
-            command = self.get_command(ctx, name) if text is None else click.Command(name, help=text)
+            command = (
+                self.get_command(ctx, name) if text is None else click.Command(name, help=text)
+            )
             if command is not None and not command.hidden:
                 found.append((name, command.get_short_help_str(limit)))
         return found

@@ -5,9 +5,7 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
 import itertools
-import json
 import math
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -64,6 +62,8 @@ def emit_json(value: Any) -> None:
 
 def json_text(value: Any) -> str:
     """Return a JSON value on one line, in ASCII; null for numbers that JSON has no form for."""
+    import json
+
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:
@@ -109,6 +109,8 @@ def listing(
     if sys.stdout is None or not sys.stdout.isatty():
         stream(map("\t".join, cleaned))
         return
+    import shutil
+
     from rich.cells import cell_len, set_cell_size
 
     width, height = shutil.get_terminal_size()
@@ -164,6 +166,8 @@ def table(
         for row in cleaned:
             click.echo("\t".join(row))
         return
+    import shutil
+
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

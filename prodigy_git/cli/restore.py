@@ -5,11 +5,11 @@ import os
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.trashed)
 @click.option("--to", metavar="PATH", help="Where to. [default: where it was]")
 @output.json_option
 def restore(name: str, to: str | None, as_json: bool) -> None:

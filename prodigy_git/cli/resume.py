@@ -4,11 +4,11 @@ import os
 
 import click
 
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 
 
 @click.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", shell_complete=completing.jobs_and_sessions)
 @click.option(
     "--force", is_flag=True, help="Also take items from agents that cannot be asked here."
 )

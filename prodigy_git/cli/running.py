@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import NONE_LEFT, here
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
@@ -16,13 +16,26 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.option(
-    "--job", "name", metavar="JOB", help="[default: $PRODIGY_JOB_ID, git config prodigy.job]"
+    "--job",
+    "name",
+    metavar="JOB",
+    help="[default: $PRODIGY_JOB_ID, git config prodigy.job]",
+    shell_complete=completing.jobs,
 )
-@click.option("--item", metavar="ID", help="On this item. [default: on the next one]")
+@click.option(
+    "--item",
+    metavar="ID",
+    help="On this item. [default: on the next one]",
+    shell_complete=completing.items(completing.PENDING),
+)
 @click.option(
     "--next", "every", is_flag=True, help="On one item after the other, until none is left."
 )
-@click.option("--agent", help="Who works. [default: a fresh id for each item]")
+@click.option(
+    "--agent",
+    help="Who works. [default: a fresh id for each item]",
+    shell_complete=completing.agents,
+)
 @click.option("--timeout", type=Duration(), metavar="AGE", help="End the command after so long.")
 @click.option(
     "--attempts",

@@ -1,14 +1,16 @@
 """sessions list, show, clean."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
-from prodigy_git.model.session import Session
+
+if TYPE_CHECKING:
+    from prodigy_git.model.session import Session
 
 
 @click.group()
@@ -17,8 +19,12 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--job", help="Only sessions of this job.")
-@click.option("--status", help="Only sessions of this status, as Running or Completed.")
+@click.option("--job", help="Only sessions of this job.", shell_complete=completing.jobs)
+@click.option(
+    "--status",
+    help="Only sessions of this status, as Running or Completed.",
+    shell_complete=completing.statuses,
+)
 @output.json_option
 def list_(job: str | None, status: str | None, as_json: bool) -> None:
     """List all sessions of the store, oldest first."""
@@ -38,7 +44,7 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     output.table(headings, (_row(one) for one in found), ("STARTED", "AGENT", "JOB"))
 
 
-def _row(one: Session) -> tuple[Any, ...]:
+def _row(one: "Session") -> tuple[Any, ...]:
     return (
         one.id,
         one.status,
@@ -51,7 +57,7 @@ def _row(one: Session) -> tuple[Any, ...]:
 
 
 @sessions.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", shell_complete=completing.sessions)
 @output.json_option
 def show(id_: str, as_json: bool) -> None:
     """Show one session."""

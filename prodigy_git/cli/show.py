@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.evidence import Evidence
@@ -19,7 +19,7 @@ _INDENT = 14
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.worktrees)
 @output.json_option
 def show(name: str, as_json: bool) -> None:
     """Say what would be lost if a worktree's folder vanished, who is in it, what clean would do.

@@ -1,4 +1,4 @@
-"""statusline: help, errors and completion of what `prodigy_git.statusline` does before click is there."""
+"""statusline: its help, errors and completion; `prodigy_git.statusline` does the rest without click."""
 
 import click
 

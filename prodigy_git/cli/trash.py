@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
@@ -123,7 +123,7 @@ def human(count: int) -> str:
 
 
 @trash.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.trashed)
 @click.option("--older-than", type=Duration(), metavar="AGE", help="Only what was removed before.")
 @click.option("--all-repos", is_flag=True, help="The trash of all repositories in the store.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--job", help="The sessions of this job.")
-@click.option("--session", "name", help="This session.")
+@click.option("--job", help="The sessions of this job.", shell_complete=completing.jobs)
+@click.option("--session", "name", help="This session.", shell_complete=completing.sessions)
 @click.option("--all", "every", is_flag=True, help="All sessions of the store.")
 @click.option("--fix", is_flag=True, help="Append what is missing, quarantine broken lines.")
 @output.json_option

@@ -5,17 +5,23 @@ import os
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import hooks, output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
 
 
 @click.command("new-worktree")
 @click.argument("name", required=False)
 @click.option(
-    "--job", help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]"
+    "--job",
+    help="The job to work on. [default: $PRODIGY_JOB_ID, git config prodigy.job]",
+    shell_complete=completing.jobs,
 )
-@click.option("--agent", help="The agent that will work here.")
-@click.option("--item", help="The work item it will work on.")
+@click.option("--agent", help="The agent that will work here.", shell_complete=completing.agents)
+@click.option(
+    "--item",
+    help="The work item it will work on.",
+    shell_complete=completing.items(completing.PENDING),
+)
 @click.option("--base", metavar="REF", help="Where the branch begins. [default: HEAD]")
 @click.option("--branch", metavar="B", help="The new branch. [default: prodigy-NAME]")
 @output.json_option
@@ -32,6 +38,7 @@ def new_worktree(
 
     cd "$(prodigy-git new-worktree)" takes you there. If any step fails, nothing remains.
     """
+    from prodigy_git.cli import hooks
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     made = make(
@@ -46,7 +53,7 @@ def new_worktree(
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.sessions)
 @click.option("--failed", is_flag=True, help="The work failed.")
 @click.option("--error", "reason", metavar="TEXT", help="Why; only with --failed.")
 @click.option("--log", "log_path", metavar="PATH", help="The agent's own log, to be found again.")
@@ -79,10 +86,19 @@ _ELSEWHERE = {
     "clean": "prodigy_git.cli.cleaning:clean",
     "restore": "prodigy_git.cli.restore:restore",
     "adopt": "prodigy_git.cli.adopt:adopt",
+    "path": "prodigy_git.cli.shell:path",
+}
+_SHORT = {
+    "show": "Say what would be lost if a worktree's folder vanished, who is in it, "
+    "what clean would do.",
+    "clean": "Move worktrees to the trash, whole; 'worktree restore' brings them back.",
+    "restore": "Bring back the worktree NAME that was cleaned, as it was, and print its path.",
+    "adopt": "Give the worktree at PATH (default: where you stand) a session, whoever made it.",
+    "path": "Print the path of the worktree NAME: a folder's name, or a session.",
 }
 
 
-@click.group(cls=LazyGroup, where=_ELSEWHERE)
+@click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def worktree() -> None:
     """Worktrees and their sessions: list them, look into them, clean them, bring them back."""
 

@@ -1,0 +1,266 @@
+"""What a shell offers at a TAB: the names that the store has, for options and arguments that take one.
+
+Each lists folders or reads a small file, so that a thousand sessions cost no more than ten. None ever
+raises or prints: in the midst of somebody's typing there is nobody to tell. Only names are offered
+that no shell takes for anything else.
+"""
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from prodigy_git import glance, layout, names
+from prodigy_git.lifecycle import locate
+from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+Found = Iterable[str | tuple[str, str]]
+"""Names, or (name, help)."""
+
+_MOST = 200
+"""Items and agents that are offered: more than that nobody reads."""
+_JOBS = 8
+"""Jobs that are looked into where none is named: the last ones that anything happened in."""
+_TAIL = 1 << 16
+_STATUSES = ("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled")
+_STATES = ("pending", "in progress", "completed", "in the queue", "failed")
+PENDING, IN_PROGRESS, DEAD = 0, 1, 3
+
+
+class _Here(NamedTuple):
+    store: str
+    place: Place | None
+    repo: str | None
+
+
+def _here() -> _Here:
+    return _Here(*locate.around(os.getcwd(), os.environ))
+
+
+def _completer(find: Callable[[click.Context, str], Found]) -> Completer:
+    """Make what click calls: prefix, order and what was given already are seen to here."""
+
+    @functools.wraps(find)
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            given = ctx.params.get(param.name or "")
+            taken = set(given) if isinstance(given, tuple) else set()
+            offered: dict[str, str] = {}
+            for one in find(ctx, incomplete):
+                name, text = (one, "") if isinstance(one, str) else one
+                if name.startswith(incomplete) and name not in taken and _plain(name):
+                    offered.setdefault(name, text)
+            return [CompletionItem(name, help=text or None) for name, text in offered.items()]
+        except Exception:  # a damaged store, a folder that is gone
+            return []
+
+    return complete
+
+
+def _plain(name: str) -> bool:
+    return all(map(names.is_safe, name.split("/", 1)))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(filter(names.is_safe, os.listdir(folder)))
+    except OSError:
+        return []
+
+
+@_completer
+def sessions(_: click.Context, __: str) -> Found:
+    """Offer the sessions of the store."""
+    return _sessions()
+
+
+def _sessions() -> list[str]:
+    found = _listed(f"{_here().store}/sessions")
+    return [name.removesuffix(".json") for name in found if name.endswith(".json")]
+
+
+@_completer
+def jobs(_: click.Context, incomplete: str) -> Found:
+    """Offer the jobs of the repository, outside of any all; ``REPOSITORY/`` those of another."""
+    return _jobs_offered(incomplete)
+
+
+def _jobs_offered(incomplete: str) -> Found:
+    here = _here()
+    repo, slash, _ = incomplete.partition("/")
+    if slash:
+        return [f"{repo}/{job}" for job in _jobs(here.store, repo)] if names.is_safe(repo) else []
+    if here.repo is not None:
+        return _jobs(here.store, here.repo)
+    keys = sorted({*_listed(f"{here.store}/state"), *_listed(f"{here.store}/events")})
+    return [(job, key) for key in keys for job in _jobs(here.store, key)]
+
+
+def _jobs(store: str, repo: str) -> list[str]:
+    folders = (f"{store}/events/{repo}", f"{layout.state(store, repo)}/mapreduce/jobs")
+    return sorted({name for folder in folders for name in _listed(folder)})
+
+
+@_completer
+def jobs_and_sessions(_: click.Context, incomplete: str) -> Found:
+    """Offer both."""
+    return [*_jobs_offered(incomplete), *_sessions()]
+
+
+@_completer
+def worktrees(_: click.Context, __: str) -> Found:
+    """Offer the worktrees of the repository by their folders' names, outside of any all of ours."""
+    return locate.folder_names(*_here())
+
+
+@_completer
+def trashed(_: click.Context, __: str) -> Found:
+    """Offer the sessions that have something in the trash."""
+    store, _place, repo = _here()
+    keys = [repo] if repo is not None else _listed(f"{store}/trash")
+    return [
+        name
+        for key in keys
+        for name in _listed(f"{store}/trash/{key}")
+        if any(
+            os.path.exists(f"{layout.trash(store, key, name)}/{moment}/entry.json")
+            for moment in _listed(layout.trash(store, key, name))
+        )
+    ]
+
+
+@_completer
+def types(_: click.Context, __: str) -> Found:
+    """Offer the types of events that have a meaning here."""
+    from prodigy_git.model.known_events import KNOWN
+
+    return sorted(KNOWN)
+
+
+@_completer
+def statuses(_: click.Context, __: str) -> Found:
+    """Offer what a session's status may be."""
+    return _STATUSES
+
+
+@_completer
+def agents(ctx: click.Context, incomplete: str) -> Found:
+    """Offer the agents of the job that is meant."""
+    return _agents(ctx, incomplete)
+
+
+def _agents(ctx: click.Context, incomplete: str) -> Found:
+    store, where = _jobs_meant(ctx)
+    found: list[str] = []
+    for repo, job in where:
+        question = "SELECT DISTINCT agent FROM items WHERE agent >= ? AND agent < ? LIMIT ?"
+        values = (incomplete, f"{incomplete}\U0010ffff", _MOST)
+        found += [
+            name
+            for (name,) in glance.rows(layout.index(store, repo, job), question, values)
+            if isinstance(name, str)
+        ]
+        found += _in_tail(store, repo, job, b"agent_id")
+    return sorted(set(found))
+
+
+def items(*states: int) -> Completer:
+    """Make what offers the items of the job that is meant: those in these states, or all."""
+
+    @_completer
+    def complete(ctx: click.Context, incomplete: str) -> Found:
+        return _items(ctx, incomplete, states)
+
+    return complete
+
+
+def _items(ctx: click.Context, incomplete: str, states: tuple[int, ...]) -> Found:
+    store, where = _jobs_meant(ctx)
+    wanted = f"state IN ({','.join('?' * len(states))})" if states else "state IS NOT NULL"
+    question = f"SELECT id, state FROM items WHERE id >= ? AND id < ? AND {wanted} LIMIT ?"
+    values = (incomplete, f"{incomplete}\U0010ffff", *states, _MOST)
+    found: dict[str, str] = {}
+    for repo, job in where:
+        for name, state in glance.rows(layout.index(store, repo, job), question, values):
+            if isinstance(name, str) and isinstance(state, int) and 0 <= state < len(_STATES):
+                found.setdefault(name, _STATES[state])
+        if not found and not states:  # a job without work items may name some in its events
+            found.update(dict.fromkeys(_in_tail(store, repo, job, b"item_id"), ""))
+    return sorted(found.items())
+
+
+@_completer
+def explained(ctx: click.Context, incomplete: str) -> Found:
+    """Offer what can be explained: sessions, items, agents."""
+    return [
+        *((name, "session") for name in _sessions()),
+        *((one if isinstance(one, str) else one[0], "item") for one in _items(ctx, incomplete, ())),
+        *((one if isinstance(one, str) else one[0], "agent") for one in _agents(ctx, incomplete)),
+    ]
+
+
+def _jobs_meant(ctx: click.Context) -> tuple[str, list[tuple[str, str]]]:
+    """Return store, and (repository key, job id) of the job named or meant, or of some."""
+    store, place, here = _here()
+    for parameter in ("job", "name"):
+        value = ctx.params.get(parameter)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, str) and _plain(one):
+                repo, slash, job = one.rpartition("/")
+                keys = [repo] if slash else [here] if here else _listed(f"{store}/events")
+                return store, [(key, job) for key in keys if key]
+    if here is None or place is None:
+        return store, []
+    meant = _job_here(place)
+    if meant is not None and names.is_safe(meant) and meant in _jobs(store, here):
+        return store, [(here, meant)]
+    found = [(here, job) for job in _jobs(store, here)]
+    found.sort(key=lambda pair: -_changed(layout.job_log(store, *pair)))
+    return store, found[:_JOBS]
+
+
+def _job_here(place: Place) -> str | None:
+    there = _enrolment(place)
+    if there is not None:
+        return there.job
+    named = os.environ.get("PRODIGY_JOB_ID")
+    if named:
+        return named
+    status, out = gitdir.ask(place, "config", "--get", "prodigy.job")
+    return os.fsdecode(out.rstrip(b"\n")) if status == 0 else None
+
+
+def _enrolment(place: Place) -> Enrolment | None:
+    try:
+        return enrolment.read(place.private)
+    except (OSError, ValueError):
+        return None
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _in_tail(store: str, repo: str, job: str, field: bytes) -> list[str]:
+    """Return the ids that the end of a job's log has in a field."""
+    folder = layout.job_log(store, repo, job)
+    last = [name for name in _listed(folder) if name.endswith(".jsonl")][-1:]
+    if not last or not glance.is_file(f"{folder}/{last[0]}"):
+        return []
+    with open(f"{folder}/{last[0]}", "rb") as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL))
+        data = stream.read(_TAIL)
+    found = re.findall(rb'"%s":"([A-Za-z0-9._-]+)"' % field, data)
+    return sorted({one.decode("ascii") for one in found})

@@ -1,0 +1,148 @@
+"""Where a worktree is, by its name: for changing into it, so without asking git where files say it."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from prodigy_git import layout, names
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import enrolment, gitdir, jsonline, session
+from prodigy_git.record.files import read
+from prodigy_git.record.gitdir import Place
+
+
+def around(cwd: str, environ: Mapping[str, str]) -> tuple[str, Place | None, str | None]:
+    """Return (store, git directories, repository key) for ``cwd``.
+
+    Outside of a repository the last two are None; the key is, too, where the store has none for it.
+    """
+    place = gitdir.find(cwd, {})
+    store = layout.store_from(environ)
+    if place is None:
+        return store, None, None
+    try:
+        there = enrolment.read(place.private)
+    except (OSError, ValueError):
+        there = None
+    if there is not None:
+        return there.store, place, there.repo
+    return store, place, _key(store, os.path.realpath(place.common))
+
+
+def _key(store: str, common: str) -> str | None:
+    for key in _listed(f"{store}/state"):
+        try:
+            fields = jsonline.decode_object(read(layout.repository(store, key)))
+        except (OSError, ValueError):
+            continue
+        if fields.get("common_dir") == common and names.is_safe(key):
+            return key
+    return None
+
+
+def of_git(place: Place) -> list[str]:
+    """Return the paths of a repository's linked worktrees, as git's own files say."""
+    found = []
+    folder = f"{place.common}/worktrees"
+    for name in _listed(folder):
+        try:
+            dot_git = os.fsdecode(read(f"{folder}/{name}/gitdir").rstrip(b"\r\n"))
+        except OSError:
+            continue
+        # Relative with extensions.relativeWorktrees.
+        found.append(os.path.dirname(os.path.normpath(os.path.join(folder, name, dot_git))))
+    return found
+
+
+def folder_names(store: str, place: Place | None, repo: str | None) -> list[str]:
+    """Return the folder names of a repository's worktrees, or outside of any of all ours, sorted."""
+    if place is None:
+        found = {
+            name
+            for key in filter(names.is_safe, _listed(f"{store}/worktrees"))
+            for name in _listed(layout.worktrees(store, key))
+        }
+    else:
+        found = {os.path.basename(path) for path in of_git(place)}
+        if repo is not None:
+            found |= set(_listed(layout.worktrees(store, repo)))
+    return sorted(name for name in found if name and not name.startswith("."))
+
+
+def main_worktree(place: Place) -> str:
+    """Return the path of a repository's main worktree. Raises `ProdigyError` where it has none."""
+    folder, name = os.path.split(place.common)
+    if name == ".git" and os.path.isdir(folder):
+        return folder
+    _, out = gitdir.ask(place, "worktree", "list", "--porcelain", "-z")
+    first = out.split(b"\0\0")[0].split(b"\0")
+    if b"bare" in first or not first[0].startswith(b"worktree "):
+        raise ProdigyError("the repository is bare and has no main worktree: give a NAME")
+    return os.fsdecode(first[0][len(b"worktree ") :])
+
+
+def path_of(store: str, place: Place | None, name: str) -> str:
+    """Return the path of the worktree that has the folder name ``name``, or that session.
+
+    Raises `ProdigyError` where there is none or where there are several.
+    """
+    found = [] if place is None else [one for one in of_git(place) if _called(one, name)]
+    if place is not None and os.path.basename(os.path.dirname(place.common)) == name:
+        found.append(main_worktree(place))
+    document = _session(store, name)
+    own = _place_of(name, document)
+    if own is not None:
+        found.append(own)
+    different = list({os.path.realpath(path): path for path in found}.values())
+    if len(different) > 1:
+        raise ProdigyError(f"{name} is more than one worktree: {', '.join(different)}")
+    if different:
+        return different[0]
+    if document is None:
+        raise ProdigyError(f"no worktree {name}: 'prodigy-git worktree ls' shows what there is")
+    repo = document.get("metadata", {}).get("repo")
+    if isinstance(repo, str) and names.is_safe(repo):
+        trash = layout.trash(store, repo, name)
+        if any(os.path.isdir(f"{trash}/{moment}/worktree") for moment in _listed(trash)):
+            raise ProdigyError(
+                f"the worktree of {name} is in the trash: 'prodigy-git worktree restore {name}'"
+            )
+    raise ProdigyError(
+        f"the worktree of {name} is gone: 'prodigy-git explain {name}' says what is left"
+    )
+
+
+def _called(path: str, name: str) -> bool:
+    return os.path.basename(path) == name and os.path.isdir(path)
+
+
+def _session(store: str, name: str) -> dict[str, Any] | None:
+    if not names.is_safe(name):
+        return None
+    try:
+        found = session.read(store, name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ProdigyError(f"{layout.session(store, name)} cannot be read ({error})") from error
+    return found if isinstance(found.get("metadata"), dict) else {**found, "metadata": {}}
+
+
+def _place_of(name: str, document: dict[str, Any] | None) -> str | None:
+    """Return a session's worktree; None where it is gone, or has another session now."""
+    path = None if document is None else document["metadata"].get("worktree_path")
+    if not isinstance(path, str) or not os.path.isabs(path) or not os.path.isdir(path):
+        return None
+    place = gitdir.find(path, {})
+    try:
+        there = None if place is None else enrolment.read(place.private)
+    except (OSError, ValueError):
+        return None
+    return path if there is not None and there.session == name else None
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
