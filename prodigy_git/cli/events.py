@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,22 +82,26 @@ def catch_up(wanted: Wanted) -> None:
 
 def row(event: "Event") -> tuple[str, ...]:
     """Return time, type, job, session, agent and the rest of an event, as texts."""
-    own = event.own()
-    words = []
-    for name in ("commit", "action", "subject", "status", "error", "worktree_name", "base"):
-        value = own.get(name)
-        if isinstance(value, str) and value:
-            words.append(value[:10] if name in ("commit", "base") else value)
-    if event.type == "CommitsRewritten" and isinstance(own.get("rewrites"), list):
-        words.append(f"{own.get('command')}: {len(own['rewrites'])} replaced")
     return (
         (event.timestamp or "-")[:23].rstrip("Z") + "Z",
         event.type,
         event.job_id or "-",
         event.session_id or "-",
         event.agent_id or "-",
-        " ".join(words),
+        words(event.type, event.own()),
     )
+
+
+def words(kind: str, own: dict[str, Any]) -> str:
+    """Return what is worth saying of an event's fields beside those that every event has."""
+    said = []
+    for name in ("commit", "action", "subject", "status", "error", "worktree_name", "base"):
+        value = own.get(name)
+        if isinstance(value, str) and value:
+            said.append(value[:10] if name in ("commit", "base") else value)
+    if kind == "CommitsRewritten" and isinstance(own.get("rewrites"), list):
+        said.append(f"{own.get('command')}: {len(own['rewrites'])} replaced")
+    return " ".join(said)
 
 
 @events.command()

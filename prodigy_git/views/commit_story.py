@@ -1,0 +1,338 @@
+"""The story of a commit: who made it, what came before and after it, where it is now."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git_status
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.record import clock, enrolment, journal
+from prodigy_git.views.scope import Job, Scope, text
+
+_AROUND = 5
+"""How many events before and after it are told."""
+_HEX = frozenset("0123456789abcdef")
+_SALVAGE = "refs/prodigy/salvage/"
+
+
+def is_sha(name: str) -> bool:
+    """Whether a name may be a commit's id, perhaps the beginning of one."""
+    return 4 <= len(name) <= 64 and _HEX.issuperset(name.lower())
+
+
+def resolve(where: Scope, name: str) -> str | None:
+    """Return the id of the commit that git knows by a name where one stands."""
+    if where.here is None:
+        return None
+    try:
+        return repository.commit_of(where.cwd, name)
+    except ProdigyError:
+        return None
+
+
+def names_it(event: Event, sha: str) -> bool:
+    """Whether an event is about a commit whose id begins with ``sha``."""
+    return any(one.startswith(sha.lower()) for one in _commits_of(event))
+
+
+def _commits_of(event: Event) -> list[str]:
+    own = event.own()
+    if event.type == "CommitCreated":
+        return [commit] if (commit := text(own, "commit")) else []
+    if event.type == "AgentCompleted":
+        listed = own.get("commits")
+        return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+    return [commit for pair in _rewrites(event) for commit in pair]
+
+
+def _rewrites(event: Event) -> list[tuple[str, str]]:
+    """Return (old, new) of a CommitsRewritten."""
+    listed = event.own().get("rewrites") if event.type == "CommitsRewritten" else None
+    return [
+        (one["old"], one["new"])
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict)
+        and isinstance(one.get("old"), str)
+        and isinstance(one.get("new"), str)
+    ]
+
+
+def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
+    """Return what is known of a commit.
+
+    ``recorded``: once for each session that made it, with ``around``, the events of that session before
+    and after it. ``named_by``: the agents whose completion names it. ``replaced`` and ``replaced_by``:
+    {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes, tags, salvage,
+    others, detached}, what contains it now. ``exists``: None where there is no repository to ask.
+    ``journal``: {worktree, session_id, at, message, aborted}, where git noted it in a worktree's HEAD.
+    ``next``: what to do. Raises `ProdigyError` where an abbreviation means several commits.
+    """
+    sha, found = _full(where, name)
+    recorded = [_recorded(where, one) for one in found if one.type == "CommitCreated"]
+    graph = _graph(where) if any(_rewrites(one) for one in found) else []
+    repos = {repo for repo, _ in map(_where_from, recorded)} or {where.repo}
+    common = next((path for repo in repos if (path := where.common(repo)) is not None), None)
+    known: dict[str, Any] = {
+        "commit": sha,
+        "subject": next((one["subject"] for one in recorded if one["subject"]), None),
+        "exists": None,
+        "author": None,
+        "committed_at": None,
+        "recorded": recorded,
+        "named_by": [_completed(one) for one in found if one.type == "AgentCompleted"],
+        "replaced": _chain(graph, sha, backwards=True),
+        "replaced_by": _chain(graph, sha, backwards=False),
+        "refs": {},
+        "journal": [],
+    }
+    if common is not None:
+        known |= _from_git(common, sha, known["subject"])
+        known["journal"] = [] if recorded else _noted(common, sha)
+    known["next"] = _next(known)
+    return known
+
+
+def _where_from(found: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return repository key and job of one that was recorded."""
+    return found["repo"], found["job_id"]
+
+
+def _full(where: Scope, name: str) -> tuple[str, list[Event]]:
+    """Return a commit's whole id, and the events that name it."""
+    sha = resolve(where, name)
+    wanted = sha or name.lower()
+    found = [e for e in where.read(Selection(text=wanted)) if names_it(e, wanted)]
+    if sha is not None:
+        return sha, found
+    different = {one for e in found for one in _commits_of(e) if one.startswith(wanted)}
+    if len(different) > 1:
+        shown = ", ".join(sorted(different)[:4]) + (", …" if len(different) > 4 else "")
+        raise ProdigyError(f"{name} is the beginning of {len(different)} commits: {shown}")
+    return (different.pop() if different else wanted), found
+
+
+def _recorded(where: Scope, event: Event) -> dict[str, Any]:
+    own = event.own()
+    job = next(
+        (one for one in where.jobs if one[1] == event.job_id and _has(where, one, event)), None
+    )
+    return {
+        "repo": job[0] if job is not None else where.repo,
+        "job_id": event.job_id,
+        "session_id": event.session_id,
+        "agent_id": event.agent_id,
+        "item_id": event.item_id,
+        "at": event.timestamp,
+        "recovered": own.get("recovered") is True,
+        **{
+            field: text(own, field)
+            for field in ("action", "branch", "subject", "parent", "worktree")
+        },
+        "around": _around(where, [job] if job is not None else where.jobs, event),
+    }
+
+
+def _has(where: Scope, job: Job, event: Event) -> bool:
+    """Whether it is this job, of those of several repositories with one name, that has an event."""
+    if sum(one[1] == job[1] for one in where.jobs) == 1:
+        return True
+    same = where.read(Selection(text=event.id or ""), [job])
+    return any(one.id == event.id for one in same)
+
+
+def _around(where: Scope, jobs: list[Job], event: Event) -> list[dict[str, Any]]:
+    """Return the events of the same session before and after one, itself among them."""
+    if event.session_id is not None:
+        selection = Selection(sessions=frozenset((event.session_id,)))
+    elif event.agent_id is not None:
+        selection = Selection(agents=frozenset((event.agent_id,)))
+    else:
+        return [event.fields()]
+    told = iter(where.read(selection, jobs))
+    before: deque[Event] = deque(maxlen=_AROUND + 1)
+    for one in told:
+        before.append(one)
+        if one.id == event.id and one.timestamp == event.timestamp and _same(one, event):
+            return [e.fields() for e in (*before, *itertools.islice(told, _AROUND))]
+    return [event.fields()]
+
+
+def _same(one: Event, other: Event) -> bool:
+    """Whether two events, which may lack an id, are of one type and commit."""
+    return one.type == other.type and one.own().get("commit") == other.own().get("commit")
+
+
+def _completed(event: Event) -> dict[str, Any]:
+    return {
+        "job_id": event.job_id, "session_id": event.session_id, "agent_id": event.agent_id,
+        "item_id": event.item_id, "at": event.timestamp,
+    }  # fmt: skip
+
+
+def _graph(where: Scope) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return (old, new, how) of every replacement that the logs tell of, in time order."""
+    return [
+        (
+            old, new,
+            {
+                "command": text(event.own(), "command"), "at": event.timestamp,
+                "session_id": event.session_id,
+            },
+        )
+        for event in where.read(Selection(types=frozenset(("CommitsRewritten",))))
+        for old, new in _rewrites(event)
+    ]  # fmt: skip
+
+
+def _chain(
+    graph: Iterable[tuple[str, str, dict[str, Any]]], sha: str, *, backwards: bool
+) -> list[dict[str, Any]]:
+    """Return what a commit replaced, or what replaced it, and so on; nearest first, each once."""
+    steps: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for old, new, how in graph:
+        source, target = (new, old) if backwards else (old, new)
+        steps.setdefault(source, []).append((target, how))
+    found, seen, waiting = [], {sha}, deque([sha])
+    while waiting:
+        source = waiting.popleft()
+        for target, how in steps.get(source, ()):
+            if target not in seen:
+                seen.add(target)
+                waiting.append(target)
+                found.append({"commit": target, "by": source, **how})
+    return found
+
+
+def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
+    status, out, _ = git_status(
+        common, "show", "-s", "--no-show-signature", "--format=%an%x00%cI%x00%s",
+        "--end-of-options", f"{sha}^{{commit}}",
+    )  # fmt: skip
+    if status != 0:
+        return {"exists": False, "refs": {}}
+    author, when, own = [*out.rstrip("\n").split("\0"), "", ""][:3]
+    moment = clock.parse(when)
+    return {
+        "exists": True,
+        "author": author,
+        "committed_at": None if moment is None else clock.stamp(moment),
+        "subject": subject or own,
+        "refs": _containing(common, sha),
+    }
+
+
+def _containing(common: str, sha: str) -> dict[str, list[str]]:
+    """Return what contains a commit, by kind; ``detached`` are worktrees whose HEAD is on no branch."""
+    _, out, _ = git_status(common, "for-each-ref", f"--contains={sha}", "--format=%(refname)")
+    kinds = {"branches": "refs/heads/", "remotes": "refs/remotes/", "tags": "refs/tags/"}
+    found: dict[str, list[str]] = {kind: [] for kind in (*kinds, "salvage", "others", "detached")}
+    for ref in out.splitlines():
+        for kind, prefix in kinds.items():
+            if ref.startswith(prefix):
+                found[kind].append(ref.removeprefix(prefix))
+                break
+        else:
+            found["salvage" if ref.startswith(_SALVAGE) else "others"].append(ref)
+    try:
+        trees = repository.worktrees(common)
+    except ProdigyError:
+        trees = []
+    found["detached"] = [
+        tree.path
+        for tree in trees
+        if tree.branch is None and tree.head and repository.is_ancestor(common, sha, tree.head)
+    ]
+    return found
+
+
+def _noted(common: str, sha: str) -> list[dict[str, Any]]:
+    """Return where git noted a commit that no session recorded: in which worktree's HEAD, and how."""
+    folder = f"{common}/worktrees"
+    try:
+        privates = [common, *(f"{folder}/{name}" for name in sorted(os.listdir(folder)))]
+    except OSError:
+        privates = [common]
+    found = []
+    for private in privates:
+        try:
+            with open(f"{private}/logs/HEAD", "rb") as stream:
+                data = stream.read()
+        except OSError:
+            continue
+        if f" {sha} ".encode() not in data:
+            continue
+        moves = journal.parse(data, 0)
+        for number, move in enumerate(moves):
+            if move.new == sha:
+                message = move.message.decode("utf-8", "replace")
+                found.append(
+                    {
+                        "worktree": _top(private, common),
+                        "session_id": _session(private),
+                        "at": clock.stamp(move.seconds * clock.SECOND),
+                        "message": message,
+                        "aborted": _aborted(moves[number:]),
+                    }
+                )
+                break
+    return found
+
+
+def _aborted(moves: list[journal.Movement]) -> bool:
+    """Whether the first of these was a step of a rebase that came to nothing."""
+    first = moves[0].message.partition(b":")[0]
+    if b"rebase" not in first or b"(" not in first:
+        return False
+    for move in moves[1:]:
+        verb = move.message.partition(b":")[0]
+        if b"(abort)" in verb:
+            return True
+        if b"(finish)" in verb or b"(start)" in verb:
+            return False
+    return False
+
+
+def _top(private: str, common: str) -> str:
+    if private == common:
+        return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+    try:
+        with open(f"{private}/gitdir", "rb") as stream:
+            named = os.fsdecode(stream.read().rstrip(b"\r\n"))
+    except OSError:
+        return private
+    return os.path.dirname(os.path.normpath(os.path.join(private, named)))
+
+
+def _session(private: str) -> str | None:
+    try:
+        there = enrolment.read(private)
+    except (OSError, ValueError):
+        return None
+    return None if there is None else there.session
+
+
+def _next(known: dict[str, Any]) -> list[str]:
+    """Return what to do, in sentences."""
+    advice = []
+    if not known["recorded"]:
+        noted = [one for one in known["journal"] if one["session_id"] and not one["aborted"]]
+        advice += [
+            f"'prodigy-git verify --session {one['session_id']}' says whether it is missing from the "
+            "log, with --fix it is recorded"
+            for one in noted
+        ]
+        if not noted and known["exists"]:
+            advice.append("'prodigy-git verify' says whether the log lacks anything that git has")
+    refs = known["refs"]
+    held = refs and any(refs[kind] for kind in refs if kind != "salvage")
+    if known["exists"] and refs and not held:
+        if known["replaced_by"]:
+            last = known["replaced_by"][-1]["commit"]
+            advice.append(f"'prodigy-git explain {last[:12]}' tells of what is there instead")
+        advice.append(f"'git branch NAME {known['commit'][:12]}' keeps it")
+    return advice

@@ -1,0 +1,198 @@
+"""The stories of a work item and of an agent: attempt by attempt."""
+
+from typing import Any
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import attempts, books, owner, peek
+from prodigy_git.jobs.attempts import Attempt
+from prodigy_git.jobs.index import Index
+from prodigy_git.lifecycle import whereabouts
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.names import BadName
+from prodigy_git.record import clock
+from prodigy_git.store import queues
+from prodigy_git.views.scope import Job, Scope, unique
+
+_UNNAMED = 3
+"""How many agents' own events are read for ends that do not name their item."""
+
+
+def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
+    """Return what is known of a work item.
+
+    ``repo``, ``job_id``, ``attempts`` as `attempt_of`, ``state`` (None where the job gives no state),
+    ``attempt``, ``max_attempts``, ``since``, ``agent_id``, ``alive``, ``lease_until``, ``retry_at``,
+    ``data``, ``late``, ``queue`` (as in the queue's file, None where it is not in it), ``next``.
+    Raises `ProdigyError` where several jobs have such an item and none is meant here.
+    """
+    repo, job = _one_job(where, name, known)
+    found: dict[str, Any] = {
+        "repo": repo, "job_id": job, "state": None, "attempt": None, "max_attempts": None,
+        "since": None, "agent_id": None, "alive": None, "lease_until": None, "retry_at": None,
+        "data": None, "late": 0, "queue": None,
+    }  # fmt: skip
+    try:
+        with peek.opened(where.store, repo, job, where.report) as index:
+            found |= _state(index, name)
+    except (ProdigyError, OSError) as error:
+        where.report(str(error))  # what the log says is told all the same
+    if found["state"] == "dead":
+        found["queue"] = _queued(where, repo, job, name)
+    told = unique(list(where.read(Selection(items=frozenset((name,))), [(repo, job)])))
+    made = attempts.of_events(told)
+    if found["state"] not in (None, "pending", "in_progress"):
+        ends = _unnamed_ends(where, (repo, job), made)
+        if ends:
+            made = attempts.of_events(unique([*told, *ends]))
+    mine = [one for one in made if one.item_id == name]
+    found["attempts"] = [attempt_of(one) for one in mine]
+    found["next"] = _next(found, name, job)
+    return found
+
+
+def _one_job(where: Scope, name: str, known: list[Job]) -> Job:
+    if len(known) == 1:
+        return known[0]
+    try:
+        _, repo, job = whereabouts.job(where.cwd, None)
+    except (ProdigyError, BadName):
+        repo, job = "", ""
+    if (repo, job) in known:
+        return repo, job
+    if not known:
+        raise ProdigyError(f"no job has an item {name}")
+    shown = ", ".join(job if repo == where.repo else f"{repo}/{job}" for repo, job in known)
+    raise ProdigyError(f"several jobs have an item {name}: give one with --job: {shown}")
+
+
+def _state(index: Index, name: str) -> dict[str, Any]:
+    item = index.item(name)
+    if item is None:
+        return {}
+    view = books.view(item)
+    start = view.start
+    held_by = start.owner if start is not None and view.state == "in_progress" else None
+    ready = books.ready_at(item, view.attempt) if view.state == "pending" else None
+    retry_at = None
+    if ready is not None and (moment := clock.parse(ready[0])) is not None:
+        retry_at = clock.stamp(moment + ready[1] * 1000)
+    return {
+        "state": view.state,
+        "attempt": view.attempt,
+        "max_attempts": index.job.max_attempts,
+        "since": view.since,
+        "agent_id": view.agent,
+        "alive": None
+        if held_by is None
+        else owner.alive(index.store, index.repo, index.job_id, held_by),
+        "lease_until": start.lease if start is not None and view.state == "in_progress" else None,
+        "retry_at": retry_at,
+        "data": index.data(name),
+        "late": item.late,
+    }
+
+
+def _queued(where: Scope, repo: str, job: str, name: str) -> dict[str, Any] | None:
+    """Return what the queue's file says of an item; it is written now and then, and may lack it."""
+    found = queues.read(where.store, repo, job, where.report).items
+    item = next((one for one in found if one.item_id == name), None)
+    if item is None:
+        return {"reprocess_eligible": True, "manual_review_required": False}
+    return {
+        "reprocess_eligible": item.reprocess_eligible,
+        "manual_review_required": item.manual_review_required,
+        "error_signature": item.error_signature,
+        "failure_count": item.failure_count,
+    }
+
+
+def _unnamed_ends(where: Scope, job: Job, made: list[Attempt]) -> list[Event]:
+    """Return the ends that do not name their item, of agents whose attempts seem to have none."""
+    agents = {one.agent_id for one in made if one.outcome == "running" and one.agent_id}
+    found = []
+    for agent in sorted(agents)[:_UNNAMED]:
+        kinds = frozenset(("AgentCompleted", "AgentFailed"))
+        told = where.read(Selection(agents=frozenset((agent,)), types=kinds), [job])
+        found += [event for event in told if event.item_id is None]
+    return found
+
+
+def attempt_of(one: Attempt) -> dict[str, Any]:
+    """Return an attempt: who, from when to when, how it ended, its commits and where its log is."""
+    return {
+        "job_id": one.job_id,
+        "item_id": one.item_id,
+        "agent_id": one.agent_id,
+        "session_id": one.session_id,
+        "attempt": one.number,
+        "began": _stamp(one.began),
+        "ended": _stamp(one.ended),
+        "last_event": _stamp(one.last),
+        "seconds": None if one.lasted is None else one.lasted / clock.SECOND,
+        "outcome": one.outcome,
+        "late": one.late,
+        "error": one.error,
+        "failure_reason": one.reason,
+        "error_signature": one.signature,
+        "log": one.log,
+        "commits": [
+            {
+                "commit": commit.sha, "at": _stamp(commit.at), "action": commit.action,
+                "subject": commit.subject, "replaced_by": commit.replaced,
+            }
+            for commit in one.commits
+        ],
+    }  # fmt: skip
+
+
+def _stamp(moment: int | None) -> str | None:
+    return None if moment is None else clock.stamp(moment)
+
+
+def _next(found: dict[str, Any], name: str, job: str) -> list[str]:
+    state = found["state"]
+    if state == "pending":
+        when = f", from {found['retry_at'][:19]}Z on" if found["retry_at"] else ""
+        return [f"'prodigy-git run --job {job} --item {name} -- COMMAND' works on it{when}"]
+    if state == "in_progress":
+        if found["alive"] is False:
+            return [
+                f"its agent's process is gone: 'prodigy-git resume {job}' makes it pending again"
+            ]
+        return [f"'prodigy-git job done {job} {name}' ends it, where no 'finish' does"]
+    if state == "dead":
+        force = " --force" if _held_back(found["queue"]) else ""
+        return [
+            f"'prodigy-git dlq show {name} --job {job}' shows what is left of it",
+            f"'prodigy-git dlq retry {name} --job {job}{force}' makes it pending again",
+        ]
+    return []
+
+
+def _held_back(queue: dict[str, Any] | None) -> bool:
+    return queue is not None and (
+        queue["manual_review_required"] or not queue["reprocess_eligible"]
+    )
+
+
+def of_agent(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
+    """Return what an agent did: ``attempts`` as `attempt_of`, oldest first, ``repos``, ``next``.
+
+    Of the jobs of the repository, or of those named.
+    """
+    jobs = known or where.jobs
+    made = [
+        one
+        for job in where.jobs
+        for one in attempts.of_events(
+            unique(list(where.read(Selection(agents=frozenset((name,))), [job])))
+        )
+        if one.agent_id == name
+    ]
+    made.sort(key=lambda one: one.began or one.ended or 0)
+    return {
+        "repos": sorted({repo for repo, _ in jobs}),
+        "attempts": [attempt_of(one) for one in made],
+        "next": [],
+    }

@@ -1,0 +1,195 @@
+"""The story of a session: from its base to its end, and where what it made is now."""
+
+import os
+from typing import Any
+
+from prodigy_git import layout
+from prodigy_git.cleanup import entry
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import git_status
+from prodigy_git.jobs import attempts
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
+from prodigy_git.model.session import Session
+from prodigy_git.store import sessions
+from prodigy_git.views.item_story import attempt_of
+from prodigy_git.views.scope import Job, Scope, text, unique
+
+_OF_NOTE = frozenset((
+    "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",
+    "AgentRetrying", "WorktreeCreated", "WorktreeCleaned", "WorktreeRestored", "WorktreeMerged",
+    "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
+))  # fmt: skip
+
+
+def job_of(document: dict[str, Any]) -> str | None:
+    """Return the job that a session's file names."""
+    data = document.get("mapreduce_data")
+    metadata = document.get("metadata")
+    for fields in (data, metadata):
+        if isinstance(fields, dict) and (found := text(fields, "job_id")) is not None:
+            return found
+    return text(document, "id")
+
+
+def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
+    """Return what is known of a session; ``file`` says whether its file is there and sound.
+
+    ``repo``, ``job_id``, ``agent_id``, ``item_id``, ``status``, ``error``, ``started_at``,
+    ``completed_at``, ``created_by``, ``branch``, ``branch_exists``, ``base_branch``, ``base_commit``,
+    ``parent_session``, ``checkpoints`` (how many are kept), ``commits`` and ``attempts`` as
+    `attempt_of` has them, ``life`` (the events of note, in time order), ``events`` (how many there are
+    by type), ``worktree`` {state: there, trash or gone; path}, ``salvage_refs``, ``logs``, ``next``.
+    """
+    found = _of_file(where, name)
+    jobs = known or _jobs_of(where, found)
+    told = unique(list(where.read(Selection(sessions=frozenset((name,))), jobs)))
+    if found["started_at"] is None and told:
+        found |= _of_events(told, jobs)
+    made = [one for one in attempts.of_events(told) if name in (one.session_id, None)]
+    counts: dict[str, int] = {}
+    for event in told:
+        counts[event.type] = counts.get(event.type, 0) + 1
+    shown = [attempt_of(one) for one in made]
+    found["attempts"] = [one for one in shown if one["item_id"] or one["agent_id"]]
+    found["commits"] = _commits(told)
+    found["life"] = [event.fields() for event in told if event.type in _OF_NOTE]
+    found["events"] = counts
+    found["logs"] = _logs(where, found, shown)
+    found["salvage_refs"], found["branch_exists"] = _refs(where, name, found)
+    found["worktree"] = _worktree(where, name, found)
+    found["next"] = _next(name, found)
+    del found["session"]
+    return found
+
+
+def _of_file(where: Scope, name: str) -> dict[str, Any]:
+    known: Session | None = None
+    try:
+        known = sessions.load(where.store, name)
+    except (ProdigyError, OSError, ValueError) as error:
+        if os.path.lexists(layout.session(where.store, name)):
+            where.report(str(error))
+    metadata = {
+        field: None if known is None else known.text(field)
+        for field in (
+            "repo", "agent_id", "item_id", "created_by", "branch", "base_branch", "base_commit",
+            "parent_session", "worktree_path", "trash_path",
+        )
+    }  # fmt: skip
+    return {
+        "session": known,
+        "file": known is not None,
+        "status": None if known is None else known.status,
+        "error": None if known is None else known.error,
+        "job_id": None if known is None else known.job,
+        "started_at": None if known is None else known.started_at,
+        "completed_at": None if known is None else known.completed_at,
+        "checkpoints": 0 if known is None else len(known.checkpoints),
+        **metadata,
+    }
+
+
+def _of_events(told: list[Event], jobs: list[Job]) -> dict[str, Any]:
+    """Return what the log alone says, where the session's file is gone or was never here."""
+    started = next((one for one in told if one.type == "SessionStarted"), None)
+    finished = next((one for one in reversed(told) if one.type == "SessionFinished"), None)
+    made = next((one for one in reversed(told) if one.type == "CommitCreated"), None)
+    return {
+        "repo": jobs[0][0] if len({repo for repo, _ in jobs}) == 1 else None,
+        "job_id": next((one.job_id for one in told if one.job_id), None),
+        "agent_id": next((one.agent_id for one in told if one.agent_id), None),
+        "item_id": next((one.item_id for one in told if one.item_id), None),
+        "started_at": told[0].timestamp,
+        "created_by": None if started is None else text(started.own(), "created_by"),
+        "base_commit": None if started is None else text(started.own(), "base"),
+        "branch": None if made is None else text(made.own(), "branch"),
+        "status": None if finished is None else text(finished.own(), "status"),
+        "completed_at": None if finished is None else finished.timestamp,
+    }
+
+
+def _jobs_of(where: Scope, found: dict[str, Any]) -> list[Job]:
+    """Return the job that the session's file names; without a file all that are looked at."""
+    if found["job_id"] is None:
+        return where.jobs
+    if found["repo"] is not None:
+        return [(found["repo"], found["job_id"])]
+    return [one for one in where.jobs if one[1] == found["job_id"]] or where.jobs
+
+
+def _commits(told: list[Event]) -> list[dict[str, Any]]:
+    """Return the session's commits; ``replaced_by`` what it replaced one with, as it says itself."""
+    replaced: dict[str, str] = {}
+    for event in told:
+        listed = event.own().get("rewrites") if event.type == "CommitsRewritten" else None
+        for one in listed if isinstance(listed, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("new"), str):
+                replaced[str(one.get("old"))] = one["new"]
+    return [
+        {
+            "commit": text(own, "commit"), "at": event.timestamp, "action": text(own, "action"),
+            "subject": text(own, "subject"), "branch": text(own, "branch"),
+            "replaced_by": replaced.get(text(own, "commit") or ""),
+        }
+        for event in told
+        if event.type == "CommitCreated"
+        for own in [event.own()]
+    ]  # fmt: skip
+
+
+def _logs(where: Scope, found: dict[str, Any], shown: list[dict[str, Any]]) -> list[str]:
+    """Return where the agent's and the command's output is: what was recorded, and `run`'s if there."""
+    logs = [one["log"] for one in shown if one["log"]]
+    known = found["session"]
+    if known is not None and found["repo"] is not None:
+        path = layout.run_log(where.store, found["repo"], found["job_id"], known.id)
+        if os.path.exists(path):
+            logs.append(path)
+    return list(dict.fromkeys(logs))
+
+
+def _refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bool | None]:
+    """Return the salvage refs, and whether the branch is there; None where there is nobody to ask."""
+    common = where.common(found["repo"])
+    if common is None:
+        return [], None
+    branch = found["branch"]
+    patterns = [f"refs/prodigy/salvage/{name}", *([f"refs/heads/{branch}"] if branch else [])]
+    _, out, _ = git_status(common, "for-each-ref", "--format=%(refname)", "--", *patterns)
+    refs = out.splitlines()
+    salvage = [one for one in refs if one.startswith("refs/prodigy/")]
+    return salvage, (f"refs/heads/{branch}" in refs if branch else None)
+
+
+def _worktree(where: Scope, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    known = found["session"]
+    place = None if known is None else sessions.enrolled_place(known)
+    if place is not None:
+        return {"state": "there", "path": place[0].top}
+    there = [
+        one
+        for one in entry.entries(where.store, where.report, found["repo"], name)
+        if one.state not in ("emptying", "emptied")
+    ]
+    if there:
+        return {"state": "trash", "path": there[-1].folder}
+    return {"state": "gone", "path": found["worktree_path"]}
+
+
+def _next(name: str, found: dict[str, Any]) -> list[str]:
+    state, ended = (
+        found["worktree"]["state"],
+        found["status"] in ("Completed", "Failed", "Cancelled"),
+    )
+    if state == "trash" or (state == "gone" and found["salvage_refs"]):
+        return [f"'prodigy-git worktree restore {name}' brings the worktree back"]
+    if not found["file"]:
+        return []
+    if state == "gone" and not ended:
+        return [f"'prodigy-git resume {name}' makes the worktree again from its branch"]
+    if state == "there" and ended:
+        return [f"'prodigy-git worktree show {name}' says what 'worktree clean' would do"]
+    if state == "there":
+        return [f"'prodigy-git finish {name}' ends it"]
+    return []
