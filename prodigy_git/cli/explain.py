@@ -101,7 +101,8 @@ def _commit(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "done by", f"{_who(one)}, {_when(one['at'])}"
     for one in found["journal"]:
         held = f"session {one['session_id']}" if one["session_id"] else "no session"
-        lost = ", of a rebase that was aborted" if one["aborted"] else ""
+        ends = {"aborted": ", of a rebase that was aborted", "not ended": ", of a rebase under way"}
+        lost = ends.get(one["rebase"], "")
         yield "in git", f"{one['message']} ({_when(one['at'])}, {held}{lost})"
         yield "", f"in {one['worktree']}"
     for one in found["replaced"]:

@@ -17,6 +17,7 @@ from prodigy_git.views.scope import Job, Scope, text
 _AROUND = 5
 """How many events before and after it are told."""
 _HEX = frozenset("0123456789abcdef")
+_MADE = (journal.MADE, journal.PICK, journal.UNDECIDED)
 _SALVAGE = "refs/prodigy/salvage/"
 
 
@@ -69,7 +70,8 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     and after it. ``named_by``: the agents whose completion names it. ``replaced`` and ``replaced_by``:
     {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes, tags, salvage,
     others, detached}, what contains it now. ``exists``: None where there is no repository to ask.
-    ``journal``: {worktree, session_id, at, message, aborted}, where git noted it in a worktree's HEAD.
+    ``journal``: {worktree, session_id, at, message, rebase}, where git wrote
+    it down in a worktree's journal; ``rebase`` is None, finished, aborted or not ended.
     ``next``: what to do. Raises `ProdigyError` where an abbreviation means several commits.
     """
     sha, found = _full(where, name)
@@ -251,7 +253,7 @@ def _containing(common: str, sha: str) -> dict[str, list[str]]:
 
 
 def _noted(common: str, sha: str) -> list[dict[str, Any]]:
-    """Return where git noted a commit that no session recorded: in which worktree's HEAD, and how."""
+    """Return in which worktrees' journals git says that it made a commit that no session recorded."""
     folder = f"{common}/worktrees"
     try:
         privates = [common, *(f"{folder}/{name}" for name in sorted(os.listdir(folder)))]
@@ -268,7 +270,7 @@ def _noted(common: str, sha: str) -> list[dict[str, Any]]:
             continue
         moves = journal.parse(data, 0)
         for number, move in enumerate(moves):
-            if move.new == sha:
+            if move.new == sha and move.kind in _MADE:
                 message = move.message.decode("utf-8", "replace")
                 found.append(
                     {
@@ -276,25 +278,23 @@ def _noted(common: str, sha: str) -> list[dict[str, Any]]:
                         "session_id": _session(private),
                         "at": clock.stamp(move.seconds * clock.SECOND),
                         "message": message,
-                        "aborted": _aborted(moves[number:]),
+                        "rebase": _rebase(moves[number:]),
                     }
                 )
                 break
     return found
 
 
-def _aborted(moves: list[journal.Movement]) -> bool:
-    """Whether the first of these was a step of a rebase that came to nothing."""
-    first = moves[0].message.partition(b":")[0]
-    if b"rebase" not in first or b"(" not in first:
-        return False
+def _rebase(moves: list[journal.Movement]) -> str | None:
+    """Return what became of the rebase that the first of these was a step of; None where of none."""
+    if moves[0].kind != journal.PICK:
+        return None
     for move in moves[1:]:
-        verb = move.message.partition(b":")[0]
-        if b"(abort)" in verb:
-            return True
-        if b"(finish)" in verb or b"(start)" in verb:
-            return False
-    return False
+        if move.kind == journal.ABORT:
+            return "aborted"
+        if move.kind in (journal.FINISH, journal.START):
+            return "finished"
+    return "not ended"
 
 
 def _top(private: str, common: str) -> str:
@@ -320,13 +320,17 @@ def _next(known: dict[str, Any]) -> list[str]:
     """Return what to do, in sentences."""
     advice = []
     if not known["recorded"]:
-        noted = [one for one in known["journal"] if one["session_id"] and not one["aborted"]]
+        noted = [
+            one
+            for one in known["journal"]
+            if one["session_id"] and one["rebase"] in (None, "finished")
+        ]
         advice += [
             f"'prodigy-git verify --session {one['session_id']}' says whether it is missing from the "
             "log, with --fix it is recorded"
             for one in noted
         ]
-        if not noted and known["exists"]:
+        if not known["journal"] and known["exists"]:
             advice.append("'prodigy-git verify' says whether the log lacks anything that git has")
     refs = known["refs"]
     held = refs and any(refs[kind] for kind in refs if kind != "salvage")
