@@ -60,7 +60,7 @@ _SHORT = {
     "trash": "What was cleaned, and waits in the trash: list it, empty it.",
     "verify": "Compare the log with git's own records.",
     "doctor": "Examine hooks, store, worktrees and sessions; exit 1 where there is an error.",
-    "explain": "Tell the story of a commit, an item, a session or an agent.",
+    "explain": "Tell the story of a commit, a work item, a session or an agent.",
     "statusline": "Print one line on the session you stand in, for a prompt; nothing outside of one.",
     "shell-init": "Print what a shell's rc file evaluates: completion, and the function pgcd.",
     "completion": "Print the completion alone, as for a file in the shell's folder of completions.",

@@ -211,13 +211,11 @@ def explained(ctx: click.Context, incomplete: str) -> Found:
 def _jobs_meant(ctx: click.Context) -> tuple[str, list[tuple[str, str]]]:
     """Return store, and (repository key, job id) of the job named or meant, or of some."""
     store, place, here = _here()
-    for parameter in ("job", "name"):
-        value = ctx.params.get(parameter)
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, str) and _plain(one):
-                repo, slash, job = one.rpartition("/")
-                keys = [repo] if slash else [here] if here else _listed(f"{store}/events")
-                return store, [(key, job) for key in keys if key]
+    named = _named(ctx)
+    if named is not None:
+        repo, slash, job = named.rpartition("/")
+        keys = [repo] if slash else [here] if here else _listed(f"{store}/state")
+        return store, [(key, job) for key in keys if key]
     if here is None or place is None:
         return store, []
     meant = _job_here(place)
@@ -226,6 +224,20 @@ def _jobs_meant(ctx: click.Context) -> tuple[str, list[tuple[str, str]]]:
     found = [(here, job) for job in _jobs(store, here)]
     found.sort(key=lambda pair: -_changed(layout.job_log(store, *pair)))
     return store, found[:_JOBS]
+
+
+def _named(ctx: click.Context) -> str | None:
+    """Return the job that the words typed so far name, by an option or as an argument."""
+    for parameter in ("job", "name"):
+        value = ctx.params.get(parameter)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, str) and _plain(one):
+                return one
+    # Behind an option that has no value yet click leaves arguments where they are.
+    by_argument = any(
+        isinstance(p, click.Argument) and p.name == "name" for p in ctx.command.params
+    )
+    return ctx.args[0] if by_argument and ctx.args and _plain(ctx.args[0]) else None
 
 
 def _job_here(place: Place) -> str | None:
