@@ -14,7 +14,7 @@ PIP := $(VENV)/bin/python -m pip install -q --no-input
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 # Optional tools: the tests that need one are skipped where it is missing.
-SYSTEM_TOOLS := strace busybox dash chromium
+SYSTEM_TOOLS := strace busybox dash zsh fish chromium
 
 # The targets share one virtual environment, and two installations into it at once break it: one
 # after the other within a make, and under a lock (where flock exists) among several.
