@@ -1,9 +1,11 @@
 """What is behind a name: the story of a commit, a work item, a session or an agent."""
 
+import os
 from typing import Any, Literal
 
 from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import peek
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
 from prodigy_git.store.events import Broken
@@ -69,6 +71,7 @@ def _named(where: Scope, name: str, kind: Kind | None) -> dict[Kind, list[Job]]:
                 one
                 for one in where.jobs
                 if glance.rows(layout.index(where.store, *one), question, (name,))
+                or (what == "item" and _only_in_input(where, one, name))
             ]
             if jobs:
                 found[what] = jobs  # type: ignore[index]
@@ -91,6 +94,20 @@ def _fits(where: Scope, name: str) -> bool:
         return session_story.job_of(session.read(where.store, name)) in {j for _, j in where.jobs}
     except (OSError, ValueError):
         return True  # which its story complains of
+
+
+def _only_in_input(where: Scope, job: Job, name: str) -> bool:
+    """Whether a job has an item, where its index is not there to say so."""
+    if not os.path.exists(layout.items(where.store, *job)):
+        return False
+    if glance.rows(layout.index(where.store, *job), "SELECT 1 FROM meta LIMIT 1"):
+        return False
+    try:
+        with peek.opened(where.store, *job, where.report) as index:
+            return index.item(name) is not None
+    except (ProdigyError, OSError) as error:
+        where.report(str(error))
+        return False
 
 
 def _in_logs(where: Scope, name: str) -> dict[Kind, list[Job]]:

@@ -1,0 +1,373 @@
+"""The stories of commits, items, sessions and agents: real git, and the log of a team."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import support_team as team
+from support_cli import new, ok, snapshot, write_hooks, write_log
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.views import explain as explaining
+
+
+def explain(cwd, name, kind=None, job=None):
+    return explaining.explain(str(cwd), name, job=job, kind=kind, broken=pytest.fail)
+
+
+@pytest.fixture
+def hooks(repo, tmp_path, git):
+    folder = tmp_path / "hooks"
+    write_hooks(folder)
+    git("config", "core.hooksPath", folder, cwd=repo)
+
+
+@pytest.fixture
+def wt(repo, hooks):
+    return new(repo, "wt", "--job", "review", "--agent", "ann", "--item", "i-1")["worktree"]
+
+
+@pytest.fixture
+def commit(git):
+    def make(cwd, subject, *more):
+        git("commit", "-q", "--allow-empty", "-m", subject, *more, cwd=cwd)
+        return git("rev-parse", "HEAD", cwd=cwd)
+
+    return make
+
+
+def test_a_commit_with_what_happened_around_it(wt, repo, commit):
+    shas = [commit(wt, f"Step {n}") for n in range(9)]
+    found = explain(repo, shas[4])
+    (made,) = found["recorded"]
+    assert {name: made[name] for name in made.keys() - {"at", "around"}} == {
+        "repo": "repo", "job_id": "review", "session_id": "wt", "agent_id": "ann", "item_id": "i-1",
+        "action": "commit", "branch": "prodigy-wt", "subject": "Step 4", "parent": shas[3],
+        "worktree": "wt", "recovered": False,
+    }  # fmt: skip
+    around = [one.get("commit", one["type"]) for one in made["around"]]
+    assert around[1:] == shas  # five before it, itself, and the four after it
+    assert around[0] in ("AgentStarted", "SessionStarted", "WorktreeCreated")
+    assert (found["kind"], found["commit"], found["subject"]) == ("commit", shas[4], "Step 4")
+    assert (found["exists"], found["refs"]["branches"]) == (True, ["prodigy-wt"])
+    assert found["replaced"] == found["replaced_by"] == found["journal"] == found["next"] == []
+
+
+@pytest.mark.parametrize("how", ["the whole id", "its beginning", "upper case", "HEAD", "a branch"])
+def test_a_commit_by_any_name(how, wt, commit):
+    sha = commit(wt, "one")
+    name = {
+        "the whole id": sha, "its beginning": sha[:9], "upper case": sha[:9].upper(),
+        "HEAD": "HEAD", "a branch": "prodigy-wt",
+    }[how]  # fmt: skip
+    assert explain(wt, name)["commit"] == sha
+
+
+def test_a_commit_that_git_has_lost_is_known_from_the_log(wt, repo, store, tmp_path, commit, git):
+    first = commit(wt, "one")
+    second = commit(wt, "two", "--amend")
+    git("update-ref", "-d", "ORIG_HEAD", cwd=wt)
+    git("reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all", cwd=repo)
+    git("-c", "gc.pruneExpire=now", "gc", "-q", "--prune=now", cwd=repo)
+    found = explain(wt, first[:10])
+    assert (found["commit"], found["exists"], found["refs"]) == (first, False, {})
+    assert [one["commit"] for one in found["replaced_by"]] == [second]
+    # And outside of the repository from the store alone, which says where that is.
+    found = explain(tmp_path, second)
+    assert found["refs"]["branches"] == ["prodigy-wt"]
+
+
+def test_what_replaced_what_over_amends_and_a_rebase(wt, commit, git):
+    one = commit(wt, "one")
+    two = commit(wt, "two", "--amend")
+    three = commit(wt, "three", "--amend")
+    git("checkout", "-q", "-b", "base", "main", cwd=wt)
+    commit(wt, "the base moves")
+    git("checkout", "-q", "prodigy-wt", cwd=wt)
+    git("rebase", "-q", "base", cwd=wt)
+    last = git("rev-parse", "HEAD", cwd=wt)
+    found = explain(wt, two)
+    assert [(r["commit"], r["by"], r["command"]) for r in found["replaced"]] == [
+        (one, two, "amend")
+    ]
+    assert [(r["commit"], r["by"], r["command"]) for r in found["replaced_by"]] == [
+        (three, two, "amend"), (last, three, "rebase"),
+    ]  # fmt: skip
+    assert not any(found["refs"].values())
+    assert any(f"explain {last[:12]}" in text for text in found["next"])
+    assert any(f"git branch NAME {two[:12]}" in text for text in found["next"])
+    assert [r["commit"] for r in explain(wt, "HEAD")["replaced"]] == [three, two, one]
+
+
+def test_a_squash_replaces_several(wt, commit, git):
+    shas = [commit(wt, "first"), commit(wt, "fixup! first"), commit(wt, "fixup! first")]
+    env = {"GIT_SEQUENCE_EDITOR": "true"}
+    git("rebase", "-q", "-i", "--autosquash", "--keep-empty", "main", cwd=wt, env=env)
+    found = explain(wt, "HEAD")
+    assert set(shas) <= {one["commit"] for one in found["replaced"]}
+
+
+def test_rewrites_that_go_in_a_circle_end(repo, store):
+    pairs = [("a" * 40, "b" * 40), ("b" * 40, "a" * 40), ("b" * 40, "b" * 40)]
+    rewritten = {"type": "CommitsRewritten", "timestamp": "2025-01-11T12:00:00Z", "command": "amend",
+                 "session_id": "s", "rewrites": [{"old": o, "new": n} for o, n in pairs]}  # fmt: skip
+    new(repo, "wt")  # so that the store knows the repository
+    write_log(store, "repo", "j", "events-20250111.jsonl", rewritten)
+    found = explain(repo, "a" * 40)
+    assert [one["commit"] for one in found["replaced_by"]] == ["b" * 40]
+    assert [one["commit"] for one in found["replaced"]] == ["b" * 40]
+
+
+def test_a_commit_of_an_aborted_rebase_is_no_sessions(wt, commit, git):
+    commit(wt, "mine")
+    Path(wt, "f").write_text("mine")
+    git("add", "f", cwd=wt)
+    commit(wt, "mine too")
+    git("checkout", "-q", "-b", "base", "main", cwd=wt)
+    Path(wt, "f").write_text("theirs")
+    git("add", "f", cwd=wt)
+    commit(wt, "theirs")
+    git("checkout", "-q", "prodigy-wt", cwd=wt)
+    git("rebase", "--keep-empty", "base", cwd=wt, check=False)
+    picked = git("rev-parse", "HEAD", cwd=wt)
+    assert explain(wt, picked)["journal"][0]["rebase"] == "not ended"
+    git("rebase", "--abort", cwd=wt)
+    ok("sessions", "show", "wt")
+    found = explain(wt, picked)
+    assert (found["recorded"], found["exists"]) == ([], True)
+    (noted,) = found["journal"]
+    assert (noted["session_id"], noted["rebase"], noted["worktree"]) == ("wt", "aborted", wt)
+    assert not any("verify" in text for text in found["next"])
+
+
+def test_a_commit_that_no_hook_saw_and_one_of_no_session(wt, repo, commit, git):
+    git("config", "core.hooksPath", "/dev/null", cwd=repo)
+    sha = commit(wt, "unseen")
+    found = explain(wt, sha)
+    assert found["recorded"] == []
+    assert any("verify --session wt" in text for text in found["next"])
+    ok("verify", "--session", "wt", "--fix", cwd=wt)
+    found = explain(wt, sha)
+    assert [one["recovered"] for one in found["recorded"]] == [True]
+    start = explain(repo, "main")
+    assert (start["recorded"], start["exists"]) == ([], True)
+    assert [one["session_id"] for one in start["journal"]] == [None]
+
+
+def test_one_commit_that_two_worktrees_made(repo, hooks, commit, monkeypatch, fixed_dates):
+    two = [new(repo, name)["worktree"] for name in ("wt-1", "wt-2")]
+    first, second = (commit(path, "the same") for path in two)
+    assert first == second
+    found = explain(repo, first)
+    assert [one["session_id"] for one in found["recorded"]] == ["wt-1", "wt-2"]
+    assert found["refs"]["branches"] == ["prodigy-wt-1", "prodigy-wt-2"]
+
+
+def test_what_only_a_salvage_ref_or_a_detached_head_holds(wt, repo, commit, git):
+    kept = commit(wt, "kept")
+    git("checkout", "-q", "--detach", cwd=wt)
+    lone = commit(wt, "lone")
+    assert explain(wt, lone)["refs"]["detached"] == [wt]
+    assert explain(wt, lone)["next"] == []
+    ok("worktree", "clean", "-f", "wt", cwd=repo)
+    refs = explain(repo, lone)["refs"]
+    assert not any(refs[kind] for kind in refs if kind != "salvage")
+    assert refs["salvage"][0].startswith("refs/prodigy/salvage/wt/")
+    assert explain(repo, kept)["refs"]["branches"] == ["prodigy-wt"]
+
+
+def test_an_abbreviation_of_several_commits_names_them(repo, store):
+    new(repo, "wt")
+    shas = [f"abcdef{n}" + "0" * 33 for n in range(3)]
+    write_log(
+        store, "repo", "j", "events-20250111.jsonl",
+        *({"type": "CommitCreated", "session_id": "s", "commit": sha} for sha in shas),
+    )  # fmt: skip
+    with pytest.raises(ProdigyError, match=f"beginning of 3 commits: {shas[0]}"):
+        explain(repo, "abcdef")
+    assert explain(repo, shas[1][:8])["commit"] == shas[1]
+
+
+@pytest.fixture
+def review(repo, store):
+    """Write the team's job into the repository's part of the store."""
+    new(repo, "here")
+    team.write(store, "repo")
+    return repo
+
+
+def test_an_item_that_failed_once_and_was_done_by_another(review):
+    found = explain(review, "item-3")
+    assert (found["kind"], found["job_id"], found["state"]) == ("item", team.JOB, "completed")
+    one, two = found["attempts"]
+    assert (one["agent_id"], one["outcome"], one["error"], one["seconds"]) == (
+        "agent-20", "failed", "Timeout after 300 seconds", 480.0,
+    )  # fmt: skip
+    assert (two["agent_id"], two["outcome"], two["attempt"]) == ("agent-03", "completed", 2)
+    assert [commit["subject"] for commit in two["commits"]] == [
+        "Step 1 of item 3", "Step 2 of item 3",
+    ]  # fmt: skip
+    assert two["log"] == "/logs/agent-03.json"
+    assert (found["data"], found["next"]) == ({"path": "src/part3.py"}, [])
+
+
+@pytest.mark.parametrize(
+    ("item", "state", "alive", "queue", "words"),
+    [
+        ("item-10", "dead", None, True, "dlq retry item-10 --job review"),
+        ("item-13", "pending", None, False, "run --job review --item item-13"),
+        ("item-15", "in_progress", False, False, "resume review"),
+        ("item-18", "in_progress", True, False, "job done review item-18"),
+        ("item-24", "pending", None, False, "run --job review --item item-24"),
+    ],
+)
+def test_how_an_item_stands_and_what_to_do(item, state, alive, queue, words, review):
+    found = explain(review, item)
+    assert (found["state"], found["alive"], found["queue"] is not None) == (state, alive, queue)
+    assert any(words in text for text in found["next"]), found["next"]
+    assert (found["retry_at"] is not None) is (item == "item-13")
+    assert len(found["attempts"]) == {"item-10": 3, "item-24": 0}.get(item, 1)
+
+
+def test_an_end_that_does_not_name_its_item(repo, store):
+    new(repo, "here")
+    write_log(
+        store, "repo", "old", "events-20250111.jsonl",
+        {"type": "AgentStarted", "timestamp": "2025-01-11T12:00:00Z", "agent_id": "a",
+         "item_id": "lone", "job_id": "old"},
+        {"AgentCompleted": {"timestamp": "2025-01-11T12:01:00Z", "agent_id": "a", "job_id": "old",
+                            "commits": ["1234567"]}},
+    )  # fmt: skip
+    found = explain(repo, "lone")
+    assert found["state"] == "completed"
+    (one,) = found["attempts"]
+    assert (one["outcome"], one["seconds"], one["commits"][0]["commit"]) == (
+        "completed", 60.0, "1234567",
+    )  # fmt: skip
+
+
+def test_an_item_that_several_jobs_have(repo, store, tmp_path, monkeypatch):
+    (tmp_path / "items.json").write_text('[{"id": "same"}]')
+    for job in ("one", "two"):
+        ok("job", "start", job, "--items", tmp_path / "items.json", cwd=repo)
+    with pytest.raises(ProdigyError, match=r"several jobs have an item same.*--job: one, two"):
+        explain(repo, "same")
+    assert explain(repo, "same", job="two")["job_id"] == "two"
+    assert explain(tmp_path, "same", job="repo/one")["job_id"] == "one"
+    monkeypatch.setenv("PRODIGY_JOB_ID", "one")
+    assert explain(repo, "same")["job_id"] == "one"
+    with pytest.raises(ProdigyError, match="no job three"):
+        explain(repo, "same", job="three")
+
+
+def test_an_agent_with_all_that_it_did(review):
+    found = explain(review, "agent-10", "agent")
+    assert [(one["item_id"], one["outcome"]) for one in found["attempts"]] == (
+        [("item-10", "failed")] * 3
+    )
+
+
+def test_a_session_from_base_to_the_trash(wt, repo, commit, git):
+    start = git("rev-parse", "HEAD", cwd=wt)
+    first = commit(wt, "one")
+    second = commit(wt, "two", "--amend")
+    found = explain(repo, "wt")
+    assert (found["kind"], found["status"], found["job_id"]) == ("session", "Running", "review")
+    assert (found["created_by"], found["base_commit"], found["branch"]) == (
+        "new-worktree", start, "prodigy-wt",
+    )  # fmt: skip
+    assert [(c["commit"], c["replaced_by"]) for c in found["commits"]] == [
+        (first, second), (second, None),
+    ]  # fmt: skip
+    assert found["worktree"] == {"state": "there", "path": wt}
+    assert found["branch_exists"] is True
+    assert [one["item_id"] for one in found["attempts"]] == ["i-1"]
+    ok("finish", "wt", "--log", "/logs/ann.json", cwd=repo)
+    ok("worktree", "clean", "-f", "wt", cwd=repo)
+    found = explain(repo, "wt")
+    assert (found["status"], found["worktree"]["state"]) == ("Completed", "trash")
+    assert found["logs"] == ["/logs/ann.json"]
+    assert any("worktree restore wt" in text for text in found["next"])
+    kinds = [one["type"] for one in found["life"]]
+    assert kinds[0] in ("AgentStarted", "SessionStarted")
+    assert {"CommitsRewritten", "AgentCompleted", "SessionFinished", "WorktreeCleaned"} <= set(
+        kinds
+    )
+    assert found["salvage_refs"]
+
+
+def test_a_session_whose_worktree_vanished_and_whose_file_is_gone(wt, repo, store, commit, git):
+    commit(wt, "one")
+    shutil.rmtree(wt)
+    found = explain(repo, "wt")
+    assert found["worktree"]["state"] == "gone"
+    assert any("resume wt" in text for text in found["next"])
+    (store / "sessions" / "wt.json").unlink()
+    found = explain(repo, "wt")
+    assert (found["kind"], found["file"], found["job_id"], found["agent_id"]) == (
+        "session", False, "review", "ann",
+    )  # fmt: skip
+    assert (found["branch"], len(found["commits"])) == ("prodigy-wt", 1)
+
+
+def test_a_damaged_session_file_is_reported_once_and_the_log_told(wt, repo, store, commit):
+    commit(wt, "one")
+    (store / "sessions" / "wt.json").write_text("{")
+    told = []
+    found = explaining.explain(str(repo), "wt", job=None, kind=None, broken=told.append)
+    assert (found["file"], len(found["commits"])) == (False, 1)
+    assert len(told) == 1
+    assert "is damaged" in told[0]
+
+
+def test_a_broken_line_is_reported_once(wt, repo, store, commit):
+    sha = commit(wt, "one")
+    write_log(store, "repo", "review", "events-20250101.jsonl", f'{{"commit":"{sha}",')
+    told = []
+    explaining.explain(str(repo), sha, job=None, kind=None, broken=told.append)
+    assert len(told) == 1
+
+
+def test_a_name_of_several_things(wt, repo, tmp_path, commit, git):
+    (tmp_path / "items.json").write_text('[{"id": "wt"}, {"id": "main"}]')
+    ok("job", "start", "other", "--items", tmp_path / "items.json", cwd=repo)
+    found = explain(repo, "wt")
+    assert (found["kind"], found["also"]) == ("session", ["item"])
+    assert explain(repo, "wt", "item")["job_id"] == "other"
+    found = explain(repo, "main")
+    assert (found["kind"], found["also"]) == ("item", ["commit"])
+    assert explain(repo, "main", "commit")["commit"] == git("rev-parse", "main", cwd=repo)
+    # What is a commit's id is meant as one.
+    sha = commit(wt, "one")
+    (tmp_path / "more.json").write_text(json.dumps([{"id": sha[:8]}]))
+    ok("job", "start", "more", "--items", tmp_path / "more.json", cwd=repo)
+    found = explain(repo, sha[:8])
+    assert (found["kind"], found["also"]) == ("commit", ["item"])
+
+
+@pytest.mark.parametrize(
+    "name", ["nope", "../../etc/passwd", "", "a\0b", "--", "\x1b[2J", "abcd" * 3]
+)
+def test_what_nobody_has(name, wt, repo, tmp_path):
+    for place in (repo, tmp_path):
+        with pytest.raises(ProdigyError, match=r"no commit, item|names nothing"):
+            explain(place, name)
+    with pytest.raises(ProdigyError, match=r"no item|names nothing"):
+        explain(repo, name, "item")
+
+
+def test_it_writes_nothing(wt, repo, store, commit):
+    sha = commit(wt, "one")
+    (tmp := repo / "untracked").write_text("x")
+    before = snapshot(store, repo)
+    for name in (sha, "wt", "ann", "i-1", "HEAD"):
+        explain(repo, name)
+    assert snapshot(store, repo) == before
+    assert tmp.exists()
+
+
+def test_a_repository_that_the_store_does_not_know_is_not_taken_up(repo, store):
+    found = explain(repo, "HEAD")
+    assert (found["recorded"], found["exists"]) == ([], True)
+    assert not store.exists()
