@@ -142,18 +142,20 @@ def test_a_damaged_index_is_progress_that_is_not_shown(damage, worktree, store):
     assert prompt(cwd=worktree) == "wt agent-7 item-2 | review | 0 commits\n"
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["", "[]", "{}", '{"version":1}', '{"version":9,"counts":{"pending":1},"job":{}}',
-     '{"version":1,"counts":{"pending":"x"},"job":{}}', '{"version":1,"counts":3,"job":[]}',
-     '{"version":1,"counts":{"pending":2},"job":{"phase_key":[1,"",99]}}'],
+CONTENTS = (
+    "", "[]", "{}", '{"version":1}', '{"version":9,"counts":{"pending":1},"job":{}}',
+    '{"version":1,"counts":{"pending":"x"},"job":{}}', '{"version":1,"counts":3,"job":[]}',
+    '{"version":1,"counts":{"pending":2},"job":{"phase_key":[1,"",99]}}',
 )  # fmt: skip
-def test_an_index_with_other_contents_is_none(value, worktree, store):
-    path = layout.index(str(store), "repo", "review")
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = ?", (value,))
-    connection.close()
-    assert prompt("--format", "{session} {total}", cwd=worktree) == "wt \n"
+
+
+def test_an_index_with_other_contents_is_none(worktree, store):
+    for value in CONTENTS:
+        connection = sqlite3.connect(layout.index(str(store), "repo", "review"))
+        with connection:
+            connection.execute("UPDATE meta SET value = ?", (value,))
+        connection.close()
+        assert prompt("--format", "{session} {total}", cwd=worktree) == "wt \n", value
 
 
 def test_an_index_whose_question_never_ends_keeps_no_prompt(worktree, store):

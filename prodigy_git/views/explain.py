@@ -15,6 +15,7 @@ from prodigy_git.views.scope import Job, Scope
 Kind = Literal["commit", "item", "session", "agent"]
 KINDS: tuple[Kind, ...] = ("session", "item", "agent", "commit")
 """In the order in which a name is taken for one, where it is several."""
+_BY_LOG: tuple[Kind, ...] = ("item", "agent", "session", "commit")
 
 
 def explain(
@@ -52,7 +53,9 @@ def _first(name: str, found: dict[Kind, list[Job]]) -> Kind:
     # What looks like a commit's id and is one, is meant as one.
     if "commit" in found and commit_story.is_sha(name):
         return "commit"
-    return next(kind for kind in KINDS if kind in found)
+    # A session that only a log names (then with the jobs that do) is mostly an agent by its other name.
+    by_log = bool(found.get("session"))
+    return next(kind for kind in (_BY_LOG if by_log else KINDS) if kind in found)
 
 
 def _named(where: Scope, name: str, kind: Kind | None) -> dict[Kind, list[Job]]:
