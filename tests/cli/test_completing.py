@@ -246,7 +246,7 @@ def test_what_completing_the_name_of_a_command_imports(repo):
         (("prodigy-git", "work"), set()),
         (("prodigy-git", "worktree", "show", ""), {"worktrees", "show"}),
         (("prodigy-git", "sessions", "show", ""), {"sessions", "when"}),
-        (("prodigy-git", "events", "ls", "--session", ""), {"events", "when", "filters"}),
+        (("prodigy-git", "events", "ls", "--type", ""), {"events", "when", "filters"}),
     ):
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=repo, capture_output=True, text=True, check=True,
