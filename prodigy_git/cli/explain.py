@@ -174,6 +174,7 @@ def _item(found: dict[str, Any]) -> Iterator[_ENTRY]:
     if found["late"]:
         yield "late", f"{found['late']} ends came when it was somebody else's"
     yield from _attempts(found["attempts"], with_item=False)
+    yield "recorded", f"{sum(found['events'].values())} events"
 
 
 def _state(found: dict[str, Any]) -> str:
@@ -281,5 +282,11 @@ def _agent(found: dict[str, Any]) -> Iterator[_ENTRY]:
     ends: dict[str, int] = {}
     for one in found["attempts"]:
         ends[one["outcome"]] = ends.get(one["outcome"], 0) + 1
-    yield "attempts", ", ".join(f"{count} {end}" for end, count in ends.items()) or "none"
+    if ends:
+        yield "attempts", ", ".join(f"{count} {end}" for end, count in ends.items())
     yield from _attempts(found["attempts"], with_item=True)
+    named = {commit["commit"] for one in found["attempts"] for commit in one["commits"]}
+    others = [commit for commit in found["commits"] if commit["commit"] not in named]
+    for number, commit in enumerate(others[-_SHOWN:]):
+        yield "" if number else "commits", _made(commit)
+    yield "recorded", f"{sum(found['events'].values())} events"

@@ -75,9 +75,9 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     ``next``: what to do. Raises `ProdigyError` where an abbreviation means several commits.
     """
     sha, found = _full(where, name)
-    recorded = [_recorded(where, one) for one in found if one.type == "CommitCreated"]
-    graph = _graph(where) if any(_rewrites(one) for one in found) else []
-    repos = {repo for repo, _ in map(_where_from, recorded)} or {where.repo}
+    recorded = [_recorded(where, job, e) for job, e in found if e.type == "CommitCreated"]
+    graph = _graph(where) if any(_rewrites(event) for _, event in found) else []
+    repos = {one["repo"] for one in recorded} or {where.repo}
     common = next((path for repo in repos if (path := where.common(repo)) is not None), None)
     known: dict[str, Any] = {
         "commit": sha,
@@ -86,7 +86,7 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
         "author": None,
         "committed_at": None,
         "recorded": recorded,
-        "named_by": [_completed(one) for one in found if one.type == "AgentCompleted"],
+        "named_by": [_completed(event) for _, event in found if event.type == "AgentCompleted"],
         "replaced": _chain(graph, sha, backwards=True),
         "replaced_by": _chain(graph, sha, backwards=False),
         "refs": {},
@@ -99,33 +99,33 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     return known
 
 
-def _where_from(found: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return repository key and job of one that was recorded."""
-    return found["repo"], found["job_id"]
-
-
-def _full(where: Scope, name: str) -> tuple[str, list[Event]]:
-    """Return a commit's whole id, and the events that name it."""
+def _full(where: Scope, name: str) -> tuple[str, list[tuple[Job, Event]]]:
+    """Return a commit's whole id, and the events that name it with their jobs, in time order."""
     sha = resolve(where, name)
     wanted = sha or name.lower()
-    found = [e for e in where.read(Selection(text=wanted)) if names_it(e, wanted)]
+    found = where.naming.get(wanted)
+    if found is None:
+        found = [
+            (job, event)
+            for job in where.jobs
+            for event in where.read(Selection(text=wanted), [job])
+            if names_it(event, wanted)
+        ]
+    found.sort(key=lambda one: one[1].moment or 0)
     if sha is not None:
         return sha, found
-    different = {one for e in found for one in _commits_of(e) if one.startswith(wanted)}
+    different = {one for _, e in found for one in _commits_of(e) if one.startswith(wanted)}
     if len(different) > 1:
         shown = ", ".join(sorted(different)[:4]) + (", …" if len(different) > 4 else "")
         raise ProdigyError(f"{name} is the beginning of {len(different)} commits: {shown}")
     return (different.pop() if different else wanted), found
 
 
-def _recorded(where: Scope, event: Event) -> dict[str, Any]:
+def _recorded(where: Scope, job: Job, event: Event) -> dict[str, Any]:
     own = event.own()
-    job = next(
-        (one for one in where.jobs if one[1] == event.job_id and _has(where, one, event)), None
-    )
     return {
-        "repo": job[0] if job is not None else where.repo,
-        "job_id": event.job_id,
+        "repo": job[0],
+        "job_id": event.job_id or job[1],
         "session_id": event.session_id,
         "agent_id": event.agent_id,
         "item_id": event.item_id,
@@ -135,19 +135,11 @@ def _recorded(where: Scope, event: Event) -> dict[str, Any]:
             field: text(own, field)
             for field in ("action", "branch", "subject", "parent", "worktree")
         },
-        "around": _around(where, [job] if job is not None else where.jobs, event),
+        "around": _around(where, job, event),
     }
 
 
-def _has(where: Scope, job: Job, event: Event) -> bool:
-    """Whether it is this job, of those of several repositories with one name, that has an event."""
-    if sum(one[1] == job[1] for one in where.jobs) == 1:
-        return True
-    same = where.read(Selection(text=event.id or ""), [job])
-    return any(one.id == event.id for one in same)
-
-
-def _around(where: Scope, jobs: list[Job], event: Event) -> list[dict[str, Any]]:
+def _around(where: Scope, job: Job, event: Event) -> list[dict[str, Any]]:
     """Return the events of the same session before and after one, itself among them."""
     if event.session_id is not None:
         selection = Selection(sessions=frozenset((event.session_id,)))
@@ -155,7 +147,7 @@ def _around(where: Scope, jobs: list[Job], event: Event) -> list[dict[str, Any]]
         selection = Selection(agents=frozenset((event.agent_id,)))
     else:
         return [event.fields()]
-    told = iter(where.read(selection, jobs))
+    told = iter(where.read(selection, [job]))
     before: deque[Event] = deque(maxlen=_AROUND + 1)
     for one in told:
         before.append(one)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import peek
+from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
 from prodigy_git.store.events import Broken
@@ -115,6 +116,9 @@ def _only_in_input(where: Scope, job: Job, name: str) -> bool:
 
 def _in_logs(where: Scope, name: str) -> dict[Kind, list[Job]]:
     found: dict[Kind, list[Job]] = {}
+    about: list[tuple[Job, Event]] = []
+    if commit_story.is_sha(name):
+        where.naming[name] = about
     for job in where.jobs:
         for event in where.read(Selection(text=name), [job]):
             kinds: list[Kind] = []
@@ -126,6 +130,7 @@ def _in_logs(where: Scope, name: str) -> dict[Kind, list[Job]]:
                 kinds.append("agent")
             if commit_story.is_sha(name) and commit_story.names_it(event, name):
                 kinds.append("commit")
+                about.append((job, event))
             for kind in kinds:
                 jobs = found.setdefault(kind, [])
                 if job not in jobs:

@@ -12,7 +12,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
 from prodigy_git.store import queues
-from prodigy_git.views.scope import Job, Scope, unique
+from prodigy_git.views.scope import Job, Scope, text, unique
 
 _UNNAMED = 3
 """How many agents' own events are read for ends that do not name their item."""
@@ -23,7 +23,8 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
 
     ``repo``, ``job_id``, ``attempts`` as `attempt_of`, ``state`` (None where the job gives no state),
     ``attempt``, ``max_attempts``, ``since``, ``agent_id``, ``alive``, ``lease_until``, ``retry_at``,
-    ``data``, ``late``, ``queue`` (as in the queue's file, None where it is not in it), ``next``.
+    ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the queue's file, None where it is not
+    in it), ``next``.
     Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
@@ -47,6 +48,7 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
             made = attempts.of_events(unique([*told, *ends]))
     mine = [one for one in made if one.item_id == name]
     found["attempts"] = [attempt_of(one) for one in mine]
+    found["events"] = counted(told)
     found["next"] = _next(found, name, job)
     return found
 
@@ -146,6 +148,34 @@ def attempt_of(one: Attempt) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def commits_of(told: list[Event]) -> list[dict[str, Any]]:
+    """Return the commits that events tell of; ``replaced_by`` what replaced one, as they say."""
+    replaced: dict[str, str] = {}
+    for event in told:
+        listed = event.own().get("rewrites") if event.type == "CommitsRewritten" else None
+        for one in listed if isinstance(listed, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("new"), str):
+                replaced[str(one.get("old"))] = one["new"]
+    return [
+        {
+            "commit": text(own, "commit"), "at": event.timestamp, "action": text(own, "action"),
+            "subject": text(own, "subject"), "branch": text(own, "branch"),
+            "replaced_by": replaced.get(text(own, "commit") or ""),
+        }
+        for event in told
+        if event.type == "CommitCreated"
+        for own in [event.own()]
+    ]  # fmt: skip
+
+
+def counted(told: list[Event]) -> dict[str, int]:
+    """Return how many events there are of each type."""
+    counts: dict[str, int] = {}
+    for event in told:
+        counts[event.type] = counts.get(event.type, 0) + 1
+    return counts
+
+
 def _stamp(moment: int | None) -> str | None:
     return None if moment is None else clock.stamp(moment)
 
@@ -177,22 +207,25 @@ def _held_back(queue: dict[str, Any] | None) -> bool:
 
 
 def of_agent(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
-    """Return what an agent did: ``attempts`` as `attempt_of`, oldest first, ``repos``, ``next``.
+    """Return what an agent did, in the jobs that are looked at.
 
-    Of the jobs of the repository, or of those named.
+    ``repos``, ``attempts`` as `attempt_of`, oldest first, ``commits`` as `commits_of`, ``events`` as
+    `counted`, ``next``.
     """
-    jobs = known or where.jobs
-    made = [
-        one
-        for job in where.jobs
-        for one in attempts.of_events(
-            unique(list(where.read(Selection(agents=frozenset((name,))), [job])))
-        )
-        if one.agent_id == name
-    ]
+    made: list[Attempt] = []
+    all_told: list[Event] = []
+    repos = set()
+    for job in where.jobs:
+        told = unique(list(where.read(Selection(agents=frozenset((name,))), [job])))
+        if told or job in known:
+            repos.add(job[0])
+        made += [one for one in attempts.of_events(told) if one.agent_id == name]
+        all_told += told
     made.sort(key=lambda one: one.began or one.ended or 0)
     return {
-        "repos": sorted({repo for repo, _ in jobs}),
+        "repos": sorted(repos),
         "attempts": [attempt_of(one) for one in made],
+        "commits": commits_of(all_told),
+        "events": counted(all_told),
         "next": [],
     }

@@ -35,6 +35,8 @@ class Scope:
     named: bool
     """Whether the jobs were named: then no other is looked at."""
     broken: Broken
+    naming: dict[str, list[tuple[Job, Event]]] = field(default_factory=dict)
+    """Events that were come across on the way, by the beginning of a commit's id that they name."""
     _told: set[str] = field(default_factory=set)
 
     def report(self, text: str) -> None:

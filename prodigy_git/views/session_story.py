@@ -12,7 +12,7 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.model.session import Session
 from prodigy_git.store import sessions
-from prodigy_git.views.item_story import attempt_of
+from prodigy_git.views.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.scope import Job, Scope, text, unique
 
 _OF_NOTE = frozenset((
@@ -47,14 +47,11 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     if found["started_at"] is None and told:
         found |= _of_events(told, jobs)
     made = [one for one in attempts.of_events(told) if name in (one.session_id, None)]
-    counts: dict[str, int] = {}
-    for event in told:
-        counts[event.type] = counts.get(event.type, 0) + 1
     shown = [attempt_of(one) for one in made]
     found["attempts"] = [one for one in shown if one["item_id"] or one["agent_id"]]
-    found["commits"] = _commits(told)
+    found["commits"] = commits_of(told)
     found["life"] = [event.fields() for event in told if event.type in _OF_NOTE]
-    found["events"] = counts
+    found["events"] = counted(told)
     found["logs"] = _logs(where, found, shown)
     found["salvage_refs"], found["branch_exists"] = _refs(where, name, found)
     found["worktree"] = _worktree(where, name, found)
@@ -116,26 +113,6 @@ def _jobs_of(where: Scope, found: dict[str, Any]) -> list[Job]:
     if found["repo"] is not None:
         return [(found["repo"], found["job_id"])]
     return [one for one in where.jobs if one[1] == found["job_id"]] or where.jobs
-
-
-def _commits(told: list[Event]) -> list[dict[str, Any]]:
-    """Return the session's commits; ``replaced_by`` what it replaced one with, as it says itself."""
-    replaced: dict[str, str] = {}
-    for event in told:
-        listed = event.own().get("rewrites") if event.type == "CommitsRewritten" else None
-        for one in listed if isinstance(listed, list) else ():
-            if isinstance(one, dict) and isinstance(one.get("new"), str):
-                replaced[str(one.get("old"))] = one["new"]
-    return [
-        {
-            "commit": text(own, "commit"), "at": event.timestamp, "action": text(own, "action"),
-            "subject": text(own, "subject"), "branch": text(own, "branch"),
-            "replaced_by": replaced.get(text(own, "commit") or ""),
-        }
-        for event in told
-        if event.type == "CommitCreated"
-        for own in [event.own()]
-    ]  # fmt: skip
 
 
 def _logs(where: Scope, found: dict[str, Any], shown: list[dict[str, Any]]) -> list[str]:

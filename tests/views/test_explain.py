@@ -97,9 +97,14 @@ def test_what_replaced_what_over_amends_and_a_rebase(wt, commit, git):
 
 
 def test_a_squash_replaces_several(wt, commit, git):
-    shas = [commit(wt, "first"), commit(wt, "fixup! first"), commit(wt, "fixup! first")]
+    shas = []
+    for number, subject in enumerate(("first", "fixup! first", "fixup! first")):
+        # Empty ones made within a second would be squashed into the very first of them.
+        Path(wt, "f").write_text(f"{number}\n")
+        git("add", "f", cwd=wt)
+        shas.append(commit(wt, subject))
     env = {"GIT_SEQUENCE_EDITOR": "true"}
-    git("rebase", "-q", "-i", "--autosquash", "--keep-empty", "main", cwd=wt, env=env)
+    git("rebase", "-q", "-i", "--autosquash", "main", cwd=wt, env=env)
     found = explain(wt, "HEAD")
     assert set(shas) <= {one["commit"] for one in found["replaced"]}
 
