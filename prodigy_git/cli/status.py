@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import layout
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 
@@ -33,7 +33,9 @@ stuck_option = click.option(
 
 @click.command()
 @click.option("--all-repos", is_flag=True, help="All repositories in the store.")
-@click.option("--job", metavar="JOB", help="Only this job and its agents.")
+@click.option(
+    "--job", metavar="JOB", shell_complete=completing.jobs, help="Only this job and its agents."
+)
 @click.option("--all", "ended", is_flag=True, help="Also jobs and sessions that have ended.")
 @click.option(
     "--dirty/--no-dirty", default=None,
@@ -49,7 +51,7 @@ def status(
     stuck_after: int,
     as_json: bool,
 ) -> None:
-    """Show jobs, agents, queue and trash of this repository, trouble first, and what to do about it.
+    """Show jobs, agents, queue and trash, trouble first, and what to do about it.
 
     An agent is dead (what it ran in is gone), failed, stuck (silent for --stuck-after), retrying
     (its item waits for another try), running, idle or finished. Outside of any repository all are

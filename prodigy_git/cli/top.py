@@ -2,13 +2,16 @@
 
 import click
 
+from prodigy_git.cli import completing
 from prodigy_git.cli.status import meant, stuck_option
 from prodigy_git.errors import ProdigyError
 
 
 @click.command()
 @click.option("--all-repos", is_flag=True, help="All repositories in the store.")
-@click.option("--job", metavar="JOB", help="Only this job and its agents.")
+@click.option(
+    "--job", metavar="JOB", shell_complete=completing.jobs, help="Only this job and its agents."
+)
 @stuck_option
 def top(all_repos: bool, job: str | None, stuck_after: int) -> int:
     """Show agents and events on a full screen, live: trouble first. '?' there explains the keys.
