@@ -127,6 +127,10 @@ cmp -s "$work/made" "$work/recorded" \
 run prodigy-git sessions list
 run prodigy-git worktree ls
 
+say "One look at all of it, and the story of one commit"
+run prodigy-git status
+run prodigy-git explain "$(git -C "$worktree_1" rev-parse --short=10 HEAD)"
+
 # --- the end of the work ------------------------------------------------------------------------
 
 say "Agent 3 leaves a file that it did not commit; then all three finish"
