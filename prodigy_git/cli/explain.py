@@ -40,7 +40,7 @@ def explain(name: str, kind: Any, job: str | None, as_json: bool) -> None:
     replaced and what replaced it, what contains it now. An item: each attempt, how it stands, what to
     do. A session: from base to end, and where its work is. Only reads.
     """
-    from prodigy_git.views import explain as explaining
+    from prodigy_git.views.explain import lookup as explaining
 
     found = explaining.explain(os.getcwd(), name, job=job, kind=kind, broken=output.note)
     if as_json:

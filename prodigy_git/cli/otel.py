@@ -17,9 +17,9 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
-    from prodigy_git.views.otlp import Sender
-    from prodigy_git.views.stories import Wish
-    from prodigy_git.views.telemetry import Story
+    from prodigy_git.views.telemetry.otlp import Sender
+    from prodigy_git.views.telemetry.stories import Wish
+    from prodigy_git.views.telemetry.story import Story
 
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([\x20-\x7e]*)")
 
@@ -66,7 +66,7 @@ def push(
         raise click.UsageError("--follow goes with neither --dry-run nor --json")
     if interval < clock.SECOND:
         raise click.UsageError("--interval has to be 1s or more")
-    from prodigy_git.views.stories import Wish
+    from prodigy_git.views.telemetry.stories import Wish
 
     wish = Wish(wanted.selection, (only,) if only else ("traces", "metrics"))
     if dry_run:
@@ -82,7 +82,7 @@ def _sender(
     endpoint: str | None, protocol: Any, headers: tuple[tuple[str, str], ...], timeout: int | None
 ) -> "Sender":
     try:
-        from prodigy_git.views import otlp
+        from prodigy_git.views.telemetry import otlp
     except ModuleNotFoundError as error:
         raise ProdigyError(
             f"{error.name} is not installed: pip install 'prodigy-git[otel]'"
@@ -93,7 +93,7 @@ def _sender(
 
 def _show(wanted: Wanted, wish: "Wish", as_json: bool) -> int:
     """Print spans and points of metrics; the extra is not needed for that."""
-    from prodigy_git.views import stories
+    from prodigy_git.views.telemetry import stories
 
     found = _told(stories.read(wanted.store, wanted.jobs(), output.note), wish)
     if as_json:
@@ -106,7 +106,7 @@ def _show(wanted: Wanted, wish: "Wish", as_json: bool) -> int:
 
 def _told(found: "Iterable[Story]", wish: "Wish") -> Iterator[dict[str, Any]]:
     """Yield spans and points as JSON has them, ids in hexadecimal as the monitoring shows them."""
-    from prodigy_git.views import stories
+    from prodigy_git.views.telemetry import stories
 
     for story in found:
         if "traces" in wish.signals:
@@ -142,7 +142,7 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _once(wanted: Wanted, wish: "Wish", sender: "Sender", as_json: bool) -> int:
-    from prodigy_git.views import pushing, stories
+    from prodigy_git.views.telemetry import pushing, stories
 
     found = stories.read(wanted.store, wanted.jobs(), output.note)
     sent = pushing.once(sender, found, wish)
@@ -159,7 +159,7 @@ def _once(wanted: Wanted, wish: "Wish", sender: "Sender", as_json: bool) -> int:
 
 
 def _follow(wanted: Wanted, wish: "Wish", sender: "Sender", interval: float) -> int:
-    from prodigy_git.views import pushing
+    from prodigy_git.views.telemetry import pushing
 
     stop = threading.Event()
     with _stopped_by_signals(stop):

@@ -14,9 +14,9 @@ from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 
 if TYPE_CHECKING:
-    from prodigy_git.views.advice import Advice
-    from prodigy_git.views.agents import Agent
-    from prodigy_git.views.overview import Repository
+    from prodigy_git.views.overview.advice import Advice
+    from prodigy_git.views.overview.agents import Agent
+    from prodigy_git.views.overview.repositories import Repository
 
 _CHEAP = 50  # worktrees that git is asked about without being told to
 _FEWEST = 12  # agents that a screen shows, however low it is
@@ -57,9 +57,9 @@ def status(
     (its item waits for another try), running, idle or finished. Outside of any repository all are
     shown. Nothing is changed.
     """
-    from prodigy_git.views import advice
-    from prodigy_git.views.memory import Memory
-    from prodigy_git.views.overview import Wish, of_store
+    from prodigy_git.views.overview import advice
+    from prodigy_git.views.overview.memory import Memory
+    from prodigy_git.views.overview.repositories import Wish, of_store
 
     store, keys, inside, job = meant(all_repos=all_repos, job=job)
     if dirty is None:
@@ -91,7 +91,7 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
     """
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.names import checked
-    from prodigy_git.views.overview import here
+    from prodigy_git.views.overview.repositories import here
 
     named, slash, job_id = (job or "").rpartition("/")
     wanted = checked(job_id, "job id") if job is not None else None
@@ -109,7 +109,7 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
 
 def _worktrees(store: str, keys: list[str]) -> int:
     """Return how many worktrees there are at most whose changes could be asked for."""
-    from prodigy_git.views.overview import common_of
+    from prodigy_git.views.overview.repositories import common_of
 
     count = 0
     for key in keys:
@@ -198,7 +198,7 @@ def _line(*fields: object) -> None:
 
 
 def _note(one: "Agent") -> str:
-    from prodigy_git.views import words
+    from prodigy_git.views.overview import words
 
     return words.note(one)
 
@@ -216,7 +216,7 @@ def _screen(told: "list[tuple[Repository, list[Advice]]]", *, whole: bool) -> No
 
 
 def _repository(found: "Repository", *, whole: bool) -> None:
-    from prodigy_git.views import states
+    from prodigy_git.views.overview import states
 
     counts = [
         click.style(f"{count} {state}", fg=_COLOURS.get(state))
@@ -241,7 +241,7 @@ def _repository(found: "Repository", *, whole: bool) -> None:
 
 
 def _job(job: dict[str, Any]) -> None:
-    from prodigy_git.views import words
+    from prodigy_git.views.overview import words
 
     width = shutil.get_terminal_size().columns
     done, total = words.done(job), job["total_items"]
@@ -270,7 +270,7 @@ def _cut(text: str, width: int) -> None:
 
 def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
     from prodigy_git.record import clock
-    from prodigy_git.views import words
+    from prodigy_git.views.overview import words
 
     width = shutil.get_terminal_size().columns
     now = clock.now()

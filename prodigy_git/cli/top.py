@@ -26,7 +26,7 @@ def top(all_repos: bool, job: str | None, stuck_after: int) -> int:
     store, _, _, wanted = meant(all_repos=all_repos, job=job)
 
     from prodigy_git.tui.app import Top
-    from prodigy_git.views.overview import Wish
+    from prodigy_git.views.overview.repositories import Wish
 
     app = Top(
         store,

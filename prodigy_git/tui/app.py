@@ -20,10 +20,10 @@ from prodigy_git.record import clock
 from prodigy_git.tui import rows, terminal
 from prodigy_git.tui.reader import Reader, plain, shown
 from prodigy_git.tui.watch import KEPT, Watch
-from prodigy_git.views import closeup, states, words
-from prodigy_git.views.agents import Agent, judge_again
 from prodigy_git.views.foreign import clean
-from prodigy_git.views.overview import Repository, Wish
+from prodigy_git.views.overview import closeup, states, words
+from prodigy_git.views.overview.agents import Agent, judge_again
+from prodigy_git.views.overview.repositories import Repository, Wish
 
 _CLOCK = 5.0  # seconds; ages grow, and processes die, without an event
 _BREATH = 0.1  # seconds between two batches of events

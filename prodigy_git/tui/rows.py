@@ -8,8 +8,8 @@ from textual.widgets import DataTable
 from textual.widgets.data_table import CellDoesNotExist, RowDoesNotExist
 
 from prodigy_git.tui.reader import plain
-from prodigy_git.views import words
-from prodigy_git.views.agents import Agent, by_trouble
+from prodigy_git.views.overview import words
+from prodigy_git.views.overview.agents import Agent, by_trouble
 
 COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "TRY", "BASE", "COMMITS", "DIRTY", "NOTE", "BRANCH")
 SORTS = ("trouble", "last event", "name", "item")

@@ -9,11 +9,11 @@ from dataclasses import replace
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import events
 from prodigy_git.store.follow import Follower, Found
-from prodigy_git.views import last_seen
-from prodigy_git.views.agents import Agent
-from prodigy_git.views.last_seen import names_of
-from prodigy_git.views.memory import Memory
-from prodigy_git.views.overview import Repository, Wish, of_store
+from prodigy_git.views.overview import last_seen
+from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.last_seen import names_of
+from prodigy_git.views.overview.memory import Memory
+from prodigy_git.views.overview.repositories import Repository, Wish, of_store
 
 KEPT = 500
 """How many events are kept for the stream."""

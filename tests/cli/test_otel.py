@@ -111,7 +111,7 @@ def test_a_second_push_says_the_same_again(receiver, log):
 
 @pytest.mark.parametrize("protocol", list(RECEIVERS))
 def test_an_endpoint_that_is_away_is_one_line(log, protocol, monkeypatch):
-    monkeypatch.setattr("prodigy_git.views.pushing._PATIENCE", (0.01,))
+    monkeypatch.setattr("prodigy_git.views.telemetry.pushing._PATIENCE", (0.01,))
     said = refused("otel", "push", "--all-jobs", "--endpoint", DEAD, "--protocol", protocol)
     assert "http://127.0.0.1:9" in said
     assert "does not answer" in said
@@ -259,7 +259,7 @@ def test_tls_with_a_certificate_of_ones_own(log, tmp_path, monkeypatch):
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    monkeypatch.setattr("prodigy_git.views.pushing._PATIENCE", ())
+    monkeypatch.setattr("prodigy_git.views.telemetry.pushing._PATIENCE", ())
     # requests would let this one win over what the exporter sets.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
     with over_http(context) as receiver:

@@ -15,7 +15,7 @@ from prodigy_git.record import clock, log
 from prodigy_git.tui import rows
 from prodigy_git.tui.app import Top
 from prodigy_git.tui.reader import Reader
-from prodigy_git.views.overview import Wish
+from prodigy_git.views.overview.repositories import Wish
 
 TROUBLE = {*DEAD, *FAILED, *STUCK, *RETRIED}
 PATIENCE = 30  # seconds
@@ -379,7 +379,7 @@ def test_one_job_of_several(team):
 
 
 def test_cells_are_short_and_rows_fit_by_every_word():
-    from prodigy_git.views.agents import Agent
+    from prodigy_git.views.overview.agents import Agent
 
     one = Agent("failed", "r", "j", "s-1", "Agent", "item-7", error="Oh No", branch="b" * 100)
     assert rows.fits(one, "")

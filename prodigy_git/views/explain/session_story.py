@@ -12,8 +12,8 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.model.session import Session
 from prodigy_git.store import sessions
-from prodigy_git.views.item_story import attempt_of, commits_of, counted
-from prodigy_git.views.scope import Job, Scope, text, unique
+from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
+from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _OF_NOTE = frozenset((
     "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",

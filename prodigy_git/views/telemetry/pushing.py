@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from prodigy_git.store.follow import Follower, Jobs
-from prodigy_git.views.otlp import Refused, Sender
-from prodigy_git.views.signals import Metric, Span, batches, merged
-from prodigy_git.views.stories import Wish, look_at_items, spans_of
-from prodigy_git.views.telemetry import Story, is_meant
+from prodigy_git.views.telemetry.otlp import Refused, Sender
+from prodigy_git.views.telemetry.signals import Metric, Span, batches, merged
+from prodigy_git.views.telemetry.stories import Wish, look_at_items, spans_of
+from prodigy_git.views.telemetry.story import Story, is_meant
 
 Say = Callable[[str], None]
 

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prodigy_git.views.agents import Agent
-from prodigy_git.views.overview import Repository
+from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.repositories import Repository
 
 _NAMED = 3  # agents of a kind that are named one by one
 

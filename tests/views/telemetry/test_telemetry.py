@@ -9,9 +9,9 @@ from opentelemetry.sdk.resources import Resource
 
 from prodigy_git.model.event import parse_line
 from prodigy_git.model.selection import Selection
-from prodigy_git.views import signals
-from prodigy_git.views.otel_forms import readable
-from prodigy_git.views.telemetry import Story, is_meant
+from prodigy_git.views.telemetry import signals
+from prodigy_git.views.telemetry.forms import readable
+from prodigy_git.views.telemetry.story import Story, is_meant
 
 NOW = 1_736_596_800 * 10**6
 STAMP = "2025-01-11T12:00:{:02}.000000Z"

@@ -19,7 +19,7 @@ from prodigy_git.store import briefs
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
-    from prodigy_git.views.overview import Wish
+    from prodigy_git.views.overview.repositories import Wish
 
 _Counts = dict[tuple[str, str], tuple[int, int]]
 

@@ -8,8 +8,8 @@ from prodigy_git.jobs import peek, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.store import events
 from prodigy_git.store.events import Broken
-from prodigy_git.views.signals import Signal, Span
-from prodigy_git.views.telemetry import ITEM_STATES, Story, is_meant
+from prodigy_git.views.telemetry.signals import Signal, Span
+from prodigy_git.views.telemetry.story import ITEM_STATES, Story, is_meant
 
 
 @dataclass(frozen=True)

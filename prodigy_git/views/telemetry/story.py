@@ -14,7 +14,7 @@ from prodigy_git.jobs.attempts import Attempt, Attempts
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
-from prodigy_git.views.signals import (
+from prodigy_git.views.telemetry.signals import (
     EVENT_LIMIT,
     SERIES_LIMIT,
     Attributes,

@@ -13,8 +13,8 @@ from prodigy_git.record import clock
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
-from prodigy_git.views import words
-from prodigy_git.views.agents import Agent
+from prodigy_git.views.overview import words
+from prodigy_git.views.overview.agents import Agent
 
 LOG_BYTES = 256 << 10
 """How much of a log is shown: its end."""

@@ -17,10 +17,10 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views import last_seen, states, surroundings
-from prodigy_git.views.items import Held
-from prodigy_git.views.memory import Memory
-from prodigy_git.views.states import Facts, State
+from prodigy_git.views.overview import last_seen, states, surroundings
+from prodigy_git.views.overview.items import Held
+from prodigy_git.views.overview.memory import Memory
+from prodigy_git.views.overview.states import Facts, State
 
 _LOOKERS = 8  # threads that wait for git
 WELL = ("Completed", "Cancelled")

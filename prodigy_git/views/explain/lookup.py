@@ -10,8 +10,8 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
 from prodigy_git.store.events import Broken
-from prodigy_git.views import commit_story, item_story, scope, session_story
-from prodigy_git.views.scope import Job, Scope
+from prodigy_git.views.explain import commit_story, item_story, scope, session_story
+from prodigy_git.views.explain.scope import Job, Scope
 
 Kind = Literal["commit", "item", "session", "agent"]
 KINDS: tuple[Kind, ...] = ("session", "item", "agent", "commit")

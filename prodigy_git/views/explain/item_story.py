@@ -12,7 +12,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
 from prodigy_git.store import queues
-from prodigy_git.views.scope import Job, Scope, text, unique
+from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _UNNAMED = 3
 """How many agents' own events are read for ends that do not name their item."""

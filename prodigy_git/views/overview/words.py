@@ -3,7 +3,7 @@
 from typing import Any
 
 from prodigy_git.record import clock
-from prodigy_git.views.agents import Agent
+from prodigy_git.views.overview.agents import Agent
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 

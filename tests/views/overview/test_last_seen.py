@@ -7,7 +7,7 @@ import pytest
 from support_cli import write_log
 
 from prodigy_git.record import clock
-from prodigy_git.views import last_seen
+from prodigy_git.views.overview import last_seen
 
 BEGIN = clock.parse("2025-01-11T12:00:00Z")
 assert BEGIN is not None

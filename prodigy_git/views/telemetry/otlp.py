@@ -22,8 +22,8 @@ from opentelemetry.util.re import parse_env_headers
 
 from prodigy_git import __version__
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.otel_forms import SCOPE, metric_of, readable
-from prodigy_git.views.signals import Metric, Signal, Span
+from prodigy_git.views.telemetry.forms import SCOPE, metric_of, readable
+from prodigy_git.views.telemetry.signals import Metric, Signal, Span
 
 Transport = Literal["grpc", "http/protobuf"]
 _POINTS = 2000

@@ -11,7 +11,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from prodigy_git import __version__
-from prodigy_git.views.signals import BOUNDS, Metric, Point, Span, SpanEvent, Spread
+from prodigy_git.views.telemetry.signals import BOUNDS, Metric, Point, Span, SpanEvent, Spread
 
 SCOPE = InstrumentationScope("prodigy-git", __version__)
 

@@ -12,7 +12,7 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock, enrolment, journal
-from prodigy_git.views.scope import Job, Scope, text
+from prodigy_git.views.explain.scope import Job, Scope, text
 
 _AROUND = 5
 """How many events before and after it are told."""

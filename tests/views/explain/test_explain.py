@@ -9,7 +9,7 @@ import support_team as team
 from support_cli import new, ok, snapshot, write_hooks, write_log
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views import explain as explaining
+from prodigy_git.views.explain import lookup as explaining
 
 
 def explain(cwd, name, kind=None, job=None):

@@ -19,10 +19,10 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views import agents, items, states, surroundings
-from prodigy_git.views.agents import Agent
-from prodigy_git.views.items import Held
-from prodigy_git.views.memory import Memory
+from prodigy_git.views.overview import agents, items, states, surroundings
+from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.items import Held
+from prodigy_git.views.overview.memory import Memory
 
 STUCK_AFTER = 15 * 60 * clock.SECOND
 
