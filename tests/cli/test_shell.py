@@ -100,7 +100,7 @@ def test_bash_completes_commands_options_and_names(shell, place):
         )
         return run(shell, script, place).splitlines()
 
-    assert complete("prodigy-git", "stat") == ["statusline"]
+    assert complete("prodigy-git", "statusl") == ["statusline"]
     assert complete("prodigy-git", "worktree", "re") == ["restore"]
     assert complete("prodigy-git", "events", "ls", "--all") == ["--all-jobs"]
     assert complete("prodigy-git", "finish", "wt") == ["wt-1", "wt-2"]
@@ -136,7 +136,7 @@ def test_zsh_completes_commands_options_and_names(shell, place):
         script = f"{stubs} words=({listed}); CURRENT={len(words)}; $_comps[prodigy-git]"
         return [line for line in run(shell, script, place).splitlines() if line]
 
-    assert complete("prodigy-git", "stat") == [
+    assert complete("prodigy-git", "statusl") == [
         "statusline:Print one line on the session you stand in, for a prompt; nothing outside of one."
     ]
     assert complete("prodigy-git", "finish", "wt") == ["wt-1"]
@@ -152,7 +152,7 @@ def test_fish_completes_commands_options_and_names(shell, place):
         found = run(shell, f"complete -C '{line}'", place).splitlines()
         return [one.split("\t")[0] for one in found]
 
-    assert complete("prodigy-git stat") == ["statusline"]
+    assert complete("prodigy-git statusl") == ["statusline"]
     assert complete("prodigy-git finish wt") == ["wt-1"]
     assert complete("prodigy-git events ls --all") == ["--all-jobs"]
     assert sorted(complete("pgcd ")) == [ODD, "wt-1"]
