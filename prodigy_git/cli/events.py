@@ -1,4 +1,4 @@
-"""events ls, clean; and where follow is."""
+"""events ls, clean; and where the other commands on events are."""
 
 import contextlib
 import os
@@ -13,18 +13,18 @@ from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
+from prodigy_git.model import jsontext
+from prodigy_git.model.event import Event
+from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
 
-if TYPE_CHECKING:
-    from prodigy_git.model.event import Event
-
-_ELSEWHERE = {"follow": "prodigy_git.cli.follow:follow"}
-_SHORT = {
-    "follow": "Print events as they come, until you interrupt it.",
+_COMMANDS = {
+    "follow": "prodigy_git.cli.follow:follow",
+    "stats": "prodigy_git.cli.stats:stats",
 }
 
 
-@click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
+@click.group(cls=LazyGroup, where=_COMMANDS)
 def events() -> None:
     """The event logs of the jobs."""
 
@@ -57,24 +57,28 @@ def as_line(event: "Event") -> str:
     """Return an event as JSON in ASCII: a line of ours as it is, unless it has raw DEL or spaces."""
     if isinstance(event.written, bytes) and (text := event.written.decode("ascii")).isprintable():
         return text
-    return output.json_text(event.fields())
+    return jsontext.text(event.fields())
 
 
 def catch_up(wanted: Wanted) -> None:
     """Record what hooks have not, of the sessions asked for: a listing should be complete."""
-    from prodigy_git.store import mappings, sessions
+    from prodigy_git.store import enrolled
 
-    if wanted.selection.sessions:
-        found = [name for name in wanted.selection.sessions if is_safe(name)]
-    elif wanted.named:
+    found = list(wanted.selection.sessions)
+    if not found:
+        # Only a session that has a worktree can have something to record.
+        jobs = set(wanted.jobs()) if wanted.named else None
+        repos = wanted.repositories() if jobs is None else sorted({repo for repo, _ in jobs})
         found = [
-            name
-            for job in dict.fromkeys(job for _, job in wanted.jobs())
-            for name in mappings.sessions_of(wanted.store, job, output.note)
+            there.session
+            for there in enrolled.in_repositories(wanted.store, repos)
+            if jobs is None or (there.repo, there.job) in jobs
         ]
-    else:
-        found = sessions.ids(wanted.store)
-    for name in found:
+    if not found:
+        return
+    from prodigy_git.store import sessions
+
+    for name in filter(is_safe, found):
         # A session whose file is damaged or gone has its events all the same.
         with contextlib.suppress(ProdigyError, OSError):
             sessions.catch_up(wanted.store, sessions.load(wanted.store, name), output.note)

@@ -23,20 +23,34 @@ class Wanted:
     """What a command was asked for: of which jobs, which events.
 
     ``jobs`` is asked again where jobs may begin meanwhile; ``named`` says that they were named.
+    ``repo`` is the key of the repository that they are of, None for any.
     """
 
     store: str
     jobs: Callable[[], list[tuple[str, str]]]
     selection: "Selection"
     named: bool
+    repo: str | None = None
 
-    def paths(self) -> list[str]:
-        """Return the log files of the jobs."""
+    def repositories(self) -> list[str]:
+        """Return the keys of the repositories that are meant, where no job was named."""
+        from prodigy_git.lifecycle import whereabouts
+
+        return whereabouts.repositories(self.store) if self.repo is None else [self.repo]
+
+    def logs(self) -> list[tuple[str, str, str]]:
+        """Return (repository key, job id, path) of the log files of the jobs."""
         from prodigy_git.store import events
 
         return [
-            path for repo, job in self.jobs() for path in events.log_files(self.store, repo, job)
+            (repo, job, path)
+            for repo, job in self.jobs()
+            for path in events.log_files(self.store, repo, job)
         ]
+
+    def paths(self) -> list[str]:
+        """Return the log files of the jobs."""
+        return [path for _, _, path in self.logs()]
 
 
 _OPTIONS = {
@@ -131,7 +145,7 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
         pairs = [pair for name in named for pair in _jobs_called(store, here, name, unborn)]
         return Wanted(store, lambda: list(dict.fromkeys(pairs)), selection, True)
     repo = None if all_jobs else here
-    return Wanted(store, lambda: events.jobs(store, repo), selection, False)
+    return Wanted(store, lambda: events.jobs(store, repo), selection, False, repo)
 
 
 def _jobs_called(store: str, here: str | None, name: str, unborn: bool) -> list[tuple[str, str]]:

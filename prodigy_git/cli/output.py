@@ -5,7 +5,7 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
 import itertools
-import math
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.foreign import clean as clean
+from prodigy_git.model import jsontext
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,17 +57,7 @@ def confirm(question: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print one JSON value on one line, in ASCII, so that any terminal and any parser take it."""
-    click.echo(json_text(value))
-
-
-def json_text(value: Any) -> str:
-    """Return a JSON value on one line, in ASCII; null for numbers that JSON has no form for."""
-    import json
-
-    try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":"))
+    click.echo(jsontext.text(value))
 
 
 def stream(lines: Iterable[str]) -> None:
@@ -86,15 +76,6 @@ def stream(lines: Iterable[str]) -> None:
             batch, size = [], min(2 * size, 1024)
     if batch:
         click.echo("\n".join(batch))
-
-
-def _finite(value: Any) -> Any:
-    """Return ``value`` with null for the numbers that JSON has no form for; a log may hold them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list) else value
 
 
 def listing(

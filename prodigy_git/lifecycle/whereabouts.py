@@ -5,8 +5,7 @@ import os
 from prodigy_git import duration, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository as git_repository
-from prodigy_git.jobs import index
-from prodigy_git.record import clock, enrolment, register
+from prodigy_git.record import clock, enrolment, gitdir, register
 
 
 def repositories(store: str) -> list[str]:
@@ -22,7 +21,8 @@ def repositories(store: str) -> list[str]:
 
 def repository(cwd: str) -> tuple[str, str]:
     """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`."""
-    place = git_repository.find(cwd)
+    # git itself is asked where its files do not say: a process takes longer than reading them.
+    place = gitdir.find(cwd, {}) or git_repository.find(cwd)
     try:
         there = enrolment.read(place.private)
     except ValueError:
@@ -95,6 +95,8 @@ def identity(cwd: str, session: str | None, agent: str | None, item: str | None)
 
 
 def _only_one(name: str) -> tuple[str, str, str]:
+    from prodigy_git.jobs import index  # with pydantic, which takes longer than most commands
+
     store = layout.store_from(os.environ)
     found = [repo for repo in repositories(store) if index.exists(store, repo, name)]
     if len(found) != 1:

@@ -44,8 +44,14 @@ def blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[tuple[
 
     From ``start``, which a line begins at, and no byte from ``end`` on. Raises as reading does.
     """
+    return blocks_of(*_open(path), start, end)
+
+
+def blocks_of(
+    stream: IO[bytes], plain: bool, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield what `blocks` does of an open file, ``plain`` or an archive; close it at the end."""
     pieces: list[bytes] = []  # of a line that is longer than a block
-    stream, plain = _open(path)
     with stream:
         stream.seek(start)
         position = start
@@ -111,12 +117,12 @@ def read_file(path: str, broken: Broken) -> Iterator[tuple[int, Event]]:
         broken(f"{path}: cannot be read ({error})")
 
 
-def merge(
-    paths: Iterable[str],
-    broken: Broken,
-    wanted: Selection | None = None,
-    ends: Mapping[str, int] | None = None,
-) -> Iterator[Event]:
+def unordered(path: str, broken: Broken, wanted: Selection | None = None) -> Iterator[Event]:
+    """Yield the events of one file in its own order, as `merge` does, which sorts them."""
+    return map(itemgetter(3), _placed(_File(path, wanted), broken, timed=False))
+
+
+def merge(paths: Iterable[str], broken: Broken, wanted: Selection | None = None) -> Iterator[Event]:
     """Yield the events of files by timestamp, then by the files' order, then by position.
 
     An event without a readable timestamp keeps its place behind the one before it in its file. All

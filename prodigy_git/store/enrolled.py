@@ -1,0 +1,38 @@
+"""Which sessions have a worktree: asked of the repositories, not of every session there was."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from prodigy_git import layout
+from prodigy_git.record import enrolment, files, jsonline
+from prodigy_git.record.enrolment import Enrolment
+
+
+def in_repositories(store: str, repos: Iterable[str]) -> Iterator[Enrolment]:
+    """Yield the enrolments of this store in the worktrees of repositories, by key.
+
+    Costs as much as there are worktrees, however many sessions have ended. A repository that is
+    elsewhere now, or cannot be read, has none.
+    """
+    for repo in repos:
+        for private in _private_directories(store, repo):
+            try:
+                there = enrolment.read(private)
+            except (OSError, ValueError):
+                continue  # 'doctor' and 'verify' say so
+            if there is not None and there.store == store:
+                yield there
+
+
+def _private_directories(store: str, repo: str) -> list[str]:
+    try:
+        common = jsonline.decode_object(files.read(layout.repository(store, repo)))["common_dir"]
+        if not isinstance(common, str):
+            return []
+    except (OSError, ValueError, KeyError):
+        return []
+    try:
+        linked = [entry.path for entry in os.scandir(f"{common}/worktrees")]
+    except OSError:
+        linked = []
+    return [common, *sorted(linked)]
