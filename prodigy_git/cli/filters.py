@@ -12,7 +12,9 @@ from prodigy_git import layout
 from prodigy_git.cli import completing
 from prodigy_git.cli.when import Moment
 from prodigy_git.errors import ProdigyError
-from prodigy_git.names import checked
+from prodigy_git.model.event import pascal_case
+from prodigy_git.model.selection import Selection
+from prodigy_git.names import checked, is_safe
 
 if TYPE_CHECKING:
     from prodigy_git.model.selection import Selection
@@ -31,6 +33,12 @@ class Wanted:
     selection: "Selection"
     named: bool
     repo: str | None = None
+
+    def means(self, repo: str, job: str) -> bool:
+        """Whether a job is meant that has begun."""
+        if self.named:
+            return (repo, job) in self.jobs()
+        return self.repo in (None, repo) and is_safe(repo) and is_safe(job)
 
     def repositories(self) -> list[str]:
         """Return the keys of the repositories that are meant, where no job was named."""

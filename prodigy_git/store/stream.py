@@ -44,7 +44,7 @@ def blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[tuple[
 
     From ``start``, which a line begins at, and no byte from ``end`` on. Raises as reading does.
     """
-    return blocks_of(*_open(path), start, end)
+    return blocks_of(*opened(path), start, end)
 
 
 def blocks_of(
@@ -265,7 +265,7 @@ def _by_index(file: _File, broken: Broken) -> Iterator[Placed]:
 
 def _seekable(path: str) -> IO[bytes]:
     """Open a file's text; that of an archive as a temporary file, as far as it can be read."""
-    stream, plain = _open(path)
+    stream, plain = opened(path)
     if plain:
         return stream
     stream.close()
@@ -364,8 +364,8 @@ def _lines(block: bytes, needle: bytes | None) -> Iterator[tuple[int, bytes]]:
 _ESCAPE = b"\\u00"
 
 
-def _open(path: str) -> tuple[IO[bytes], bool]:
-    """Open a log file; say whether it is a plain one."""
+def opened(path: str) -> tuple[IO[bytes], bool]:
+    """Open a log file; say whether it is a plain one. Raises `OSError`."""
     if not path.endswith(archived.ENDING):
         try:
             return open(path, "rb"), True
