@@ -13,14 +13,17 @@ from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model import jsontext
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
+from prodigy_git.views.exporting import line
 
 _COMMANDS = {
     "follow": "prodigy_git.cli.follow:follow",
     "stats": "prodigy_git.cli.stats:stats",
+    "search": "prodigy_git.cli.search:search",
+    "export": "prodigy_git.cli.export:export",
+    "query": "prodigy_git.cli.query:query",
 }
 
 
@@ -36,7 +39,7 @@ def ls(wanted: Wanted, as_json: bool) -> None:
     """List events in time order, of every dialect that Prodigy's tools have written."""
     found = matching(wanted)
     if as_json:
-        output.stream(map(as_line, found))
+        output.stream(map(line, found))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
     output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"))
@@ -51,13 +54,6 @@ def matching(wanted: Wanted) -> "Iterator[Event]":
     # Merged over all jobs at once: only so is time order kept without holding the events in memory.
     selection = None if wanted.selection == Selection() else wanted.selection
     return stream.merge(wanted.paths(), output.note, selection)
-
-
-def as_line(event: "Event") -> str:
-    """Return an event as JSON in ASCII: a line of ours as it is, unless it has raw DEL or spaces."""
-    if isinstance(event.written, bytes) and (text := event.written.decode("ascii")).isprintable():
-        return text
-    return jsontext.text(event.fields())
 
 
 def catch_up(wanted: Wanted) -> None:

@@ -9,6 +9,7 @@ from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Moment
 from prodigy_git.model import jsontext
+from prodigy_git.views.exporting import line
 
 if TYPE_CHECKING:
     from prodigy_git.store.follow import Follower
@@ -29,7 +30,7 @@ def follow(wanted: Wanted, since: str | None, cursor: bool, as_json: bool) -> No
     Of the jobs of this repository, unless told otherwise; new jobs are followed, too. A cursor that was
     printed, or that the JSON bears, goes on from there without loss or repetition.
     """
-    from prodigy_git.cli.events import as_line, row
+    from prodigy_git.cli.events import row
     from prodigy_git.store.follow import Follower
 
     follower = Follower(wanted.store, wanted.jobs, _since(since), output.note, wanted.means)
@@ -39,7 +40,7 @@ def follow(wanted: Wanted, since: str | None, cursor: bool, as_json: bool) -> No
         if found:
             cursors.due = True
         if shown and as_json:
-            lines = list(map(as_line, shown))
+            lines = list(map(line, shown))
             if (text := cursors.next()) is not None:
                 lines[-1] = jsontext.text({**shown[-1].fields(), "cursor": text})
             click.echo("\n".join(lines))

@@ -7,10 +7,19 @@ from typing import Any
 
 def text(value: Any) -> str:
     """Return a JSON value on one line, in ASCII; null for numbers that JSON has no form for."""
+    return _text(value, ensure_ascii=True)
+
+
+def utf8(value: Any) -> bytes:
+    """Return what `text` does in UTF-8, which has no form for half a surrogate pair: ``?`` there."""
+    return _text(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _text(value: Any, *, ensure_ascii: bool) -> str:
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=ensure_ascii)
     except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":"))
+        return json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=ensure_ascii)
 
 
 def _finite(value: Any) -> Any:
