@@ -58,6 +58,9 @@ def _write(wanted: Wanted, form: str, stream: BinaryIO, path: str | None) -> Non
     make = {
         "jsonl": exporting.jsonl, "csv": exporting.csv_text, "prodigy": exporting.prodigy,
     }[form]  # fmt: skip
+    if form == "csv" and path is None:
+        output.csv(make(matching(wanted)))
+        return
     for text in make(matching(wanted)):
         stream.write(text.encode("utf-8"))
 

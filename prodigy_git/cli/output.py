@@ -78,6 +78,15 @@ def stream(lines: Iterable[str]) -> None:
         click.echo("\n".join(batch))
 
 
+def csv(pieces: Iterable[str]) -> None:
+    """Print a CSV file: as it is, but on a terminal with nothing raw in it."""
+    if sys.stdout is None:
+        return
+    shown = sys.stdout.isatty()
+    for text in pieces:
+        click.echo("\n".join(map(clean, text.split("\r\n"))) if shown else text, nl=False)
+
+
 def listing(
     headings: Sequence[str], rows: Iterable[Sequence[object]], dispensable: Sequence[str] = ()
 ) -> None:

@@ -30,9 +30,9 @@ def query(sql: str | None, wanted: Wanted, schema: bool, as_csv: bool, as_json: 
     write any file. Needs DuckDB: pip install 'prodigy-git[query]'.
     """
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+        raise click.UsageError("--csv and --json exclude each other.")
     if schema == (sql is not None) or (sql is not None and not sql.strip(" \t\r\n;")):
-        raise click.UsageError("give a query in SQL, or --schema")
+        raise click.UsageError("Give a query in SQL, or --schema.")
     from prodigy_git.views import query as views
 
     catch_up(wanted)
@@ -51,8 +51,7 @@ def _show(result: "Result", as_csv: bool, as_json: bool) -> None:
         from prodigy_git.views.exporting import csv_rows
 
         rows = (map(_cell, row) for row in result.rows)
-        for text in csv_rows(result.columns, rows):
-            click.echo(text, nl=False)
+        output.csv(csv_rows(result.columns, rows))
     elif result.columns:
         output.listing(
             [output.clean(name) for name in result.columns],

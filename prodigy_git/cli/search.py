@@ -35,7 +35,7 @@ def search(regex: str, wanted: Wanted, field: str | None, ignore_case: bool, as_
     try:
         pattern = views.compiled(regex, ignore_case=ignore_case)
     except ProdigyError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{error}.") from error
     needed = views.literal(pattern, field)
     if needed:  # then most lines need not be read
         wanted = replace(wanted, selection=replace(wanted.selection, text=needed))

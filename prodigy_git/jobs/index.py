@@ -290,10 +290,15 @@ def last_signature(item: books.Item) -> str | None:
     """Return what an item's last failure has in common with others; None where it has none."""
     if item.signature is not None:
         return item.signature[1]
+    last = last_failure(item)
+    return None if last is None else dead_letters.signature(last.error or "")
+
+
+def last_failure(item: books.Item) -> books.End | None:
+    """Return an item's last failure; None where it has none."""
     if not item.failures:
         return None
-    last = max(item.failures.values(), key=lambda end: (end.attempt, end.epoch))
-    return dead_letters.signature(last.error or "")
+    return max(item.failures.values(), key=lambda end: (end.attempt, end.epoch))
 
 
 def made_anew(

@@ -235,12 +235,13 @@ def _items(store: str, jobs: Jobs, broken: Broken) -> Iterator[Mapping[str, Any]
             with peek.opened(store, repo, job, broken) as opened:
                 for name, item in opened.in_state(*index.NUMBER):
                     view = books.view(item)
-                    start, end = view.start, view.end
+                    start = view.start
+                    last = index.last_failure(item)
                     yield {
                         "repo": repo, "job": job, "item_id": name, "state": view.state,
                         "attempts": view.attempt, "agent_id": view.agent, "since": view.since,
                         "session_id": (start.worktree or start.session) if start else None,
-                        "failures": len(item.failures), "error": end.error if end else None,
+                        "failures": len(item.failures), "error": last.error if last else None,
                         "error_signature": index.last_signature(item),
                     }  # fmt: skip
         except ProdigyError as error:
