@@ -30,6 +30,7 @@ _TURN = 0.005  # seconds that the jobs of which nothing was told are looked at f
 _IDLE_TURN = 0.05  # the same where nothing at all was told
 _REST = 20  # how many times as long as a turn has taken there is none, while changes are told
 _ATTEMPTS = 5
+_ROTATED = ".rotated"
 _RECENT = 200
 _SINCE = "since"  # no job: their names have a slash
 _SLACK = 10 * 60 * clock.SECOND  # by how much an event's time may be ahead of its file's
@@ -121,11 +122,12 @@ class Follower:
         read = self._read.setdefault(f"{repo}/{job}", {})
         # Once more where a file is found to be another than it was when the folder was listed.
         for _ in range(_ATTEMPTS):
-            paths = grown
-            if paths is None:
+            paths = list(grown or ())
+            if grown is None:
                 paths = events.log_files(self._store, repo, job)
                 if _carry_on(read, {events.position_name(path) for path in paths}):
                     self._recent.add(f"{repo}/{job}")
+                paths.sort(key=_in_order)
             for path in paths:
                 try:
                     yield from self._of_file(repo, job, path, read)
@@ -158,7 +160,7 @@ class Follower:
             if plain:
                 known = self._inodes.setdefault(path, status.st_ino)
                 self._inodes[path] = status.st_ino
-                if known != status.st_ino and os.path.exists(f"{path}.rotated"):
+                if known != status.st_ino and os.path.exists(f"{path}{_ROTATED}"):
                     raise _Rotated
                 if status.st_size < start:
                     self._broken(f"{path} is shorter than it was: followed from its new end on")
@@ -265,15 +267,19 @@ class _Rotated(Exception):
 def _carry_on(read: dict[str, int], there: set[str]) -> bool:
     """Go on in a file that a rotation has given another name; what has its name now is a new one.
 
-    Returns whether there was any.
+    Returns whether there was any. One that was rotated before anybody read it is noted as unread, or
+    its successor would be taken for it later on.
     """
-    moved = False
-    for name in list(read):
-        rotated = f"{name}.rotated"
-        if rotated in there and rotated not in read:
-            read[rotated] = read.pop(name)
-            moved = True
-    return moved
+    rotated = [name for name in there if name.endswith(_ROTATED) and name not in read]
+    for name in rotated:
+        read[name] = read.pop(name.removesuffix(_ROTATED), 0)
+    return bool(rotated)
+
+
+def _in_order(path: str) -> tuple[str, bool]:
+    """Sort what was rotated before what has its name now."""
+    name = events.position_name(path)
+    return name.removesuffix(_ROTATED), not name.endswith(_ROTATED)
 
 
 def _end(path: str) -> int:
