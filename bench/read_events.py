@@ -21,7 +21,10 @@ AIMS = {LISTED: 0.25, REPLAY: 0.6}
 FLAT = 1.5  # a listing keeps the first thousands of the events that it looks for
 
 SELECT = ["jq", "-c", 'select(.type=="AgentFailed")']
-LS = [sys.executable, "-m", "prodigy_git", "events", "ls", "--type", "AgentFailed", "--json"]
+LS = [
+    sys.executable, "-m", "prodigy_git", "events", "ls", "--all-jobs", "--type", "AgentFailed",
+    "--json",
+]  # fmt: skip
 LIBRARY = [sys.executable, "-c"]
 READING = """\
 import sys

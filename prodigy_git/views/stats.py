@@ -58,7 +58,7 @@ _SHARE = 8 << 20
 """What a process takes at a time, in bytes."""
 _NAMED = 100
 """How many broken lines of a share are reported one by one."""
-_LONG = 800  # as in `model.event`, which says what longer lines could hide
+_LONG = 4000  # as in `model.event`, which says what longer lines could hide
 _FEW = 16
 _decode_lines = msgspec.json.Decoder(Event).decode_lines
 _ZEROS = str.maketrans("123456789", "000000000")
@@ -105,13 +105,14 @@ def count(
             shares += _shares(job, path)
     workers = min(workers, sum(share.size for share in shares) // _LARGE + 1)
     known = _by_many(shares, by, wanted, workers, found) if workers > 1 else {}
-    line = 0
+    lines = _Lines()
     for number, share in enumerate(shares):
-        line = 0 if share.start == 0 else line
-        read = known.pop(number, None) or _of_share(share, by, wanted, found)
-        for where, text in read.reports:
-            broken(f"{share.path}:{line + where}: {text}" if where else f"{share.path}: {text}")
-        line += read.lines
+        reports = known.pop(number, None)
+        if reports is None:
+            reports = _of_share(share, by, wanted, found)
+        for offset, text in reports:
+            where = "" if offset is None else f":{lines.at(share.path, offset)}"
+            broken(f"{share.path}{where}: {text}")
     return found
 
 
@@ -125,11 +126,28 @@ class _Share(NamedTuple):
     size: int
 
 
-class _Read(NamedTuple):
-    """What was read of a share: its lines, and (line in the share, or 0; text) of what is broken."""
+_Reports = list[tuple[int | None, str]]
+"""(offset of the line, or None; text) of what is broken."""
 
-    lines: int
-    reports: list[tuple[int, str]]
+
+class _Lines:
+    """The numbers of lines at given offsets, which are worked out only where something is broken."""
+
+    def __init__(self) -> None:
+        self._path, self._number = "", 1
+        self._blocks: Iterator[tuple[int, bytes]] = iter(())
+        self._block: tuple[int, bytes] = (0, b"")
+
+    def at(self, path: str, offset: int) -> int:
+        """Return the number of the line at an offset, behind that of the call before."""
+        if path != self._path:
+            self._path, self._number, self._block = path, 1, (0, b"")
+            self._blocks = blocks(path)
+        start, block = self._block
+        while start + len(block) < offset:
+            self._number += block.count(b"\n")
+            start, block = self._block = next(self._blocks)
+        return self._number + block.count(b"\n", 0, offset - start)
 
 
 def _shares(job: str, path: str) -> Iterator[_Share]:
@@ -152,18 +170,16 @@ def _shares(job: str, path: str) -> Iterator[_Share]:
     yield _Share(job, path, 0, None, 0)
 
 
-def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Read:
-    """Add what a share has to ``found``."""
-    lines = 0
-    reports: list[tuple[int, str]] = []
+def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Reports:
+    """Add what a share has to ``found``; return what is broken."""
+    reports: _Reports = []
     unnamed = 0
     everything = wanted == Selection()
     decode = _decoder(_FIELD.get(by)) if everything else _decode_lines
     try:
-        for _, block in blocks(share.path, share.start, share.end):
+        for offset, block in blocks(share.path, share.start, share.end):
             events = _quick(block, decode)
             if events is not None:
-                lines += len(events)
                 if not everything:
                     events = list(filter(wanted.fits, events))
                 _together(found, events, share.job, by)
@@ -171,14 +187,14 @@ def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Read
             slowly = []
             *whole, rest = block.split(b"\n")
             for line in whole:
-                lines += 1
+                start, offset = offset, offset + len(line) + 1
                 if not line or line.isspace():
                     continue
                 try:
                     event = parse_line(line)
                 except ValueError as error:
                     if len(reports) < _NAMED:
-                        reports.append((lines, f"not an event ({error}), skipped"))
+                        reports.append((start, f"not an event ({error}), skipped"))
                     else:
                         unnamed += 1
                 else:
@@ -186,12 +202,12 @@ def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Read
                         slowly.append(event)
             _one_by_one(found, slowly, share.job, by)
             if rest:
-                reports.append((lines + 1, "unfinished last line, not read yet"))
+                reports.append((offset, "unfinished last line, not read yet"))
     except (OSError, EOFError, zlib.error) as error:
-        reports.append((0, f"cannot be read ({error})"))
+        reports.append((None, f"cannot be read ({error})"))
     if unnamed:
-        reports.append((0, f"{unnamed} more lines are not events, skipped"))
-    return _Read(lines, reports)
+        reports.append((None, f"{unnamed} more lines are not events, skipped"))
+    return reports
 
 
 def _quick(block: bytes, decode: Callable[[bytes], list[Event]]) -> list[Event] | None:
@@ -203,7 +219,7 @@ def _quick(block: bytes, decode: Callable[[bytes], list[Event]]) -> list[Event] 
         stamps = "".join([event.timestamp for event in events])  # type: ignore[misc]  # None: below
     except (msgspec.MsgspecError, RecursionError, TypeError):
         return None
-    # An empty line, or one with two values, would make the lines' numbers wrong.
+    # msgspec also takes two values on a line, and one on two.
     if len(events) != block.count(b"\n") or stamps.translate(_ZEROS) != _SHAPE * len(events):
         return None
     kinds = [event.type for event in events]
@@ -281,7 +297,7 @@ _TICKET = struct.Struct("<I")
 
 def _by_many(
     shares: list[_Share], by: By, wanted: Selection, workers: int, found: Tallies
-) -> dict[int, _Read]:
+) -> dict[int, _Reports]:
     """Add to ``found`` what shares have; ``workers`` processes, this one among them, work at once.
 
     Returns what was read, by the share's number. Which is next is read from a pipe that has all the
@@ -322,7 +338,7 @@ def _by_many(
 
 def _work(
     tickets: int, shares: list[_Share], by: By, wanted: Selection, found: Tallies
-) -> dict[int, _Read]:
+) -> dict[int, _Reports]:
     read = {}
     while ticket := os.read(tickets, _TICKET.size):
         (number,) = _TICKET.unpack(ticket)

@@ -79,6 +79,16 @@ def test_the_same_as_a_listing(tmp_path, by, wanted):
     assert stats.count(logs, by, wanted, lambda _: None) == as_listed(logs, by, wanted)
 
 
+@pytest.mark.parametrize("odd", [ours(1) + ours(2), ours(1) + b" " + ours(2),
+                                 ours(1).replace(b",", b",\n", 1)])  # fmt: skip
+def test_a_line_is_one_event(tmp_path, odd):
+    reports = []
+    logs = write(tmp_path / "events-1.jsonl", [ours(3), odd, ours(4)])
+    found = stats.count(logs, "type", Selection(), reports.append)
+    assert found["AgentStarted"].count == 2
+    assert f"{logs[0][1]}:2: not an event" in reports[0]
+
+
 @pytest.fixture
 def small_shares(monkeypatch):
     monkeypatch.setattr(stats, "_SHARE", 20_000)
