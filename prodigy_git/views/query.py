@@ -8,6 +8,7 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def asked(
         import duckdb
 
         try:
-            done = connection.execute(sql)
+            done = _interruptibly(connection, lambda: connection.execute(sql))
             described = done.description or []
             columns = _different([column[0] for column in described])
             json = (
@@ -95,7 +96,7 @@ def asked(
                 for name, column in zip(columns, described, strict=True)
                 if str(column[1]) == "JSON"
             )
-            yield Result(columns, _rows(done), frozenset(json))
+            yield Result(columns, _rows(connection, done), frozenset(json))
         except duckdb.Error as error:
             raise ProdigyError(_explained(str(error))) from error
 
@@ -248,9 +249,22 @@ def _items(store: str, jobs: Jobs, broken: Broken) -> Iterator[Mapping[str, Any]
             broken(str(error))
 
 
-def _rows(done: "DuckDBPyConnection") -> Iterator[tuple[Any, ...]]:
-    while some := done.fetchmany(1000):
+def _rows(
+    connection: "DuckDBPyConnection", done: "DuckDBPyConnection"
+) -> Iterator[tuple[Any, ...]]:
+    while some := _interruptibly(connection, lambda: done.fetchmany(1000)):
         yield from some
+
+
+def _interruptibly(connection: "DuckDBPyConnection", work: Callable[[], Any]) -> Any:
+    """Return what ``work`` does; a signal ends it, which DuckDB would look at only at the end."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except BaseException:
+            connection.interrupt()
+            raise
 
 
 def _different(columns: list[str]) -> list[str]:

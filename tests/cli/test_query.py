@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+import signal
 
 import pytest
 import support_team
-from support_cli import call, foreign_session, ok, refused, write_log
+from support_cli import call, environment, foreign_session, ok, refused, start, write_log
 
 pytest.importorskip("duckdb")
 
@@ -178,6 +179,22 @@ def test_what_a_query_changes_is_gone_with_it(team, sql):
 )  # fmt: skip
 def test_an_error_is_one_line(team, sql, said):
     assert said in refused("events", "query", sql)
+
+
+def test_a_signal_ends_a_query_that_would_take_for_ever(team, tmp_path):
+    out = (tmp_path / "temporary").resolve()
+    out.mkdir()
+    child = start(
+        "events", "query", "SELECT 1 UNION ALL SELECT count(*) FROM range(10000000) AS a,"
+        " range(1000000) AS b WHERE a.range * b.range % 7 = 3", env=environment(TMPDIR=str(out)),
+    )  # fmt: skip
+    while not list(out.glob("*/events.duckdb")):
+        assert child.poll() is None
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err == "prodigy-git: error: interrupted\n"
+    assert not list(out.iterdir())
 
 
 def test_wrong_usage():
