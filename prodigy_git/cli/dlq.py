@@ -7,7 +7,6 @@ import click
 
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import here
-from prodigy_git.model import jsontext
 
 if TYPE_CHECKING:
     from prodigy_git.model.dlq import Item
@@ -279,9 +278,12 @@ def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> N
 
 def _formatted(found: list[dict[str, Any]], form: str) -> str:
     if form == "json":
-        return jsontext.text({"items": found}) + "\n"
+        return output.json_text({"items": found}) + "\n"
     if form == "jsonl":
-        return "".join(jsontext.text(one) + "\n" for one in found)
+        return "".join(output.json_text(one) + "\n" for one in found)
+    import csv
+    import io
+
     text = io.StringIO()
     columns = ("job_id", "item_id", "failure_count", "first_attempt", "last_attempt",
                "error_signature", "error", "json_log_location")  # fmt: skip

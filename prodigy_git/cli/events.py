@@ -13,10 +13,7 @@ from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.event import Event
-from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
-from prodigy_git.views.exporting import line
 
 _COMMANDS = {
     "follow": "prodigy_git.cli.follow:follow",
@@ -26,8 +23,19 @@ _COMMANDS = {
     "query": "prodigy_git.cli.query:query",
 }
 
+if TYPE_CHECKING:
+    from prodigy_git.model.event import Event
 
-@click.group(cls=LazyGroup, where=_COMMANDS)
+_SHORT = {
+    "follow": "Print events as they come, until you interrupt it.",
+    "stats": "Count events: how many, which share of all, when the first and the last was.",
+    "search": "List the events that REGEX, of Python's kind, matches in; in time order.",
+    "export": "Write events, in time order, as JSON lines, CSV, Parquet or Prodigy's own records.",
+    "query": "Answer a question in SQL (DuckDB's) on events, commits, sessions and items.",
+}
+
+
+@click.group(cls=LazyGroup, where=_COMMANDS, short=_SHORT)
 def events() -> None:
     """The event logs of the jobs."""
 
@@ -37,6 +45,8 @@ def events() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line, as JSON.")
 def ls(wanted: Wanted, as_json: bool) -> None:
     """List events in time order, of every dialect that Prodigy's tools have written."""
+    from prodigy_git.views.exporting import line
+
     found = matching(wanted)
     if as_json:
         output.stream(map(line, found))

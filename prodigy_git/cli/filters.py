@@ -12,8 +12,6 @@ from prodigy_git import layout
 from prodigy_git.cli import completing
 from prodigy_git.cli.when import Moment
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.event import pascal_case
-from prodigy_git.model.selection import Selection
 from prodigy_git.names import checked, is_safe
 
 if TYPE_CHECKING:

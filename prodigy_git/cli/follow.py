@@ -8,8 +8,6 @@ import click
 from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Moment
-from prodigy_git.model import jsontext
-from prodigy_git.views.exporting import line
 
 if TYPE_CHECKING:
     from prodigy_git.store.follow import Follower
@@ -32,17 +30,18 @@ def follow(wanted: Wanted, since: str | None, cursor: bool, as_json: bool) -> No
     """
     from prodigy_git.cli.events import row
     from prodigy_git.store.follow import Follower
+    from prodigy_git.views.exporting import line
 
     follower = Follower(wanted.store, wanted.jobs, _since(since), output.note, wanted.means)
     cursors = _Cursors(follower)
-    for found in follower.follow():
+    for found in follower.follow(rounds=True):
         shown = [event for _, _, event in found if wanted.selection.fits(event)]
         if found:
             cursors.due = True
         if shown and as_json:
             lines = list(map(line, shown))
             if (text := cursors.next()) is not None:
-                lines[-1] = jsontext.text({**shown[-1].fields(), "cursor": text})
+                lines[-1] = output.json_text({**shown[-1].fields(), "cursor": text})
             click.echo("\n".join(lines))
         elif shown:
             click.echo("\n".join(output.clean("  ".join(row(event))) for event in shown))

@@ -5,7 +5,6 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
 import itertools
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model import jsontext
+from prodigy_git.views.foreign import clean as clean
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,7 +56,14 @@ def confirm(question: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print one JSON value on one line, in ASCII, so that any terminal and any parser take it."""
-    click.echo(jsontext.text(value))
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a JSON value on one line, in ASCII; null for numbers that JSON has no form for."""
+    from prodigy_git.model import jsontext
+
+    return jsontext.text(value)
 
 
 def stream(lines: Iterable[str]) -> None:

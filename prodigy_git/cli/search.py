@@ -10,7 +10,6 @@ from prodigy_git.cli import output
 from prodigy_git.cli.events import matching, row
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.exporting import line
 
 if TYPE_CHECKING:
     from prodigy_git.views.search import Match
@@ -21,7 +20,7 @@ _BEFORE = 30  # characters shown before a match
 @click.command()
 @click.argument("regex")
 @filters()
-@click.option("--field", metavar="NAME", help="Only in this field, as 'error' or 'subject'.")
+@click.option("--field", metavar="FIELD", help="Only in this field, as 'error' or 'subject'.")
 @click.option("-i", "--ignore-case", is_flag=True, help="Take capitals and small letters as one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line, as JSON.")
 def search(regex: str, wanted: Wanted, field: str | None, ignore_case: bool, as_json: bool) -> None:
@@ -31,6 +30,7 @@ def search(regex: str, wanted: Wanted, field: str | None, ignore_case: bool, as_
     nothing is found.
     """
     from prodigy_git.views import search as views
+    from prodigy_git.views.exporting import line
 
     try:
         pattern = views.compiled(regex, ignore_case=ignore_case)

@@ -18,7 +18,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.record import archived, clock, files
 from prodigy_git.store import events
-from prodigy_git.store.stream import Broken, blocks, blocks_of, opened
+from prodigy_git.store.stream import Broken, blocks, blocks_of, merge, opened
 from prodigy_git.store.watching import Told, changes
 
 Jobs = Callable[[], list[tuple[str, str]]]
@@ -197,8 +197,13 @@ class Follower:
                 except ValueError as error:
                     self._broken(f"{path}: not an event ({error}), skipped")
 
-    def follow(self, stop: threading.Event | None = None) -> Iterator[list[Found]]:
-        """Yield what has come and what comes, until ``stop`` is set; an empty list where it is quiet.
+    def follow(
+        self, stop: threading.Event | None = None, *, rounds: bool = False
+    ) -> Iterator[list[Found]]:
+        """Yield what has come and what comes, until ``stop`` is set.
+
+        With ``rounds`` also an empty list each time that all that was told has been looked at, which
+        is at least once a second.
 
         What the system tells of is looked at at once. It may tell nothing, of a network's file
         system or where its watches are used up, and of a folder that was made a moment ago it may
@@ -209,11 +214,13 @@ class Follower:
         watched = changes(folder, stop or threading.Event(), self._broken)
         next(watched)  # before what is there is read, so that nothing is missed in between
         yield from self.new()
-        yield []
+        if rounds:
+            yield []
         for told in watched:
             yield from self._of_changes(folder, told)
             yield from self._in_turn(busy=bool(told))
-            yield []
+            if rounds:
+                yield []
 
     def _of_changes(self, folder: str, told: Told) -> Iterator[list[Found]]:
         """Yield what has come of the jobs in whose folders something has changed."""

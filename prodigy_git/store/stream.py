@@ -122,7 +122,12 @@ def unordered(path: str, broken: Broken, wanted: Selection | None = None) -> Ite
     return map(itemgetter(3), _placed(_File(path, wanted), broken, timed=False))
 
 
-def merge(paths: Iterable[str], broken: Broken, wanted: Selection | None = None) -> Iterator[Event]:
+def merge(
+    paths: Iterable[str],
+    broken: Broken,
+    wanted: Selection | None = None,
+    ends: Mapping[str, int] | None = None,
+) -> Iterator[Event]:
     """Yield the events of files by timestamp, then by the files' order, then by position.
 
     An event without a readable timestamp keeps its place behind the one before it in its file. All

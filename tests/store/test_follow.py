@@ -235,7 +235,7 @@ def test_jobs_that_begin_while_it_follows_and_none_that_are_not_meant(store):
         None, pytest.fail, meant,
     )  # fmt: skip
     number = 0
-    for found in one.follow(stop):
+    for found in one.follow(stop, rounds=True):
         got += [event.id.lstrip("0") for _, _, event in found]
         if not found and len(got) == number and number < 5:
             number += 1
@@ -257,7 +257,7 @@ def test_without_being_told_it_looks_by_itself(store, monkeypatch):
     stop = threading.Event()
     one = follow.Follower(str(store), lambda: events.jobs(str(store)), None, said.append)
     rounds = 0
-    for found in one.follow(stop):
+    for found in one.follow(stop, rounds=True):
         got += [event.id.lstrip("0") for _, _, event in found]
         rounds += not found
         if rounds == 1:
