@@ -10,6 +10,9 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
+# Hundreds of processes that each compile the package anew would be what is tested and timed.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP := $(VENV)/bin/python -m pip install -q --no-input
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)

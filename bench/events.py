@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench import common
-from bench.read_events import EVENTS, LS, SELECT, timed
+from bench.read_events import EVENTS, LS, SELECT, timed, written
 
 PROGRAM = [sys.executable, "-m", "prodigy_git", "events"]
 DUCKDB = "DuckDB, group by type"
@@ -29,12 +29,6 @@ for row in duckdb.execute(
 ).fetchall():
     print(*row, sep="\\t")
 """
-WRITING = [sys.executable, "-c", """\
-import sys
-from pathlib import Path
-from bench import read_events
-print(read_events.write_log(Path(sys.argv[1]), int(sys.argv[2])))
-"""]  # fmt: skip
 COMMANDS = {
     STATS: [*PROGRAM, "stats", "--by", "type", "--all-jobs"],
     LISTED: LS,
@@ -64,8 +58,7 @@ def main() -> int:
         for size, events in sizes.items():
             envs[size] = env | {"PRODIGY_HOME": str(folder / size)}
             logs[size] = folder / size / "events" / "repo" / "job" / "events-20250111.jsonl"
-            # Not in this process: what it has needed itself would count as its children's, too.
-            failed[size] = int(common.run([*WRITING, str(logs[size]), str(events)], Path(), env))
+            failed[size] = written(logs[size], events, env)
         os.sync()
         commands = {size: _commands(logs[size]) for size in sizes}
         memory: dict[str, dict[str, float]] = {size: {} for size in sizes}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench import common
-from bench.read_events import EVENTS, timed, write_log
+from bench.read_events import EVENTS, timed, written
 
 PUSH = [sys.executable, "-m", "prodigy_git", "otel", "push", "--all-jobs", "--json"]
 
@@ -44,7 +44,7 @@ def sink() -> Iterator[str]:
 def main() -> int:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
+    parser.add_argument("--rounds", type=int, default=1, help="timed rounds (default: 1)")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the logs (default: 1)")
     arguments = parser.parse_args()
     if not 0 < arguments.scale <= 1:
@@ -56,7 +56,7 @@ def main() -> int:
         env = {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
         for size in sizes:
             store = folder / str(size)
-            write_log(store / "events" / "repo" / "job" / "events-20250111.jsonl", size)
+            written(store / "events" / "repo" / "job" / "events-20250111.jsonl", size, env)
             os.sync()
             runs, most = [], 0.0
             before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench import common
-from bench.read_events import timed, write_log
+from bench.read_events import timed, written
 
 EVENTS = {10_000: 5, 1_000_000: 1}
 """Of how many events, and in how many rounds."""
@@ -48,7 +48,7 @@ def main() -> int:
         for whole, rounds in EVENTS.items():
             count = max(1, round(whole * arguments.scale))
             log = folder / "store" / "events" / "repo" / f"job-{whole}" / "events-20250111.jsonl"
-            write_log(log, count)
+            written(log, count, env)
             page = folder / f"{whole}.html"
             command = [sys.executable, "-m", "prodigy_git", "report"]
             command += ["--job", log.parent.name, "-o", str(page)]

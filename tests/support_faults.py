@@ -1,10 +1,14 @@
 """Faults injected into a process's system calls with strace(1): killed at one, or one that fails."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 KILL = "signal=KILL"
 
@@ -24,6 +28,26 @@ def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> lis
     """Return a command that traces calls of ``name``, not those of child processes."""
     inject = [] if rule is None else ["-e", f"inject={name}:{rule}"]
     return ["strace", "-y", "-o", output, "-e", f"trace={name}", *inject]
+
+
+def run_traced(program: str, arguments: list[str], traced: list[str], **settings: Any) -> int:
+    """Run a Python program under ``traced`` from its line ``STOP`` on; return its exit status.
+
+    Under strace each call takes many times as long, also those that are not looked at: what comes
+    before, importing above all, runs without.
+    """
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], **settings) as child:
+        assert os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_status
+        tracer = subprocess.Popen([*traced, "-p", str(child.pid)], stderr=subprocess.PIPE)
+        with tracer:
+            assert b"attached" in tracer.stderr.readline()
+            os.kill(child.pid, signal.SIGCONT)
+            child.wait()
+            tracer.stderr.read()
+    return child.returncode
+
+
+STOP = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\n"
 
 
 def calls_on(trace: Path, name: str, paths: Iterable[str]) -> list[int]:

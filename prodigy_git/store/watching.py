@@ -1,18 +1,15 @@
 """Being told of what changes below the event logs' folder, two levels of folders deep.
 
-On Linux by inotify(7) itself: waiting costs nothing and ends with the change. watchfiles, which is used
+On Linux by inotify(7): waiting costs nothing and ends with the change. watchfiles, which is used
 elsewhere, sleeps for a few milliseconds again and again, also where nothing happens, and takes a second
 to begin with ten thousand folders.
 """
 
-import ctypes
 import errno
 import os
-import select
-import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prodigy_git.store.stream import Broken
 
@@ -22,11 +19,6 @@ Told = list[tuple[bool, str]]
 _LOOK = 1000  # milliseconds, after which nothing is told where nothing has changed
 _SETTLE, _STEP = 10, 5  # milliseconds, as watchfiles takes them
 _DEPTH = 2  # repositories, and jobs in them
-
-_MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x40, 0x80, 0x100, 0x200
-_OVERFLOW, _IGNORED, _ONLY_FOLDERS, _IS_FOLDER = 0x4000, 0x8000, 0x01000000, 0x40000000
-_MASK = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLY_FOLDERS
-_HEAD = struct.Struct("iIII")
 
 
 def changes(folder: str, stop: threading.Event, broken: Broken) -> Iterator[Told]:
@@ -56,21 +48,26 @@ def _watchfiles(folder: str, stop: threading.Event) -> Iterator[Told]:
 
 
 def _inotify(folder: str, stop: threading.Event) -> Iterator[Told]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    from inotify_simple import INotify, flags
+
+    mask = (
+        flags.MODIFY
+        | flags.MOVED_FROM
+        | flags.MOVED_TO
+        | flags.CREATE
+        | flags.DELETE
+        | flags.ONLYDIR
+    )
     watched: dict[int, tuple[str, int]] = {}
 
     def watch(path: str, depth: int) -> Iterator[str]:
         """Watch a folder and those in it; yield the jobs' folders, which may have had files before."""
-        number = libc.inotify_add_watch(descriptor, os.fsencode(path), _MASK)
-        if number < 0:
-            code = ctypes.get_errno()
-            if code in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        try:
+            watched[inotify.add_watch(path, mask)] = path, depth
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
                 return  # gone again, or nobody's log
-            raise OSError(code, os.strerror(code))
-        watched[number] = path, depth
+            raise
         if depth == _DEPTH:
             yield path
             return
@@ -81,37 +78,27 @@ def _inotify(folder: str, stop: threading.Event) -> Iterator[Told]:
         for one in inside:
             yield from watch(one, depth + 1)
 
-    def told(data: bytes) -> Iterator[tuple[bool, str]]:
-        at = 0
-        while at < len(data):
-            number, mask, _, length = _HEAD.unpack_from(data, at)
-            name = os.fsdecode(data[at + _HEAD.size : at + _HEAD.size + length].rstrip(b"\0"))
-            at += _HEAD.size + length
-            if mask & _OVERFLOW:  # more than the system keeps: anything may have changed
+    def told(found: Iterable[tuple[int, int, int, str]]) -> Iterator[tuple[bool, str]]:
+        for number, what, _, name in found:
+            if what & flags.Q_OVERFLOW:  # more than the system keeps: anything may have changed
                 watched.clear()
                 yield from ((False, path) for path in watch(folder, 0))
-            elif mask & _IGNORED:
+            elif what & flags.IGNORED:
                 watched.pop(number, None)
             elif number in watched:
                 path, depth = watched[number]
                 path = f"{path}/{name}"
                 if depth == _DEPTH:
-                    yield bool(mask & _MODIFY), path
-                elif mask & _IS_FOLDER and mask & (_CREATE | _MOVED_TO):
+                    yield bool(what & flags.MODIFY), path
+                elif what & flags.ISDIR and what & (flags.CREATE | flags.MOVED_TO):
                     yield from ((False, one) for one in watch(path, depth + 1))
 
-    try:
+    with INotify() as inotify:
         for _ in watch(folder, 0):
             pass
         yield []
-        ready = select.poll()
-        ready.register(descriptor, select.POLLIN)
         while not stop.is_set():
-            if not ready.poll(_LOOK):
-                yield []
-                continue
-            found = dict.fromkeys(told(os.read(descriptor, 1 << 16)))
-            if found:
-                yield list(found)
-    finally:
-        os.close(descriptor)
+            found = list(inotify.read(_LOOK))
+            changed = list(dict.fromkeys(told(found)))
+            if changed or not found:
+                yield changed

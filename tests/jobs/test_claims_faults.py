@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 
 import pytest
-from support_faults import KILL, calls_on, can_trace, strace
+from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
 
 from prodigy_git import api
 from prodigy_git.jobs import books, claims, course, index, replay
@@ -66,10 +66,12 @@ def template(tmp_path_factory):
 
 
 def run(step, store, *traced):
-    return subprocess.run(
-        [*traced, sys.executable, "-c", PRELUDE + STEPS[step], str(store)],
-        env={**os.environ, "PYTHONPATH": PACKAGE_PARENT}, capture_output=True, check=False,
-    )  # fmt: skip
+    """Run a step in a process of its own; return its exit status."""
+    env = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
+    if traced:
+        return run_traced(PRELUDE + STOP + STEPS[step], [str(store)], list(traced), env=env)
+    done = subprocess.run([sys.executable, "-c", PRELUDE + STEPS[step], str(store)], env=env)
+    return done.returncode
 
 
 def states(store, job):
@@ -82,20 +84,19 @@ def test_killed_at_any_call(step, template, tmp_path):
     job = "new" if step == "start" else "j"
     calm = tmp_path / "calm"
     shutil.copytree(template, calm)
-    assert run(step, calm).returncode == 0
+    assert run(step, calm) == 0
     allowed = [states(template, job), states(calm, job)]
     changes = 0
     for name in CALLS:
         traced = tmp_path / f"traced-{name}"
         shutil.copytree(template, traced)
         trace = tmp_path / "trace"
-        assert run(step, traced, *strace(name, output=str(trace))).returncode == 0
+        assert run(step, traced, *strace(name, output=str(trace))) == 0
         for at in calls_on(trace, name, [str(traced)]):
             changes += 1
             store = tmp_path / f"{name}-{at}"
             shutil.copytree(template, store)
-            killed = run(step, store, *strace(name, f"{KILL}:when={at}"))
-            assert killed.returncode == -9, killed
+            assert run(step, store, *strace(name, f"{KILL}:when={at}")) == -9
             assert states(store, job) in allowed, (name, at)
             to_its_end(store, step, job)
             shutil.rmtree(store)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,9 +16,6 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.events import Broken
-
-if TYPE_CHECKING:
-    from prodigy_git.views.overview.repositories import Wish
 
 _Counts = dict[tuple[str, str], tuple[int, int]]
 
@@ -49,15 +45,14 @@ class Memory:
 
     @contextlib.contextmanager
     def job(
-        self, store: str, repo: str, job: str, wish: "Wish", broken: Broken
+        self, store: str, repo: str, job: str, broken: Broken, *, ended: bool
     ) -> Iterator[Index | None]:
-        """Give a job's state, up to its log; None for one that has ended and was not asked for.
+        """Give a job's state, up to its log; None for one that has ended, unless those are asked for.
 
         Raises as `peek.opened`.
         """
-        asked = wish.ended or wish.job == job
         pair = repo, job
-        if not asked and (
+        if not ended and (
             pair in self._ended or (pair not in self._open and _has_ended(store, repo, job))
         ):
             self._ended.add(pair)
@@ -65,7 +60,7 @@ class Memory:
             return
         if not self._keep:
             with peek.opened(store, repo, job, broken) as index:
-                yield None if not asked and index.job.status in ENDED else index
+                yield None if not ended and index.job.status in ENDED else index
             return
         known = self._open.get(pair)
         if known is not None and replay.holds(store, repo, job, known.meta.position):
@@ -73,7 +68,7 @@ class Memory:
         else:
             known = self._closing.enter_context(peek.opened(store, repo, job, broken))
             self._open[pair] = known
-        yield None if not asked and known.job.status in ENDED else known
+        yield None if not ended and known.job.status in ENDED else known
 
     def diverged(self, place: Place, pairs: frozenset[tuple[str, str]]) -> _Counts:
         """Return what `divergence.ahead_behind` does; asks git where the commits are others now."""

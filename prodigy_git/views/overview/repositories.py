@@ -125,7 +125,7 @@ def _repository(
     held: dict[str, list[Held]] = {}
     for job in _jobs(store, key, sessions, wish):
         try:
-            with memory.job(store, key, job, wish, broken) as index:
+            with memory.job(store, key, job, broken, ended=wish.ended or wish.job == job) as index:
                 if index is None:
                     found.ended_jobs += 1
                     continue
