@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,25 @@ def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> lis
     return ["strace", "-y", "-o", output, "-e", f"trace={name}", *inject]
 
 
-def run_traced(program: str, arguments: list[str], traced: list[str], **settings: Any) -> int:
-    """Run a Python program under ``traced`` from its line ``STOP`` on; return its exit status.
+def run_traced(
+    program: list[str], traced: Sequence[str], **settings: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a Python program, from its line ``STOP`` on under ``traced`` if that is given.
 
     Under strace each call takes many times as long, also those that are not looked at: what comes
     before, importing above all, runs without.
     """
-    with subprocess.Popen([sys.executable, "-c", program, *arguments], **settings) as child:
-        assert os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_status
-        tracer = subprocess.Popen([*traced, "-p", str(child.pid)], stderr=subprocess.PIPE)
-        with tracer:
-            assert b"attached" in tracer.stderr.readline()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, *program], **pipes, **settings) as child:
+        stopped = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert stopped.si_status == signal.SIGSTOP, child.stderr.read()
+        tracing = [*traced, "-p", str(child.pid)] if traced else ["true"]
+        with subprocess.Popen(tracing, stderr=subprocess.PIPE) as tracer:
+            assert not traced or b"attached" in tracer.stderr.readline()
             os.kill(child.pid, signal.SIGCONT)
-            child.wait()
-            tracer.stderr.read()
-    return child.returncode
+            out, err = child.communicate()
+            tracer.communicate()
+    return subprocess.CompletedProcess(program, child.returncode, out, err)
 
 
 STOP = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\n"

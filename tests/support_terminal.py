@@ -20,6 +20,12 @@ PATIENCE = 60.0  # seconds; a program that hangs fails the test
 _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()=>78].?")
 
 
+def _as_from_a_shell() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Ignored in what a script starts with '&', these tests perhaps among it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A pseudo-terminal of a size, and a process that has it as its controlling terminal."""
 
@@ -38,7 +44,7 @@ class Terminal:
             [sys.executable, "-m", "prodigy_git", *arguments],
             cwd=cwd, stdin=self.slave, stdout=self.slave, stderr=self.slave,
             env=env, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_as_from_a_shell,
         )  # fmt: skip
 
     def resize(self, columns: int, lines: int) -> None:

@@ -218,15 +218,24 @@ def _signature(place: Place) -> tuple[object, ...]:
     """Return what changes whenever git does something in a worktree."""
     private = place.private
     about = [
-        (path[len(private) :], os.lstat(path))
+        (path[len(private) :], _state(path))
         for path in salvage.sources(private)
         if not os.path.basename(path).startswith("sharedindex")  # reading it changes its time
     ]
     return (
         # With reftable it cannot be told from a private directory that has moved.
         None if os.path.isdir(f"{private}/reftable") else gitdir.head(place),
-        [(name, one.st_ino, one.st_size, one.st_mtime_ns) for name, one in about],
+        about,
     )
+
+
+def _state(path: str) -> tuple[int, int, int] | None:
+    """Return what tells a file from what it is after a change; None for one that has just gone."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:  # as a lock of git's, between the listing and this
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _make_writable(found: Entry) -> None:

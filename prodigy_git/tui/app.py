@@ -169,11 +169,15 @@ class Top(App[int]):
 
     def on_looked(self, message: Looked) -> None:
         """Show a look."""
+        if self._is_leaving():
+            return
         self._found = message.found
         self._draw()
 
     def on_heard(self, _: Heard) -> None:
         """Show what has come."""
+        if self._is_leaving():
+            return
         lines = [closeup.summary(event) for _, _, event in self._watch.take()]
         self.set_timer(_BREATH, self._listen)
         self._stream.extend(lines)
@@ -188,17 +192,24 @@ class Top(App[int]):
     def on_wrong(self, message: Wrong) -> None:
         """Say what is wrong, until something else is."""
         self._wrong = message.text
-        self._about()
+        if not self._is_leaving():
+            self._about()
 
     def on_resize(self) -> None:
         """Fit the head to the window."""
-        if self._found:
+        if self._found and not self._is_leaving():
             self._draw()
 
     def _tick(self) -> None:
+        if self._is_leaving():
+            return
         judge_again(self._everybody(), clock.now(), self._watch.wish.stuck_after)
         self._draw()
         self._watch.look_again()
+
+    def _is_leaving(self) -> bool:
+        """Whether the screen has been taken down: messages from the watch may still come."""
+        return not self.query("#head")
 
     def _everybody(self) -> list[Agent]:
         return [one for repository in self._found for one in repository.agents]

@@ -206,6 +206,15 @@ def test_commits_made_meanwhile_are_recorded_once(tree, repo, store, events, sea
     assert found.head == (made or [git("rev-parse", "main", cwd=repo)])[-1]
 
 
+def test_a_lock_of_gits_goes_while_it_is_looked_at(tree, store, monkeypatch):
+    sources = salvage.sources
+    monkeypatch.setattr(
+        salvage, "sources", lambda private: [*sources(private), f"{private}/gone.lock"]
+    )
+    assert remove(store, tree).git
+    assert not tree.exists()
+
+
 def test_a_branch_goes_by_compare_and_swap(tree, repo, store, monkeypatch):
     head = git("rev-parse", "HEAD", cwd=tree)
     other = commit(repo, "x", "x\n")

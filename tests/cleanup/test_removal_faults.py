@@ -7,12 +7,11 @@ call that failed, it is so at once.
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support_cli import environment, new, session_file, snapshot
-from support_faults import KILL, calls_on, can_trace, strace
+from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
 from support_removal import collect_garbage, commit, enrolled, existing, git, named_by, staged_twice
 
 from prodigy_git.cleanup import entry, removal
@@ -33,13 +32,14 @@ FAULTS = [(name, f"error={error}") for name, error in CALLS.items()] + [
     (name, KILL) for name in CALLS if name not in ("openat", "fsync", "flock")
 ]
 
-REMOVE = """
+REMOVE = f"""
 import sys
 from prodigy_git.cleanup import removal
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import enrolment, gitdir
+{STOP}
 store, top, branch = sys.argv[1:]
-place = gitdir.find(top, {})
+place = gitdir.find(top, {{}})
 there = enrolment.read(place.private)
 def broken(text):
     print("broken", text)
@@ -50,9 +50,10 @@ try:
 except (ProdigyError, OSError) as error:
     print("refused", error)
 """
-TAKE_UP = """
+TAKE_UP = f"""
 import sys
 from prodigy_git.cleanup import removal
+{STOP}
 print(removal.take_up(sys.argv[1], "repo", print))
 """
 
@@ -97,12 +98,11 @@ class Subject:
     def _refs(self) -> str:
         return git("for-each-ref", "refs/heads", "refs/prodigy", cwd=self.repo)
 
-    def run(self, script: str, *before: str) -> subprocess.CompletedProcess[str]:
-        arguments = [str(self.store), str(self.top), self.branch]
-        return subprocess.run(
-            [*before, sys.executable, "-c", script, *arguments], env=environment(),
-            capture_output=True, text=True, check=False, cwd=self.repo,
-        )  # fmt: skip
+    def run(self, script: str, *traced: str) -> subprocess.CompletedProcess[str]:
+        program = ["-c", script, str(self.store), str(self.top), self.branch]
+        done = run_traced(program, traced, env=environment(), cwd=self.repo)
+        texts = (done.stdout.decode(), done.stderr.decode())
+        return subprocess.CompletedProcess(done.args, done.returncode, *texts)
 
     def trash(self) -> list[entry.Entry]:
         said: list[str] = []

@@ -10,13 +10,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support_cli import PACKAGE_PARENT, environment, new, session_file
-from support_faults import KILL, can_trace, strace
+from support_faults import KILL, STOP, can_trace, run_traced, strace
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
 from prodigy_git.cleanup import entry as entries
@@ -25,10 +24,13 @@ from prodigy_git.cleanup import removal
 SHARED = Path("/dev/shm")
 CALLS = ("rename", "mkdir", "rmdir", "unlink", "write", "utimensat", "chmod", "link")
 """What changes something; a kill at an fsync leaves what one at the next of these leaves."""
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from prodigy_git.cleanup.restore import restore;"
-    "restore(sys.argv[2], 'w', to=sys.argv[3] or None, broken=print)"
-)
+PROGRAM = f"""
+import sys
+sys.path.insert(0, sys.argv[1])
+from prodigy_git.cleanup.restore import restore
+{STOP}
+restore(sys.argv[2], 'w', to=sys.argv[3] or None, broken=print)
+"""
 
 
 pytestmark = pytest.mark.skipif(
@@ -85,11 +87,9 @@ class Subject:
             shutil.rmtree(Path(self.to).parent, ignore_errors=True)
         sh(self.root, "rm -rf repo store; cp -a kept-repo repo; cp -a kept-store store")
 
-    def run(self, *before: str) -> subprocess.CompletedProcess[bytes]:
-        words = [sys.executable, "-P", "-c", PROGRAM, self.package, str(self.world.store), self.to]
-        return subprocess.run(
-            [*before, *words], env=environment(), cwd=self.root, capture_output=True, check=False
-        )
+    def run(self, *traced: str) -> subprocess.CompletedProcess[bytes]:
+        program = ["-P", "-c", PROGRAM, self.package, str(self.world.store), self.to]
+        return run_traced(program, traced, env=environment(), cwd=self.root)
 
     def points(self, scratch: Path) -> list[tuple[str, int]]:
         """Return (name, number) of the calls of a whole restore that touch the world."""

@@ -7,8 +7,6 @@ step, and the job can be brought to its end with books that balance.
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -67,11 +65,9 @@ def template(tmp_path_factory):
 
 def run(step, store, *traced):
     """Run a step in a process of its own; return its exit status."""
+    program = ["-c", PRELUDE + STOP + STEPS[step], str(store)]
     env = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
-    if traced:
-        return run_traced(PRELUDE + STOP + STEPS[step], [str(store)], list(traced), env=env)
-    done = subprocess.run([sys.executable, "-c", PRELUDE + STEPS[step], str(store)], env=env)
-    return done.returncode
+    return run_traced(program, traced, env=env).returncode
 
 
 def states(store, job):

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input, Log, Static
 from prodigy_git.jobs import owner
 from prodigy_git.record import clock, log
 from prodigy_git.tui import rows
-from prodigy_git.tui.app import Top
+from prodigy_git.tui.app import Heard, Looked, Top, Wrong
 from prodigy_git.tui.reader import Reader
 from prodigy_git.views.overview.repositories import Wish
 
@@ -169,6 +169,19 @@ def test_ages_grow_and_agents_get_stuck_without_an_event(team):
         assert at_work.state == "stuck"
         assert cell(app, WORKING[0], "STATE") == "stuck"
         assert cell(app, WORKING[0], "LAST") == "20m"
+
+    on_screen(team, scenario)
+
+
+def test_a_look_that_comes_when_the_screen_has_gone_is_dropped(team):
+    async def scenario(app, pilot):
+        found = app._found
+        await app.query("*").remove()
+        app.on_looked(Looked(found))
+        app.on_heard(Heard())
+        app.on_wrong(Wrong("x"))
+        app.on_resize()
+        app._tick()
 
     on_screen(team, scenario)
 
