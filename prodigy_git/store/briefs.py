@@ -19,7 +19,6 @@ ENDED = frozenset(("Completed", "Failed", "Cancelled"))
 
 class _Metadata(msgspec.Struct, gc=False):
     repo: Any = None
-    repo_path: Any = None
     worktree_path: Any = None
     trash_path: Any = None
     branch: Any = None

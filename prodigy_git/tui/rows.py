@@ -70,7 +70,6 @@ class Rows:
         """Give an empty table its columns."""
         self._table = table
         self._shown: dict[str, dict[str, str]] = {}
-        self._order: list[str] = []
         for name in COLUMNS:
             table.add_column(Text(name), key=name)
 

@@ -19,13 +19,6 @@ def problem() -> str | None:
     return None
 
 
-def is_gone(descriptor: int) -> bool:
-    """Whether the other end of a terminal has been closed."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return bool(poll.poll(0))
-
-
 def leave_when_gone(descriptor: int) -> None:
     """End this process, from a thread, once the other end of its terminal is closed."""
     threading.Thread(target=_leave, args=(descriptor,), name="terminal", daemon=True).start()
