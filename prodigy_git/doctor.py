@@ -13,7 +13,7 @@ from typing import Any, Literal
 from prodigy_git import install, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import SILENCE, git, git_status
+from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.record import clock, enrolment, gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, sessions
@@ -172,8 +172,8 @@ def _called(cwd: str) -> Finding:
         )  # fmt: skip
         path = os.fsdecode(made.stdout).removesuffix("\n")
         if made.returncode != 0:
-            said = made.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            return Finding("recording", "error", f"no worktree could be made: {' '.join(said)}")
+            why = made.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            return Finding("recording", "error", f"no worktree could be made: {' '.join(why)}")
         branch = git(path, "symbolic-ref", "HEAD").strip()
         try:
             # Not silenced: this commit is there to see the hooks at work.
@@ -190,7 +190,7 @@ def _called(cwd: str) -> Finding:
             git(cwd, "worktree", "remove", "--force", path)
             git(cwd, "update-ref", "-d", branch)
     if status != 0:
-        return Finding("recording", "warning", f"not tried, git commit said: {err.strip()}")
+        return Finding("recording", "warning", f"not tried, git commit said: {said(err)}")
     if seen != 1:
         return Finding(
             "recording", "error", "a commit in a new worktree was not recorded by its hook",
@@ -220,7 +220,7 @@ def _worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
                 f"{tree.path} belongs to session {there.session}, which has no file",
                 f"restore {layout.session(there.store, there.session)} from the trash",
             )  # fmt: skip
-        if there.store != store:
+        if not enrolment.ours(there, store):
             yield Finding(
                 "enrolment", "warning", f"{tree.path} is recorded in another store, {there.store}"
             )

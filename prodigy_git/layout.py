@@ -19,9 +19,13 @@ CURSOR = "prodigy-cursor"
 
 
 def store_from(environ: Mapping[str, str]) -> str:
-    """Return the store's absolute path: ``$PRODIGY_HOME``, else ``~/.prodigy``."""
+    """Return the store's path without links: ``$PRODIGY_HOME``, else ``~/.prodigy``.
+
+    Resolved here, once: git names worktrees by such paths, and what is told by a path's beginning
+    (does it lie in the store?) must not depend on how the store was called.
+    """
     named = environ.get("PRODIGY_HOME")
-    return os.path.abspath(named if named else os.path.expanduser("~/.prodigy"))
+    return os.path.realpath(named if named else os.path.expanduser("~/.prodigy"))
 
 
 def job_log(store: str, repo: str, job: str) -> str:

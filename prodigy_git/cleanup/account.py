@@ -13,7 +13,7 @@ from prodigy_git.cleanup import lone, nested, presence
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import indexfile, integration
-from prodigy_git.git.ask import look
+from prodigy_git.git.ask import look, said
 from prodigy_git.git.integration import Question
 from prodigy_git.record import clock, files, gitdir
 from prodigy_git.record.gitdir import Place
@@ -249,8 +249,7 @@ def _files(e: Evidence, place: Place, here: _Repository) -> None:
     with _unhidden(place, there) as env:
         status, out, err = look(place, *here.status, env=env)
     if status != 0:
-        said = err.strip().splitlines()
-        e.unreadable.append(f"git cannot read it ({said[-1] if said else status})")
+        e.unreadable.append(f"git cannot read it ({said(err, f'exit status {status}')})")
         return
     # Folders without permission are warned of, and left out.
     e.unreadable += [
@@ -320,7 +319,7 @@ def _unhidden(place: Place, hidden: list[bytes]) -> Iterator[dict[str, str] | No
                 place, "update-index", flag, "-z", "--stdin", stdin=stdin, env=env
             )
             if status != 0:
-                raise ProdigyError(f"git update-index: {err.strip()}")
+                raise ProdigyError(f"git update-index: {said(err)}")
         yield env
 
 

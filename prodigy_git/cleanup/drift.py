@@ -102,7 +102,7 @@ def _link(store: str, common: str, found: Finding, broken: Broken) -> str:
         os.fsync(stream.fileno())
     os.rename(temporary, f"{private}/gitdir")
     there = enrolment.read(private)
-    if there is not None and there.store == store:
+    if there is not None and enrolment.ours(there, store):
         named = replace(found, kind="path", name=there.session)
         with contextlib.suppress(FileNotFoundError):  # its session's file may be missing, too
             _path(store, common, named, broken)
@@ -292,7 +292,7 @@ def _registration(store: str, common: str, found: Finding, broken: Broken) -> st
     private = found.target
     place = Place(private, common, found.path)
     there = enrolment.read(private)
-    ours = there is not None and there.store == store
+    ours = enrolment.ours(there, store)
     if there is not None and ours:
         try:
             drain(place, there, recovered=True)

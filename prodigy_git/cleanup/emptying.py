@@ -25,7 +25,7 @@ from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import allocated, erase
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git_status
+from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import clock, files, log
 from prodigy_git.store import locked
 from prodigy_git.store.events import Broken
@@ -72,8 +72,8 @@ def _setting(common: str, name: str, *options: str) -> str | None:
         return out.removesuffix("\n")
     if status == 1:
         return None
-    said = err.strip().splitlines()
-    raise ProdigyError(f"git config {name}: {said[-1] if said else status}; nothing is emptied")
+    why = said(err, f"exit status {status}")
+    raise ProdigyError(f"git config {name}: {why}; nothing is emptied")
 
 
 def expires_at(found: Entry) -> int | None:

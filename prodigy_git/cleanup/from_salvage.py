@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prodigy_git import layout, names
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import salvage
+from prodigy_git.cleanup import orphans, salvage
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
@@ -89,20 +89,11 @@ def entry_of(store: str, name: str) -> Entry | None:
 
 def _repositories(store: str) -> list[tuple[str, str]]:
     """Return key and common directory of the repositories in the store that are there."""
-    found = []
-    try:
-        keys = sorted(filter(names.is_safe, os.listdir(f"{store}/state")))
-    except OSError:
-        return []
-    for key in keys:
-        try:
-            fields = jsonline.decode_object(files.read(layout.repository(store, key)))
-        except (OSError, ValueError):
-            continue
-        common = fields.get("common_dir")
-        if isinstance(common, str) and os.path.isfile(f"{common}/HEAD"):
-            found.append((key, common))
-    return found
+    return [
+        (key, common)
+        for key, common in orphans.repositories(store, lambda _: None)
+        if os.path.isfile(f"{common}/HEAD")
+    ]
 
 
 def _complete(store: str, found: Entry) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import look
+from prodigy_git.git.ask import look, said
 from prodigy_git.record import files, gitdir, journal
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.journal import Movement
@@ -125,7 +125,7 @@ def _unreached(common: Place, shas: list[str]) -> dict[str, list[str]]:
         stdin="".join(f"{sha}\n" for sha in shas).encode(),
     )  # fmt: skip
     if status != 0:
-        raise ProdigyError(f"git rev-list: {err.strip().splitlines()[-1] if err else status}")
+        raise ProdigyError(f"git rev-list: {said(err, f'exit status {status}')}")
     lines = (line.split() for line in out.decode("ascii", "replace").splitlines())
     return {line[0]: line[1:] for line in lines}
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git_status
+from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import files
 
 _ASIDE = "missing"
@@ -255,6 +255,5 @@ def _git(cwd: str, env: dict[str, str], *arguments: str, stdin: str = "") -> str
         cwd, *arguments, stdin=stdin.encode("utf-8", "surrogateescape"), env=env
     )
     if status != 0:
-        said = err.strip().splitlines()
-        raise ProdigyError(f"git {arguments[0]}: {said[-1] if said else status}")
+        raise ProdigyError(f"git {arguments[0]}: {said(err, f'exit status {status}')}")
     return out

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from prodigy_git.git.ask import look
+from prodigy_git.git.ask import look, said
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 
@@ -132,14 +132,14 @@ def own_work(place: Place) -> list[str]:
             "--ignore-submodules=none", "--no-renames",
         )  # fmt: skip
         if status != 0:
-            return [f"git cannot read it ({_last(err)})"]
+            return [f"git cannot read it ({said(err)})"]
         changed = out.count(b"\0")
         if changed:
             found.append(f"{changed} changed or untracked")
     # With HEAD, tags and the stash; in a submodule HEAD is detached as a rule.
     status, out, err = look(place, "rev-list", "--count", "--all", "--not", "--remotes", "--")
     if status != 0:
-        found.append(f"git cannot read it ({_last(err)})")
+        found.append(f"git cannot read it ({said(err)})")
     elif int(out):
         found.append(f"{int(out)} unpushed {'commit' if int(out) == 1 else 'commits'}")
     return found
@@ -152,8 +152,3 @@ def modules(private: str) -> Iterator[Place]:
             # Submodules of the submodule are in its own `modules`; its other folders are git's.
             names[:] = [name for name in names if name == "modules"]
             yield Place(folder, folder, folder)
-
-
-def _last(err: str) -> str:
-    said = err.strip().splitlines()
-    return said[-1] if said else "no reason given"

@@ -13,7 +13,7 @@ from prodigy_git.cleanup import leftovers, presence
 from prodigy_git.cleanup.leftovers import Finding, names_in
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, jsonline
+from prodigy_git.record import enrolment, files, gitdir, repokey
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import sessions
@@ -38,7 +38,7 @@ def find(store: str, cwd: str | None, broken: Broken) -> list[Finding]:
     known = sessions.load_all(store, broken)
     found = []
     for key, path in repositories(store, broken):
-        if common in (None, path):
+        if common is None or files.same(common, path):
             found += find_in(store, key, path, known, broken)
     return [*found, *leftovers.temporary_files(store, "")]
 
@@ -46,13 +46,14 @@ def find(store: str, cwd: str | None, broken: Broken) -> list[Finding]:
 def repositories(store: str, broken: Broken) -> list[tuple[str, str]]:
     """Return (key, common git directory) of every repository of the store, sorted."""
     found = []
-    for key in names_in(f"{store}/state"):
-        if names.is_safe(key) and os.path.exists(layout.repository(store, key)):
-            try:
-                fields = jsonline.decode_object(files.read(layout.repository(store, key)))
-                found.append((key, str(fields["common_dir"])))
-            except (OSError, ValueError, KeyError) as error:
-                broken(f"{layout.repository(store, key)} cannot be read ({error})")
+    for key in filter(names.is_safe, names_in(f"{store}/state")):
+        try:
+            common = repokey.common_of(store, key)
+        except (OSError, ValueError) as error:
+            broken(f"{layout.repository(store, key)} cannot be read ({error})")
+            continue
+        if common is not None:
+            found.append((key, common))
     return sorted(found)
 
 
@@ -75,7 +76,7 @@ def find_in(
         for private, top, there in (
             *((one.private, one.top, one.enrolled) for one in linked), (common, "", main),
         )
-        if there is not None and there.store == store
+        if there is not None and enrolment.ours(there, store)
     }  # fmt: skip
     found += _enrolments(store, enrolled)
     found += _unenrolled(store, key, linked, mine)

@@ -28,6 +28,7 @@ from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import said
 from prodigy_git.record import drain, files, gitdir
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -200,7 +201,7 @@ def _limit(place: Place) -> int:
     if status == 1:
         return _DEFAULT_LIMIT
     if status != 0:
-        raise ProdigyError(f"git config prodigy.salvageLimit: {err.strip()}")
+        raise ProdigyError(f"git config prodigy.salvageLimit: {said(err)}")
     return int(out)
 
 

@@ -21,6 +21,7 @@ from prodigy_git.cleanup import uncommitted
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.cleanup.uncommitted import Quarantine, ask
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import said
 from prodigy_git.record import clock, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
 
@@ -127,7 +128,7 @@ def delete(common: str, session: str, moment: str) -> None:
         request = b"".join(b"delete %s %s\n" % (name, sha) for sha, name in lines)
         status, _, err = _update_refs(place, request) if request else (0, b"", "")
     if status != 0:
-        raise ProdigyError(f"the refs {ref}* could not be deleted: {err.strip()}")
+        raise ProdigyError(f"the refs {ref}* could not be deleted: {said(err)}")
 
 
 def _anchor(
@@ -173,7 +174,7 @@ def _anchor(
         for path in kept:
             os.unlink(path)
     if status != 0:
-        raise _Gone(err.strip())
+        raise _Gone(said(err))
     if tip != head or tags:
         _wait_for_gc(place.common)
         if not _complete(place, [tip, *tags.values()], head):
@@ -303,7 +304,7 @@ def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
         stdin="".join(f"{one}\n" for one in lines).encode(),
     )
     if status != 0:
-        raise _Gone(err.strip())
+        raise _Gone(said(err))
     reached: set[str] = set()
     listed = set()
     for line in out.decode("ascii").splitlines():
@@ -316,7 +317,7 @@ def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
 def _tree_of(place: Place, commit: str) -> str:
     status, out, err = ask(place, "rev-parse", "--verify", f"{commit}^{{tree}}")
     if status != 0:
-        raise _Gone(err.strip())
+        raise _Gone(said(err))
     return out.decode().strip()
 
 
@@ -339,7 +340,7 @@ def _commits(
         lines = "".join(f"{mode} {kind} {sha}\t{sha}\n" for mode, kind, sha in sorted(found.loose))
         status, out, err = ask(place, "mktree", "--missing", stdin=lines.encode())
         if status != 0:
-            raise _Gone(err.strip())
+            raise _Gone(said(err))
         kept = f"Everything else that only the worktree of session {session} named\n"
         parents.append(_commit(place, out.decode().strip(), found.commits, kept))
     message = [f"Worktree of session {session}, as it was when it was removed", ""]
@@ -360,7 +361,7 @@ def _commit(place: Place, tree: str, parents: list[str], message: str) -> str:
         place, "hash-object", "-t", "commit", "-w", "--stdin", stdin=os.fsencode(text)
     )
     if status != 0:
-        raise _Gone(err.strip())
+        raise _Gone(said(err))
     return out.decode().strip()
 
 

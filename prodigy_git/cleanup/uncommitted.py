@@ -10,7 +10,7 @@ import shutil
 import stat
 from dataclasses import dataclass, field
 
-from prodigy_git.git.ask import look
+from prodigy_git.git.ask import look, said
 from prodigy_git.record.gitdir import Place
 
 # Settings under which git would run a program of the user's, refuse a file, or pass over one.
@@ -106,7 +106,7 @@ class Quarantine(Place):
             request = "".join(f"{name}\n" for _, name in loose).encode()
             status, _, err = ask(self, "pack-objects", "-q", f"{source}/pack/pack", stdin=request)
             if status != 0:
-                raise OSError(err.strip())
+                raise OSError(said(err))
         for path, _ in loose:
             os.unlink(path)
         kept = []
@@ -199,7 +199,7 @@ class _Index:
         env = {"GIT_INDEX_FILE": self.path}
         status, out, err = ask(self.place, *self.settings, *arguments, stdin=stdin, env=env)
         if status != 0:
-            raise _Failed(err.strip())
+            raise _Failed(said(err))
         return out
 
     def lines(self) -> list[_Line]:

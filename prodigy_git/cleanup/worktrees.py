@@ -12,7 +12,7 @@ from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, gitdir, register
+from prodigy_git.record import clock, enrolment, gitdir, repokey
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
@@ -273,7 +273,7 @@ def _take_up(
         except (ProdigyError, OSError, ValueError):
             continue  # a path, or nothing at all: said later
     try:
-        keys.add(register.repository_key(store, repository.find(cwd).common))
+        keys.add(repokey.take(store, repository.find(cwd).common))
     except (ProdigyError, OSError, ValueError):
         if names is None and not options.all_repos:
             raise
@@ -379,6 +379,6 @@ def _of_folder(store: str, path: str) -> Subject:
         missing = "its folder is gone" if not os.path.isdir(path) else "its file .git is gone"
         return Subject(name, path, None, trouble=f"{missing}, or its disk is not mounted")
     there = enrolment.read(place.private)
-    if there is None or os.path.realpath(there.store) != os.path.realpath(store):
+    if there is None or not enrolment.ours(there, store):
         return Subject(name, path, place)
     return Subject(there.session, path, place, sessions.load(store, there.session), there)

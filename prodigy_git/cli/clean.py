@@ -12,7 +12,7 @@ from prodigy_git.cli import clean_report, output
 from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock
+from prodigy_git.record import clock, repokey
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.worktrees import Outcome
@@ -103,15 +103,13 @@ def clean(
 
 def _key_here(store: str, cwd: str) -> str:
     """Return the store's key for the repository around ``cwd``; nothing where it has none."""
-    from prodigy_git.cleanup import orphans
     from prodigy_git.git import repository
 
     try:
-        common = os.path.realpath(repository.find(cwd).common)
+        common = repository.find(cwd).common
     except ProdigyError as error:
         raise ProdigyError(f"{error}, or give --all-repos") from error
-    known = orphans.repositories(store, output.note)
-    return next((key for key, path in known if os.path.realpath(path) == common), "")
+    return repokey.known(store, common) or ""
 
 
 def _take_up(asked: _Asked) -> None:

@@ -33,10 +33,34 @@ def git(
     """
     status, out, err = git_status(cwd, *arguments, stdin=stdin, env=env)
     if status != 0:
-        said = [line for line in err.splitlines() if line.strip()] or [f"exit status {status}"]
-        word = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1])
-        raise ProdigyError(f"git {arguments[0]}: {word}")
+        raise ProdigyError(f"git {arguments[0]}: {said(err, f'exit status {status}')}")
     return out
+
+
+def said(err: str, otherwise: str = "no reason given") -> str:
+    """Return what git says is wrong, whole, on one line, with what to do where that is known.
+
+    A message of git's may have several lines: those that follow the first are indented. ``otherwise``
+    stands where git said nothing.
+    """
+    lines = [line for line in err.splitlines() if line.strip()]
+    begins = [n for n, line in enumerate(lines) if line.startswith(("fatal:", "error:"))]
+    begin = begins[0] if begins else len(lines) - 1
+    message = lines[begin : begin + 1]
+    for line in lines[begin + 1 :]:
+        if not line[:1].isspace():
+            break
+        message.append(line.strip())
+    text = " ".join(message).strip() or otherwise
+    if "dubious ownership" in text:
+        where = text.partition(" repository at ")[2].strip("'") or "PATH"
+        return (
+            f"git does not trust {where}, since it belongs to another user: work as that user, or "
+            f"'git config --global --add safe.directory {where}' allows it"
+        )
+    if "unknown repository extension" in text or "Expected git repo version" in text:
+        return f"{text}: a newer git made it so, update this one"
+    return text
 
 
 def git_status(

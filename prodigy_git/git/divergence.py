@@ -7,7 +7,7 @@ longer than people wait. `for-each-ref` can do it since git 2.41, for refs only.
 from collections.abc import Iterable
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import look
+from prodigy_git.git.ask import look, said
 from prodigy_git.record.gitdir import Place
 
 _MOST = 200_000
@@ -68,7 +68,7 @@ def _reached_by(place: Place, tips: list[str]) -> dict[int, int] | None:
         stdin=request.encode("ascii"),
     )  # fmt: skip
     if status != 0:
-        raise ProdigyError(f"git rev-list: {err.strip()[-200:] or status}")
+        raise ProdigyError(f"git rev-list: {said(err, f'exit status {status}')}")
     lines = out.decode("ascii").splitlines()
     if len(lines) == _MOST:
         return None

@@ -4,7 +4,7 @@ import os
 import time
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 
@@ -39,7 +39,7 @@ def find(cwd: str) -> Place:
     if status != 0:
         if "not a git repository" in err:
             raise ProdigyError(f"{cwd} is not in a git repository: change into one first")
-        raise ProdigyError(err.strip().splitlines()[-1] if err.strip() else "git rev-parse failed")
+        raise ProdigyError(said(err, "git rev-parse failed"))
     *paths, _, inside = out.removesuffix("\n").split("\n")
     if len(paths) != 2:  # newlines within the paths: each asked for alone
         paths = [

@@ -14,7 +14,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, made, register
+from prodigy_git.record import files, gitdir, made, register, repokey
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -76,7 +76,7 @@ def adopt(
     store = layout.store_from(os.environ)
     _refuse_enrolled(place)
     try:
-        repo = register.repository_key(store, place.common)
+        repo = repokey.take(store, place.common)
         with locked.repository(store, repo), _registering(store, repo):
             _refuse_enrolled(place)
             adopted = _register(place, store, repo, name, job, agent, item, broken)

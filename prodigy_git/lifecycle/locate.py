@@ -6,7 +6,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import enrolment, gitdir, jsonline, session
+from prodigy_git.record import enrolment, gitdir, repokey, session
 from prodigy_git.record.files import read
 from prodigy_git.record.gitdir import Place
 
@@ -26,18 +26,7 @@ def around(cwd: str, environ: Mapping[str, str]) -> tuple[str, Place | None, str
         there = None
     if there is not None:
         return there.store, place, there.repo
-    return store, place, _key(store, os.path.realpath(place.common))
-
-
-def _key(store: str, common: str) -> str | None:
-    for key in _listed(f"{store}/state"):
-        try:
-            fields = jsonline.decode_object(read(layout.repository(store, key)))
-        except (OSError, ValueError):
-            continue
-        if fields.get("common_dir") == common and names.is_safe(key):
-            return key
-    return None
+    return store, place, repokey.known(store, place.common)
 
 
 def of_git(place: Place) -> list[str]:

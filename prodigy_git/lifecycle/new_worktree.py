@@ -16,9 +16,9 @@ import psutil
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import SILENCE, git, git_status
+from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
-from prodigy_git.record import files, register
+from prodigy_git.record import files, register, repokey
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -79,7 +79,7 @@ def new_worktree(
     base_commit = repository.commit_of(cwd, base)
     base_branch = repository.branch_of(cwd, base)
     try:
-        repo = register.repository_key(store, place.common)
+        repo = repokey.take(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
     with contextlib.ExitStack() as undo:
@@ -206,8 +206,7 @@ def _add(
             if status == 0:
                 return
             if "commondir" not in err or attempt == _TRIES:
-                said = err.strip().splitlines()
-                raise ProdigyError(f"git worktree add: {said[-1] if said else status}")
+                raise ProdigyError(f"git worktree add: {said(err, f'exit status {status}')}")
             _delete_branch(place.common, branch, commit)
 
 

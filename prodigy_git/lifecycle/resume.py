@@ -9,7 +9,7 @@ from typing import Any
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import whereabouts
@@ -111,8 +111,8 @@ def _alone(store: str, repo: str, job: str) -> Iterator[None]:
 
 def _holder(path: str) -> str:
     try:
-        said = jsonline.decode_object(files.read(path))
-        return f"process {said['pid']} on {said['host']} since {said['since']}"
+        holder = jsonline.decode_object(files.read(path))
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (OSError, ValueError, KeyError):
         return "another process"
 
@@ -151,9 +151,9 @@ def _private_of(common: str, path: str) -> str | None:
     for name in listed:
         private = f"{common}/worktrees/{name}"
         with contextlib.suppress(OSError):
-            said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+            named = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
             # Relative with worktree.useRelativePaths (git 2.48).
-            if os.path.normpath(os.path.join(private, said)) == f"{path}/.git":
+            if os.path.normpath(os.path.join(private, named)) == f"{path}/.git":
                 return private
     return None
 
@@ -179,8 +179,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     status, _, err = git_status(common, "worktree", "add", "--quiet", path, branch)
     made = repository.private_of(path)
     if status != 0 or made is None:
-        said = err.strip().splitlines()
-        raise ProdigyError(f"git worktree add: {said[-1] if said else status}")
+        raise ProdigyError(f"git worktree add: {said(err, f'exit status {status}')}")
     enrolment = Enrolment(
         store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
         item=found.text("item_id"), nonce=os.urandom(16).hex(), worktree=found.id,

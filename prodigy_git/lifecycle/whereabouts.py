@@ -5,7 +5,7 @@ import os
 from prodigy_git import duration, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository as git_repository
-from prodigy_git.record import clock, enrolment, gitdir, register
+from prodigy_git.record import clock, enrolment, gitdir, repokey
 
 
 def repositories(store: str) -> list[str]:
@@ -31,7 +31,7 @@ def repository(cwd: str) -> tuple[str, str]:
         return there.store, there.repo
     store = layout.store_from(os.environ)
     try:
-        return store, register.repository_key(store, place.common)
+        return store, repokey.take(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
 

@@ -100,6 +100,11 @@ def read(private: str) -> Enrolment | None:
     return Enrolment(**texts)
 
 
+def ours(there: Enrolment | None, store: str) -> bool:
+    """Whether an enrolment belongs to a store, however the store is called in it."""
+    return there is not None and files.same(there.store, store)
+
+
 def write(private: str, enrolment: Enrolment) -> None:
     """Write an enrolment; the caller holds the session's lock. Raises `OSError`."""
     fields: dict[str, Any] = {"version": VERSION}

@@ -26,6 +26,17 @@ def sha1_hex(data: bytes) -> str:
     return digest
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two paths lead to one file or folder: told by device and inode, not by their texts."""
+    if one == other:
+        return True
+    try:
+        first, second = os.stat(one), os.stat(other)
+    except (OSError, ValueError):
+        return False
+    return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
+
+
 def make_private(folder: str) -> None:
     """Create ``folder`` and what is missing above it, readable by the owner only."""
     try:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, gitdir, journal, jsonline, log, made, session
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
+from prodigy_git.record import files, gitdir, journal, jsonline, log, made, repokey, session
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.journal import ABORT, FINISH, MADE, PICK, START, UNDECIDED
 
@@ -23,50 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prodigy_git.record.gitdir import Place
-
-
-def repository_key(store: str, common: str) -> str:
-    """Return the store's key for the repository of a common git directory, taking one if needed.
-
-    The key is the main worktree's basename; a second repository of that name gets ``name-<6 hex>``.
-    Raises `OSError`, or `ValueError` for a damaged ``repository.json``.
-    """
-    common = os.path.realpath(common)
-    # `proj/.git` and `proj/.bare` are proj's, `proj.git` is a bare proj, `.git/modules/sub` is sub.
-    folder, name = os.path.split(common)
-    if name.startswith("."):
-        name = os.path.basename(folder)
-    stem = names.repository_stem(name.removesuffix(".git"))
-    for key in (stem, f"{stem}-{files.sha1_hex(os.fsencode(common))[:6]}"):
-        path = layout.repository(store, key)
-        owner = _owner(path)
-        if owner is None:
-            lock = files.lock(layout.state_lock(store, key))
-            try:
-                owner = _owner(path)
-                if owner is None:
-                    document = {
-                        "key": key,
-                        "common_dir": common,
-                        "created_at": clock.stamp(clock.now()),
-                    }
-                    files.replace(path, (jsonline.encode(document) + "\n").encode("ascii"))
-                    owner = common
-            finally:
-                os.close(lock)
-        if owner == common:
-            return key
-    raise ValueError(f"{layout.state(store, key)} belongs to another repository: {owner}")
-
-
-def _owner(path: str) -> str | None:
-    try:
-        fields = jsonline.decode_object(files.read(path))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise ValueError(f"{path} is damaged: restore it or move it away") from None
-    return str(fields.get("common_dir"))
 
 
 def reserve(
@@ -232,7 +188,7 @@ def register_in_hook(
     if first is None:
         return None
     store = layout.store_from(environ)
-    repo = repository_key(store, place.common)
+    repo = repokey.take(store, place.common)
     # Two hooks of one worktree can run at once: only one may register it.
     lock = files.lock(layout.register_lock(store, repo))
     try:

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from prodigy_git import layout
-from prodigy_git.record import enrolment, files, jsonline
+from prodigy_git.record import enrolment, repokey
 from prodigy_git.record.enrolment import Enrolment
 
 
@@ -20,16 +19,16 @@ def in_repositories(store: str, repos: Iterable[str]) -> Iterator[Enrolment]:
                 there = enrolment.read(private)
             except (OSError, ValueError):
                 continue  # 'doctor' and 'verify' say so
-            if there is not None and there.store == store:
+            if there is not None and enrolment.ours(there, store):
                 yield there
 
 
 def _private_directories(store: str, repo: str) -> list[str]:
     try:
-        common = jsonline.decode_object(files.read(layout.repository(store, repo)))["common_dir"]
-        if not isinstance(common, str):
-            return []
-    except (OSError, ValueError, KeyError):
+        common = repokey.common_of(store, repo)
+    except (OSError, ValueError):
+        return []
+    if common is None:
         return []
     try:
         linked = [entry.path for entry in os.scandir(f"{common}/worktrees")]

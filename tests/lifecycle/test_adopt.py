@@ -11,6 +11,7 @@ from prodigy_git import layout
 from prodigy_git.cli.adopt import adopt as command
 from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import adopt as adopting
+from prodigy_git.record import repokey
 
 
 @pytest.fixture
@@ -58,7 +59,8 @@ def test_nothing_of_the_worktree_is_changed(tree, repo):
     adopt(tree)
     after = snapshot(repo, tree)
     assert {path for path in after if path not in before} == {
-        f"{repo}/.git/worktrees/wt/{name}" for name in (layout.ENROLMENT, layout.CURSOR)
+        f"{repo}/.git/{repokey.MARK}",
+        *(f"{repo}/.git/worktrees/wt/{name}" for name in (layout.ENROLMENT, layout.CURSOR)),
     }
     assert {path: after[path] for path in before} == before
 

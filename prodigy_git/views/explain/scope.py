@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import locate
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
@@ -58,11 +58,10 @@ class Scope:
         if repo is None:
             return None
         try:
-            document = jsonline.decode_object(files.read(layout.repository(self.store, repo)))
+            path = repokey.common_of(self.store, repo)
         except (OSError, ValueError):
             return None
-        path = document.get("common_dir")
-        return path if isinstance(path, str) and os.path.isdir(path) else None
+        return path if path is not None and os.path.isdir(path) else None
 
 
 def around(cwd: str, job: str | None, broken: Broken) -> Scope:

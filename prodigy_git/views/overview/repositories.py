@@ -13,8 +13,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import summary
-from prodigy_git.lifecycle import whereabouts
-from prodigy_git.record import clock, enrolment, files, gitdir, jsonline
+from prodigy_git.record import clock, enrolment, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events
 from prodigy_git.store.briefs import Brief
@@ -80,20 +79,15 @@ def here(cwd: str) -> tuple[str, str | None, Place]:
         if there is not None:
             return there.store, there.repo, place
     store = layout.store_from(os.environ)
-    common = os.path.realpath(place.common)
-    for key in whereabouts.repositories(store):
-        if common_of(store, key) == common:
-            return store, key, place
-    return store, None, place
+    return store, repokey.known(store, place.common), place
 
 
 def common_of(store: str, key: str) -> str | None:
     """Return the git directory of a repository of the store; None where that is not known."""
     try:
-        found = jsonline.decode_object(files.read(layout.repository(store, key)))["common_dir"]
-    except (OSError, ValueError, KeyError):
+        return repokey.common_of(store, key)
+    except (OSError, ValueError):
         return None
-    return found if isinstance(found, str) else None
 
 
 def of_store(

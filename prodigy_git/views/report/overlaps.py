@@ -4,11 +4,11 @@ import os
 import re
 from collections.abc import Sequence
 
-from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask
 from prodigy_git.git import repository as git_repository
-from prodigy_git.record import files, jsonline
+from prodigy_git.git.ask import said
+from prodigy_git.record import repokey
 from prodigy_git.record.gitdir import Place
 
 MOST = 20_000
@@ -35,8 +35,7 @@ def changed(place: Place, shas: Sequence[str]) -> Changed:
         stdin="".join(f"{sha}\n" for sha in wanted).encode("ascii"),
     )  # fmt: skip
     if status != 0 and not out:
-        said = err.strip().splitlines()[-1:] or [f"exit status {status}"]
-        raise ProdigyError(f"git diff-tree: {said[0]}")
+        raise ProdigyError(f"git diff-tree: {said(err, f'exit status {status}')}")
     found: Changed = {}
     paths: list[str] = []
     fields = iter(out.split(b"\0"))
@@ -53,9 +52,8 @@ def changed(place: Place, shas: Sequence[str]) -> Changed:
 def place_of(store: str, repo: str) -> Place | None:
     """Return the repository that a key of the store stands for, if it is at hand; else None."""
     try:
-        document = jsonline.decode_object(files.read(layout.repository(store, repo)))
-        common = document.get("common_dir")
-        if isinstance(common, str) and os.path.isdir(common):
+        common = repokey.common_of(store, repo)
+        if common is not None and os.path.isdir(common):
             return git_repository.find(common)
     except (OSError, ValueError, ProdigyError):
         pass

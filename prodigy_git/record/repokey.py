@@ -1,0 +1,216 @@
+"""Which folder of the store a repository has: its key, and where the repository is now.
+
+A repository is told by what moves with it: the file ``prodigy-repository`` in its common directory
+holds a random id, and ``state/{key}/repository.json`` holds the same one. So a repository that was
+moved keeps its key. A copy has the same file: where the repository is still at the place that the
+document names, whoever comes from elsewhere is the copy, and gets a key and an id of its own.
+
+Paths are hints: two of them lead to one repository where device and inode are the same. One repository
+may have several (a host's and a container's): the document remembers them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout, names
+from prodigy_git.record import clock, files, jsonline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MARK = "prodigy-repository"
+"""The file in a common git directory that says which repository it is."""
+_PLACES = 8  # earlier paths that a document remembers
+
+
+def take(store: str, common: str) -> str:
+    """Return the store's key for the repository of a common git directory, taking one if needed.
+
+    The key is the main worktree's basename; a second repository of that name gets ``name-<6 hex>``.
+    A repository that has a key keeps it where it is moved. Raises `OSError`, or `ValueError` for a
+    damaged ``repository.json``.
+    """
+    common = os.path.realpath(common)
+    mark = _mark(common)
+    if mark is not None:
+        for key in _keys(store):
+            document = _document(store, key, lenient=True)
+            if document is None or document.get("id") != mark:
+                continue
+            if _is_at(document, common):
+                return key
+            if common_dir(document) is None:
+                _follow(store, key, common, mark)
+                return key
+            mark = None  # the repository is where it was: this one is a copy of it
+            break
+    stem = _stem(common)
+    owner = None
+    for key in (stem, f"{stem}-{files.sha1_hex(os.fsencode(common))[:6]}"):
+        document = _document(store, key)
+        if document is None:
+            document = _claim(store, key, common, mark)
+        if _is_at(document, common):
+            if "id" not in document or mark != document["id"]:
+                _agree(store, key, common, mark)
+            return key
+        owner = document.get("common_dir")
+    raise ValueError(f"{layout.state(store, key)} belongs to another repository: {owner}")
+
+
+def known(store: str, common: str) -> str | None:
+    """Return the key that a repository has in the store, None where it has none; writes nothing."""
+    mark = _mark(common)
+    moved = None
+    for key in _keys(store):
+        document = _document(store, key, lenient=True)
+        if document is None:
+            continue
+        if _is_at(document, common):
+            return key
+        if mark is not None and document.get("id") == mark and common_dir(document) is None:
+            moved = key
+    return moved
+
+
+def common_of(store: str, key: str) -> str | None:
+    """Return the common git directory of the repository that has a key.
+
+    Where none of its known places is in sight, the last one; None where the document does not say.
+    Raises `OSError`, or `ValueError` for a damaged document.
+    """
+    document = _document(store, key)
+    if document is None:
+        return None
+    named = document.get("common_dir")
+    return common_dir(document) or (named if isinstance(named, str) else None)
+
+
+def common_dir(document: dict[str, Any]) -> str | None:
+    """Return where the repository of a ``repository.json`` is now; None: at no place in sight."""
+    identity = document.get("id")
+    earlier = document.get("places")
+    for path in (document.get("common_dir"), *(earlier if isinstance(earlier, list) else ())):
+        if isinstance(path, str) and path.startswith("/") and os.path.isfile(f"{path}/HEAD"):
+            # Without a mark: older than the marks, or cloned anew at the same place.
+            mark = _mark(path)
+            if mark == identity or mark is None:
+                return path
+    return None
+
+
+def _is_at(document: dict[str, Any], common: str) -> bool:
+    """Whether a document is about the repository whose common git directory is ``common``."""
+    named = document.get("common_dir")
+    if isinstance(named, str) and files.same(named, common):
+        return True
+    found = common_dir(document)
+    return found is not None and files.same(found, common)
+
+
+def _stem(common: str) -> str:
+    # `proj/.git` and `proj/.bare` are proj's, `proj.git` is a bare proj, `.git/modules/sub` is sub.
+    folder, name = os.path.split(common)
+    if name.startswith("."):
+        name = os.path.basename(folder)
+    return names.repository_stem(name.removesuffix(".git"))
+
+
+def _keys(store: str) -> list[str]:
+    try:
+        return sorted(filter(names.is_safe, os.listdir(f"{store}/state")))
+    except OSError:
+        return []
+
+
+def _document(store: str, key: str, *, lenient: bool = False) -> dict[str, Any] | None:
+    path = layout.repository(store, key)
+    try:
+        return jsonline.decode_object(files.read(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        if lenient:
+            return None
+        raise
+    except ValueError:
+        if lenient:
+            return None
+        raise ValueError(f"{path} is damaged: restore it or move it away") from None
+
+
+def _mark(common: str) -> str | None:
+    """Return the id that a repository bears, None where it bears none (yet)."""
+    try:
+        text = files.read(f"{common}/{MARK}").decode("ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return text if len(text) == 32 and not text.strip("0123456789abcdef") else None
+
+
+def _claim(store: str, key: str, common: str, mark: str | None) -> dict[str, Any]:
+    """Give a key to a repository, unless another one has just taken it; return what the file says."""
+    lock = files.lock(layout.state_lock(store, key))
+    try:
+        document = _document(store, key)
+        if document is None:
+            document = {"key": key, "common_dir": common, "created_at": clock.stamp(clock.now())}
+            _mark_both(store, key, document, common, mark)
+        return document
+    finally:
+        os.close(lock)
+
+
+def _agree(store: str, key: str, common: str, mark: str | None) -> None:
+    """Give repository and document the same id: older ones, and new clones, bear none."""
+    try:
+        lock = files.lock(layout.state_lock(store, key))
+    except OSError:
+        return  # a store that can only be read
+    try:
+        document = _document(store, key)
+        if document is not None and document.get("id", "") != mark:
+            _mark_both(store, key, document, common, mark)
+    except (OSError, ValueError):
+        pass  # its path is known, which is enough until it is moved
+    finally:
+        os.close(lock)
+
+
+def _mark_both(
+    store: str, key: str, document: dict[str, Any], common: str, mark: str | None
+) -> None:
+    """Write id and place into the document, and the id into the repository if it bears another."""
+    fresh = mark or os.urandom(16).hex()
+    document.update(common_dir=common, id=fresh)
+    # The document first: a mark that no document has is one that nobody asks for.
+    _write(store, key, document)
+    if fresh != _mark(common):
+        try:
+            files.replace(f"{common}/{MARK}", f"{fresh}\n".encode("ascii"))
+        except OSError:
+            pass  # a repository that can only be read is told by its place alone
+
+
+def _follow(store: str, key: str, common: str, mark: str) -> None:
+    """Note that a repository has moved, or is seen at another path from here."""
+    lock = files.lock(layout.state_lock(store, key))
+    try:
+        document = _document(store, key)
+        if document is None or document.get("id") != mark or _is_at(document, common):
+            return
+        earlier = document.get("places")
+        places = [document.get("common_dir"), *(earlier if isinstance(earlier, list) else ())]
+        document["places"] = [one for one in places if isinstance(one, str) and one != common]
+        del document["places"][_PLACES:]
+        document["common_dir"] = common
+        _write(store, key, document)
+    finally:
+        os.close(lock)
+
+
+def _write(store: str, key: str, document: dict[str, Any]) -> None:
+    data = (jsonline.encode(document) + "\n").encode("ascii")
+    files.replace(layout.repository(store, key), data)
