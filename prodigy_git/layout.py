@@ -48,6 +48,11 @@ def repository(store: str, repo: str) -> str:
     return f"{store}/state/{repo}/repository.json"
 
 
+def halves(store: str, repo: str) -> str:
+    """Return the path of what cleans remember of worktrees that they saw whole, or half."""
+    return f"{store}/state/{repo}/halves.json"
+
+
 def job_state(store: str, repo: str, job: str) -> str:
     """Return the folder of a job's checkpoints and ``job-state.json``."""
     return f"{store}/state/{repo}/mapreduce/jobs/{job}"

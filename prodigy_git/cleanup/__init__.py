@@ -11,6 +11,7 @@ Where to look:
 - the way back: `restore` (whether, and what), `restoring` (carrying it out), `heads`, `missing`,
   `returned` (what may have changed meanwhile), `from_salvage` (when the trash has it no more)
 - the end of an entry: `emptying`, `erasing`
-- what has drifted apart: `drift` (mending), `orphans` and `leftovers` (finding)
+- what has drifted apart: `drift` (mending), `orphans`, `linking` and `leftovers` (finding), `holding`
+  (whether a half of a worktree may be moved), `halves` (bringing two together)
 - sessions, logs, checkpoints and queues by age: `records`, `job_records`, `archive`
 """

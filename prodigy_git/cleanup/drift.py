@@ -1,8 +1,8 @@
 """Mending what `orphans` and `leftovers` find, each in the way that destroys least.
 
-Whatever may still be of use to somebody is linked again or goes to the trash; only empty folders and
-torn temporary files are deleted. ``git worktree prune`` is never run: it would also take the
-registrations of worktrees whose disk is away.
+Whatever may still be of use to somebody is linked again, or named and left; `holding` says what may go
+to the trash, and that has a salvage ref. Only empty folders and torn temporary files are deleted. ``git
+worktree prune`` is never run: it would also take the registrations of worktrees whose disk is away.
 """
 
 import contextlib
@@ -15,7 +15,16 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import leftovers, moving, orphans, removal, salvage
+from prodigy_git.cleanup import (
+    halves,
+    holding,
+    leftovers,
+    linking,
+    moving,
+    orphans,
+    removal,
+    salvage,
+)
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.leftovers import Finding
 from prodigy_git.cleanup.orphans import find
@@ -30,31 +39,42 @@ from prodigy_git.store.events import Broken
 __all__ = ["Finding", "find", "repair"]
 
 
-def repair(store: str, findings: Iterable[Finding], broken: Broken) -> list[Finding]:
+def repair(
+    store: str, findings: Iterable[Finding], broken: Broken, repo: str | None = None
+) -> list[Finding]:
     """Mend what can be; return all findings, with ``done`` or ``error`` where something was tried.
 
     Each is looked for again under its repository's lock: what has been put right meanwhile, or is
-    being made just now, is left alone. A failure does not keep the others from being mended.
+    being made just now, is left alone. A failure does not keep the others from being mended. What was
+    seen whole or half, in the repository with the key ``repo`` or in all, is remembered.
     """
     given = list(findings)
     commons = dict(orphans.repositories(store, broken))
     results: dict[int, Finding] = {}
-    for key in dict.fromkeys(one.repo for one in given if one.repairable):
-        mine = [n for n, one in enumerate(given) if one.repo == key and one.repairable]
+    by_key: dict[str, list[int]] = {key: [] for key in commons if repo in (None, key)}
+    for n, one in enumerate(given):
+        if one.repairable:
+            by_key.setdefault(one.repo, []).append(n)
+    for key, mine in by_key.items():
         if key not in commons:
             for n in mine:
                 results[n] = _mend(store, "", given[n], broken)
             continue
+        if not os.path.isdir(commons[key]) and not mine:
+            continue  # not in sight: there is nothing to be remembered of it
         try:
             with locked.repository(store, key):
                 known = sessions.load_all(store, broken)
-                now = orphans.find_in(store, key, commons[key], known, broken)
+                now = orphans.look(store, key, commons[key], known, broken)
                 for n in mine:
-                    if any(given[n].same(one) for one in now):
+                    if any(given[n].same(one) for one in now.findings):
                         results[n] = _mend(store, commons[key], given[n], broken)
+                holding.note(store, key, now.whole, now.halves)
         except (ProdigyError, OSError) as error:
             for n in mine:
                 results.setdefault(n, replace(given[n], error=str(error)))
+            if not mine:
+                broken(f"what was seen of {key} is not remembered ({error})")
     return [results.get(n, one) for n, one in enumerate(given)]
 
 
@@ -231,7 +251,7 @@ def _document(
     store: str, common: str, private: str, there: Enrolment, broken: Broken
 ) -> dict[str, Any]:
     """Return a session's document from what its enrolment, cursor and log say."""
-    top = next((one.top for one in orphans.links(common, broken) if one.private == private), None)
+    top = next((one.top for one in linking.links(common, broken) if one.private == private), None)
     at = cursor.read(private)
     metadata = {
         "repo": there.repo,
@@ -255,36 +275,37 @@ def _document(
 
 
 def _folder(store: str, common: str, found: Finding, broken: Broken) -> str:
-    """Move a folder that git does not know into the trash, as an entry without a private directory."""
-    entry = _entry(store, common, found, found.name)
+    """Move the folder of a session that has ended into the trash, its files in a salvage ref.
+
+    Its private directory is gone; `restore` makes another one from what the entry says.
+    """
+    one = sessions.load(store, _session_name(store, found))
+    entry = _entry(store, common, found, one.id)
     entry.root_mtime_ns = os.stat(found.path).st_mtime_ns
-    with contextlib.suppress(ProdigyError):  # no such session; else a restore knows where HEAD was
-        branch = sessions.load(store, entry.session).text("branch")
-        if branch is not None:
-            entry.head = gitdir.tip(Place(common, common, common), branch)
-            entry.branch = branch if entry.head is not None else None
-    named = _named(found.path)
+    entry.branch, entry.head = halves.last_known(Place(common, common, common), one)
+    named = linking.named_by(found.path)
     if named is not None and not os.path.lexists(named):
         entry.private = named
+    entry.salvage_ref = salvage.ref_name(entry.session, entry.moment)
     entries.write(entry)
-    if named is not None and named != entry.private:
-        # A copy of a worktree: brought back, it must not act on the private directory of the other.
-        files.replace(f"{found.path}/.git", os.fsencode(f"gitdir: {entry.private}\n"))
     try:
+        held = halves.anchor_folder(entry, found.path)
+        entry.tag_refs, entry.left_out = held.tag_refs, held.left_out
+        entries.write(entry)
         moving.move(found.path, entry.folder)
     finally:
         removal.resume(entry, broken)  # finishes, or takes the entry back
     return f"now in {entry.path}"
 
 
-def _named(top: str) -> str | None:
-    """Return the private directory that a folder's ``.git`` file names, whether it is there or not."""
-    try:
-        line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
-    except OSError:
-        return None
-    path = line.removeprefix("gitdir: ")
-    return os.path.normpath(os.path.join(top, path)) if path != line else None
+def _session_name(store: str, found: Finding) -> str:
+    """Return the session whose worktree a folder is: another tool's folder is not called as that."""
+    known = sessions.load_all(store, lambda _: None)
+    mine = [one for one in known if one.text("repo") == found.repo]
+    session = linking.session_of(found.path, mine)
+    if session is None:
+        raise ProdigyError(f"no session says that {found.path} is its worktree (any more)")
+    return session.id
 
 
 def _registration(store: str, common: str, found: Finding, broken: Broken) -> str:

@@ -52,7 +52,7 @@ def rebuild(found: Entry, *, folder: bool, private: bool) -> list[str]:
         notes += _make_private(found, held)
     if folder:
         notes += _make_folder(found, held)
-    elif not os.path.lexists(f"{found.folder}/{DISABLED}"):
+    elif os.path.isdir(found.folder) and not os.path.lexists(f"{found.folder}/{DISABLED}"):
         _write(f"{found.folder}/{DISABLED}", os.fsencode(f"gitdir: {found.private}\n"))
     found.state = "trashed"
     found.bytes = None

@@ -16,7 +16,8 @@ from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 
-_MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
+MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
+"""What the folder of an entry is called: when it was made."""
 
 
 def make(
@@ -97,7 +98,7 @@ def begun(store: str, repo: str, only: str | None) -> list[str]:
     found = []
     for name in entries.folders(f"{store}/trash/{repo}", only):
         folder = layout.trash(store, repo, name)
-        for moment in filter(_MOMENT.fullmatch, entries.folders(folder, None)):
+        for moment in filter(MOMENT.fullmatch, entries.folders(folder, None)):
             with contextlib.suppress(FileNotFoundError):
                 if set(os.listdir(f"{folder}/{moment}")) <= {".entry.json.new"}:
                     found.append(f"{folder}/{moment}")

@@ -18,7 +18,8 @@ from prodigy_git.store import events, queues, sessions
 from prodigy_git.store.events import Broken
 
 _TIMES = ("timestamp", "updated_at", "completed_at", "created_at", "last_update")
-_CHECKPOINTS = ("setup-checkpoint", "map-checkpoint-", "reduce-checkpoint-", "job-state")
+CHECKPOINTS = ("setup-checkpoint", "map-checkpoint-", "reduce-checkpoint-", "job-state")
+"""How the names of a job's checkpoints begin, and of its state."""
 _ACTIVE = frozenset(("initializing", "running", "paused"))
 
 
@@ -149,7 +150,7 @@ def checkpoints(store: str, repo: str, job: str) -> list[str]:
     return [
         f"{folder}/{name}"
         for name in sorted(_listed(folder))
-        if name.startswith(_CHECKPOINTS) and name.endswith(".json")
+        if name.startswith(CHECKPOINTS) and name.endswith(".json")
     ]
 
 

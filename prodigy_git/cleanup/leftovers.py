@@ -3,9 +3,10 @@
 Nothing here changes anything. `Finding` is what `orphans` and this module hand to `drift`.
 """
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,10 +14,10 @@ import psutil
 
 from prodigy_git import layout, names
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import presence
+from prodigy_git.cleanup import intent, job_records, presence
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline
-from prodigy_git.store import sessions
+from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
 _DAY = 86400 * clock.SECOND
@@ -30,7 +31,8 @@ class Finding:
     registration have lost each other), registration (its folder is gone), session (without a
     worktree), leftover (a session that never came to be), unenrolled (a worktree of ours without a
     session), enrolment (its session's file is gone), begun (its session's file does not know of it),
-    path (a session that names another folder), empty (a folder), temporary (a file). ``name`` is the
+    path (a session that names another folder), empty (a folder), temporary (a file), unknown (not
+    ours). ``name`` is the
     session's id or the folder's name, ``wrong`` says what is the matter, ``remedy`` what repairing
     does, or the user can do.
     """
@@ -123,10 +125,12 @@ def _mapped(store: str, key: str) -> set[str]:
 
 
 def dead(one: Session) -> bool:
-    """Whether a session's last sign of life is a day old, and its process, if known, is gone."""
+    """Whether a session's last sign of life is a day old, and its process, on this host, is gone."""
     last = clock.parse(one.updated_at)
     if last is None or clock.now() - last < _DAY:
         return False
+    if one.text("host") not in (None, os.uname().nodename):
+        return False  # whether its process lives cannot be seen from here
     if "pid_started" in one.metadata:
         return presence.recorded(one) is None
     pid = one.metadata.get("pid")
@@ -137,39 +141,115 @@ def dead(one: Session) -> bool:
 
 
 def empty_folders(store: str, key: str) -> Iterator[Finding]:
-    """Find empty folders of jobs, and of sessions in the trash."""
+    """Find empty folders of jobs, and of sessions in the trash.
+
+    Not young ones: another program makes one, and then a file in it, without our locks.
+    """
     for root in ("events", "dlq", "state", "trash"):
         folder = f"{store}/{root}/{key}" + ("/mapreduce/jobs" if root == "state" else "")
-        for name in names_in(folder):
+        for name in filter(names.is_safe, names_in(folder)):
             path = f"{folder}/{name}"
-            if names.is_safe(name) and os.path.isdir(path) and not os.listdir(path):
-                yield Finding("empty", name, key, path, f"{path} is empty", "removed", True)
+            with contextlib.suppress(OSError):
+                about = os.lstat(path)
+                if stat.S_ISDIR(about.st_mode) and not os.listdir(path) and _is_old(about):
+                    yield Finding("empty", name, key, path, f"{path} is empty", "removed", True)
+
+
+def _is_old(about: os.stat_result) -> bool:
+    return clock.now() - about.st_mtime_ns // 1000 > _DAY
 
 
 def temporary_files(store: str, key: str) -> Iterator[Finding]:
-    """Find what a replacement of a file that was killed has left: of a repository; "": of sessions."""
-    folders = [f"{store}/sessions"]
-    if key:
-        folders = [
-            root
-            for top in (layout.state(store, key), f"{store}/dlq/{key}")
-            for root, _, _ in os.walk(top)
-        ]
-        # Entries, and not what is in them: those files are the user's, whatever they are called.
-        for session in names_in(f"{store}/trash/{key}"):
-            folder = layout.trash(store, key, session)
-            folders += [f"{folder}/{name}" for name in names_in(folder)]
-    for folder in folders:
+    """Find what a replacement of a file that was killed has left: of a repository; "": of sessions.
+
+    Only beside documents of ours: another program's files may be called alike.
+    """
+    for folder, known in _folders_with_documents(store, key):
         for name in names_in(folder):
-            if not (name.startswith(".") and name.endswith(".new")):
+            document = name.removeprefix(".").removesuffix(".new")
+            if len(document) != len(name) - 5 or not known(document):
                 continue
             path = f"{folder}/{name}"
             # Nothing within says how old it is: torn as it may be, its time is all there is.
-            try:
+            with contextlib.suppress(OSError):
                 about = os.lstat(path)
-            except FileNotFoundError:
-                continue
-            old = clock.now() - about.st_mtime_ns // 1000 > _DAY
-            if old and stat.S_ISREG(about.st_mode):
-                wrong = f"{path} was left by a process that was killed"
-                yield Finding("temporary", name, key, path, wrong, "removed", True)
+                if stat.S_ISREG(about.st_mode) and _is_old(about):
+                    wrong = f"{path} was left by a process that was killed"
+                    yield Finding("temporary", name, key, path, wrong, "removed", True)
+
+
+Known = Callable[[str], bool]
+
+
+def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]:
+    """Yield each folder that documents of ours lie in, with what they are called there."""
+    if not key:
+        there = set(sessions.ids(store))
+        # A new one has its writer's process id, and no document yet.
+        yield (
+            f"{store}/sessions",
+            lambda name: name.removesuffix(".json") in there or name.rpartition(".")[2].isdigit(),
+        )
+        return
+    state = layout.state(store, key)
+    yield state, {"repository.json", "halves.json"}.__contains__
+    yield f"{state}/mappings", {"session-to-job.json", "job-to-session.json"}.__contains__
+    for job in filter(names.is_safe, names_in(f"{state}/mapreduce/jobs")):
+        yield layout.job_state(store, key, job), _is_of_job
+    for job in filter(names.is_safe, names_in(f"{store}/dlq/{key}")):
+        yield f"{store}/dlq/{key}/{job}", "dlq-items.json".__eq__
+    # Entries, and not what is in them: those files are the user's, whatever they are called.
+    for session in filter(names.is_safe, names_in(f"{store}/trash/{key}")):
+        folder = layout.trash(store, key, session)
+        for moment in filter(intent.MOMENT.fullmatch, names_in(folder)):
+            yield f"{folder}/{moment}", "entry.json".__eq__
+
+
+def _is_document(name: str) -> bool:
+    return name.endswith(".json") and names.is_safe(name)
+
+
+def _is_of_job(name: str) -> bool:
+    return name.startswith(("index.sqlite", "items.jsonl")) or (
+        name.startswith((*job_records.CHECKPOINTS, "events-cleaned")) and _is_document(name)
+    )
+
+
+def _is_trashed(name: str) -> bool:
+    return (
+        name in ("events", "checkpoints", "dlq")
+        or name.startswith("session.json")
+        or intent.MOMENT.fullmatch(name) is not None
+    )
+
+
+def unknown(store: str, key: str) -> Iterator[Finding]:
+    """Name what lies in a repository's folders and has no shape that is known; it is left alone."""
+    state = layout.state(store, key)
+    jobs = f"{state}/mapreduce/jobs"
+    known: list[tuple[str, Known]] = [
+        (state, {"repository.json", "halves.json", "mapreduce", "mappings"}.__contains__),
+        (f"{state}/mappings", _is_document),
+        (f"{state}/mapreduce", "jobs".__eq__),
+        (jobs, names.is_safe),
+        *((f"{jobs}/{job}", _is_of_job) for job in names_in(jobs) if names.is_safe(job)),
+    ]
+    for root, inside in (
+        ("events", events.is_log), ("dlq", {"dlq-items.json", "items"}.__contains__),
+        ("trash", _is_trashed),
+    ):  # fmt: skip
+        folder = f"{store}/{root}/{key}"
+        known.append((folder, names.is_safe))
+        known += [(f"{folder}/{one}", inside) for one in names_in(folder) if names.is_safe(one)]
+    for folder, fits in known:
+        for name in names_in(folder):
+            if not fits(name) and not (name.startswith(".") and name.endswith(".new")):
+                yield not_ours(key, f"{folder}/{name}")
+
+
+def not_ours(key: str, path: str) -> Finding:
+    """Return the finding that names something which is not known."""
+    return Finding(
+        "unknown", os.path.basename(path), key, path, f"{path} is nothing that prodigy-git knows",
+        "left alone", repairable=False,
+    )  # fmt: skip

@@ -1,32 +1,24 @@
 """Finding where store and git have drifted apart; nothing here changes anything.
 
 A worktree is known in four places: its folder, git's private directory for it, the enrolment in
-there, the session's file. Each can be lost alone. `drift.repair` mends what is found.
+there, the session's file. Each can be lost alone, or be out of sight alone. `drift.repair` mends what
+is found; whether it may move anything for that is `holding`'s to say.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from prodigy_git import layout, names
-from prodigy_git.cleanup import leftovers, presence
+from prodigy_git.cleanup import holding, leftovers, linking
+from prodigy_git.cleanup.holding import Half, Memory
 from prodigy_git.cleanup.leftovers import Finding, names_in
+from prodigy_git.cleanup.linking import Linked
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, repokey
-from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.record.gitdir import Place
+from prodigy_git.record import enrolment, files, repokey
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
-
-
-@dataclass(frozen=True)
-class Linked:
-    """A registration of git's: the private directory, and the folder that it names."""
-
-    private: str
-    top: str
-    enrolled: Enrolment | None
 
 
 def find(store: str, cwd: str | None, broken: Broken) -> list[Finding]:
@@ -61,16 +53,42 @@ def find_in(
     store: str, key: str, common: str, known: list[Session], broken: Broken
 ) -> list[Finding]:
     """Return what does not fit in one repository; ``known`` are the sessions of the store."""
+    return look(store, key, common, known, broken).findings
+
+
+@dataclass
+class Look:
+    """What one look at a repository found; ``whole`` and ``halves`` are for `holding.note`."""
+
+    findings: list[Finding] = field(default_factory=list)
+    whole: dict[str, tuple[str, str]] = field(default_factory=dict)
+    halves: list[Half] = field(default_factory=list)
+
+
+def look(store: str, key: str, common: str, known: list[Session], broken: Broken) -> Look:
+    """Look at one repository; ``known`` are the sessions of the store."""
     mine = [one for one in known if one.text("repo") == key]
+    seen = Look()
     if not os.path.isdir(common):
-        if not any(not one.ended for one in mine) and not names_in(layout.worktrees(store, key)):
-            return []
-        wrong = f"the repository {common} is not there: is its disk mounted?"
-        return [Finding("repository", key, key, common, wrong, "", repairable=False)]
-    linked = list(links(common, broken))
-    found = [*_registrations(store, key, linked), *_folders(store, key, linked)]
-    relinked = {one.target for one in found if one.kind == "link"}
-    main = _enrolment(common, broken)
+        if any(not one.ended for one in mine) or names_in(layout.worktrees(store, key)):
+            wrong = f"the repository {common} is not there: is its disk mounted?"
+            seen.findings = [Finding("repository", key, key, common, wrong, "", repairable=False)]
+        return seen
+    linked = list(linking.links(common, broken))
+    memory = holding.recall(store, key)
+    for one in linked:
+        if (
+            one.enrolled is not None
+            and enrolment.ours(one.enrolled, store)
+            and linking.linked_from(one.top)
+        ):
+            there = (holding.identity(os.path.dirname(one.top)), holding.identity(common))
+            if all(there):
+                seen.whole[one.enrolled.session] = there
+    seen.findings += linking.lone_registrations(store, key, linked, mine, memory, seen.halves)
+    seen.findings += linking.lone_folders(store, key, linked, mine, common, memory, seen.halves)
+    relinked = {one.target for one in seen.findings if one.kind == "link"}
+    main = linking.enrolment_of(common, broken)
     enrolled = {
         there.session: Linked(private, top, there)
         for private, top, there in (
@@ -78,149 +96,34 @@ def find_in(
         )
         if there is not None and enrolment.ours(there, store)
     }  # fmt: skip
-    found += _enrolments(store, enrolled)
-    found += _unenrolled(store, key, linked, mine)
-    found += _paths(key, mine, enrolled, relinked)
-    found += leftovers.lone_sessions(store, key, mine, enrolled, broken)
-    found += leftovers.empty_folders(store, key)
-    return [*found, *leftovers.temporary_files(store, key)]
+    seen.findings += _enrolments(store, enrolled)
+    seen.findings += _unenrolled(store, key, linked, mine)
+    seen.findings += _paths(key, mine, enrolled, relinked)
+    away = {half.name for half in seen.halves}
+    alone = leftovers.lone_sessions(store, key, mine, {*enrolled, *away}, broken)
+    seen.findings += _ended_in_sight(alone, mine, memory, seen.halves)
+    seen.findings += leftovers.empty_folders(store, key)
+    seen.findings += leftovers.temporary_files(store, key)
+    seen.findings += leftovers.unknown(store, key)
+    return seen
 
 
-def links(common: str, broken: Broken) -> Iterator[Linked]:
-    """Yield git's registrations (gitrepository-layout(5), worktrees/<id>/gitdir)."""
-    for name in names_in(f"{common}/worktrees"):
-        private = f"{common}/worktrees/{name}"
-        try:
-            with open(f"{private}/gitdir", "rb") as stream:
-                text = os.fsdecode(stream.read().rstrip(b"\r\n"))
-        except OSError:
-            continue  # git's own business, and no worktree of anybody's
-        # git 2.48 can write it relative to the private directory.
-        dot_git = os.path.normpath(os.path.join(private, text))
-        yield Linked(private, os.path.dirname(dot_git), _enrolment(private, broken))
+def _ended_in_sight(
+    found: Iterable[Finding], mine: list[Session], memory: Memory, halves: list[Half]
+) -> Iterator[Finding]:
+    """Let a session without a worktree be ended only where none was in sight at two cleans.
 
-
-def _enrolment(private: str, broken: Broken) -> Enrolment | None:
-    try:
-        return enrolment.read(private)
-    except (OSError, ValueError) as error:
-        broken(f"{error}")
-        return None
-
-
-def linked_from(top: str) -> str | None:
-    """Return the private directory that the worktree folder ``top`` names; None where it names none."""
-    if not os.path.isfile(f"{top}/.git") or os.path.islink(f"{top}/.git"):
-        return None
-    place = gitdir.find(top, {})
-    return None if place is None or place.top != top else os.path.realpath(place.private)
-
-
-def _registrations(store: str, key: str, linked: list[Linked]) -> Iterator[Finding]:
-    for one in linked:
-        name = one.enrolled.session if one.enrolled else os.path.basename(one.private)
-        finding = Finding("registration", name, key, one.top, "", "", repairable=False)
-        ours = os.path.dirname(one.top) == layout.worktrees(store, key)
-        try:
-            os.lstat(f"{one.top}/.git")
+    Both halves are away; that they are gone is as hard to know as of one.
+    """
+    by_id = {one.id: one for one in mine}
+    for one in found:
+        if one.kind != "session" or not one.repairable:
+            yield one
             continue
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            wrong = f"{one.top} cannot be looked at ({error.strerror}): is its disk mounted?"
-            yield replace(finding, wrong=wrong)
-            continue
-        if os.path.isdir(one.top):
-            yield replace(
-                finding, kind="link", target=one.private, repairable=ours,
-                wrong=f"{one.top} has lost its .git file, which links it with {one.private}",
-                remedy="written again" if ours else "'git worktree repair' in it, if it still is one",
-            )  # fmt: skip
-            continue
-        moved = _moved_to(one)
-        if moved is not None:
-            yield replace(
-                finding, kind="link", path=moved, target=one.private, repairable=True,
-                wrong=f"{one.top} was moved to {moved}, and git does not know",
-                remedy="linked again",
-            )  # fmt: skip
-            continue
-        doubt = _perhaps_not_mounted(one, ours=ours)
-        yield replace(
-            finding, target=one.private, repairable=not doubt,
-            wrong=f"the folder {one.top} of a registered worktree is gone{doubt}",
-            remedy="'git worktree repair', or 'git worktree prune', if it is gone for good" if doubt
-            else "its private directory goes to the trash, with a salvage ref",
-        )  # fmt: skip
-
-
-def _moved_to(one: Linked) -> str | None:
-    """Return the folder beside the missing one that names this private directory."""
-    parent = os.path.dirname(one.top)
-    for name in names_in(parent):
-        if linked_from(f"{parent}/{name}") == os.path.realpath(one.private):
-            return f"{parent}/{name}"
-    return None
-
-
-def _perhaps_not_mounted(one: Linked, *, ours: bool) -> str:
-    """Return, as the end of a sentence, why a missing folder may be back later; empty: it is gone."""
-    try:
-        with open(f"{one.private}/locked", encoding="utf-8", errors="replace") as stream:
-            return f", and it is locked ({stream.read().strip() or 'no reason given'})"
-    except FileNotFoundError:
-        pass
-    parent = os.path.dirname(one.top)
-    if not os.path.isdir(parent):
-        return f", as is {parent}: is its disk mounted?"
-    # What a disk is mounted on is an empty folder while it is not.
-    if not ours and not names_in(parent):
-        return f", and {parent} is empty: is its disk mounted?"
-    return ""
-
-
-def _folders(store: str, key: str, linked: list[Linked]) -> Iterator[Finding]:
-    """Find the folders under ``worktrees/{repo}/`` that git has no registration for."""
-    root = layout.worktrees(store, key)
-    by_private = {os.path.realpath(one.private): one for one in linked}
-    tops = [one.top for one in linked]
-    for name in names_in(root):
-        top = f"{root}/{name}"
-        if top in tops or os.path.islink(top) or not os.path.isdir(top):
-            continue
-        finding = Finding("folder", name, key, top, "", "", repairable=False)
-        if not names_in(top):
-            yield replace(
-                finding, kind="empty", wrong=f"{top} is empty", remedy="removed", repairable=True
-            )
-            continue
-        if any(other.startswith(f"{top}/") for other in tops):
-            yield replace(finding, wrong=f"{top} is no worktree, and there are worktrees in it")
-            continue
-        private = linked_from(top)
-        registered = None if private is None else by_private.get(private)
-        if os.path.isdir(f"{top}/.git") or (private is not None and registered is None):
-            yield replace(finding, wrong=f"{top} belongs to another repository")
-        elif registered is not None and linked_from(registered.top) != private:
-            yield replace(
-                finding, kind="link", target=registered.private, repairable=True,
-                wrong=f"{registered.top} was moved to {top}, and git does not know",
-                remedy="linked again",
-            )  # fmt: skip
-        elif standing := _who_stands_in(top):
-            yield replace(finding, wrong=f"{top} is no worktree that git knows, and {standing}")
-        else:
-            copy = f", it is a copy of {registered.top}" if registered is not None else ""
-            yield replace(
-                finding, wrong=f"{top} is no worktree that git knows{copy}",
-                remedy="goes to the trash, whole", repairable=True,
-            )  # fmt: skip
-
-
-def _who_stands_in(top: str) -> str | None:
-    for one in presence.inside(Place(top, "", top), presence.scan()):
-        return f"{one.name} (pid {one.pid}) {one.why}"
-    return None
+        half = Half(f"session:{one.name}", one.path, os.path.dirname(one.path), by_id[one.name])
+        halves.append(half)
+        reason = holding.why_missed(half, memory)
+        yield replace(one, repairable=not reason, remedy=f"left: {reason}") if reason else one
 
 
 def _enrolments(store: str, enrolled: dict[str, Linked]) -> Iterator[Finding]:
@@ -239,9 +142,10 @@ def _enrolments(store: str, enrolled: dict[str, Linked]) -> Iterator[Finding]:
 def _unenrolled(
     store: str, key: str, linked: list[Linked], mine: list[Session]
 ) -> Iterator[Finding]:
+    root = layout.worktrees(store, key)
     by_id = {one.id: one for one in mine}
     for one in linked:
-        if one.enrolled is not None or os.path.dirname(one.top) != layout.worktrees(store, key):
+        if one.enrolled is not None or not files.same(os.path.dirname(one.top), root):
             continue
         if os.path.lexists(f"{one.private}/{layout.ENROLMENT}") or not os.path.isdir(one.top):
             continue  # damaged, which was said; or found as a registration
@@ -272,9 +176,11 @@ def _paths(
                 f"session {one.id} has its worktree, and its file says {one.status}",
                 "becomes Running", repairable=True,
             )  # fmt: skip
-        if there is None or there.top in ("", path) or there.private in relinked:
+        if there is None or not there.top or there.private in relinked:
             continue
-        if linked_from(there.top) == os.path.realpath(there.private):
+        if path is not None and files.same(path, there.top):
+            continue
+        if linking.linked_from(there.top) == os.path.realpath(there.private):
             yield Finding(
                 "path", one.id, key, there.top,
                 f"session {one.id} names {path}, its worktree is {there.top}", "corrected",

@@ -117,7 +117,10 @@ def _is_over(one: Session, limit: int, broken: Broken) -> bool:
     ended = one.ended_at
     if one.ended and ended is None:
         broken(f"session {one.id} does not say when it ended: its file is kept")
-    return ended is not None and ended <= limit and sessions.enrolled_place(one) is None
+    if ended is None or ended > limit or sessions.enrolled_place(one) is not None:
+        return False
+    # A folder that git does not know (from here) is still its worktree's: who would say what it is?
+    return not os.path.lexists(one.text("worktree_path") or "/nonexistent")
 
 
 def _of_job(

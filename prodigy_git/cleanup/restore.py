@@ -9,10 +9,10 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import from_salvage, heads, missing, removal, restoring
+from prodigy_git.cleanup import from_salvage, halves, heads, missing, removal, restoring
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.record import files, repokey
 from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -80,13 +80,30 @@ def _choose(store: str, name: str, broken: Broken) -> Entry:
         one for one in entries.entries(store, broken, session=name)
         if one.state in ("trashed", "emptied", "emptying")
     ]  # fmt: skip
-    chosen = found[-1] if found else from_salvage.entry_of(store, name)
+    chosen = found[-1] if found else _standing_alone(store, name)
+    chosen = chosen or from_salvage.entry_of(store, name)
     if chosen is None:
         raise ProdigyError(
             f"nothing of {name} is in the trash, and no salvage ref has its name: "
             "'prodigy-git trash list' shows what can be restored"
         )
     return chosen
+
+
+def _standing_alone(store: str, name: str) -> Entry | None:
+    """Return an entry for a session's folder that is where it belongs, and that git does not know.
+
+    None where there is no such folder. Raises `ProdigyError` where git has no commit for it.
+    """
+    try:
+        one = sessions.load(store, name)
+        top, repo = one.text("worktree_path") or "", one.text("repo") or ""
+        common = repokey.common_of(store, names.checked(repo, "repository key"))
+    except (ProdigyError, OSError, ValueError):
+        return None
+    if common is None or not os.path.isfile(f"{common}/HEAD") or not os.path.isdir(top):
+        return None
+    return halves.of_folder(store, common, repo, one) if os.listdir(top) else None
 
 
 def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restored:
@@ -103,7 +120,9 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
             f"the repository {found.common} is gone or was moved: put it back there, then restore; "
             f"{found.path} keeps {name} until then"
         )
-    target = _target(store, found, to)
+    halves.join(store, found)
+    alive = halves.registered(found)
+    target = _target(store, found, to, alive)
     if not missing.head_is_whole(found):
         raise ProdigyError(
             f"HEAD's commit {found.head} of {name}, or something that it consists of, is missing in "
@@ -111,19 +130,24 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
         )
     _keep_damaged(found)
     notes = []
-    folder, private = os.path.isdir(found.folder), os.path.isfile(f"{found.git}/HEAD")
+    standing = halves.in_place(found, target)
+    folder = standing or os.path.isdir(found.folder)
+    private = alive is not None or os.path.isfile(f"{found.git}/HEAD")
     whole = folder and private and not found.more.get("rebuilt")
     if not (folder and private):
         notes += from_salvage.rebuild(found, folder=not folder, private=not private)
     found.restoring = {
         "to": target,
-        "private": heads.free_private(found),
+        "private": alive or heads.free_private(found),
         "whole": whole,
         "log": None,
     }
     found.state = "restoring"
     entries.write(found)
     notes += restoring.carry_out(found, broken)
+    if standing:
+        halves.name_private(target, found.restoring["private"])
+        notes.append(f"{target} was there, and git knows it again")
     outer = _worktree_around(target)
     if outer is not None:
         notes.append(
@@ -141,8 +165,11 @@ def _keep_damaged(found: Entry) -> None:
             os.rename(f"{found.path}/entry.json", f"{found.path}/entry.json.damaged")
 
 
-def _target(store: str, found: Entry, to: str | None) -> str:
-    """Return the path to restore to. Raises `ProdigyError` where it cannot be had."""
+def _target(store: str, found: Entry, to: str | None, alive: str | None) -> str:
+    """Return the path to restore to. Raises `ProdigyError` where it cannot be had.
+
+    The worktree's own folder, and its own registration ``alive``, are not in the way.
+    """
     if to is None:
         target = found.worktree
     else:
@@ -154,7 +181,7 @@ def _target(store: str, found: Entry, to: str | None) -> str:
     for inside in (f"{os.path.realpath(store)}/trash", *(f"{common}/{name}" for name in _GITS)):
         if f"{target}/".startswith(f"{inside}/"):
             raise ProdigyError(f"{target} lies inside {inside}: {advice}")
-    if os.path.lexists(target):
+    if os.path.lexists(target) and not halves.in_place(found, target):
         is_folder = os.path.isdir(target) and not os.path.islink(target)
         if not is_folder or os.path.ismount(target) or os.listdir(target):
             what = "another worktree" if os.path.lexists(f"{target}/.git") else "something else"
@@ -167,10 +194,10 @@ def _target(store: str, found: Entry, to: str | None) -> str:
     if not os.path.isdir(above):
         raise ProdigyError(f"{above} is not a folder: {advice}")
     other = _registered(found.common, target)
-    if other is not None:
+    if other is not None and other != os.path.basename(alive or ""):
         raise ProdigyError(
-            f"git has a worktree registered at {target} ({other}), though its folder is not there: "
-            f"'git worktree prune' forgets it, or {advice}"
+            f"git has another worktree registered at {target} ({other}), whose folder is not there: "
+            f"bring that back, or {advice}"
         )
     return target
 

@@ -95,7 +95,7 @@ def clean(
     if as_json:
         output.emit_json(clean_report.as_json(work, chosen, drift=drift))
     else:
-        clean_report.show(work, dry_run=dry_run, verbose=verbose or dry_run)
+        clean_report.show(work, dry_run=dry_run, verbose=verbose)
     if not os.path.exists(cwd):
         output.note(f"{cwd} is in the trash now: change into another folder")
     return 1 if work.failed else 0
@@ -183,7 +183,7 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
             done.records = records.carry_out(asked.store, plan.records, output.note, progress)
 
     def mend() -> None:
-        mended = drift.repair(asked.store, plan.drift, output.note)
+        mended = drift.repair(asked.store, plan.drift, output.note, asked.repo)
         # Without what had been put right meanwhile.
         done.drift = [one for one in mended if one.done or one.error or not one.repairable]
 

@@ -129,9 +129,15 @@ def _sizes(work: Work) -> dict[str, int]:
 
 
 def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
-    """Print a line for each thing, if told to, and how much of each kind went."""
+    """Print a line for each thing, if told to, and how much of each kind went.
+
+    A dry run has these lines anyway; what is not ours, and so left alone, only ``verbose`` names.
+    """
+    unknown_too, verbose = verbose, verbose or dry_run
     if verbose:
         for one in work.drift:
+            if one.kind == "unknown" and not unknown_too:
+                continue
             output.line(f"{one.wrong}: {one.done or one.error or one.remedy}")
         show_outcomes(work.worktrees)
         show_records(work.records, dry_run=dry_run)
@@ -161,7 +167,7 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
 
 def _note_kept(work: Work) -> None:
     kept = sum(1 for one in work.worktrees if one.result == "refused")
-    open_ = sum(1 for one in work.drift if not one.repairable)
+    open_ = sum(1 for one in work.drift if not one.repairable and one.kind != "unknown")
     if kept or open_:
         parts = [_number(kept, "worktree") + " kept"] * bool(kept)
         parts += [_number(open_, "thing") + " to be put right by you"] * bool(open_)

@@ -43,12 +43,12 @@ def log_files(store: str, repo: str, job: str) -> list[str]:
     folder = layout.job_log(store, repo, job)
     try:
         found = set(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [
         f"{folder}/{name}"
         for name in sorted(found)
-        if _is_log(name) and not _repeats(folder, name, found)
+        if is_log(name) and not _repeats(folder, name, found)
     ]
 
 
@@ -116,7 +116,8 @@ def _backwards(path: str, session: str, limit: int | None) -> list[Event]:
     return found[::-1]
 
 
-def _is_log(name: str) -> bool:
+def is_log(name: str) -> bool:
+    """Whether a file in a job's log folder is called as a log, ours or another program's."""
     # What a rotation left may have any name.
     return name.endswith(_ENDINGS[1:]) or (name.startswith("events-") and name.endswith(".jsonl"))
 

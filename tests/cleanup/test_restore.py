@@ -267,7 +267,7 @@ def test_a_path_that_git_has_registered_for_another(world):
     remove(world)
     _take_by_worktree(world.tree, world.repo)
     world.tree.rename(world.repo.parent / "away")
-    assert "worktree prune" in refusal(world)
+    assert "bring that back" in refusal(world)
 
 
 def test_an_empty_folder_is_in_nobodys_way(world):

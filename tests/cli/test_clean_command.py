@@ -299,6 +299,10 @@ def test_worktrees_of_finished_sessions_go_and_running_ones_stay(repo, store):
 def test_what_has_drifted_apart_is_shown_and_mended(known, store):
     empty = store / "dlq" / "repo" / "nothing"
     empty.mkdir(parents=True)
+    assert (
+        str(empty) not in ok("clean", "--dry-run", cwd=known).out
+    )  # somebody may just have made it
+    os.utime(empty, (1, 1))
     assert str(empty) in ok("clean", "--dry-run", cwd=known).out
     assert empty.exists()
     ok("clean", "--sessions", "--yes", cwd=known)
