@@ -71,7 +71,7 @@ def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | Non
 def _choose(store: str, name: str, broken: Broken) -> Entry:
     """Return the newest entry of a session, or one made from its salvage ref. Raises `ProdigyError`."""
     try:
-        where = sessions.enrolled_place(sessions.load(store, name))
+        where = sessions.enrolled_place(store, sessions.load(store, name))
     except ProdigyError:
         where = None
     if where is not None:

@@ -298,7 +298,7 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
     if safe.is_safe(name) and name in sessions.ids(store):
-        return _of_session(sessions.load(store, name))
+        return _of_session(store, sessions.load(store, name))
     try:
         trees = [
             tree for tree in repository.worktrees(repository.find(cwd).common) if not tree.bare
@@ -338,7 +338,8 @@ def _known(store: str, path: str, broken: Broken) -> Subject | None:
 
 def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
-    found = (_of_session(one) for one in sessions.load_all(store, broken))
+    known: sessions.Known = {}
+    found = (_of_session(store, one, known) for one in sessions.load_all(store, broken))
     return [
         one
         for one in found
@@ -347,16 +348,29 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
     ]
 
 
-def _of_session(found: Session) -> Subject:
-    where = sessions.enrolled_place(found)
+def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
+    where = sessions.enrolled_place(store, found, known)
     path = found.text("worktree_path") or ""
     if where is None:
-        return Subject(found.id, path, None, found, trouble=_missing(found, path))
+        return Subject(found.id, path, None, found, trouble=_missing(store, found, path, known))
     return Subject(found.id, where[0].top, where[0], found, where[1])
 
 
-def _missing(found: Session, path: str) -> str:
+def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
     """Return why a session has no worktree that could be cleaned."""
+    half = sessions.journal_of(store, found, known)
+    if half is not None:
+        # One of the two was moved: git says what links them again, and does it.
+        top, common = half[0].top, half[0].common
+        if os.path.lexists(f"{top}/.git"):
+            return (
+                f"git does not find {common} from it, 'git -C {common} worktree repair {top}' helps"
+            )
+        if not os.path.isdir(top):
+            return (
+                f"it is not at {top} (any more), where it was moved to PATH "
+                f"'git -C {common} worktree repair PATH' tells git"
+            )
     if found.text("trash_path") is not None:
         return (
             f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
