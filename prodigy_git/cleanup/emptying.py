@@ -192,7 +192,7 @@ def _take(wanted: Iterable[Entry], broken: Broken) -> list[Entry]:
 
 
 def _store(found: Entry) -> str:
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(found.path))))
+    return entries.store_of(found.path)
 
 
 def _folders(found: Entry) -> list[str]:

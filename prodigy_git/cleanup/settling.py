@@ -20,7 +20,7 @@ from prodigy_git.store.events import Broken
 
 def store_of(found: Entry) -> str:
     """Return the store that an entry's folder lies in."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(found.path))))
+    return entries.store_of(found.path)
 
 
 def settle(found: Entry, broken: Broken, *, again: bool) -> None:
