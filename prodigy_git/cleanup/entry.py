@@ -76,6 +76,8 @@ class Entry:
     """Whether branch, session file and event have been brought up to date after the move."""
     bytes: int | None = None
     """What folder and private directory take on disk; None until `emptying` measures it."""
+    alone: bool = False
+    """Whether the folder is all there was: its repository was gone, see `alone`."""
     linked: list[str] = field(default_factory=list)
     """``worktree`` and ``private`` as the two halves name each other, where that was before a move of
     store or repository; see `names_in_halves`."""
@@ -99,7 +101,7 @@ _LISTS = ("tag_refs", "left_out", "reasons", "linked")
 _NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
 _PATHS = ("worktree", "private", "common", "folder", "git")
 _DERIVED = ("repo", "folder", "git")
-_REST = ("settled", "restoring")
+_REST = ("settled", "restoring", "alone")
 _KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version", "store"))
 
 Commons = dict[tuple[str, str], str | None]
@@ -153,6 +155,7 @@ def _parsed(path: str, fields: dict[str, Any]) -> Entry:
     if len(values["linked"]) not in (0, 2):
         raise ValueError("linked is not two paths")
     values["settled"] = _typed({"settled": values["state"] != "moving", **fields}, "settled", bool)
+    values["alone"] = _typed({"alone": False, **fields}, "alone", bool)
     intent = fields.get("restoring")
     values["restoring"] = None if intent is None else _typed(fields, "restoring", dict)
     if values["state"] not in STATES:

@@ -118,9 +118,7 @@ def _is_over(store: str, one: Session, limit: int, known: sessions.Known, broken
     ended = one.ended_at
     if one.ended and ended is None:
         broken(f"session {one.id} does not say when it ended: its file is kept")
-    # Neither half of its worktree may be there: the other one is out of sight, perhaps.
-    old = ended is not None and ended <= limit
-    return old and sessions.journal_of(store, one, known) is None
+    return ended is not None and ended <= limit and not sessions.has_half(store, one, known)
 
 
 def _of_job(

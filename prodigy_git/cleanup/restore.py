@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names
+from prodigy_git.cleanup import alone, from_salvage, heads, missing, removal, restoring
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import from_salvage, heads, missing, removal, restoring
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files
@@ -98,10 +98,14 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
         )
     if found.state not in ("trashed", "emptied"):
         raise ProdigyError(f"{name} is {found.state} in another process: try again")
+    if found.alone:
+        target = _target(store, found, to)
+        notes = alone.restore(found, target)
+        return Restored(name, target, "trash", notes + restoring.carry_out(found, broken))
     if not os.path.isfile(f"{found.common}/HEAD"):
         raise ProdigyError(
-            f"the repository {found.common} is gone or was moved: put it back there, then restore; "
-            f"{found.path} keeps {name} until then"
+            f"the repository {found.common} is gone or was moved: stand in it, or put it back there, "
+            f"then restore; {found.path} keeps {name} until then, its files are in {found.folder}"
         )
     target = _target(store, found, to)
     if not missing.head_is_whole(found):
@@ -167,7 +171,7 @@ def _target(store: str, found: Entry, to: str | None) -> str:
     if not os.path.isdir(above):
         raise ProdigyError(f"{above} is not a folder: {advice}")
     other = _registered(found.common, target)
-    if other is not None:
+    if other is not None and not found.alone:  # else it is the other half, which is there again
         raise ProdigyError(
             f"git has a worktree registered at {target} ({other}), though its folder is not there: "
             f"'git worktree prune' forgets it, or {advice}"

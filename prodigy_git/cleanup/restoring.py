@@ -68,7 +68,10 @@ def carry_out(found: Entry, broken: Broken) -> list[str]:
         _point_back(found)
         notes += _register(found)
     _times(found)
-    notes += returned.tell(store_of(found), found, broken)
+    if found.alone:
+        returned.tell_alone(store_of(found), found, broken)
+    else:
+        notes += returned.tell(store_of(found), found, broken)
     _drop_refs(found)
     notes += _remove_entry(found)
     return notes

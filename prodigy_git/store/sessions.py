@@ -109,6 +109,14 @@ def journal_of(
     return known[repo].get(found.id)
 
 
+def has_half(store: str, found: Session, known: Known | None = None) -> bool:
+    """Whether a half of a session's worktree is there: the other may be out of sight, not gone."""
+    path = found.text("worktree_path")
+    if path is not None and os.path.isfile(f"{path}/.git") and gitdir.find(path, {}) is None:
+        return True  # a folder whose repository was moved, or deleted, or is not mounted
+    return journal_of(store, found, known) is not None
+
+
 def common_of(store: str, found: Session) -> str | None:
     """Return the common git directory of a session's repository as it is now; None: not in sight."""
     repo = found.text("repo")
