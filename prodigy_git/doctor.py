@@ -245,7 +245,12 @@ def _sessions(store: str) -> Iterator[Finding]:
     found = sessions.load_all(store, troubles.append)
     for text in troubles:
         yield Finding("session", "error", text)
-    alone = [one.id for one in found if not one.ended and sessions.enrolled_place(one) is None]
+    known: sessions.Known = {}
+    alone = [
+        one.id
+        for one in found
+        if not one.ended and sessions.enrolled_place(store, one, known) is None
+    ]
     if alone:
         yield Finding(
             "sessions", "warning",

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import layout
+from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.records import cleaned_before
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, gitdir, jsonline, log, made
+from prodigy_git.record import clock, enrolment, files, gitdir, log, made
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
@@ -131,22 +132,21 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
 
 def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None, Enrolment | None]:
     """Return the best record that git has of a session: what it is, and where."""
-    where = sessions.enrolled_place(found)
+    where = sessions.journal_of(store, found)
     if where is not None:
         return "reflog", *where
     root = layout.trash(store, repo, found.id)
     for name in sorted(os.listdir(root), reverse=True) if os.path.isdir(root) else []:
         try:
-            entry = jsonline.decode_object(files.read(f"{root}/{name}/entry.json"))
-            private, common = str(entry["git"]), str(entry["common"])
+            entry = entries.read(f"{root}/{name}")
+            private, common = entry.git, entry.common
             entered = enrolment.read(private)
-        except (OSError, ValueError, KeyError):
+        except (ProdigyError, OSError, ValueError):
             continue
         if entered is not None and entered.session == found.id and os.path.isdir(common):
             return "trash", Place(private, common, common), entered
-    branch, repository_path = found.text("branch"), found.text("repo_path") or ""
-    there = branch is not None and os.path.isdir(repository_path)
-    if there and repository.has_ref(repository_path, f"refs/heads/{branch}"):
+    branch, common = found.text("branch"), sessions.common_of(store, found) or ""
+    if branch is not None and common and repository.has_ref(common, f"refs/heads/{branch}"):
         return "branch", None, None
     return "none", None, None
 
@@ -180,7 +180,7 @@ def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
     Its own are those that no other branch has, and those that name the session in a trailer
     (``prodigy.trailers``), which may have been merged since.
     """
-    branch, common = str(found.text("branch")), str(found.text("repo_path"))
+    branch, common = str(found.text("branch")), str(sessions.common_of(store, found))
     base = found.text("base_commit")
     span = [f"refs/heads/{branch}", *([f"^{base}"] if base else [])]
     status, out, _ = git_status(

@@ -64,7 +64,10 @@ def gather(
             found.update(zip(numbers, accounts, strict=True))
     for number, subject in enumerate(wanted):
         if subject.place is None:
-            found[number] = _bare_account(subject)
+            found[number] = e = _bare_account(subject)
+            if subject.alone:
+                e.alone = True
+                e.processes += presence.inside(Place(subject.path, "", subject.path), running)
             progress()
     return [found[number] for number in range(len(wanted))]
 

@@ -192,7 +192,7 @@ def _take(wanted: Iterable[Entry], broken: Broken) -> list[Entry]:
 
 
 def _store(found: Entry) -> str:
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(found.path))))
+    return entries.store_of(found.path)
 
 
 def _folders(found: Entry) -> list[str]:
@@ -309,6 +309,8 @@ def _retire(store: str, found: Entry) -> None:
 
 def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
     """Return the refs that exist with what they point to, if other refs hold all of that; else None."""
+    if found.alone:
+        return {}  # it never had any
     if not os.path.isdir(found.common):
         return None  # its disk is not mounted, perhaps: who knows what the ref holds
     own = salvage.ref_name(found.session, found.moment)

@@ -3,6 +3,10 @@
 An entry is a folder ``trash/{repo}/{session}/{time}/`` with ``entry.json``, ``worktree/`` (the folder
 as it was, its ``.git`` disabled) and ``git/`` (its private git directory). Whoever changes an entry
 holds the repository's lock.
+
+The document's paths are those of the time when it was written. Store and repository may be elsewhere
+by now: on reading, what lay inside the store lies inside the one that holds the entry, and what
+belonged to the repository is where the repository is.
 """
 
 import os
@@ -11,7 +15,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, jsonline, repokey
 from prodigy_git.store.events import Broken
 
 VERSION = 1
@@ -72,6 +76,11 @@ class Entry:
     """Whether branch, session file and event have been brought up to date after the move."""
     bytes: int | None = None
     """What folder and private directory take on disk; None until `emptying` measures it."""
+    alone: bool = False
+    """Whether the folder is all there was: its repository was gone, see `alone`."""
+    linked: list[str] = field(default_factory=list)
+    """``worktree`` and ``private`` as the two halves name each other, where that was before a move of
+    store or repository; see `names_in_halves`."""
     restoring: dict[str, Any] | None = None
     """What the restore under way intends; its form is `restore`'s own."""
     more: dict[str, Any] = field(default_factory=dict)
@@ -88,23 +97,31 @@ _OPTIONAL = (
     "head", "branch", "salvage_ref", "locked", "enrolment", "cursor", "session_status",
     "delete_branch", "branch_deleted",
 )  # fmt: skip
-_LISTS = ("tag_refs", "left_out", "reasons")
+_LISTS = ("tag_refs", "left_out", "reasons", "linked")
 _NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
 _PATHS = ("worktree", "private", "common", "folder", "git")
 _DERIVED = ("repo", "folder", "git")
-_REST = ("settled", "restoring")
-_KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version"))
+_REST = ("settled", "restoring", "alone")
+_KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version", "store"))
+
+Commons = dict[tuple[str, str], str | None]
+"""Where the repositories of (store, key) are, as far as it was asked: None is not in sight."""
 
 
-def read(path: str) -> Entry:
-    """Return the entry in the folder ``path``.
+def read(path: str, commons: Commons | None = None) -> Entry:
+    """Return the entry in the folder ``path``, its paths as they are now.
 
-    Raises `ProdigyError`, which names the file, where it is missing, damaged, of a newer version, or
-    names another repository or session than its place in the trash does.
+    ``commons`` is filled, for whoever reads many. Raises `ProdigyError`, which names the file, where
+    it is missing, damaged, of a newer version, or names another repository or session than its place
+    in the trash does.
     """
     document = f"{path}/entry.json"
     try:
-        return _parsed(path, jsonline.decode_object(files.read(document)))
+        fields = jsonline.decode_object(files.read(document))
+        found = _parsed(path, fields)
+        _follow_store(found, fields.get("store"))
+        _follow_repository(found, {} if commons is None else commons)
+        return found
     except OSError as error:
         raise ProdigyError(f"{document} cannot be read ({error.strerror})") from None
     except ValueError as error:
@@ -135,7 +152,10 @@ def _parsed(path: str, fields: dict[str, Any]) -> Entry:
         values[name] = _typed({name: [], **fields}, name, list)
         if not all(isinstance(one, str) for one in values[name]):
             raise ValueError(f"{name} is not a list of texts")
+    if len(values["linked"]) not in (0, 2):
+        raise ValueError("linked is not two paths")
     values["settled"] = _typed({"settled": values["state"] != "moving", **fields}, "settled", bool)
+    values["alone"] = _typed({"alone": False, **fields}, "alone", bool)
     intent = fields.get("restoring")
     values["restoring"] = None if intent is None else _typed(fields, "restoring", dict)
     if values["state"] not in STATES:
@@ -151,6 +171,64 @@ def _parsed(path: str, fields: dict[str, Any]) -> Entry:
     return Entry(path=path, **values)
 
 
+def store_of(path: str) -> str:
+    """Return the store that an entry's folder lies in."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(path))))
+
+
+def _follow_store(found: Entry, named: object) -> None:
+    """Take what lay inside the store that an entry was written in as inside the one it is in now."""
+    store = store_of(found.path)
+    before = named if isinstance(named, str) and named.startswith("/") else None
+    # The first releases did not note it: it is told by where they put the two folders.
+    for path, name in ((found.folder, "worktree"), (found.git, "git")):
+        suffix = f"/trash/{found.repo}/{found.session}/{found.moment}/{name}"
+        if path.endswith(suffix):
+            before = path.removesuffix(suffix)
+    if before is not None and before != store:
+        _move_paths(found, before, store)
+
+
+def _follow_repository(found: Entry, commons: Commons) -> None:
+    """Take what lay inside the repository's git directory as inside where that is now."""
+    store = store_of(found.path)
+    if (store, found.repo) not in commons:
+        try:
+            now = repokey.common_of(store, found.repo)
+        except (OSError, ValueError):
+            now = None  # damaged: who reads it says so
+        there = now is not None and os.path.isfile(f"{now}/HEAD")
+        commons[store, found.repo] = now if there else None
+    now, before = commons[store, found.repo], found.common
+    if now is None or files.same(now, before):
+        return
+    _move_paths(found, before, now)
+    # A worktree inside the main one moved with it.
+    main, git = os.path.split(before)
+    if git == os.path.basename(now) == ".git" and found.worktree.startswith(f"{main}/"):
+        found.worktree = os.path.dirname(now) + found.worktree.removeprefix(main)
+
+
+def names_in_halves(found: Entry) -> tuple[str, str]:
+    """Return worktree and private git directory as folder and git directory name each other."""
+    worktree, private = found.linked or (found.worktree, found.private)
+    return worktree, private
+
+
+def _move_paths(found: Entry, before: str, now: str) -> None:
+    def moved(path: str) -> str:
+        inside = path == before or path.startswith(f"{before}/")
+        return now + path.removeprefix(before) if inside else path
+
+    if not found.linked:
+        found.linked = [found.worktree, found.private]
+    for name in _PATHS:
+        setattr(found, name, moved(getattr(found, name)))
+    for name in ("to", "private"):
+        if found.restoring is not None and isinstance(found.restoring.get(name), str):
+            found.restoring[name] = moved(found.restoring[name])
+
+
 def _typed(fields: dict[str, Any], name: str, kind: type) -> Any:
     value = fields.get(name)
     # A bool is an int to Python; to JSON it is none.
@@ -163,6 +241,7 @@ def write(entry: Entry) -> None:
     """Write an entry's document, durably; no reader sees half of it. Raises `OSError`."""
     known = {name: value for name, value in vars(entry).items() if name not in ("path", "more")}
     fields: dict[str, Any] = {"version": VERSION, **known, **entry.more}
+    fields["store"] = store_of(entry.path)
     data = (jsonline.encode(fields) + "\n").encode("ascii")
     files.replace(f"{entry.path}/entry.json", data)
 
@@ -175,6 +254,7 @@ def entries(
     Damaged ones are reported to ``broken`` and left out.
     """
     found = []
+    commons: Commons = {}
     for key in folders(f"{store}/trash", repo):
         for name in folders(f"{store}/trash/{key}", session):
             folder = layout.trash(store, key, name)
@@ -182,7 +262,7 @@ def entries(
                 # Beside the entries lie other things: a job's events, a session's file.
                 if os.path.lexists(f"{folder}/{moment}/entry.json"):
                     try:
-                        found.append(read(f"{folder}/{moment}"))
+                        found.append(read(f"{folder}/{moment}", commons))
                     except ProdigyError as error:
                         broken(str(error))
     return sorted(found, key=lambda one: (one.moment, one.path))

@@ -19,7 +19,8 @@ from prodigy_git.record.gitdir import Place
 class Subject:
     """A worktree to be accounted for: by its session, or without one by its folder.
 
-    ``place`` is None where git's side of it is missing; ``trouble`` then says what is wrong.
+    ``place`` is None where git's side of it is missing; ``trouble`` then says what is wrong. ``alone``:
+    its whole repository is gone, see `alone`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Subject:
     session: Session | None = None
     enrolment: Enrolment | None = None
     trouble: str | None = None
+    alone: bool = False
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Evidence:
     last_activity: int | None = None
     too_large: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    alone: bool = False
     gathered_at: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -96,7 +99,7 @@ class Evidence:
 
 def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
     """Return, in words, why a worktree must not be removed, forced or not; empty: it may be."""
-    if e.place is None:
+    if e.place is None and not e.alone:
         return e.unreadable
     reasons = []
     if e.main:
@@ -114,7 +117,7 @@ def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
 
 def doubts(e: Evidence) -> list[str]:
     """Return, in words, why a worktree should not be removed without being forced; empty: safe."""
-    if e.place is None:
+    if e.place is None and not e.alone:
         return []
     reasons = []
     if e.session_id is not None and not e.ended:
@@ -132,7 +135,7 @@ def doubts(e: Evidence) -> list[str]:
     ]
     if e.operations:
         reasons.append(f"{e.operations[0]} is under way")
-    if e.head is None and not e.unreadable:
+    if e.head is None and not e.unreadable and not e.alone:
         reasons.append("its HEAD has no commit yet")
     if e.lone_commits:
         reasons.append(f"{_many(e.lone_commits, 'commit')} that no other ref reaches")

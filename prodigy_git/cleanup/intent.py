@@ -34,17 +34,7 @@ def make(
         raise ProdigyError(f"{top} is the repository's main worktree: it is not removed")
     branch, head = gitdir.head(place)
     about = os.lstat(top)
-    moment = clock.now()
-    while True:
-        stamp = clock.stamp(moment)
-        path = layout.trash(store, enrolment.repo, enrolment.session)
-        path = f"{path}/{stamp.replace(':', '').replace('-', '')}"
-        files.make_private(os.path.dirname(path))
-        try:
-            os.mkdir(path, 0o700)
-            break
-        except FileExistsError:
-            moment += 1
+    path, stamp = folder(store, enrolment.repo, enrolment.session)
     return Entry(
         path=path,
         state="moving",
@@ -70,11 +60,27 @@ def make(
     )
 
 
+def folder(store: str, repo: str, session_id: str) -> tuple[str, str]:
+    """Make a new entry's folder; return its path and the timestamp that it is named by."""
+    moment = clock.now()
+    while True:
+        stamp = clock.stamp(moment)
+        path = layout.trash(store, repo, session_id)
+        path = f"{path}/{stamp.replace(':', '').replace('-', '')}"
+        files.make_private(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            moment += 1
+        else:
+            return path, stamp
+
+
 def write(found: Entry) -> None:
     """Write a new entry's document, durably with the folders that it lies in. Raises `OSError`."""
     entries.write(found)
-    folder = os.path.dirname(found.path)
-    for one in (folder, os.path.dirname(folder)):
+    above = os.path.dirname(found.path)
+    for one in (above, os.path.dirname(above)):
         files.sync_folder(one)
 
 
@@ -97,11 +103,11 @@ def begun(store: str, repo: str, only: str | None) -> list[str]:
     """Return the folders of entries that have no document: whoever made them was killed at once."""
     found = []
     for name in entries.folders(f"{store}/trash/{repo}", only):
-        folder = layout.trash(store, repo, name)
-        for moment in filter(MOMENT.fullmatch, entries.folders(folder, None)):
+        top = layout.trash(store, repo, name)
+        for moment in filter(MOMENT.fullmatch, entries.folders(top, None)):
             with contextlib.suppress(FileNotFoundError):
-                if set(os.listdir(f"{folder}/{moment}")) <= {".entry.json.new"}:
-                    found.append(f"{folder}/{moment}")
+                if set(os.listdir(f"{top}/{moment}")) <= {".entry.json.new"}:
+                    found.append(f"{top}/{moment}")
     return found
 
 
@@ -110,6 +116,6 @@ def drop(path: str) -> None:
     for name in (".entry.json.new", "entry.json"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{path}/{name}")
-    for folder in (path, os.path.dirname(path)):
+    for one in (path, os.path.dirname(path)):
         with contextlib.suppress(OSError):  # something else is in it
-            os.rmdir(folder)
+            os.rmdir(one)

@@ -102,8 +102,9 @@ def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Itera
 
     One that still has its worktree keeps its file: the worktree is enrolled under it.
     """
+    known: sessions.Known = {}
     for one in sessions.load_all(store, broken):
-        if repo in (None, one.text("repo")) and _is_over(one, limit, broken):
+        if repo in (None, one.text("repo")) and _is_over(store, one, limit, known, broken):
             path = layout.session(store, one.id)
             folder = layout.trash(store, one.text("repo") or "unknown", one.id)
             with contextlib.suppress(FileNotFoundError):
@@ -113,14 +114,11 @@ def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Itera
                 )  # fmt: skip
 
 
-def _is_over(one: Session, limit: int, broken: Broken) -> bool:
+def _is_over(store: str, one: Session, limit: int, known: sessions.Known, broken: Broken) -> bool:
     ended = one.ended_at
     if one.ended and ended is None:
         broken(f"session {one.id} does not say when it ended: its file is kept")
-    if ended is None or ended > limit or sessions.enrolled_place(one) is not None:
-        return False
-    # A folder that git does not know (from here) is still its worktree's: who would say what it is?
-    return not os.path.lexists(one.text("worktree_path") or "/nonexistent")
+    return ended is not None and ended <= limit and not sessions.has_half(store, one, known)
 
 
 def _of_job(
@@ -206,7 +204,7 @@ def _clean_session(store: str, one: Record) -> Iterator[Record]:
         with contextlib.suppress(FileNotFoundError):
             os.stat(one.path)
             # A restore may have brought its worktree back.
-            if _is_over(sessions.load(store, one.owner), one.before, lambda _: None):
+            if _is_over(store, sessions.load(store, one.owner), one.before, {}, lambda _: None):
                 _to_trash(one)
                 yield one
     finally:

@@ -66,7 +66,7 @@ def remove(
             intent.write(found)
             place = Place(found.private, found.common, found.worktree)
             _freeze(found, place, enrolment, dirty=touched)
-            _make_writable(found)
+            make_writable(found)
             found.folder = moving.move(found.worktree, *_folders(found))
         except BaseException as error:
             again = _moved_in_spite_of(found, error)
@@ -239,7 +239,8 @@ def _state(path: str) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _make_writable(found: Entry) -> None:
+def make_writable(found: Entry) -> None:
+    """Let a folder's owner move it. Raises `OSError`."""
     # rename(2) changes the `..` of a folder that gets another parent.
     if found.root_mode is not None:
         os.chmod(found.worktree, found.root_mode | stat.S_IWUSR)
@@ -253,7 +254,8 @@ def _undo(found: Entry) -> None:
     if found.locked is None and intent.text(f"{found.private}/locked") in (_LOCK_TEXT.decode(), ""):
         os.unlink(f"{found.private}/locked")
         files.sync_folder(found.private)
-    salvage.delete(found.common, found.session, found.moment)
+    if not found.alone:
+        salvage.delete(found.common, found.session, found.moment)
     intent.drop(found.path)
 
 

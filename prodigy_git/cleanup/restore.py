@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names
+from prodigy_git.cleanup import alone, from_salvage, halves, heads, missing, removal, restoring
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import from_salvage, halves, heads, missing, removal, restoring
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, repokey
@@ -71,7 +71,7 @@ def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | Non
 def _choose(store: str, name: str, broken: Broken) -> Entry:
     """Return the newest entry of a session, or one made from its salvage ref. Raises `ProdigyError`."""
     try:
-        where = sessions.enrolled_place(sessions.load(store, name))
+        where = sessions.enrolled_place(store, sessions.load(store, name))
     except ProdigyError:
         where = None
     if where is not None:
@@ -115,10 +115,14 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
         )
     if found.state not in ("trashed", "emptied"):
         raise ProdigyError(f"{name} is {found.state} in another process: try again")
+    if found.alone:
+        target = _target(store, found, to, None)
+        notes = alone.restore(found, target)
+        return Restored(name, target, "trash", notes + restoring.carry_out(found, broken))
     if not os.path.isfile(f"{found.common}/HEAD"):
         raise ProdigyError(
-            f"the repository {found.common} is gone or was moved: put it back there, then restore; "
-            f"{found.path} keeps {name} until then"
+            f"the repository {found.common} is gone or was moved: stand in it, or put it back there, "
+            f"then restore; {found.path} keeps {name} until then, its files are in {found.folder}"
         )
     halves.join(store, found)
     alive = halves.registered(found)
@@ -194,7 +198,8 @@ def _target(store: str, found: Entry, to: str | None, alive: str | None) -> str:
     if not os.path.isdir(above):
         raise ProdigyError(f"{above} is not a folder: {advice}")
     other = _registered(found.common, target)
-    if other is not None and other != os.path.basename(alive or ""):
+    # Of one that was taken without its repository, the other half is there again.
+    if other is not None and other != os.path.basename(alive or "") and not found.alone:
         raise ProdigyError(
             f"git has another worktree registered at {target} ({other}), whose folder is not there: "
             f"bring that back, or {advice}"

@@ -68,7 +68,10 @@ def carry_out(found: Entry, broken: Broken) -> list[str]:
         _point_back(found)
         notes += _register(found)
     _times(found)
-    notes += returned.tell(store_of(found), found, broken)
+    if found.alone:
+        returned.tell_alone(store_of(found), found, broken)
+    else:
+        notes += returned.tell(store_of(found), found, broken)
     _drop_refs(found)
     notes += _remove_entry(found)
     return notes
@@ -112,7 +115,7 @@ def _enable(found: Entry) -> None:
     disabled, enabled = f"{target}/{DISABLED}", f"{target}/.git"
     if not os.path.lexists(disabled):
         return
-    if (target, private) == (found.worktree, found.private):
+    if (target, private) == entries.names_in_halves(found):
         os.rename(disabled, enabled)
     else:
         path = os.fsdecode(files.read(disabled).removeprefix(b"gitdir: ").rstrip(b"\r\n"))
@@ -155,13 +158,14 @@ def _point_back(found: Entry) -> None:
     """Write where the worktree is into the private directory, and into those of its submodules."""
     plan = _intent(found)
     target, private = plan["to"], plan["private"]
-    if (target, private) == (found.worktree, found.private):
+    worktree, was_private = entries.names_in_halves(found)
+    if (target, private) == (worktree, was_private):
         return
     path = f"{found.git}/gitdir"
     before = os.fsdecode(files.read(path).rstrip(b"\r\n")) if os.path.exists(path) else "/"
     if not os.path.isabs(before):
         _overwrite(path, os.path.relpath(f"{target}/.git", private) + "\n", like=path)
-    elif target != found.worktree:
+    elif target != worktree:
         _overwrite(path, f"{target}/.git\n", like=path if before != "/" else found.git)
     for root, folders, names in os.walk(f"{found.git}/modules"):
         if "HEAD" in names and "config" in names:
@@ -176,14 +180,15 @@ def _point_submodule(found: Entry, inside: str) -> None:
     status, out, _ = git_status(found.git, "config", "-f", config, "--get", "core.worktree")
     if status != 0:
         return
-    old = os.path.normpath(f"{found.private}/{inside}/{out.removesuffix(chr(10))}")
-    if not f"{old}/".startswith(f"{found.worktree}/"):
+    worktree, private = entries.names_in_halves(found)
+    old = os.path.normpath(f"{private}/{inside}/{out.removesuffix(chr(10))}")
+    if not f"{old}/".startswith(f"{worktree}/"):
         # Written by an earlier, killed run; or it never was in this worktree.
         old = os.path.normpath(f"{plan['private']}/{inside}/{out.removesuffix(chr(10))}")
         if not f"{old}/".startswith(f"{plan['to']}/"):
             return
-        old = found.worktree + old.removeprefix(plan["to"])
-    new = plan["to"] + old.removeprefix(found.worktree)
+        old = worktree + old.removeprefix(plan["to"])
+    new = plan["to"] + old.removeprefix(worktree)
     private = f"{plan['private']}/{inside}"
     git(found.git, "config", "-f", config, "core.worktree", os.path.relpath(new, private))
     if os.path.isfile(f"{new}/.git"):

@@ -47,6 +47,20 @@ def tell(store: str, found: Entry, broken: Broken) -> list[str]:
     return notes
 
 
+def tell_alone(store: str, found: Entry, broken: Broken) -> None:
+    """Do the same for a folder whose repository is gone, which has no enrolment any more."""
+    assert found.restoring is not None
+    try:
+        job = sessions.load(store, found.session).job
+        entered = Enrolment(
+            store=store, repo=found.repo, session=found.session, job=job, nonce="", worktree=""
+        )
+        _update_file(store, found, entered, found.restoring["to"])
+        _record(store, found, entered)
+    except ProdigyError as error:  # cleaned meanwhile, or damaged: its owner repairs it
+        broken(str(error))
+
+
 def _bring_file_back(store: str, found: Entry, entered: Enrolment) -> list[str]:
     """See to it that the session has its file: clean-up may have moved it to the trash meanwhile."""
     name = entered.session

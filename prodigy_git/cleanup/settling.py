@@ -10,17 +10,19 @@ from prodigy_git import layout
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.uncommitted import ask
+from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import ENDED
 from prodigy_git.record import clock, files, log, session
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
 
 def store_of(found: Entry) -> str:
     """Return the store that an entry's folder lies in."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(found.path))))
+    return entries.store_of(found.path)
 
 
 def settle(found: Entry, broken: Broken, *, again: bool) -> None:
@@ -73,17 +75,26 @@ def _record(found: Entry, broken: Broken, *, again: bool) -> None:
     except ValueError as error:
         broken(f"{error}: the removal of {found.session} is not in its job's log")
         return
-    if enrolment is None:
-        return
     store = store_of(found)
-    identity = log.event_id(found.session, f"cleaned:{found.salvage_ref}")
-    if again and log.find(layout.job_log(store, found.repo, enrolment.job), [identity], None):
+    what = f"cleaned:{found.salvage_ref or found.moment}"
+    if enrolment is not None:
+        identity, job = log.event_id(found.session, what), enrolment.job
+        event = enrolments.envelope(enrolment, identity, "WorktreeCleaned")
+    elif found.alone:
+        try:
+            known = sessions.load(store, found.session)
+        except ProdigyError:
+            return  # cleaned meanwhile, or damaged
+        event, job = sessions.envelope(known, what, "WorktreeCleaned"), known.job
+    else:
         return
-    event = enrolments.envelope(enrolment, identity, "WorktreeCleaned")
+    if again and log.find(layout.job_log(store, found.repo, job), [event["id"]], None):
+        return
     event["worktree_name"] = os.path.basename(found.worktree)
     event["trash_path"] = found.path
-    event["salvage_ref"] = found.salvage_ref
-    log.append(store, found.repo, enrolment.job, [event])
+    if found.salvage_ref is not None:
+        event["salvage_ref"] = found.salvage_ref
+    log.append(store, found.repo, job, [event])
 
 
 def _note_in_session(found: Entry, broken: Broken) -> None:

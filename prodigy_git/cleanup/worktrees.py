@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, evidence
+from prodigy_git.cleanup import account, alone, evidence
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
@@ -161,12 +161,16 @@ def _remove(
 ) -> Outcome:
     from prodigy_git.cleanup import emptying, removal
 
-    assert one.place is not None
-    assert one.enrolment is not None
-    entry = removal.remove(
-        store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
-        delete_branch=branch_to_delete(one, e, options), broken=broken,
-    )  # fmt: skip
+    if one.alone:
+        assert one.session is not None
+        entry = alone.remove(store, one.session, one.path, reasons=reasons, broken=broken)
+    else:
+        assert one.place is not None
+        assert one.enrolment is not None
+        entry = removal.remove(
+            store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
+            delete_branch=branch_to_delete(one, e, options), broken=broken,
+        )  # fmt: skip
     purged = bool(options.purge and emptying.empty_now(entry, broken))
     return Outcome(
         one.name,
@@ -187,6 +191,8 @@ def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:
     never = evidence.forbids(e, unlock=options.unlock)
     if not never and e.session_id is None:
         never = [f"it has no session, 'prodigy-git worktree adopt {e.path}' gives it one"]
+    if e.alone and options.every:
+        never = [*never, "taken by its name only"]
     left = _left_alone(e, options)
     if never or left or (doubts and not options.force):
         return False, [*never, *left, *([] if options.force else doubts)]
@@ -298,7 +304,7 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
     if safe.is_safe(name) and name in sessions.ids(store):
-        return _of_session(sessions.load(store, name))
+        return _of_session(store, sessions.load(store, name))
     try:
         trees = [
             tree for tree in repository.worktrees(repository.find(cwd).common) if not tree.bare
@@ -338,7 +344,8 @@ def _known(store: str, path: str, broken: Broken) -> Subject | None:
 
 def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
-    found = (_of_session(one) for one in sessions.load_all(store, broken))
+    known: sessions.Known = {}
+    found = (_of_session(store, one, known) for one in sessions.load_all(store, broken))
     return [
         one
         for one in found
@@ -347,16 +354,31 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
     ]
 
 
-def _of_session(found: Session) -> Subject:
-    where = sessions.enrolled_place(found)
+def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
+    where = sessions.enrolled_place(store, found, known)
     path = found.text("worktree_path") or ""
+    if where is None and (gone := alone.repository_of(store, found, path)) is not None:
+        return Subject(found.id, path, None, found, trouble=alone.words(gone), alone=True)
     if where is None:
-        return Subject(found.id, path, None, found, trouble=_missing(found, path))
+        return Subject(found.id, path, None, found, trouble=_missing(store, found, path, known))
     return Subject(found.id, where[0].top, where[0], found, where[1])
 
 
-def _missing(found: Session, path: str) -> str:
+def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
     """Return why a session has no worktree that could be cleaned."""
+    half = sessions.journal_of(store, found, known)
+    if half is not None:
+        # One of the two was moved: git says what links them again, and does it.
+        top, common = half[0].top, half[0].common
+        if os.path.lexists(f"{top}/.git"):
+            return (
+                f"git does not find {common} from it, 'git -C {common} worktree repair {top}' helps"
+            )
+        if not os.path.isdir(top):
+            return (
+                f"it is not at {top} (any more), where it was moved to PATH "
+                f"'git -C {common} worktree repair PATH' tells git"
+            )
     if found.text("trash_path") is not None:
         return (
             f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"

@@ -36,7 +36,8 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
         for one in stored.load_all(store, output.note)
         if job in (None, one.job) and status in (None, one.status)
     ]
-    found = [stored.catch_up(store, one, output.note) for one in found]
+    known: stored.Known = {}
+    found = [stored.catch_up(store, one, output.note, known) for one in found]
     if as_json:
         output.emit_json([one.model_dump(mode="json") for one in found])
         return

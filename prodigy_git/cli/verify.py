@@ -27,6 +27,7 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
     """
     from prodigy_git import verify as verifying
     from prodigy_git.git import repository
+    from prodigy_git.record import repokey
     from prodigy_git.store import sessions
 
     if sum((job is not None, name is not None, every)) > 1:
@@ -41,8 +42,8 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
             if not chosen:
                 raise ProdigyError(f"no session of a job {job}: 'sessions list' shows the jobs")
         elif not every:
-            common = os.path.realpath(repository.find(os.getcwd()).common)
-            chosen = [one for one in chosen if one.text("repo_path") == common]
+            key = repokey.known(store, repository.find(os.getcwd()).common)
+            chosen = [one for one in chosen if key is not None and one.text("repo") == key]
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=output.note)
     if as_json:
         output.emit_json(

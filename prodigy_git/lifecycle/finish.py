@@ -11,7 +11,7 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, endings, snapshots
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, log, session
+from prodigy_git.record import clock, enrolment, files, gitdir, log, session, whose
 from prodigy_git.store import events, sessions
 
 
@@ -52,6 +52,8 @@ def session_here(cwd: str) -> str:
         raise ProdigyError(f"{error}: give the session's NAME") from error
     if there is None:
         raise ProdigyError("this worktree has no session: give the session's NAME")
+    if not there.known:
+        raise ProdigyError(whose.words(there))
     return there.session
 
 
@@ -125,11 +127,15 @@ def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> 
     ]
     if not recorded:
         return []
-    where = sessions.enrolled_place(found)
-    common = found.text("repo_path")
+    where = sessions.journal_of(store, found)
+    common = sessions.common_of(store, found)
     if where is not None:
-        cwd, tips = where[0].top, ["HEAD"]
-    elif common is not None and os.path.isdir(common):
+        # By its commit: the folder may be out of sight.
+        _, head = gitdir.head(where[0])
+        if head is None:
+            return []
+        cwd, tips = where[0].common, [head]
+    elif common is not None:
         # The worktree is gone: what its branch has, or what it was merged into.
         cwd, tips = common, ["--branches", "--remotes", "--tags"]
     else:

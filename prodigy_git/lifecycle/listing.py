@@ -23,10 +23,11 @@ def of_repository(store: str, cwd: str, broken: Broken) -> list[dict[str, Any]]:
 
 def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
+    known: sessions.Known = {}
     return [
         _row(where[0].top, found, None)
         for found in sessions.load_all(store, broken)
-        if (where := sessions.enrolled_place(found)) is not None
+        if (where := sessions.enrolled_place(store, found, known)) is not None
     ]
 
 

@@ -9,6 +9,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.record import enrolment, gitdir, repokey, session
 from prodigy_git.record.files import read
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store import enrolled
 
 
 def around(cwd: str, environ: Mapping[str, str]) -> tuple[str, Place | None, str | None]:
@@ -24,7 +25,7 @@ def around(cwd: str, environ: Mapping[str, str]) -> tuple[str, Place | None, str
         there = enrolment.read(place.private)
     except (OSError, ValueError):
         there = None
-    if there is not None:
+    if there is not None and there.known:
         return there.store, place, there.repo
     return store, place, repokey.known(store, place.common)
 
@@ -79,7 +80,7 @@ def path_of(store: str, place: Place | None, name: str) -> str:
     if place is not None and os.path.basename(os.path.dirname(place.common)) == name:
         found.append(main_worktree(place))
     document = _session(store, name)
-    own = _place_of(name, document)
+    own = _place_of(store, name, document)
     if own is not None:
         found.append(own)
     different = list({os.path.realpath(path): path for path in found}.values())
@@ -117,17 +118,22 @@ def _session(store: str, name: str) -> dict[str, Any] | None:
     return found if isinstance(found.get("metadata"), dict) else {**found, "metadata": {}}
 
 
-def _place_of(name: str, document: dict[str, Any] | None) -> str | None:
+def _place_of(store: str, name: str, document: dict[str, Any] | None) -> str | None:
     """Return a session's worktree; None where it is gone, or has another session now."""
-    path = None if document is None else document["metadata"].get("worktree_path")
-    if not isinstance(path, str) or not os.path.isabs(path) or not os.path.isdir(path):
+    metadata = {} if document is None else document["metadata"]
+    path, repo = metadata.get("worktree_path"), metadata.get("repo")
+    if isinstance(path, str) and os.path.isabs(path) and os.path.isdir(path):
+        place = gitdir.find(path, {})
+        try:
+            there = None if place is None else enrolment.read(place.private)
+        except (OSError, ValueError):
+            there = None
+        if there is not None and there.session == name:
+            return path
+    if not isinstance(repo, str) or not names.is_safe(repo) or "trash_path" in metadata:
         return None
-    place = gitdir.find(path, {})
-    try:
-        there = None if place is None else enrolment.read(place.private)
-    except (OSError, ValueError):
-        return None
-    return path if there is not None and there.session == name else None
+    moved = enrolled.places(store, repo).get(name)
+    return moved[0].top if moved is not None and os.path.isdir(moved[0].top) else None
 
 
 def _listed(folder: str) -> list[str]:

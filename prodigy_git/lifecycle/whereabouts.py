@@ -5,7 +5,7 @@ import os
 from prodigy_git import duration, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository as git_repository
-from prodigy_git.record import clock, enrolment, gitdir, repokey
+from prodigy_git.record import clock, enrolment, gitdir, repokey, whose
 
 
 def repositories(store: str) -> list[str]:
@@ -28,6 +28,8 @@ def repository(cwd: str) -> tuple[str, str]:
     except ValueError:
         there = None
     if there is not None:
+        if not there.known:  # a key would be taken, in a store that is not this worktree's
+            raise ProdigyError(f"{place.top}: {whose.words(there)}")
         return there.store, there.repo
     store = layout.store_from(os.environ)
     try:

@@ -50,8 +50,12 @@ def drain(
     before git removes it); ``recovered`` marks the events as found by no hook; ``burst`` lets the
     session's checkpoint wait (see `BURST`); ``patience`` is in seconds, for each lock. Raises
     `files.Busy` where a lock is not to be had, `OSError` or `ValueError` where the store or git's
-    files are broken; a later drain then does it.
+    files are broken, or the store is another one (`whose.Unknown`); a later drain then does it.
     """
+    if enrolment.stale or not enrolment.known:
+        from prodigy_git.record import whose
+
+        whose.settle(place, enrolment, patience)
     lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
     try:
         cursor = cursors.read(place.private)

@@ -2,9 +2,15 @@
 
 It lies in the worktree's private git directory and wins over the environment, so that a hook that a
 graphical client starts finds the same store as the terminal does.
+
+It says where it was written, too (path and inode of the private git directory), and the store knows
+it in turn by its nonce (the text of the session's lock file, and the session's file). Where one of the
+two does not fit, something was moved, copied or put back: then `whose` looks more closely.
 """
 
 from __future__ import annotations
+
+import os
 
 from prodigy_git import layout, names
 from prodigy_git.record import files, jsonline
@@ -25,17 +31,25 @@ class Enrolment:
     ``opening`` lists the events that the session's log begins with, as (type, own fields): the first
     drain writes them, so that they too are recorded once, whatever is killed when. ``start`` is
     the journal's last line before the session: its end, length, SHA-1, new commit and time, as in
-    `cursor.Cursor`; None where the session has the whole journal.
+    `cursor.Cursor`; None where the session has the whole journal. ``private`` and ``inode`` are of the
+    private git directory when it was written (None: by a release that did not note them).
+
+    ``known`` is False where no store in sight knows the session: then nothing is recorded. ``stale``
+    says that the file is to be written anew, since store or worktree are elsewhere now.
     """
 
     __slots__ = (
         "agent",
+        "inode",
         "item",
         "job",
+        "known",
         "nonce",
         "opening",
+        "private",
         "repo",
         "session",
+        "stale",
         "start",
         "store",
         "worktree",
@@ -54,6 +68,8 @@ class Enrolment:
         item: str | None = None,
         opening: list[tuple[str, dict[str, Any]]] | None = None,
         start: Start | None = None,
+        private: str | None = None,
+        inode: int | None = None,
     ) -> None:
         """Check every id, since they become paths. Raises `names.BadName`."""
         self.store = store
@@ -66,12 +82,43 @@ class Enrolment:
         self.worktree = worktree
         self.opening = opening or []
         self.start = start
+        self.private = private
+        self.inode = inode
+        self.known = True
+        self.stale = False
 
 
 def read(private: str) -> Enrolment | None:
-    """Return the enrolment in a private git directory, None where there is none.
+    """Return the enrolment of a private git directory, None where it has none of its own.
 
-    Raises `ValueError` for one that is damaged.
+    A copy of a repository has none, though the file was copied with it: it is the original's. Where
+    the store was moved, ``store`` is where it is now. Raises `ValueError` for one that is damaged.
+    """
+    there = as_written(private)
+    if there is None or (is_at(there, private) and knows(there.store, there)):
+        return there
+    from prodigy_git.record import whose  # not on the usual way
+
+    return whose.found(private, there)
+
+
+def is_at(there: Enrolment, private: str) -> bool:
+    """Whether an enrolment was written in this private git directory: by path and inode."""
+    return there.private == private and there.inode == os.stat(private).st_ino
+
+
+def knows(store: str, there: Enrolment) -> bool:
+    """Whether a store is the one that an enrolment belongs to: its session's lock bears the nonce."""
+    try:
+        return files.read(layout.session_lock(store, there.session)) == there.nonce.encode()
+    except OSError:
+        return False
+
+
+def as_written(private: str) -> Enrolment | None:
+    """Return what the file in a private git directory says, whoever's it is; None: there is none.
+
+    Raises `ValueError` for one that is damaged, `OSError`.
     """
     try:
         data = files.read(f"{private}/{layout.ENROLMENT}")
@@ -95,18 +142,29 @@ def read(private: str) -> Enrolment | None:
         if "start" in fields:
             end, length, digest, sha, seconds = fields["start"]
             texts["start"] = (int(end), int(length), str(digest), str(sha), int(seconds))
-    except (TypeError, ValueError):
+        if "private" in fields:
+            texts["private"], texts["inode"] = str(fields["private"]), int(fields["inode"])
+    except (TypeError, ValueError, KeyError):
         raise ValueError(f"damaged enrolment: {private}/{layout.ENROLMENT}") from None
     return Enrolment(**texts)
 
 
 def ours(there: Enrolment | None, store: str) -> bool:
     """Whether an enrolment belongs to a store, however the store is called in it."""
-    return there is not None and files.same(there.store, store)
+    return there is not None and there.known and files.same(there.store, store)
+
+
+def claim(lock: int, enrolment: Enrolment) -> None:
+    """Write into the session's lock, which is held, whose enrolment it is. Raises `OSError`."""
+    text = enrolment.nonce.encode()
+    if os.pread(lock, len(text) + 1, 0) != text:
+        os.ftruncate(lock, os.pwrite(lock, text, 0))
 
 
 def write(private: str, enrolment: Enrolment) -> None:
     """Write an enrolment; the caller holds the session's lock. Raises `OSError`."""
+    enrolment.private, enrolment.inode = private, os.stat(private).st_ino
+    enrolment.stale = False
     fields: dict[str, Any] = {"version": VERSION}
     for name in _TEXTS:
         value = getattr(enrolment, name)
@@ -115,6 +173,7 @@ def write(private: str, enrolment: Enrolment) -> None:
     fields["opening"] = enrolment.opening
     if enrolment.start is not None:
         fields["start"] = enrolment.start
+    fields["private"], fields["inode"] = enrolment.private, enrolment.inode
     files.replace(f"{private}/{layout.ENROLMENT}", (jsonline.encode(fields) + "\n").encode("ascii"))
 
 

@@ -51,6 +51,11 @@ def run(hook: str, arguments: list[str], installed: str) -> None:
         enrolment = register_in_hook(place, hook, arguments, since, os.environ)
         if enrolment is None:
             return
+    if not enrolment.known:
+        from prodigy_git.record import whose
+
+        sys.stderr.write(whose.say_once(place, enrolment) or "")
+        return
     drain(place, enrolment, rebase_ended=rebase_ended, burst=True, patience=PATIENCE)
 
 

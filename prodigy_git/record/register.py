@@ -9,11 +9,12 @@ them. All documents here are locked by `files.lock`, since hooks write them.
 from __future__ import annotations
 
 import os
+import sys
 
 from prodigy_git import layout, names
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, journal, jsonline, log, made, repokey, session
+from prodigy_git.record import files, gitdir, journal, jsonline, log, made, repokey, session, whose
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.journal import ABORT, FINISH, MADE, PICK, START, UNDECIDED
 
@@ -128,10 +129,13 @@ def enrol(place: Place, enrolment: Enrolment) -> None:
     try:
         cursor = cursors.Cursor(enrolment.start)
         cursor.boot = cursors.boot_id()
+        enrolments.claim(lock, enrolment)
         cursors.write(place.private, cursor)
         enrolments.write(place.private, enrolment)
+        whose.forget_said(place.private)
         fields = session.read(enrolment.store, enrolment.session)
         fields["status"] = "Running"
+        fields["metadata"][session.NONCE] = enrolment.nonce
         session.write(enrolment.store, enrolment.session, fields)
     finally:
         os.close(lock)
@@ -184,7 +188,11 @@ def register_in_hook(
     if status == 0 and out.strip() == b"false":
         return None
     movements, _ = made.behind(place, cursors.Cursor())
-    first = _first_own(movements, hook, arguments, installed)
+    original = whose.copied_from(place)
+    if original is None:
+        first = _first_own(movements, hook, arguments, installed)
+    else:
+        first = whose.first_of_copy(place.private, original, movements)
     if first is None:
         return None
     store = layout.store_from(environ)
@@ -195,7 +203,10 @@ def register_in_hook(
         there = enrolments.read(place.private)
         if there is not None:
             return there
-        return _register(place, hook, movements, first, store, repo, environ)
+        made_here = _register(place, hook, movements, first, store, repo, environ, original)
+        if original is not None:
+            sys.stderr.write(whose.describe_copy(original, made_here.session, place))
+        return made_here
     finally:
         os.close(lock)
 
@@ -208,6 +219,7 @@ def _register(
     store: str,
     repo: str,
     environ: Mapping[str, str],
+    original: Enrolment | None,
 ) -> Enrolment:
     job = _id_from(environ, "PRODIGY_JOB_ID", store)
     if job is None:
@@ -232,6 +244,7 @@ def _register(
         "item_id": item,
         "host": os.uname().nodename,
         "created_by": hook,
+        "parent_session": None if original is None else original.session,
         "commits": 0,
     }
     name = reserve(store, repo, shown, job, metadata, None)

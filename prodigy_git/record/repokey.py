@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import clock, files, gitdir, jsonline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def take(store: str, common: str) -> str:
                 continue
             if _is_at(document, common):
                 return key
-            if common_dir(document) is None:
+            if _marked(document) is None:
                 _follow(store, key, common, mark)
                 return key
             mark = None  # the repository is where it was: this one is a copy of it
@@ -70,35 +70,82 @@ def known(store: str, common: str) -> str | None:
             continue
         if _is_at(document, common):
             return key
-        if mark is not None and document.get("id") == mark and common_dir(document) is None:
+        if mark is not None and document.get("id") == mark and _marked(document) is None:
             moved = key
     return moved
+
+
+def follow(store: str, key: str, common: str, *, certain: bool) -> None:
+    """Note where the repository of a key is, if it is at none of its known places any more.
+
+    ``certain``: it was moved, and what bears its id at a known place is a copy that was put there.
+    """
+    try:
+        document = _document(store, key, lenient=True)
+        mark = _mark(common)
+        if document is None or mark is None or document.get("id") != mark:
+            return
+        seen = _marked(document)
+        if seen is None or (certain and not files.same(seen, common)):
+            _follow(store, key, os.path.realpath(common), mark, certain=certain)
+    except OSError:
+        pass  # a store that cannot be written: noted another time
 
 
 def common_of(store: str, key: str) -> str | None:
     """Return the common git directory of the repository that has a key.
 
-    Where none of its known places is in sight, the last one; None where the document does not say.
-    Raises `OSError`, or `ValueError` for a damaged document.
+    Where none of its known places is in sight, the one that its worktrees, or the folder that we stand
+    in, belong to, if it bears the repository's id; else the last one. None where the document does not
+    say. Raises `OSError`, or `ValueError` for a damaged document.
     """
     document = _document(store, key)
     if document is None:
         return None
     named = document.get("common_dir")
-    return common_dir(document) or (named if isinstance(named, str) else None)
+    # One that bears the id goes before one without, which may be a new clone at the old place.
+    found = _marked(document) or _moved_to(store, key, document.get("id")) or common_dir(document)
+    return found or (named if isinstance(named, str) else None)
+
+
+def _moved_to(store: str, key: str, identity: object) -> str | None:
+    """Return where a repository is that nobody has told of its move yet; None: it is not in sight."""
+    if not isinstance(identity, str):
+        return None
+    folders = []
+    try:
+        folders.append(os.getcwd())
+        folder = layout.worktrees(store, key)
+        folders += [f"{folder}/{name}" for name in os.listdir(folder)]
+    except OSError:
+        pass  # none were made, or we stand in a folder that is gone
+    for folder in folders:
+        place = gitdir.find(folder, {})
+        if place is not None and _mark(place.common) == identity:
+            return os.path.realpath(place.common)
+    return None
 
 
 def common_dir(document: dict[str, Any]) -> str | None:
     """Return where the repository of a ``repository.json`` is now; None: at no place in sight."""
+    # Without a mark: older than the marks, or cloned anew at the same place.
+    return _marked(document) or next((p for p in _places(document) if _mark(p) is None), None)
+
+
+def _marked(document: dict[str, Any]) -> str | None:
+    """Return the known place at which the repository bears the document's id; None: at none."""
     identity = document.get("id")
+    return next((p for p in _places(document) if identity and _mark(p) == identity), None)
+
+
+def _places(document: dict[str, Any]) -> list[str]:
+    """Return the places that a document names, the last one first, at which there is a repository."""
     earlier = document.get("places")
-    for path in (document.get("common_dir"), *(earlier if isinstance(earlier, list) else ())):
-        if isinstance(path, str) and path.startswith("/") and os.path.isfile(f"{path}/HEAD"):
-            # Without a mark: older than the marks, or cloned anew at the same place.
-            mark = _mark(path)
-            if mark == identity or mark is None:
-                return path
-    return None
+    named = (document.get("common_dir"), *(earlier if isinstance(earlier, list) else ()))
+    return [
+        path for path in named
+        if isinstance(path, str) and path.startswith("/") and os.path.isfile(f"{path}/HEAD")
+    ]  # fmt: skip
 
 
 def _is_at(document: dict[str, Any], common: str) -> bool:
@@ -194,12 +241,14 @@ def _mark_both(
             pass  # a repository that can only be read is told by its place alone
 
 
-def _follow(store: str, key: str, common: str, mark: str) -> None:
+def _follow(store: str, key: str, common: str, mark: str, *, certain: bool = False) -> None:
     """Note that a repository has moved, or is seen at another path from here."""
     lock = files.lock(layout.state_lock(store, key))
     try:
         document = _document(store, key)
-        if document is None or document.get("id") != mark or _is_at(document, common):
+        if document is None or document.get("id") != mark:
+            return
+        if _is_at(document, common) and not certain:
             return
         earlier = document.get("places")
         places = [document.get("common_dir"), *(earlier if isinstance(earlier, list) else ())]

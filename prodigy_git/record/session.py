@@ -15,7 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from prodigy_git.record.gitdir import Place
+
 CHECKPOINTS_KEPT = 10
+NONCE = "enrolment"
+"""Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""
 
 
 def document(
@@ -98,6 +102,22 @@ def write(store: str, session: str, fields: dict[str, Any]) -> None:
     """Replace a session's file; the caller holds the session's lock. Raises `OSError`."""
     fields["updated_at"] = clock.stamp(clock.now())
     files.replace(layout.session(store, session), _encoded(fields))
+
+
+def note_place(fields: dict[str, Any], place: Place, nonce: str, whole: bool) -> bool:
+    """Put into a document where its worktree is; return whether that changed anything.
+
+    ``whole`` says that the folder is there and is the worktree. Raises `TypeError` or `KeyError` where
+    the document has other shapes.
+    """
+    metadata = fields["metadata"]
+    now = {NONCE: nonce, "repo_path": os.path.realpath(place.common)}
+    if whole:
+        now["worktree_path"] = place.top
+    if now.items() <= metadata.items():
+        return False
+    metadata.update(now)
+    return True
 
 
 def note_commits(fields: dict[str, Any], checkpoint: dict[str, Any]) -> bool:

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from prodigy_git.record import enrolment, repokey
+from prodigy_git.record import enrolment, files, gitdir, repokey
 from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.record.gitdir import Place
 
 
 def in_repositories(store: str, repos: Iterable[str]) -> Iterator[Enrolment]:
@@ -14,13 +15,48 @@ def in_repositories(store: str, repos: Iterable[str]) -> Iterator[Enrolment]:
     elsewhere now, or cannot be read, has none.
     """
     for repo in repos:
-        for private in _private_directories(store, repo):
-            try:
-                there = enrolment.read(private)
-            except (OSError, ValueError):
-                continue  # 'doctor' and 'verify' say so
-            if there is not None and enrolment.ours(there, store):
-                yield there
+        for _, there in _in_repository(store, repo):
+            yield there
+
+
+def places(store: str, repo: str) -> dict[str, tuple[Place, Enrolment]]:
+    """Return where the worktrees of a repository are that belong to this store, by session.
+
+    As git's own files say, so also where a worktree was moved; its folder may be out of sight.
+    """
+    found = {}
+    for private, there in _in_repository(store, repo):
+        common = gitdir.common_of(private)
+        found[there.session] = (Place(private, common, _top(private, common)), there)
+    return found
+
+
+def _in_repository(store: str, repo: str) -> Iterator[tuple[str, Enrolment]]:
+    for private in _private_directories(store, repo):
+        try:
+            there = enrolment.read(private)
+        except (OSError, ValueError):
+            continue  # 'doctor' and 'verify' say so
+        if there is not None and enrolment.ours(there, store):
+            yield private, there
+
+
+def _top(private: str, common: str) -> str:
+    """Return the folder of the worktree of a private git directory, as git's files say."""
+    if private == common:
+        if os.path.basename(common) == ".git":
+            return os.path.dirname(common)
+        # A submodule, or a repository with its git directory elsewhere.
+        place = Place(private, common, common)
+        status, out = gitdir.ask(place, "config", "--get", "core.worktree")
+        named = os.fsdecode(out.removesuffix(b"\n")) if status == 0 else ""
+    else:
+        try:
+            named = os.path.dirname(os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n")))
+        except OSError:
+            return private
+    # Relative for submodules, and with extensions.relativeWorktrees.
+    return os.path.normpath(os.path.join(private, named))
 
 
 def _private_directories(store: str, repo: str) -> list[str]:

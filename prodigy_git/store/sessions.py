@@ -8,10 +8,11 @@ from pydantic import ValidationError
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir, log, session
+from prodigy_git.record import enrolment, gitdir, log, repokey, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store import enrolled
 from prodigy_git.store.events import Broken
 
 
@@ -64,34 +65,88 @@ def load_all(store: str, broken: Broken) -> list[Session]:
     return sorted(found, key=lambda one: (one.started_at, one.id))
 
 
-def enrolled_place(found: Session) -> tuple[Place, Enrolment] | None:
-    """Return a session's worktree and enrolment; None where the worktree is gone or another's."""
+Known = dict[str, dict[str, tuple[Place, Enrolment]]]
+"""What was found in repositories, by key: for whoever asks for the worktrees of many sessions."""
+
+
+def enrolled_place(
+    store: str, found: Session, known: Known | None = None
+) -> tuple[Place, Enrolment] | None:
+    """Return a session's worktree and enrolment; None where the worktree is gone or another's.
+
+    It is where the session's file says, or where git says: it may have been moved. ``known`` is
+    filled, so that each repository is looked through once.
+    """
+    where = journal_of(store, found, known)
+    if where is None or not whose.leads_to(where[0].top, where[0].private):
+        return None
+    return where
+
+
+def journal_of(
+    store: str, found: Session, known: Known | None = None
+) -> tuple[Place, Enrolment] | None:
+    """Return a session's private git directory and enrolment, also where its folder is out of sight.
+
+    None where git has none (any more), or it is another store's. ``known`` as in `enrolled_place`.
+    """
     path = found.text("worktree_path")
-    if path is None or not os.path.isdir(path):
+    place = gitdir.find(path, {}) if path is not None and os.path.isdir(path) else None
+    if path is not None and place is not None and place.top == path.rstrip("/"):
+        try:
+            there = enrolment.read(place.private)
+        except (OSError, ValueError):
+            there = None
+        if there is not None and there.session == found.id and enrolment.ours(there, store):
+            return place, there
+    repo = found.text("repo")
+    if repo is None or found.text("trash_path") is not None:
         return None
-    place = gitdir.find(path, {})
-    if place is None or place.top != path.rstrip("/"):
-        return None
+    if known is None:
+        return enrolled.places(store, repo).get(found.id)
+    if repo not in known:
+        known[repo] = enrolled.places(store, repo)
+    return known[repo].get(found.id)
+
+
+def has_half(store: str, found: Session, known: Known | None = None) -> bool:
+    """Whether a half of a session's worktree is there: the other may be out of sight, not gone."""
+    path = found.text("worktree_path")
+    if path is not None and os.path.isdir(path):
+        place = gitdir.find(path, {})
+        if place is None or place.top != path.rstrip("/"):
+            return (
+                True  # its repository was moved, or deleted, or is not mounted; or `.git` is gone
+            )
+    return journal_of(store, found, known) is not None
+
+
+def common_of(store: str, found: Session) -> str | None:
+    """Return the common git directory of a session's repository as it is now; None: not in sight."""
+    repo = found.text("repo")
     try:
-        there = enrolment.read(place.private)
+        now = None if repo is None else repokey.common_of(store, repo)
     except (OSError, ValueError):
-        return None
-    if there is None or there.session != found.id:
-        return None
-    return place, there
+        now = None
+    for path in (now, found.text("repo_path")):
+        if path is not None and os.path.isfile(f"{path}/HEAD"):
+            return path
+    return None
 
 
-def catch_up(store: str, found: Session, broken: Broken) -> Session:
+def catch_up(store: str, found: Session, broken: Broken, known: Known | None = None) -> Session:
     """Drain a session's journal and return the session as it is then.
 
-    Any command on a session does so: what a hook did not record is recorded now. Trouble is reported
-    to ``broken``, and the session returned as it was.
+    Any command on a session does so: what a hook did not record is recorded now, and a worktree that
+    was moved noted. Trouble is reported to ``broken``, and the session returned as it was. ``known``
+    as in `enrolled_place`.
     """
-    where = enrolled_place(found)
+    where = journal_of(store, found, known)
     if where is None:
         return found
     try:
         drain(*where, recovered=True)
+        whose.note_place(*where)
         return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")

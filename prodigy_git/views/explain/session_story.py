@@ -141,7 +141,7 @@ def _refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bo
 
 def _worktree(where: Scope, name: str, found: dict[str, Any]) -> dict[str, Any]:
     known = found["session"]
-    place = None if known is None else sessions.enrolled_place(known)
+    place = None if known is None else sessions.enrolled_place(where.store, known)
     if place is not None:
         return {"state": "there", "path": place[0].top}
     there = [

@@ -47,6 +47,11 @@ def _dead(found: Repository, where: str) -> Iterator[Advice]:
                 f"{one.name}'s worktree is in the trash",
                 [f"prodigy-git worktree restore {one.session_id}"],
             )
+        elif one.unlinked:
+            yield Advice(
+                f"git does not find the repository from {one.name}'s worktree: one of them was moved",
+                [f"git -C {_path(found.common)} worktree repair {_path(one.worktree)}"],
+            )
         else:
             yield Advice(
                 f"{one.name}'s worktree is gone: make it again, or end the session",
@@ -61,6 +66,10 @@ def _dead(found: Repository, where: str) -> Iterator[Advice]:
             [*look, _end(one, where, "its process is gone")],
         )
     yield from _more(quiet, "are dead", "dead")
+
+
+def _path(path: str | None) -> str:
+    return shlex.quote(path or "PATH")
 
 
 def _failed(found: Repository, where: str) -> Iterator[Advice]:

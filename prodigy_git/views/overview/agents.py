@@ -54,6 +54,8 @@ class Agent:
     worktree: str | None = None
     missing: bool = False
     """Its worktree should be there, and is not."""
+    unlinked: bool = False
+    """Its folder is there, but git finds no repository from it: one of them was moved."""
     trash: str | None = None
     """Where its worktree lies in the trash."""
     head: str | None = None
@@ -156,6 +158,8 @@ def _of_session(
         if known is not None and not brief.over:  # the file is written once a second at most
             agent.commits, agent.last_commit = known.commits, known.last or agent.last_commit
     agent.missing = place is None and brief.worktree is not None and brief.status not in WELL
+    linkless = agent.missing and os.path.isfile(f"{brief.worktree}/.git")
+    agent.unlinked = linkless and gitdir.find(str(brief.worktree), {}) is None
     if not over:
         log = layout.run_log(store, key, brief.job, brief.id)
         agent.log = log if os.path.exists(log) else None

@@ -76,7 +76,7 @@ def here(cwd: str) -> tuple[str, str | None, Place]:
     place = gitdir.find(cwd, {}) or repository.find(cwd)
     with contextlib.suppress(ValueError, OSError):
         there = enrolment.read(place.private)
-        if there is not None:
+        if there is not None and there.known:
             return there.store, there.repo, place
     store = layout.store_from(os.environ)
     return store, repokey.known(store, place.common), place

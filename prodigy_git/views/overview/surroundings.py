@@ -64,9 +64,10 @@ def unenrolled(common: str) -> list[str]:
 
 
 def enrolled(common: str) -> dict[str, str]:
-    """Return where the linked worktrees are that belong to a session, by session."""
+    """Return where the worktrees are that belong to a session, the main one too, by session."""
     found = {}
-    for private, top in _linked(common):
+    main = [(common, os.path.dirname(common))] if os.path.basename(common) == ".git" else []
+    for private, top in [*main, *_linked(common)]:
         with contextlib.suppress(OSError, ValueError):
             there = enrolment.read(private)
             if there is not None:
