@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from prodigy_git import layout
 from prodigy_git.cleanup import presence
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, cursor, files, jsonline
+from prodigy_git.record import clock, cursor, files, jsonline, repokey
 from prodigy_git.record.gitdir import Place
 
 DAY = 86400 * clock.SECOND
@@ -106,11 +106,6 @@ def why(half: Half, memory: Memory) -> str:
         return "no session of this store says what it is"
     if not found.ended:
         return f"its session, {found.id}, is {found.status}"
-    there = memory.whole.get(found.id)
-    if there is None:
-        return "no clean has seen it whole"
-    if identity(half.outer) not in there:
-        return f"{half.outer} is not what it was when it was seen whole"
     if reason := why_missed(half, memory):
         return reason
     if clock.now() - touched(half.here) < DAY:
@@ -121,7 +116,12 @@ def why(half: Half, memory: Memory) -> str:
 
 
 def why_missed(half: Half, memory: Memory) -> str:
-    """Return why it is too early to believe that something is gone; empty: it was missed for a day."""
+    """Return why it is too early to believe that a half is gone; empty: it was missed for a day."""
+    there = memory.whole.get(half.name)
+    if there is None:
+        return "no clean has seen it whole"
+    if identity(half.outer) not in there:
+        return f"{half.outer} is not what it was when it was seen whole"
     since, seen = memory.missing.get(half.here, (0, ""))
     age = clock.now() - since
     if not since or seen != sight(half) or age < 0:
@@ -132,12 +132,15 @@ def why_missed(half: Half, memory: Memory) -> str:
 
 
 def identity(path: str) -> str:
-    """Return what tells a folder from another one at the same path; empty where there is none."""
+    """Return what tells a folder from another one at the same path; empty where there is none.
+
+    Of a repository its mark, too: an inode's number is used again after a deletion.
+    """
     try:
         about = os.stat(path)
     except OSError:
         return ""
-    return f"{about.st_dev}:{about.st_ino}"
+    return f"{about.st_dev}:{about.st_ino}:{repokey.mark_of(path) or ''}"
 
 
 def sight(half: Half) -> str:

@@ -117,13 +117,14 @@ def _ended_in_sight(
     """
     by_id = {one.id: one for one in mine}
     for one in found:
-        if one.kind != "session" or not one.repairable:
-            yield one
-            continue
-        half = Half(f"session:{one.name}", one.path, os.path.dirname(one.path), by_id[one.name])
-        halves.append(half)
-        reason = holding.why_missed(half, memory)
-        yield replace(one, repairable=not reason, remedy=f"left: {reason}") if reason else one
+        if one.kind == "session":
+            half = Half(f"session:{one.name}", one.path, os.path.dirname(one.path), by_id[one.name])
+            halves.append(half)
+            reason = holding.why_missed(half, memory) if one.repairable else ""
+            if reason:
+                remedy = f"left: {reason}; 'prodigy-git finish {one.name}' ends it"
+                one = replace(one, repairable=False, remedy=remedy)
+        yield one
 
 
 def _enrolments(store: str, enrolled: dict[str, Linked]) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def take(store: str, common: str) -> str:
     damaged ``repository.json``.
     """
     common = os.path.realpath(common)
-    mark = _mark(common)
+    mark = mark_of(common)
     if mark is not None:
         for key in _keys(store):
             document = _document(store, key, lenient=True)
@@ -62,7 +62,7 @@ def take(store: str, common: str) -> str:
 
 def known(store: str, common: str) -> str | None:
     """Return the key that a repository has in the store, None where it has none; writes nothing."""
-    mark = _mark(common)
+    mark = mark_of(common)
     moved = None
     for key in _keys(store):
         document = _document(store, key, lenient=True)
@@ -82,7 +82,7 @@ def follow(store: str, key: str, common: str, *, certain: bool) -> None:
     """
     try:
         document = _document(store, key, lenient=True)
-        mark = _mark(common)
+        mark = mark_of(common)
         if document is None or mark is None or document.get("id") != mark:
             return
         seen = _marked(document)
@@ -121,7 +121,7 @@ def _moved_to(store: str, key: str, identity: object) -> str | None:
         pass  # none were made, or we stand in a folder that is gone
     for folder in folders:
         place = gitdir.find(folder, {})
-        if place is not None and _mark(place.common) == identity:
+        if place is not None and mark_of(place.common) == identity:
             return os.path.realpath(place.common)
     return None
 
@@ -129,13 +129,13 @@ def _moved_to(store: str, key: str, identity: object) -> str | None:
 def common_dir(document: dict[str, Any]) -> str | None:
     """Return where the repository of a ``repository.json`` is now; None: at no place in sight."""
     # Without a mark: older than the marks, or cloned anew at the same place.
-    return _marked(document) or next((p for p in _places(document) if _mark(p) is None), None)
+    return _marked(document) or next((p for p in _places(document) if mark_of(p) is None), None)
 
 
 def _marked(document: dict[str, Any]) -> str | None:
     """Return the known place at which the repository bears the document's id; None: at none."""
     identity = document.get("id")
-    return next((p for p in _places(document) if identity and _mark(p) == identity), None)
+    return next((p for p in _places(document) if identity and mark_of(p) == identity), None)
 
 
 def _places(document: dict[str, Any]) -> list[str]:
@@ -188,8 +188,8 @@ def _document(store: str, key: str, *, lenient: bool = False) -> dict[str, Any] 
         raise ValueError(f"{path} is damaged: restore it or move it away") from None
 
 
-def _mark(common: str) -> str | None:
-    """Return the id that a repository bears, None where it bears none (yet)."""
+def mark_of(common: str) -> str | None:
+    """Return the id that the repository of a common git directory bears, None where it bears none."""
     try:
         text = files.read(f"{common}/{MARK}").decode("ascii").strip()
     except (OSError, ValueError):
@@ -234,7 +234,7 @@ def _mark_both(
     document.update(common_dir=common, id=fresh)
     # The document first: a mark that no document has is one that nobody asks for.
     _write(store, key, document)
-    if fresh != _mark(common):
+    if fresh != mark_of(common):
         try:
             files.replace(f"{common}/{MARK}", f"{fresh}\n".encode("ascii"))
         except OSError:

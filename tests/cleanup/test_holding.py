@@ -167,7 +167,7 @@ def test_repository_cloned_anew(git, repo, store, made, time):
     for _ in range(3):
         ok("clean", "--yes", cwd=repo)
         assert {one.kind for one in find(store)} == {"folder"}
-        assert all("is not what it was" in one.remedy for one in find(store))
+        assert all("is not what it was" in one.remedy for one in find(store)), find(store)
         time.pass_days(2)
     after = without_memory(snapshot(store))
     assert {k: v for k, v in after.items() if "/state/" not in k and "/locks" not in k} == {
