@@ -245,8 +245,16 @@ def _private_refs(place: Place) -> list[str]:
 
 def _files(e: Evidence, place: Place, here: _Repository) -> None:
     index = indexfile.read(place, here.hash_size)
-    there = [path for path in index.hidden if os.path.lexists(os.fsencode(place.top) + b"/" + path)]
-    with _unhidden(place, there) as env:
+    root = os.fsencode(place.top)
+    links: dict[bytes, bool] = {}
+    there = [
+        path for path in index.hidden
+        if os.path.lexists(b"%b/%b" % (root, path))
+        and not nested.beyond_link(root, os.path.dirname(path), links)
+    ]  # fmt: skip
+    # git refuses to look at all while a link is where a submodule belongs.
+    replaced = [path for path in index.gitlinks if nested.beyond_link(root, path, links)]
+    with _seen(place, there, replaced) as env:
         status, out, err = look(place, *here.status, env=env)
     if status != 0:
         e.unreadable.append(f"git cannot read it ({said(err, f'exit status {status}')})")
@@ -263,6 +271,8 @@ def _files(e: Evidence, place: Place, here: _Repository) -> None:
     e.ignored, e.ignored_bytes = contents.files, contents.bytes
     inner = nested.Contents()
     for path in changed:
+        if nested.beyond_link(root, os.path.dirname(os.fsencode(path)), links):
+            continue  # tracked, and its folder has been replaced by a link
         # With a slash at its end: an untracked repository, into which git does not look.
         if path.endswith("/"):
             nested.measure(f"{place.top}/{path.rstrip('/')}", inner)
@@ -305,16 +315,24 @@ def _count(e: Evidence, out: bytes, hidden: set[bytes]) -> tuple[list[str], list
 
 
 @contextlib.contextmanager
-def _unhidden(place: Place, hidden: list[bytes]) -> Iterator[dict[str, str] | None]:
-    """Give the environment in which git sees ``hidden`` entries: a copy of the index without flags."""
-    if not hidden:
+def _seen(
+    place: Place, hidden: list[bytes], replaced: list[bytes]
+) -> Iterator[dict[str, str] | None]:
+    """Give the environment in which git sees what is there: a copy of the index, where need be.
+
+    In it the ``hidden`` entries have no flags, and those ``replaced`` are missing.
+    """
+    if not hidden and not replaced:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="prodigy-index-") as scratch:
         shutil.copyfile(f"{place.private}/index", f"{scratch}/index")
         env = {"GIT_INDEX_FILE": f"{scratch}/index"}
-        stdin = b"".join(path + b"\0" for path in hidden)
-        for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
+        for flag, paths in (
+            ("--no-assume-unchanged", hidden), ("--no-skip-worktree", hidden),
+            ("--force-remove", replaced),
+        ):  # fmt: skip
+            stdin = b"".join(path + b"\0" for path in paths)
             status, _, err = look(
                 place, "update-index", flag, "-z", "--stdin", stdin=stdin, env=env
             )
@@ -327,29 +345,31 @@ def _repositories(
     e: Evidence, place: Place, tops: list[str], gitlinks: list[bytes], here: _Repository
 ) -> None:
     """Fill in the repositories inside: submodules, clones, worktrees registered anywhere."""
-    root = os.path.realpath(place.top)
-    worktrees = {path for path in here.linked if path.startswith(f"{root}/")}
+    real = os.path.realpath(place.top)
+    worktrees = {path for path in here.linked if path.startswith(f"{real}/")}
+    root, links = os.fsencode(place.top), {b"": False}
     seen = set()
     for path in gitlinks:
         top = f"{place.top}/{os.fsdecode(path)}"
-        inner = nested.place_of(top)
+        # Replaced by a link, it is not there; what it had committed is among the modules.
+        inner = None if nested.beyond_link(root, path, links) else nested.place_of(top)
         if inner is not None:
             seen.add(os.path.realpath(inner.private))
-            e.submodules[os.fsdecode(path)] = nested.own_work(inner)
-            worktrees.update(nested.registered_elsewhere(inner))
+            e.submodules[os.fsdecode(path)] = nested.own_work(inner, place)
+            worktrees.update(nested.registered_elsewhere(inner, place))
     for top in dict.fromkeys(tops):
         inner = nested.place_of(top)
         name = os.path.relpath(top, place.top)
         if inner is None:
             e.nested[name] = ["its git directory is missing"]
         elif os.path.realpath(inner.private) not in seen:
-            linked = nested.registered_elsewhere(inner)
+            linked = nested.registered_elsewhere(inner, place)
             worktrees.update(linked)
             if inner.private == inner.common or not linked:
-                e.nested[name] = nested.own_work(inner)
+                e.nested[name] = nested.own_work(inner, place)
     for inner in nested.modules(place.private):
         if os.path.realpath(inner.private) not in seen:
-            work = nested.own_work(inner)
+            work = nested.own_work(inner, place)
             if work:
                 e.submodules[os.path.relpath(inner.private, f"{place.private}/modules")] = work
     e.nested_worktrees = sorted(worktrees)

@@ -1,7 +1,8 @@
 """Repositories inside a worktree: submodules, clones, worktrees; and what ignored folders hold.
 
 git's own view ends at them: `git status` neither counts what is in an ignored folder nor looks into a
-repository there, and into a submodule only as far as that one's settings allow.
+repository there, and into a submodule only as far as that one's settings allow. What lies behind a
+symbolic link is not inside: it stays where it is when the worktree goes.
 """
 
 import os
@@ -25,6 +26,10 @@ class Contents:
 
 def measure(path: str, contents: Contents) -> None:
     """Add a file, or a folder with all that is below it, to ``contents``; follow no symlink."""
+    # scandir(3) follows one: git names an ignored link as it does a file.
+    if os.path.islink(path):
+        _add_file(path, contents)
+        return
     waiting = [(path, True)]
     while waiting:
         folder, search = waiting.pop()
@@ -64,15 +69,35 @@ def _add_file(path: str, contents: Contents) -> None:
 def hidden_tops(top: str, folders: Iterable[bytes]) -> list[str]:
     """Return the folders of tracked files that are repositories of their own: git ignores that."""
     root = os.fsencode(top)
+    links: dict[bytes, bool] = {}
     return [
         os.fsdecode(b"%b/%b" % (root, folder))
         for folder in sorted(folders)
-        if os.path.lexists(b"%b/%b/.git" % (root, folder))
+        # A folder that was replaced by a link has the files of another place.
+        if os.path.lexists(b"%b/%b/.git" % (root, folder)) and not beyond_link(root, folder, links)
     ]
+
+
+def beyond_link(top: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
+    """Whether a path below ``top`` is, or lies behind, a symbolic link.
+
+    ``known`` is what was found out before, of other paths below the same top.
+    """
+    asked = []
+    while path and path not in known:
+        asked.append(path)
+        path = os.path.dirname(path)
+    behind = known.get(path, False)
+    for one in reversed(asked):
+        behind = known[one] = behind or os.path.islink(b"%b/%b" % (top, one))
+    return behind
 
 
 def place_of(top: str) -> Place | None:
     """Return the git directories of the repository whose top is ``top``; None for what is none."""
+    if os.path.islink(f"{top}/.git") and os.path.isfile(f"{top}/.git/HEAD"):
+        private = os.path.realpath(f"{top}/.git")  # its `commondir` is relative to where it is
+        return Place(private, gitdir.common_of(private), top)
     if os.path.exists(f"{top}/.git"):
         found = gitdir.find(top, {})
         return found if found is not None and found.top == top else None
@@ -81,15 +106,28 @@ def place_of(top: str) -> Place | None:
     return None
 
 
-def registered_elsewhere(place: Place) -> list[str]:
+def goes_along(place: Place, outer: Place) -> bool:
+    """Whether a repository's git directory is moved with the worktree ``outer`` that it lies in.
+
+    Its ``.git`` may be a link, or name another place (``git init --separate-git-dir``).
+    """
+    common = os.path.realpath(place.common)
+    roots = (os.path.realpath(outer.top), os.path.realpath(outer.private))
+    return any(common == root or common.startswith(f"{root}/") for root in roots)
+
+
+def registered_elsewhere(place: Place, outer: Place) -> list[str]:
     """Return the worktrees that would lose their repository, or it them, if ``place`` moved.
 
-    That is ``place`` itself where it is a linked worktree, else the worktrees linked to it.
+    That is ``place`` itself where it is a linked worktree, else the worktrees linked to it, if it is
+    moved with the worktree ``outer`` that it lies in.
     """
     if place.private != place.common:
         back = _gitdir_of(place.private)
         there = back is not None and os.path.realpath(back) == os.path.realpath(place.top)
         return [place.top] if there else []
+    if not goes_along(place, outer):
+        return []
     return [path for path in _linked(place.common) if os.path.isdir(path)]
 
 
@@ -119,10 +157,11 @@ def _gitdir_of(private: str) -> str | None:
     return os.path.dirname(os.path.normpath(os.path.join(private, line)))
 
 
-def own_work(place: Place) -> list[str]:
+def own_work(place: Place, outer: Place) -> list[str]:
     """Return, in words, what a repository or submodule holds that no remote of its own has.
 
-    A bare one has no files to be looked at. What cannot be asked is said, not passed over.
+    ``outer`` is the worktree that it lies in: commits in a git directory that stays where it is are
+    not counted. A bare one has no files to be looked at. What cannot be asked is said, not passed over.
     """
     found = []
     bare = place.private == place.top
@@ -136,6 +175,8 @@ def own_work(place: Place) -> list[str]:
         changed = out.count(b"\0")
         if changed:
             found.append(f"{changed} changed or untracked")
+    if not goes_along(place, outer):
+        return found
     # With HEAD, tags and the stash; in a submodule HEAD is detached as a rule.
     status, out, err = look(place, "rev-list", "--count", "--all", "--not", "--remotes", "--")
     if status != 0:
@@ -147,6 +188,8 @@ def own_work(place: Place) -> list[str]:
 
 def modules(private: str) -> Iterator[Place]:
     """Yield the git directories of submodules that a worktree keeps, also of those it has no more."""
+    if os.path.islink(f"{private}/modules"):
+        return  # shared with another worktree: they stay there
     for folder, names, found in os.walk(f"{private}/modules"):
         if "HEAD" in found and "objects" in names:
             # Submodules of the submodule are in its own `modules`; its other folders are git's.
