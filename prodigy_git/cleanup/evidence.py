@@ -4,6 +4,7 @@
 decided what may be removed; every command that removes or shows worktrees asks them.
 """
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -40,9 +41,13 @@ class Evidence:
     reflog names them. ``stashes`` were made on its branch; they belong to the repository and stay.
     ``nested`` maps repositories inside to the work in them, ``nested_worktrees`` are registered ones
     that would lose their repository, or it them. ``git_locks`` are lock files of git's younger than a
-    minute, ``old_git_locks`` older ones. ``too_large`` are changed files over the size limit of what
-    a salvage commit holds. ``unreadable`` says what could not be looked at. Times are microseconds
-    since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
+    minute, ``old_git_locks`` older ones. ``mounts`` are mount points in the folder or the private git
+    directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
+    looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
+    done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what.
+    ``too_large`` are changed files over the size limit of what a salvage commit holds. ``unreadable``
+    says what could not be looked at.
+    Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
     """
 
     name: str
@@ -73,7 +78,13 @@ class Evidence:
     nested_worktrees: list[str] = field(default_factory=list)
     submodules: dict[str, list[str]] = field(default_factory=dict)
     locked: str | None = None
+    mounts: list[str] = field(default_factory=list)
+    mounted_at: list[str] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    unseen_processes: int = 0
+    unseen: list[str] = field(default_factory=list)
+    last_sign: int | None = None
+    last_sign_of: str = ""
     git_locks: list[str] = field(default_factory=list)
     old_git_locks: list[str] = field(default_factory=list)
     integration: Integration = NOTHING
@@ -105,11 +116,22 @@ def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
         reasons.append(
             f"it is locked ({e.locked or 'no reason given'}), --unlock cleans it all the same"
         )
+    if e.mounts:
+        itself = e.mounts == [e.path]
+        what = "it is a mount point" if itself else f"{_some('mount point', e.mounts)} in it"
+        reasons.append(f"{what}: {_unmount(e.mounts)} first")
+    if e.mounted_at:
+        where = ", ".join(e.mounted_at[:3])
+        reasons.append(f"it is also mounted at {where}: {_unmount(e.mounted_at)} first")
     reasons += [f"{one.name} (pid {one.pid}) {one.why}" for one in e.processes]
     reasons += [f"git is at work in it ({name} is younger than a minute)" for name in e.git_locks]
     if e.nested_worktrees:
         reasons.append(f"{_some('registered worktree', e.nested_worktrees)} in it")
     return reasons
+
+
+def _unmount(points: list[str]) -> str:
+    return " and ".join(f"'umount {shlex.quote(point)}'" for point in points[:3])
 
 
 def doubts(e: Evidence) -> list[str]:

@@ -16,12 +16,20 @@ from prodigy_git.record.gitdir import Place
 
 @dataclass
 class Contents:
-    """What lies in folders: how many files, their bytes on disk, the tops of repositories there."""
+    """What lies in folders: how many files, their bytes on disk, the tops of repositories there.
+
+    ``newest`` is when a file of them was written last (microseconds since 1970), and its path.
+    ``mounts`` are mount points: what is mounted there is not counted. With ``device`` (its number),
+    folders on another one are added to them.
+    """
 
     files: int = 0
     bytes: int = 0
     tops: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    newest: tuple[int, str] | None = None
+    mounts: set[str] = field(default_factory=set)
+    device: int | None = None
 
 
 def measure(path: str, contents: Contents) -> None:
@@ -33,6 +41,8 @@ def measure(path: str, contents: Contents) -> None:
     waiting = [(path, True)]
     while waiting:
         folder, search = waiting.pop()
+        if _mounted(folder, contents):
+            continue
         try:
             entries = list(os.scandir(folder))
         except NotADirectoryError:
@@ -51,19 +61,34 @@ def measure(path: str, contents: Contents) -> None:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, search and entry.name != ".git"))
                 else:
-                    contents.files += 1
-                    contents.bytes += entry.stat(follow_symlinks=False).st_size
+                    _add(entry.path, entry.stat(follow_symlinks=False), contents)
             except OSError as error:
                 contents.unreadable.append(f"{entry.path}: {error.strerror}")
 
 
+def _mounted(folder: str, contents: Contents) -> bool:
+    if contents.device is not None:
+        try:
+            if os.lstat(folder).st_dev != contents.device:
+                contents.mounts.add(folder)
+        except OSError:
+            return False
+    return folder in contents.mounts
+
+
 def _add_file(path: str, contents: Contents) -> None:
     try:
-        found = os.lstat(path)
+        _add(path, os.lstat(path), contents)
     except OSError:
         return
+
+
+def _add(path: str, about: os.stat_result, contents: Contents) -> None:
     contents.files += 1
-    contents.bytes += found.st_size
+    contents.bytes += about.st_size
+    written = about.st_mtime_ns // 1000
+    if contents.newest is None or written > contents.newest[0]:
+        contents.newest = (written, path)
 
 
 def hidden_tops(top: str, folders: Iterable[bytes]) -> list[str]:
