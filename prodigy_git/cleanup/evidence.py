@@ -45,8 +45,8 @@ class Evidence:
     directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
     looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
     done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what.
-    ``too_large`` are changed files over the size limit of what a salvage commit holds. ``unreadable``
-    says what could not be looked at.
+    ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
+    says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
     Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
     """
 
@@ -93,6 +93,7 @@ class Evidence:
     last_activity: int | None = None
     too_large: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    unreadable_paths: list[str] = field(default_factory=list)
     gathered_at: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -176,15 +177,26 @@ def touched(e: Evidence) -> bool:
     return any(changes) or bool(_work(e.nested)) or bool(_work(e.submodules))
 
 
-def remarks(e: Evidence) -> list[str]:
-    """Return, in words, what comes back with `restore`, and what a salvage commit cannot hold."""
+def left_out(e: Evidence) -> list[str]:
+    """Return the paths of what a salvage commit cannot hold: the trash has it, and then nothing.
+
+    Repositories and work in submodules, what cannot be read, files over the limit.
+    """
+    submodules = (path for path, _ in _work(e.submodules))
+    return sorted({*e.too_large, *e.unreadable_paths, *e.nested, *submodules})
+
+
+def remarks(e: Evidence, lost: list[str] | None = None) -> list[str]:
+    """Return, in words, what comes back with `restore`, and what a salvage commit does not hold.
+
+    ``lost`` are the paths of that, where it has been made; None: as far as the account tells.
+    """
     said = []
     if e.ignored:
         said.append(f"{_many(e.ignored, 'ignored file')} of {_size(e.ignored_bytes)}")
-    if e.too_large:
-        said.append(f"{_some('file', e.too_large)} over the salvage limit")
-    if e.nested and not any(e.nested.values()):
-        said.append(_some("nested repository", sorted(e.nested), "nested repositories"))
+    lost = left_out(e) if lost is None else lost
+    if lost:
+        said.append(f"{_some('path', lost)} that no salvage ref holds")
     return said
 
 
@@ -192,13 +204,13 @@ def _work(found: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:
     return [(path, work) for path, work in sorted(found.items()) if work]
 
 
-def _many(count: int, what: str, plural: str | None = None) -> str:
-    return f"{count} {what if count == 1 else plural or what + 's'}"
+def _many(count: int, what: str) -> str:
+    return f"{count} {what if count == 1 else what + 's'}"
 
 
-def _some(what: str, names: list[str], plural: str | None = None) -> str:
+def _some(what: str, names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{_many(len(names), what, plural)} ({', '.join(names[:3])}{more})"
+    return f"{_many(len(names), what)} ({', '.join(names[:3])}{more})"
 
 
 def _size(count: int) -> str:

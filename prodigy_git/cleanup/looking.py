@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ STATUS = (
     "status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignored=matching",
     "--ignore-submodules=none", "--no-renames",
 )  # fmt: skip
+
+
+# git-status(1) passes over a folder that it may not read.
+_NOT_OPENED = re.compile(r"^warning: could not open directory '(.*)': .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -122,21 +128,16 @@ def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None
     if status != 0:
         e.unreadable.append(f"git cannot read it ({said(err, f'exit status {status}')})")
         return
-    # Folders without permission are warned of, and left out.
-    e.unreadable += [
-        line for line in err.splitlines() if line.startswith("warning: could not open")
-    ]
+    for found in _NOT_OPENED.finditer(err):
+        e.unreadable.append(found[0])
+        e.unreadable_paths.append(found[1].rstrip("/"))
     changed, ignored = _count(e, out, set(there))
     tops = nested.hidden_tops(place.top, index.folders)
     contents, inner = _contents(e, place, listed=listed), _contents(e, place, listed=listed)
     for path in ignored:
         nested.measure(f"{place.top}/{path.rstrip('/')}", contents)
     e.ignored, e.ignored_bytes = contents.files, contents.bytes
-    for one in (contents, inner):
-        if one.newest is not None:
-            moment, path = one.newest
-            heartbeat.note(e, moment, f"{os.path.relpath(path, place.top)} was written")
-    for path in changed:
+    for path, tracked in changed:
         if nested.beyond_link(root, os.path.dirname(os.fsencode(path)), links):
             continue  # tracked, and its folder has been replaced by a link
         heartbeat.note_change(e, place.top, path)
@@ -144,18 +145,38 @@ def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None
         if path.endswith("/"):
             nested.measure(f"{place.top}/{path.rstrip('/')}", inner)
         else:
-            with contextlib.suppress(OSError):
-                if os.lstat(f"{place.top}/{path}").st_size > here.salvage_limit:
-                    e.too_large.append(path)
+            _hold(e, place.top, path, None if tracked else here.salvage_limit)
         # A bare repository is untracked files to git; its HEAD gives it away.
         if path.endswith("/HEAD") and nested.place_of(f"{place.top}/{path[:-5]}") is not None:
             tops.append(f"{place.top}/{path[:-5]}")
-    e.unreadable += contents.unreadable + inner.unreadable
+    for one in (contents, inner):
+        e.unreadable += [f"{path}: {why}" for path, why in one.unreadable.items()]
+        e.unreadable_paths += [os.path.relpath(path, place.top) for path in one.unreadable]
+        if one.newest is not None:
+            moment, path = one.newest
+            heartbeat.note(e, moment, f"{os.path.relpath(path, place.top)} was written")
     if not listed:
-        below = {os.path.dirname(f"{place.top}/{path}") for path in changed}
+        below = {os.path.dirname(f"{place.top}/{path}") for path, _ in changed}
         below |= {f"{place.top}/{os.fsdecode(folder)}" for folder in index.folders}
         e.mounts = mounts.by_device(place.top, below | contents.mounts | inner.mounts)
     _repositories(e, place, [*tops, *contents.tops, *inner.tops], index.gitlinks, here)
+
+
+def _hold(e: Evidence, top: str, path: str, limit: int | None) -> None:
+    """Name a changed file that a salvage commit cannot hold: too large, or not to be read."""
+    try:
+        about = os.lstat(f"{top}/{path}")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError:
+        e.unreadable_paths.append(path)
+        return
+    if not stat.S_ISREG(about.st_mode):
+        return
+    if limit is not None and about.st_size > limit:
+        e.too_large.append(path)
+    elif not os.access(f"{top}/{path}", os.R_OK):
+        e.unreadable_paths.append(path)
 
 
 def _contents(e: Evidence, place: Place, *, listed: bool) -> nested.Contents:
@@ -167,8 +188,8 @@ def _contents(e: Evidence, place: Place, *, listed: bool) -> nested.Contents:
     )
 
 
-def _count(e: Evidence, out: bytes, hidden: set[bytes]) -> tuple[list[str], list[str]]:
-    """Count what `git status` tells; return the changed paths, then the ignored ones."""
+def _count(e: Evidence, out: bytes, hidden: set[bytes]) -> tuple[list[tuple[str, bool]], list[str]]:
+    """Count what `git status` tells; return what has changed (path, tracked), and what is ignored."""
     changed, ignored = [], []
     for entry in out.split(b"\0"):
         kind = entry[:2]
@@ -190,7 +211,7 @@ def _count(e: Evidence, out: bytes, hidden: set[bytes]) -> tuple[list[str], list
                 e.modified += entry[3:4] != b"."
         else:
             continue
-        changed.append(os.fsdecode(path))
+        changed.append((os.fsdecode(path), kind != b"? "))
     return changed, ignored
 
 

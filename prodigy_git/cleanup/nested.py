@@ -18,15 +18,15 @@ from prodigy_git.record.gitdir import Place
 class Contents:
     """What lies in folders: how many files, their bytes on disk, the tops of repositories there.
 
-    ``newest`` is when a file of them was written last (microseconds since 1970), and its path.
-    ``mounts`` are mount points: what is mounted there is not counted. With ``device`` (its number),
-    folders on another one are added to them.
+    ``unreadable`` are paths, with the reason; ``newest`` is when a file of them was written last
+    (microseconds since 1970), and its path. ``mounts`` are mount points: what is mounted there is not
+    counted. With ``device`` (its number), folders on another one are added to them.
     """
 
     files: int = 0
     bytes: int = 0
     tops: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
     newest: tuple[int, str] | None = None
     mounts: set[str] = field(default_factory=set)
     device: int | None = None
@@ -50,7 +50,7 @@ def measure(path: str, contents: Contents) -> None:
             continue
         except OSError as error:
             if os.path.lexists(folder):
-                contents.unreadable.append(f"{folder}: {error.strerror}")
+                contents.unreadable[folder] = str(error.strerror)
             continue
         names = {entry.name for entry in entries}
         # A bare repository looks so; inside a .git folder it is that one's own.
@@ -63,7 +63,7 @@ def measure(path: str, contents: Contents) -> None:
                 else:
                     _add(entry.path, entry.stat(follow_symlinks=False), contents)
             except OSError as error:
-                contents.unreadable.append(f"{entry.path}: {error.strerror}")
+                contents.unreadable[entry.path] = str(error.strerror)
 
 
 def _mounted(folder: str, contents: Contents) -> bool:

@@ -106,14 +106,14 @@ def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Brok
         allowed, reasons = verdict(e, options)
         if not allowed:
             return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
-        notes = evidence.remarks(e)
         if options.dry_run:
+            notes = evidence.remarks(e)
             branch = branch_to_delete(one, e, options)
             return Outcome(
                 one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch,
                 unseen=e.unseen,
             )  # fmt: skip
-        return replace(_remove(store, one, e, reasons, notes, options, broken), unseen=e.unseen)
+        return replace(_remove(store, one, e, reasons, options, broken), unseen=e.unseen)
     except Exception as error:  # whatever it is about this one, the others have their turn
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
@@ -137,7 +137,6 @@ def _remove(
     one: Subject,
     e: Evidence,
     reasons: list[str],
-    notes: list[str],
     options: Options,
     broken: Broken,
 ) -> Outcome:
@@ -147,14 +146,15 @@ def _remove(
     assert one.enrolment is not None
     entry = removal.remove(
         store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
-        delete_branch=branch_to_delete(one, e, options), broken=broken,
+        left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
+        broken=broken,
     )  # fmt: skip
     purged = bool(options.purge and emptying.empty_now(entry, broken))
     return Outcome(
         one.name,
         "cleaned",
         reasons,
-        notes,
+        evidence.remarks(e, entry.left_out),
         e.integration.kind,
         None if purged else entry.path,
         entry.salvage_ref,
