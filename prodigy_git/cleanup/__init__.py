@@ -3,8 +3,9 @@
 Where to look:
 
 - what would be lost with a worktree, and who is in it: `evidence` (the account, what follows from it),
-  `account` (gathering it), `lone` (commits no ref reaches), `nested` (repositories inside), `presence`
-- which worktrees go, and whether: `worktrees`
+  `account` (gathering it), `looking` (at one worktree), `lone` (commits no ref reaches), `nested`
+  (repositories inside), `mounts`, `presence` (processes), `heartbeat` (signs of life)
+- which worktrees go, and whether: `worktrees`, `verdicts`
 - an entry of the trash: `entry` (its document), `removal` (moving a worktree there, and going on with
   what a kill interrupted), `intent`, `moving`, `settling` (the steps of it), `salvage` and
   `uncommitted` (the ref that holds what only the worktree names)

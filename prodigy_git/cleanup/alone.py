@@ -8,14 +8,12 @@ that names the repository, so that all is as before should that appear again.
 import os
 import stat
 
-import psutil
-
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import intent, moving, removal
+from prodigy_git.cleanup import intent, linking, mounts, moving, removal
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import files, gitdir
+from prodigy_git.record import gitdir
 from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -26,8 +24,8 @@ def repository_of(store: str, found: Session, top: str) -> str | None:
     None as well where the folder is not plainly that session's: its ``.git`` must name a worktree of
     the repository that the session's file names.
     """
-    private = _named(top)
-    if private is None or gitdir.find(top, {}) is not None:
+    private = linking.named_by(top)
+    if private is None or os.path.islink(top) or gitdir.find(top, {}) is not None:
         return None
     common = os.path.dirname(os.path.dirname(private))
     if os.path.lexists(common) or sessions.common_of(store, found) is not None:
@@ -43,19 +41,6 @@ def words(common: str) -> str:
     )
 
 
-def _named(top: str) -> str | None:
-    """Return the private git directory that a folder's ``.git`` names; None where it names none."""
-    path = f"{top}/.git"
-    try:
-        if os.path.islink(top) or not stat.S_ISREG(os.lstat(path).st_mode):
-            return None
-        line = os.fsdecode(files.read(path).rstrip(b"\r\n"))
-    except OSError:
-        return None
-    named = line.removeprefix("gitdir: ")
-    return os.path.normpath(os.path.join(top, named)) if named != line else None
-
-
 def remove(store: str, found: Session, top: str, *, reasons: list[str], broken: Broken) -> Entry:
     """Move the folder of a worktree whose repository is gone to the trash; return its entry.
 
@@ -64,16 +49,11 @@ def remove(store: str, found: Session, top: str, *, reasons: list[str], broken: 
     repo = found.text("repo")
     assert repo is not None
     with locked.repository(store, repo):
-        common, private = repository_of(store, found, top), _named(top)
+        common, private = repository_of(store, found, top), linking.named_by(top)
         if common is None or private is None:
             raise ProdigyError(f"the repository of {top} is there again: try once more")
-        inside = sorted(
-            one.mountpoint
-            for one in psutil.disk_partitions(all=True)
-            if f"{one.mountpoint}/".startswith(f"{os.path.realpath(top)}/")
-        )
-        if inside:  # it would go along, and be emptied one day
-            raise ProdigyError(f"{inside[0]} is mounted in it: unmount it first")
+        for point in mounts.points(top):  # it would go along, and be emptied one day
+            raise ProdigyError(f"{point} is mounted in it: unmount it first")
         path, stamp = intent.folder(store, repo, found.id)
         about = os.lstat(top)
         entry = Entry(

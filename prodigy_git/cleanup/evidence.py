@@ -4,6 +4,7 @@
 decided what may be removed; every command that removes or shows worktrees asks them.
 """
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -42,9 +43,13 @@ class Evidence:
     reflog names them. ``stashes`` were made on its branch; they belong to the repository and stay.
     ``nested`` maps repositories inside to the work in them, ``nested_worktrees`` are registered ones
     that would lose their repository, or it them. ``git_locks`` are lock files of git's younger than a
-    minute, ``old_git_locks`` older ones. ``too_large`` are changed files over the size limit of what
-    a salvage commit holds. ``unreadable`` says what could not be looked at. Times are microseconds
-    since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
+    minute, ``old_git_locks`` older ones. ``mounts`` are mount points in the folder or the private git
+    directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
+    looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
+    done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what.
+    ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
+    says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
+    Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
     """
 
     name: str
@@ -75,7 +80,13 @@ class Evidence:
     nested_worktrees: list[str] = field(default_factory=list)
     submodules: dict[str, list[str]] = field(default_factory=dict)
     locked: str | None = None
+    mounts: list[str] = field(default_factory=list)
+    mounted_at: list[str] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    unseen_processes: int = 0
+    unseen: list[str] = field(default_factory=list)
+    last_sign: int | None = None
+    last_sign_of: str = ""
     git_locks: list[str] = field(default_factory=list)
     old_git_locks: list[str] = field(default_factory=list)
     integration: Integration = NOTHING
@@ -85,6 +96,7 @@ class Evidence:
     too_large: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     alone: bool = False
+    unreadable_paths: list[str] = field(default_factory=list)
     gathered_at: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -108,11 +120,22 @@ def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
         reasons.append(
             f"it is locked ({e.locked or 'no reason given'}), --unlock cleans it all the same"
         )
+    if e.mounts:
+        itself = e.mounts == [e.path]
+        what = "it is a mount point" if itself else f"{_some('mount point', e.mounts)} in it"
+        reasons.append(f"{what}: {_unmount(e.mounts)} first")
+    if e.mounted_at:
+        where = ", ".join(e.mounted_at[:3])
+        reasons.append(f"it is also mounted at {where}: {_unmount(e.mounted_at)} first")
     reasons += [f"{one.name} (pid {one.pid}) {one.why}" for one in e.processes]
     reasons += [f"git is at work in it ({name} is younger than a minute)" for name in e.git_locks]
     if e.nested_worktrees:
         reasons.append(f"{_some('registered worktree', e.nested_worktrees)} in it")
     return reasons
+
+
+def _unmount(points: list[str]) -> str:
+    return " and ".join(f"'umount {shlex.quote(point)}'" for point in points[:3])
 
 
 def doubts(e: Evidence) -> list[str]:
@@ -157,15 +180,26 @@ def touched(e: Evidence) -> bool:
     return any(changes) or bool(_work(e.nested)) or bool(_work(e.submodules))
 
 
-def remarks(e: Evidence) -> list[str]:
-    """Return, in words, what comes back with `restore`, and what a salvage commit cannot hold."""
+def left_out(e: Evidence) -> list[str]:
+    """Return the paths of what a salvage commit cannot hold: the trash has it, and then nothing.
+
+    Repositories and work in submodules, what cannot be read, files over the limit.
+    """
+    submodules = (path for path, _ in _work(e.submodules))
+    return sorted({*e.too_large, *e.unreadable_paths, *e.nested, *submodules})
+
+
+def remarks(e: Evidence, lost: list[str] | None = None) -> list[str]:
+    """Return, in words, what comes back with `restore`, and what a salvage commit does not hold.
+
+    ``lost`` are the paths of that, where it has been made; None: as far as the account tells.
+    """
     said = []
     if e.ignored:
         said.append(f"{_many(e.ignored, 'ignored file')} of {_size(e.ignored_bytes)}")
-    if e.too_large:
-        said.append(f"{_some('file', e.too_large)} over the salvage limit")
-    if e.nested and not any(e.nested.values()):
-        said.append(_some("nested repository", sorted(e.nested), "nested repositories"))
+    lost = left_out(e) if lost is None else lost
+    if lost:
+        said.append(f"{_some('path', lost)} that no salvage ref holds")
     return said
 
 
@@ -173,13 +207,13 @@ def _work(found: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:
     return [(path, work) for path, work in sorted(found.items()) if work]
 
 
-def _many(count: int, what: str, plural: str | None = None) -> str:
-    return f"{count} {what if count == 1 else plural or what + 's'}"
+def _many(count: int, what: str) -> str:
+    return f"{count} {what if count == 1 else what + 's'}"
 
 
-def _some(what: str, names: list[str], plural: str | None = None) -> str:
+def _some(what: str, names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{_many(len(names), what, plural)} ({', '.join(names[:3])}{more})"
+    return f"{_many(len(names), what)} ({', '.join(names[:3])}{more})"
 
 
 def _size(count: int) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from prodigy_git import layout
-from prodigy_git.cleanup import presence
+from prodigy_git.cleanup import mounts, presence
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, cursor, files, jsonline, repokey
 from prodigy_git.record.gitdir import Place
@@ -110,6 +110,8 @@ def why(half: Half, memory: Memory) -> str:
         return reason
     if clock.now() - touched(half.here) < DAY:
         return "something in it was changed within a day"
+    for point in mounts.points(half.here):
+        return f"{point} is mounted in it"
     for one in presence.inside(Place(half.here, "", half.here), presence.scan()):
         return f"{one.name} (pid {one.pid}) {one.why}"
     return ""

@@ -59,6 +59,8 @@ def linked_from(top: str) -> str | None:
 
 def named_by(top: str) -> str | None:
     """Return the private directory that a folder's ``.git`` file names, whether it is there or not."""
+    if not os.path.isfile(f"{top}/.git"):
+        return None
     try:
         line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
     except OSError:

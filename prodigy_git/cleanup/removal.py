@@ -19,7 +19,7 @@ From then on it only goes forward, here or in the next command's `take_up`.
 import contextlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prodigy_git import layout
 from prodigy_git.cleanup import emptying, intent, moving, salvage, settling
@@ -47,13 +47,15 @@ def remove(
     *,
     reasons: list[str],
     touched: bool,
+    left_out: Sequence[str] = (),
     delete_branch: str | None,
     broken: Broken,
 ) -> Entry:
     """Move a worktree to the trash and return its entry; the caller holds no lock.
 
     ``reasons`` says, in words, what there was against it; ``touched`` that index or working tree may
-    not be HEAD's, and are to be kept as a commit, too. ``delete_branch`` is to be deleted, if it is
+    not be HEAD's, and are to be kept as a commit, too; ``left_out`` are paths of which it is known that
+    this commit cannot hold them. ``delete_branch`` is to be deleted, if it is
     still at HEAD's commit and nobody else's.
     Raises `ProdigyError` or `OSError`; then everything is where it was. What goes wrong once the
     folder has moved is reported to ``broken``, and the next command goes on with it.
@@ -61,6 +63,7 @@ def remove(
     with locked.repository(store, enrolment.repo):
         _take_up(store, enrolment.repo, enrolment.session, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)
+        found.left_out = sorted(left_out)
         again = False
         try:
             intent.write(found)
@@ -169,6 +172,7 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
 
     Where git has written to it after it was looked at, all of that once more.
     """
+    known = set(found.left_out)
     for _ in range(_TRIES):
         _lock(f"{place.private}/locked")
         before = _signature(place)
@@ -177,7 +181,9 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
         found.branch, found.head = gitdir.head(place)
         limit = _limit(place) if dirty else _DEFAULT_LIMIT
         anchors = salvage.anchor(place, found.session, found.moment, limit, dirty=dirty)
-        found.tag_refs, found.left_out = anchors.tag_refs, anchors.left_out
+        found.tag_refs = anchors.tag_refs
+        # git says an untracked repository's folder with a slash.
+        found.left_out = sorted(known | {path.rstrip("/") for path in anchors.left_out})
         if written != (found.branch, found.head, found.tag_refs, found.left_out):
             entries.write(found)
         # A hook that is recording a commit may finish that first.

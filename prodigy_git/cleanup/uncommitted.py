@@ -10,6 +10,7 @@ import shutil
 import stat
 from dataclasses import dataclass, field
 
+from prodigy_git.cleanup.nested import beyond_link
 from prodigy_git.git.ask import look, said
 from prodigy_git.record.gitdir import Place
 
@@ -178,6 +179,7 @@ def _take(
         taken.index = copy.write_tree()
     taken.objects |= copy.resolved()
     _uncover(copy, lines)
+    lines = _without_replaced(copy, lines)
     gone, changed = _changed(copy, limit, {one.path: one.mode for one in lines}, taken.left_out)
     if gone:
         copy.update(gone, "--force-remove")
@@ -251,14 +253,31 @@ def _keep_conflict(copy: _Index, unmerged: list[_Line], taken: Uncommitted) -> N
 def _uncover(copy: _Index, lines: list[_Line]) -> None:
     """Clear assume-unchanged and skip-worktree of files that exist, so that git looks at them."""
     top = os.fsencode(copy.place.top)
+    links: dict[bytes, bool] = {}
     for option, hidden in (
         ("--no-assume-unchanged", [line.path for line in lines if line.tag.islower()]),
         # In a sparse checkout the others are absent on purpose, not deleted.
         ("--no-skip-worktree", [line.path for line in lines if line.tag in "Ss"]),
     ):
-        there = [path for path in hidden if os.path.lexists(top + b"/" + path)]
+        there = [
+            path for path in hidden
+            if os.path.lexists(top + b"/" + path)
+            and not beyond_link(top, os.path.dirname(path), links)
+        ]  # fmt: skip
         if there:
             copy.update(there, option)
+
+
+def _without_replaced(copy: _Index, lines: list[_Line]) -> list[_Line]:
+    """Drop the submodules that a symbolic link has replaced: git would refuse to look at anything."""
+    top = os.fsencode(copy.place.top)
+    links: dict[bytes, bool] = {}
+    replaced = {
+        one.path for one in lines if one.mode == _GITLINK and beyond_link(top, one.path, links)
+    }
+    if replaced:
+        copy.update(sorted(replaced), "--force-remove")
+    return [one for one in lines if one.path not in replaced]
 
 
 def _changed(
@@ -270,14 +289,18 @@ def _changed(
         "ls-files", "-z", "-t", "--others", "--modified", "--deleted", "--exclude-standard"
     )
     gone, changed = [], []
-    links: dict[bytes, bool] = {b"": False}
+    links: dict[bytes, bool] = {}
     for path in sorted({entry[2:] for entry in out.split(b"\0")[:-1]}):
+        if beyond_link(top, os.path.dirname(path), links):
+            gone.append(path)
+            continue
         try:
             about = os.lstat(top + b"/" + path)
-        except OSError:
-            about = None
-        if about is None or _beyond_link(top, os.path.dirname(path), links):
+        except (FileNotFoundError, NotADirectoryError):
             gone.append(path)
+            continue
+        except OSError:  # behind a folder without permission: not known to be gone
+            left_out.append(os.fsdecode(path))
             continue
         kind = stat.S_IFMT(about.st_mode)
         if kind == stat.S_IFDIR:
@@ -295,15 +318,6 @@ def _changed(
         else:
             left_out.append(os.fsdecode(path))
     return gone, changed
-
-
-def _beyond_link(top: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
-    """Whether a folder of the working tree is, or lies behind, a symbolic link."""
-    if folder not in known:
-        known[folder] = os.path.islink(top + b"/" + folder) or _beyond_link(
-            top, os.path.dirname(folder), known
-        )
-    return known[folder]
 
 
 def _add(copy: _Index, changed: list[bytes], left_out: list[str]) -> None:

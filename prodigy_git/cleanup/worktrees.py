@@ -3,20 +3,21 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import names as safe
 from prodigy_git.cleanup import account, alone, evidence
 from prodigy_git.cleanup.evidence import Evidence, Subject
+from prodigy_git.cleanup.verdicts import Options as Options
+from prodigy_git.cleanup.verdicts import describe as describe
+from prodigy_git.cleanup.verdicts import verdict as verdict
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, gitdir, repokey
+from prodigy_git.record import enrolment, gitdir, repokey
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
-
-DAY = 86400 * clock.SECOND
 
 _AT_ONCE = (
     32  # worktrees accounted for together: the account is then seconds old when it is acted on
@@ -28,35 +29,11 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to clean; lengths of time are in microseconds.
-
-    ``every`` says that the worktrees were not named one by one: then young ones that are unused, or
-    whose session has not ended, are left alone (``min_age``), forced or not. ``job`` and ``older_than``
-    narrow down what is taken, ``merged_only`` to branches that are integrated. ``force`` goes past
-    doubts, ``unlock`` past git's lock. ``delete_branch``: also a branch that the session did not make,
-    with ``force`` also one that is not integrated. ``purge``: not through the trash's retention.
-    """
-
-    every: bool = False
-    all_repos: bool = False
-    force: bool = False
-    merged_only: bool = False
-    older_than: int | None = None
-    job: str | None = None
-    min_age: int = DAY
-    unlock: bool = False
-    delete_branch: bool = False
-    purge: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of one worktree: ``result`` is cleaned, would-clean, refused or failed.
 
     ``reasons`` say why it was refused or failed, or what was gone past; ``notes`` what went with it
-    that only `restore` brings back.
+    that only `restore` brings back; ``unseen`` which processes could not be looked at.
     """
 
     name: str
@@ -68,6 +45,7 @@ class Outcome:
     salvage_ref: str | None = None
     branch_deleted: str | None = None
     purged: bool = False
+    unseen: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``worktree clean --json`` prints them."""
@@ -113,7 +91,7 @@ def clean(
         chunk = wanted[begin : begin + _AT_ONCE]
         if not options.dry_run:
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
-        accounts = account.gather([one for _, one in chunk])
+        accounts = account.gather([one for _, one in chunk], young=options.min_age)
         for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
             outcomes[number] = _clean(store, one, e, options, broken)
             if progress is not None:
@@ -124,21 +102,25 @@ def clean(
 def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Broken) -> Outcome:
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
-            (e,) = account.gather([one])
+            (e,) = account.gather([one], young=options.min_age)
         allowed, reasons = verdict(e, options)
         if not allowed:
             return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
-        notes = evidence.remarks(e)
         if options.dry_run:
+            notes = evidence.remarks(e)
             branch = branch_to_delete(one, e, options)
             return Outcome(
-                one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch
-            )
-        return _remove(store, one, e, reasons, notes, options, broken)
-    except (ProdigyError, OSError, ValueError) as error:
+                one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch,
+                unseen=e.unseen,
+            )  # fmt: skip
+        return replace(_remove(store, one, e, reasons, options, broken), unseen=e.unseen)
+    except Exception as error:  # whatever it is about this one, the others have their turn
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
-        return Outcome(one.name, "failed", [str(error)])
+        known = isinstance(error, ProdigyError | OSError | ValueError)
+        return Outcome(
+            one.name, "failed", [str(error) if known else f"{type(error).__name__}: {error}"]
+        )
 
 
 def _trashed_meanwhile(store: str, one: Subject) -> bool:
@@ -155,7 +137,6 @@ def _remove(
     one: Subject,
     e: Evidence,
     reasons: list[str],
-    notes: list[str],
     options: Options,
     broken: Broken,
 ) -> Outcome:
@@ -169,73 +150,21 @@ def _remove(
         assert one.enrolment is not None
         entry = removal.remove(
             store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
-            delete_branch=branch_to_delete(one, e, options), broken=broken,
+            left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
+            broken=broken,
         )  # fmt: skip
     purged = bool(options.purge and emptying.empty_now(entry, broken))
     return Outcome(
         one.name,
         "cleaned",
         reasons,
-        notes,
+        evidence.remarks(e, entry.left_out),
         e.integration.kind,
         None if purged else entry.path,
         entry.salvage_ref,
         entry.branch_deleted,
         purged,
     )
-
-
-def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:
-    """Return whether a worktree may be removed, and why not, or what was gone past."""
-    doubts = evidence.doubts(e)
-    never = evidence.forbids(e, unlock=options.unlock)
-    if not never and e.session_id is None:
-        never = [f"it has no session, 'prodigy-git worktree adopt {e.path}' gives it one"]
-    if e.alone and options.every:
-        never = [*never, "taken by its name only"]
-    left = _left_alone(e, options)
-    if never or left or (doubts and not options.force):
-        return False, [*never, *left, *([] if options.force else doubts)]
-    return True, doubts
-
-
-def _left_alone(e: Evidence, options: Options) -> list[str]:
-    """Return why a worktree is not among those that ``options`` ask for."""
-    reasons = []
-    if options.job not in (None, e.job):
-        reasons.append(f"it is of job {e.job}")
-    since = e.ended_at if e.ended else e.last_activity
-    age = None if since is None else clock.now() - since
-    when = "its age is not known" if age is None else f"{_ago(age)} old"
-    if options.older_than is not None and (age is None or age < options.older_than):
-        reasons.append(when)
-    kind = e.integration.kind
-    if options.merged_only and kind != "integrated":
-        reasons.append(f"not merged: {describe(e)}")
-    if options.every and (age is None or age < options.min_age):
-        if kind == "unused" and not options.merged_only:
-            reasons.append(f"unused and {when}, left alone until --min-age")
-        elif options.force and not e.ended:
-            reasons.append(f"its session is {e.status} and {when}, left alone until --min-age")
-    return reasons
-
-
-def describe(e: Evidence) -> str:
-    """Return in words whether a worktree's commits are integrated, and by what sign."""
-    kind, how, into = e.integration.kind, e.integration.how, e.integration.into
-    if kind == "integrated":
-        return f"integrated into {into} ({how})"
-    if kind == "unused":
-        return f"unused ({how})"
-    return f"{how} ahead of {into}" if kind == "ahead" else how
-
-
-def _ago(micros: int) -> str:
-    seconds = max(0, micros // clock.SECOND)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def branch_to_delete(one: Subject, e: Evidence, options: Options) -> str | None:

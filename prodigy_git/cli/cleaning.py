@@ -89,10 +89,21 @@ def clean(
         show_outcomes(outcomes)
         if not outcomes:
             output.note("no session has a worktree here")
+    if not every:
+        _note_unseen(outcomes)
     note_if_gone(here)
     failed = any(one.result == "failed" for one in outcomes)
     refused = any(one.result == "refused" for one in outcomes)
     return 1 if failed or (refused and not every) else 0
+
+
+def _note_unseen(outcomes: "list[Outcome]") -> None:
+    """Say what could not be excluded of worktrees that were named: with --all that counts."""
+    unseen = dict.fromkeys(words for one in outcomes for words in one.unseen)
+    if unseen:
+        output.note(
+            f"whether anybody else was in there is not known: no seeing {', '.join(unseen)}"
+        )
 
 
 def note_if_gone(folder: str) -> None:
