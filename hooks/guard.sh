@@ -3,7 +3,8 @@
 # our part never has an exit status of its own, only the chained hooks have.
 #
 # Set above: prodigy_hook, prodigy_python, prodigy_package, prodigy_installed, prodigy_chained (the
-# files beside this one that were the hook before us, oldest first, as `suffix:kind`).
+# files beside this one that were the hook before us, oldest first, as `suffix:kind`, and how to call it
+# where that is another way than by its file).
 
 prodigy_begin() {
 	prodigy_status=0
@@ -44,8 +45,10 @@ prodigy_begin() {
 	[ -d "$prodigy_dir" ] || exit "$prodigy_status"
 }
 
-# Run what was the hook before us; the first status that is not 0 becomes ours.
+# Run what was the hook before us; the first status that is not 0 becomes ours. Not for `doctor`, which
+# tries our part alone.
 prodigy_chain() {
+	[ -z "${PRODIGY_GIT_ALONE-}" ] || return 0
 	case $0 in
 	*/*) prodigy_here=${0%/*} ;;
 	*) prodigy_here=. ;;
@@ -70,13 +73,27 @@ prodigy_chain() {
 		legacy:prek) [ -z "${PREK_RUNNING_LEGACY-}" ] || continue ;;
 		esac
 		if [ -n "$prodigy_shared" ]; then
-			printf '%s' "${prodigy_input%.}" | "$prodigy_file" "$@"
+			printf '%s' "${prodigy_input%.}" | prodigy_call "$@"
 		else
-			"$prodigy_file" "$@"
+			prodigy_call "$@"
 		fi
 		prodigy_code=$?
 		[ "$prodigy_status" -ne 0 ] || prodigy_status=$prodigy_code
 	done
+}
+
+# Call one of them. Some look at what their own file is called, and get to see the name they had.
+prodigy_call() {
+	case $prodigy_item in
+	*:sh,*)
+		prodigy_shell=${prodigy_item##*:sh,}
+		prodigy_flag=${prodigy_shell#"${prodigy_shell%%,*}"}
+		"${prodigy_shell%%,*}" ${prodigy_flag:+"${prodigy_flag#,}"} -c ". \"\$0.${prodigy_item%%:*}\"" \
+			"$prodigy_here/$prodigy_hook" "$@"
+		;;
+	*:link) "$prodigy_here/${prodigy_item%%:*}/$prodigy_hook" "$@" ;;
+	*) "$prodigy_file" "$@" ;;
+	esac
 }
 
 # What a rebase makes is recorded once, when it is over: what happens in between may not survive.

@@ -57,7 +57,10 @@ def _tracked(top: str, path: str) -> str:
     inside = os.path.relpath(os.path.realpath(path), os.path.realpath(top))
     if inside == os.pardir or inside.startswith(os.pardir + os.sep):
         return ""
-    status, out, _ = git_status(top, "ls-files", "-z", "--", f":(top,literal){inside}")
+    # A monitor is a program of the user's; names in the index need none.
+    status, out, _ = git_status(
+        top, "-c", "core.fsmonitor=false", "ls-files", "-z", "--", f":(top,literal){inside}"
+    )
     return path if status == 0 and out else ""
 
 
