@@ -1,5 +1,6 @@
 """The command line. Each command's module is imported when that command is called, not before."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -157,13 +158,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         import traceback
 
         from prodigy_git.record.log import report
+        from prodigy_git.store import home
 
-        store = layout.store_from(os.environ)
-        report(store, traceback.format_exc())
-        output.error(
-            f"internal error, {type(error).__name__}: {error}; please report it with the last "
-            f"entry of {layout.hook_errors(store)}"
-        )
+        where = ""
+        with contextlib.suppress(ProdigyError):  # without a store there is no log of it
+            store = home.here()
+            report(store, traceback.format_exc())
+            where = f" with the last entry of {layout.hook_errors(store)}"
+        output.error(f"internal error, {type(error).__name__}: {error}; please report it{where}")
         return 1
 
 

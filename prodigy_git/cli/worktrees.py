@@ -4,9 +4,9 @@ import os
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
+from prodigy_git.store import home
 
 
 @click.command("new-worktree")
@@ -72,7 +72,7 @@ def finish(
         raise click.UsageError("--error goes with --failed")
     session = ending.session_here(os.getcwd()) if name is None else name
     done = ending.finish(
-        session, failed=failed, error=reason, log_path=log_path, broken=output.note
+        home.here(), session, failed=failed, error=reason, log_path=log_path, broken=output.note
     )
     if as_json:
         output.emit_json(done.as_json())
@@ -110,11 +110,10 @@ def ls(all_repos: bool, as_json: bool) -> None:
     """List the worktrees of this repository with their sessions."""
     from prodigy_git.lifecycle import listing
 
-    store = layout.store_from(os.environ)
     rows = (
-        listing.of_store(store, output.note)
+        listing.of_store(home.here(), output.note)
         if all_repos
-        else listing.of_repository(store, os.getcwd(), output.note)
+        else listing.of_repository(os.getcwd(), output.note)
     )
     if as_json:
         output.emit_json(rows)

@@ -56,6 +56,7 @@ def session_here(cwd: str) -> str:
 
 
 def finish(
+    store: str,
     name: str,
     *,
     failed: bool = False,
@@ -71,7 +72,6 @@ def finish(
     write is noted in the session's file first. Raises `ProdigyError` for an unknown or already
     finished session, `OSError` where the store refuses.
     """
-    store = layout.store_from(os.environ)
     found = sessions.catch_up(store, sessions.load(store, name), broken)
     repo = found.text("repo")
     if repo is None:
