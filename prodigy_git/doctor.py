@@ -13,7 +13,7 @@ from prodigy_git import hookstate, install, layout, trial
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.record import clock, enrolment, files, gitdir
+from prodigy_git.record import clock, enrolment, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import home, sessions
 
@@ -209,7 +209,7 @@ def _called(cwd: str) -> Finding:
 def _worktrees(store: str | None, place: Place, *, fix: bool) -> Iterator[Finding]:
     count = 0
     for tree in repository.worktrees(place.common):
-        where = gitdir.find(tree.path, {}) if not tree.bare and os.path.isdir(tree.path) else None
+        where = repository.place_of(place.common, tree)
         if where is None:
             continue
         try:

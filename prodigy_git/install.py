@@ -102,9 +102,11 @@ def ensure(cwd: str | os.PathLike[str], *, package: str | None = None) -> None:
 def uninstall(cwd: str | os.PathLike[str]) -> Report:
     """Put back what was there before `install`, byte for byte; leave what someone changed since.
 
+    Also where core.hooksPath has come to lead nowhere.
+
     Raises as `install` does. The report's notes name what was left alone, and why.
     """
-    where = hooksdir.find(cwd)
+    where = hooksdir.locate(cwd)
     notes: list[str] = []
     changed: set[str] = set()
     # core.hooksPath may have been set after the hooks were installed where git looked before.

@@ -45,7 +45,10 @@ def make_private(folder: str) -> None:
         return
     except FileNotFoundError:
         make_private(os.path.dirname(folder))
-        make_private(folder)
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass  # somebody else has been quicker
 
 
 def lock(path: str, patience: float = PATIENCE) -> int:

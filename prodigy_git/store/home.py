@@ -63,7 +63,7 @@ def trouble(store: str) -> str | None:
     while not os.path.lexists(above):
         above = os.path.dirname(above)
     if not os.path.isdir(above):
-        return f"{above} is not a folder"
+        return f"{store} cannot be the store: {above} is not a folder"
     # Asked of the system, not tried: root too may not write on a read-only filesystem.
     if os.access(above, os.W_OK | os.X_OK):
         return None

@@ -71,7 +71,11 @@ def enrolled_place(found: Session) -> tuple[Place, Enrolment] | None:
         return None
     place = gitdir.find(path, {})
     if place is None or place.top != path.rstrip("/"):
-        return None
+        common = found.text("repo_path")
+        if common is None:
+            return None
+        # With core.worktree (dotfiles) a main worktree has no `.git` that leads to its repository.
+        place = Place(common, common, path)
     try:
         there = enrolment.read(place.private)
     except (OSError, ValueError):
