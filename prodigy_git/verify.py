@@ -144,6 +144,8 @@ def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None,
             continue
         if entered is not None and entered.session == found.id and os.path.isdir(common):
             return "trash", Place(private, common, common), entered
+    if found.text("forgotten_at") is not None:
+        return "none", None, None  # what its branch has got since is not the session's
     branch, repository_path = found.text("branch"), found.text("repo_path") or ""
     there = branch is not None and os.path.isdir(repository_path)
     if there and repository.has_ref(repository_path, f"refs/heads/{branch}"):

@@ -86,6 +86,7 @@ _ELSEWHERE = {
     "clean": "prodigy_git.cli.cleaning:clean",
     "restore": "prodigy_git.cli.restore:restore",
     "adopt": "prodigy_git.cli.adopt:adopt",
+    "forget": "prodigy_git.cli.forget:forget",
     "path": "prodigy_git.cli.shell:path",
 }
 _SHORT = {
@@ -94,6 +95,7 @@ _SHORT = {
     "clean": "Move worktrees to the trash, whole; 'worktree restore' brings them back.",
     "restore": "Bring back the worktree NAME that was cleaned, as it was, and print its path.",
     "adopt": "Give the worktree at PATH (default: where you stand) a session, whoever made it.",
+    "forget": "Stop recording the worktree at PATH (default: where you stand); what is recorded stays.",
     "path": "Print the path of the worktree NAME: a folder's name, or a session.",
 }
 
