@@ -3,7 +3,8 @@
 # our part never has an exit status of its own, only the chained hooks have.
 #
 # Set above: prodigy_hook, prodigy_python, prodigy_package, prodigy_installed, prodigy_chained (the
-# files beside this one that were the hook before us, oldest first, as `suffix:kind`).
+# files beside this one that were the hook before us, oldest first, as `suffix:kind`, and how to call it
+# where that is another way than by its file).
 
 prodigy_begin() {
 	prodigy_status=0
@@ -44,8 +45,10 @@ prodigy_begin() {
 	[ -d "$prodigy_dir" ] || exit "$prodigy_status"
 }
 
-# Run what was the hook before us; the first status that is not 0 becomes ours.
+# Run what was the hook before us; the first status that is not 0 becomes ours. Not for `doctor`, which
+# tries our part alone.
 prodigy_chain() {
+	[ -z "${PRODIGY_GIT_ALONE-}" ] || return 0
 	case $0 in
 	*/*) prodigy_here=${0%/*} ;;
 	*) prodigy_here=. ;;
@@ -70,13 +73,27 @@ prodigy_chain() {
 		legacy:prek) [ -z "${PREK_RUNNING_LEGACY-}" ] || continue ;;
 		esac
 		if [ -n "$prodigy_shared" ]; then
-			printf '%s' "${prodigy_input%.}" | "$prodigy_file" "$@"
+			printf '%s' "${prodigy_input%.}" | prodigy_call "$@"
 		else
-			"$prodigy_file" "$@"
+			prodigy_call "$@"
 		fi
 		prodigy_code=$?
 		[ "$prodigy_status" -ne 0 ] || prodigy_status=$prodigy_code
 	done
+}
+
+# Call one of them. Some look at what their own file is called, and get to see the name they had.
+prodigy_call() {
+	case $prodigy_item in
+	*:sh,*)
+		prodigy_shell=${prodigy_item##*:sh,}
+		prodigy_flag=${prodigy_shell#"${prodigy_shell%%,*}"}
+		"${prodigy_shell%%,*}" ${prodigy_flag:+"${prodigy_flag#,}"} -c ". \"\$0.${prodigy_item%%:*}\"" \
+			"$prodigy_here/$prodigy_hook" "$@"
+		;;
+	*:link) "$prodigy_here/${prodigy_item%%:*}/$prodigy_hook" "$@" ;;
+	*) "$prodigy_file" "$@" ;;
+	esac
 }
 
 # What a rebase makes is recorded once, when it is over: what happens in between may not survive.
@@ -90,16 +107,19 @@ prodigy_enrolled() {
 	[ -f "$prodigy_dir/prodigy" ]
 }
 
+prodigy_say_once() {
+	[ ! -f "$prodigy_dir/prodigy-hook-warned" ] || return 0
+	# Not `: >file`: where that cannot be written, a POSIX shell would exit with a failure.
+	printf '' 2>/dev/null >"$prodigy_dir/prodigy-hook-warned"
+	printf '%s\n' "prodigy-git: commits are not recorded, $1 (said once)" >&2
+}
+
 # Hand over to Python.
 prodigy_record() {
 	if [ ! -x "$prodigy_python" ] || [ ! -f "$prodigy_package/prodigy_git/record/hook.py" ]; then
-		if [ ! -f "$prodigy_dir/prodigy-hook-warned" ]; then
-			# Not `: >file`: where that cannot be written, a POSIX shell would exit with a failure.
-			printf '' 2>/dev/null >"$prodigy_dir/prodigy-hook-warned"
-			prodigy_gone=$prodigy_python
-			[ ! -x "$prodigy_python" ] || prodigy_gone=$prodigy_package/prodigy_git
-			printf '%s\n' "prodigy-git: commits are not recorded, $prodigy_gone is gone; run 'prodigy-git install' again (said once)" >&2
-		fi
+		prodigy_gone=$prodigy_python
+		[ ! -x "$prodigy_python" ] || prodigy_gone=$prodigy_package/prodigy_git
+		prodigy_say_once "$prodigy_gone is gone; run 'prodigy-git install' again"
 		exit "$prodigy_status"
 	fi
 	# The one git process that a hook may start, and only until the worktree is enrolled.
@@ -109,6 +129,13 @@ prodigy_record() {
 	fi
 	# Ignored here, ignored by Python too: a Ctrl-C leaves neither a traceback nor half a line.
 	trap '' INT
-	"$prodigy_python" -I -S -X utf8 -c 'import sys;sys.path.insert(0,sys.argv[1]);from prodigy_git.record.hook import main;main(sys.argv[2],sys.argv[3:],"'"$prodigy_installed"'")' "$prodigy_package" "$prodigy_hook" "$@" </dev/null
+	# A Python that cannot start, and a package of which pip has just replaced a half, say so in many
+	# lines at every commit: stderr is given back when our own code has begun, which always exits 0.
+	"$prodigy_python" -I -S -X utf8 -c 'import sys;sys.path.insert(0,sys.argv[1]);from prodigy_git.record.hook import main,os;os.dup2(3,2);os.close(3);main(sys.argv[2],sys.argv[3:],"'"$prodigy_installed"'")' "$prodigy_package" "$prodigy_hook" "$@" </dev/null 3>&2 2>/dev/null
+	case $? in
+	0) [ ! -f "$prodigy_dir/prodigy-hook-warned" ] || rm -f "$prodigy_dir/prodigy-hook-warned" ;;
+	129 | 137 | 143) ;; # ended from outside: the next hook records
+	*) prodigy_say_once "$prodigy_python cannot run $prodigy_package/prodigy_git; if that does not pass, install prodigy-git anew" ;;
+	esac
 	exit "$prodigy_status"
 }

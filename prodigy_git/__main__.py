@@ -7,12 +7,15 @@ which is run at every prompt, and shell completion, at every TAB.
 import os
 import sys
 
+from prodigy_git import encoding
+
 COMPLETE = "_PRODIGY_GIT_COMPLETE"
 """The variable by which the shell's script, which click makes, asks for completion."""
 
 
 def main() -> None:
     """Run the program and exit."""
+    encoding.settle()
     if os.environ.get(COMPLETE, "").endswith("_complete"):
         _complete()
     if sys.argv[1:2] == ["statusline"]:

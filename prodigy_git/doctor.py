@@ -1,22 +1,21 @@
 """Examining an installation: each finding with its remedy, the safe remedies carried out on request."""
 
+import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from prodigy_git import install, layout
+from prodigy_git import hookstate, install, layout, trial
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import SILENCE, git, git_status, said
-from prodigy_git.record import clock, enrolment, gitdir
+from prodigy_git.git.ask import git, git_status
+from prodigy_git.record import clock, enrolment, files
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import events, sessions
+from prodigy_git.store import home, sessions
 
 OLDEST_GIT = (2, 36)
 _LITTLE_SPACE = 200 * 1000 * 1000  # bytes: two full log files
@@ -43,15 +42,25 @@ class Finding:
 
 def examine(cwd: str, *, fix: bool) -> list[Finding]:
     """Examine the store, and the repository around ``cwd`` where there is one."""
-    store = layout.store_from(os.environ)
-    findings = [_git_version(cwd), *_store(store, fix=fix)]
-    if os.path.isdir(store):
-        findings += _sessions(store)
+    findings = [_git_version(cwd)]
+    store = None
+    try:
+        store = home.here(cwd)
+    except ProdigyError as error:
+        findings.append(Finding("store", "error", str(error), "until then nothing is recorded"))
+    else:
+        findings += _store(store, fix=fix)
+        findings += _other_store(store)
+        if os.path.isdir(store):
+            findings += _sessions(store)
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
         return [*findings, Finding("repository", "warning", str(error), "change into a clone")]
-    hooks = list(_hooks(cwd, fix=fix))
+    try:
+        hooks = list(_hooks(cwd, fix=fix))
+    except ProdigyError as error:  # git looks for hooks where no hook can be
+        hooks = [Finding("hooks", "error", str(error))]
     findings += hooks
     if all(finding.level == "ok" or finding.fixed for finding in hooks):
         findings.append(_called(cwd))
@@ -73,6 +82,8 @@ def _store(store: str, *, fix: bool) -> Iterator[Finding]:
             yield Finding(
                 "store", "error", f"{store} is not a folder", "move it away, or set PRODIGY_HOME"
             )
+        elif trouble := home.trouble(store):
+            yield Finding("store", "error", trouble, "make that folder, or set PRODIGY_HOME")
         else:
             yield Finding("store", "ok", f"{store} will be made by the first session")
         return
@@ -109,6 +120,23 @@ def _store(store: str, *, fix: bool) -> Iterator[Finding]:
     else:
         yield Finding("filesystem", "ok", kind or "unknown")
     yield _hook_errors(store)
+
+
+def _other_store(store: str) -> Iterator[Finding]:
+    """Say where the environment means another store, or one that a clean-up of git's would delete."""
+    with contextlib.suppress(ProdigyError):
+        if not files.same(store, home.named()):
+            yield Finding(
+                "store", "warning",
+                f"this worktree is recorded in {store}, which is read here, not in {home.named()}",
+                "the environment's is for worktrees that are not enrolled yet",
+            )  # fmt: skip
+    outer = home.worktree_around(store)
+    if outer is not None:
+        yield Finding(
+            "store", "warning", f"{store} lies in the worktree {outer}: 'git clean' can delete it",
+            "move it away, and set PRODIGY_HOME",
+        )  # fmt: skip
 
 
 def _filesystem(path: str) -> str:
@@ -161,48 +189,27 @@ def _hooks(cwd: str, *, fix: bool) -> Iterator[Finding]:
 
 
 def _called(cwd: str) -> Finding:
-    """Make a real commit in a throw-away worktree with a store of its own, and see it recorded."""
-    if git_status(cwd, "rev-parse", "--verify", "--quiet", "HEAD")[0] != 0:
-        return Finding("recording", "warning", "not tried: there is no commit yet", "make one")
-    with tempfile.TemporaryDirectory(prefix="prodigy-doctor-") as scratch:
-        environ = {**os.environ, "PRODIGY_HOME": scratch}
-        made = subprocess.run(
-            [sys.executable, "-m", "prodigy_git", "new-worktree"],
-            cwd=cwd, env=environ, capture_output=True, check=False,
-        )  # fmt: skip
-        path = os.fsdecode(made.stdout).removesuffix("\n")
-        if made.returncode != 0:
-            why = made.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            return Finding("recording", "error", f"no worktree could be made: {' '.join(why)}")
-        branch = git(path, "symbolic-ref", "HEAD").strip()
-        try:
-            # Not silenced: this commit is there to see the hooks at work.
-            status, _, err = git_status(
-                path, "commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign",
-                "--message", "prodigy-git doctor", env={SILENCE: ""},
-            )  # fmt: skip
-            seen = sum(
-                event.type == "CommitCreated"
-                for key, job in events.jobs(scratch)
-                for event in events.read_job(scratch, key, job, lambda _: None)
-            )
-        finally:
-            git(cwd, "worktree", "remove", "--force", path)
-            git(cwd, "update-ref", "-d", branch)
-    if status != 0:
-        return Finding("recording", "warning", f"not tried, git commit said: {said(err)}")
-    if seen != 1:
+    """See the installed hook record a commit, in a repository and a store that are thrown away."""
+    hook = hookstate.file_of(cwd, "post-commit")
+    assert hook is not None  # it is in effect
+    try:
+        why = trial.record(cwd, hook)
+    except (ProdigyError, OSError) as error:
+        return Finding("recording", "warning", f"not tried, {error}")
+    if why is not None:
         return Finding(
-            "recording", "error", "a commit in a new worktree was not recorded by its hook",
-            "see 'prodigy-git hooks', and what other hook managers do to post-commit",
+            "recording", "error", f"the installed hook did not record a commit: {why}",
+            "run 'prodigy-git install' again; if that does not help, install prodigy-git anew",
         )  # fmt: skip
-    return Finding("recording", "ok", "a commit in a throw-away worktree was recorded")
+    return Finding(
+        "recording", "ok", "the installed hook recorded a commit, in a scratch repository"
+    )
 
 
-def _worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
+def _worktrees(store: str | None, place: Place, *, fix: bool) -> Iterator[Finding]:
     count = 0
     for tree in repository.worktrees(place.common):
-        where = gitdir.find(tree.path, {}) if not tree.bare and os.path.isdir(tree.path) else None
+        where = repository.place_of(place.common, tree)
         if where is None:
             continue
         try:
@@ -220,7 +227,7 @@ def _worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
                 f"{tree.path} belongs to session {there.session}, which has no file",
                 f"restore {layout.session(there.store, there.session)} from the trash",
             )  # fmt: skip
-        if not enrolment.ours(there, store):
+        if store is not None and not enrolment.ours(there, store):
             yield Finding(
                 "enrolment", "warning", f"{tree.path} is recorded in another store, {there.store}"
             )

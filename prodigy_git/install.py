@@ -4,8 +4,8 @@ One rule decides where ours goes: pre-commit and prek run the hook that was ther
 ``<hook>.legacy``, so below them that is our place, and their own script stays untouched. Everywhere
 else ours becomes the hook, and what was there moves to ``<hook>.prodigy-chained`` and runs first.
 
-Writers hold a lock of the store that is named after the hooks directory, not after the repository:
-repositories may share one directory through core.hooksPath.
+Writers hold a lock on the hooks directory, not on the repository: repositories may share one directory
+through core.hooksPath.
 """
 
 import contextlib
@@ -14,51 +14,37 @@ import glob
 import os
 import time
 from collections.abc import Iterator
-from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
 from prodigy_git.git.ask import git_status
 from prodigy_git.git.hooksdir import HooksDir
 from prodigy_git.hookfiles import (
     HOOKS,
+    LINK,
     TRAILERS_HOOK,
     Found,
-    Kind,
     Runtime,
     interpreter,
     look,
     package_folder,
     render,
 )
+from prodigy_git.hookstate import (
+    CHAINED,
+    Chained,
+    HookState,
+    calls_ours,
+    chained,
+    lines_to_add,
+    own_folder,
+    state_of,
+)
 from prodigy_git.record import files
+from prodigy_git.store import home
 
-CHAINED = "prodigy-chained"
 WARNED = "prodigy-hook-warned"
 """The guard's marker in a git directory: it has said that the interpreter is gone."""
-
-State = Literal[
-    "installed", "below", "missing", "foreign", "replaced", "gone", "edited", "disabled", "unlisted"
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class HookState:
-    """One hook: in what state it is, in words, and what to do about it (empty: nothing)."""
-
-    hook: str
-    path: str
-    state: State
-    words: str
-    todo: str = ""
-    changed: bool = False
-
-    def in_effect(self) -> bool:
-        """Whether git runs ours, and ours finds its interpreter."""
-        return self.state in ("installed", "below")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +69,19 @@ def install(
     """
     where = hooksdir.find(cwd)
     by_hand = bool(where.tracked) and not (force and where.tracked == where.path)
-    directory = _own_folder(where) if by_hand else where.path
+    directory = own_folder(where) if by_hand else where.path
     runtime = Runtime(interpreter(), package or package_folder(), int(time.time()))
-    with _locked(where.path):
-        os.makedirs(directory, exist_ok=True)
+    os.makedirs(directory, exist_ok=True)
+    with _locked(directory):
         runtime = dataclasses.replace(runtime, installed=_first_install(directory, runtime))
         wanted = _wanted(cwd)
         changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
     _forget_warnings(where)
-    states = [dataclasses.replace(_state(where, hook), changed=hook in changed) for hook in wanted]
-    lines = _lines_to_add(where, states) if by_hand else []
-    notes = _sharing(where)
+    states = [
+        dataclasses.replace(state_of(where, hook), changed=hook in changed) for hook in wanted
+    ]
+    lines = lines_to_add(where, states) if by_hand else []
+    notes = _sharing(where) + _no_store(cwd)
     if by_hand and force:
         notes.append(f"Husky writes {where.path} anew at each set-up; add the lines instead")
     return Report(directory, states, lines, notes)
@@ -114,13 +102,15 @@ def ensure(cwd: str | os.PathLike[str], *, package: str | None = None) -> None:
 def uninstall(cwd: str | os.PathLike[str]) -> Report:
     """Put back what was there before `install`, byte for byte; leave what someone changed since.
 
+    Also where core.hooksPath has come to lead nowhere.
+
     Raises as `install` does. The report's notes name what was left alone, and why.
     """
-    where = hooksdir.find(cwd)
+    where = hooksdir.locate(cwd)
     notes: list[str] = []
     changed: set[str] = set()
     # core.hooksPath may have been set after the hooks were installed where git looked before.
-    folders = dict.fromkeys([where.path, os.path.join(where.common, "hooks"), _own_folder(where)])
+    folders = dict.fromkeys([where.path, os.path.join(where.common, "hooks"), own_folder(where)])
     for directory in folders:
         if os.path.isdir(directory):
             with _locked(directory):
@@ -128,22 +118,22 @@ def uninstall(cwd: str | os.PathLike[str]) -> Report:
                     if _uninstall_one(directory, hook, notes):
                         changed.add(hook)
     with contextlib.suppress(OSError):
-        os.rmdir(_own_folder(where))
+        os.rmdir(own_folder(where))
     _forget_warnings(where)
     if where.tracked:
         for hook in (*HOOKS, TRAILERS_HOOK):
             path = os.path.join(where.tracked, hook)
-            if _calls_ours(path, hook):
+            if calls_ours(path, hook):
                 notes.append(f"{path} still has our line, which does nothing now: remove it")
-    states = [dataclasses.replace(_state(where, hook), changed=hook in changed) for hook in HOOKS]
+    states = [dataclasses.replace(state_of(where, hook), changed=hook in changed) for hook in HOOKS]
     return Report(where.path, states, [], notes)
 
 
 def hooks_status(cwd: str | os.PathLike[str]) -> Report:
     """Return in what state each hook is. Raises `ProdigyError` as `install` does; changes nothing."""
     where = hooksdir.find(cwd)
-    states = [_state(where, hook) for hook in _wanted(cwd)]
-    return Report(where.path, states, _lines_to_add(where, states), _sharing(where))
+    states = [state_of(where, hook) for hook in _wanted(cwd)]
+    return Report(where.path, states, lines_to_add(where, states), _sharing(where))
 
 
 def _wanted(cwd: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -165,8 +155,11 @@ def _install_one(directory: str, hook: str, runtime: Runtime, force: bool) -> bo
         return False
     if found and found.kind != "ours":
         _keep(directory, hook, path, found)
-    chain = [(suffix, kind) for suffix, kind, _ in _chain(directory, hook)]
-    wanted = render(hook, chain, runtime)
+    chain = chained(directory, hook)
+    for one in chain:
+        if one.calling == LINK:
+            _link(directory, hook, one)
+    wanted = render(hook, [(one.suffix, one.kind, one.calling) for one in chain], runtime)
     changed = found is None or found.content != wanted or not found.executable
     if changed:
         _write(path, wanted)
@@ -183,29 +176,18 @@ def _slot(directory: str, hook: str) -> str:
     return hook
 
 
-def _chain(directory: str, hook: str) -> list[tuple[str, Kind, str]]:
-    """Return (suffix, kind, path) of the hooks that were there before ours, oldest first."""
-    chain: list[tuple[str, Kind, str]] = []
-    for number in range(1, 10):
-        suffix = CHAINED if number == 1 else f"{CHAINED}-{number}"
-        path = os.path.join(directory, f"{hook}.{suffix}")
-        found = look(path)
-        if found:
-            chain.append((suffix, found.kind, path))
-    return chain
-
-
 def _keep(directory: str, hook: str, path: str, found: Found) -> None:
     """Give the foreign hook at ``path`` its second name, from which the guard calls it."""
-    chain = _chain(directory, hook)
-    for _, kind, kept in chain:
-        older = look(kept)
+    chain = chained(directory, hook)
+    for one in chain:
+        older = look(one.path)
+        same = older is not None and older.content == found.content
         # A manager's script that comes back replaces its earlier self, or it would run twice.
-        if kind == found.kind and (kind != "plain" or (older and older.content == found.content)):
-            target = kept
+        if one.kind == found.kind and (one.kind != "plain" or same):
+            target = one.path
             break
     else:
-        taken = {suffix for suffix, _, _ in chain}
+        taken = {one.suffix for one in chain}
         names = [CHAINED, *(f"{CHAINED}-{number}" for number in range(2, 10))]
         free = [n for n in names if n not in taken]
         if not free:
@@ -223,6 +205,23 @@ def _keep(directory: str, hook: str, path: str, found: Found) -> None:
         os.replace(second, target)
 
 
+def _link(directory: str, hook: str, one: Chained) -> None:
+    """Make the second name by which the guard calls a hook that looks at what its file is called."""
+    folder = os.path.join(directory, one.suffix)
+    os.makedirs(folder, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.symlink(os.path.join(os.pardir, os.path.basename(one.path)), os.path.join(folder, hook))
+
+
+def _unlink_names(directory: str, hook: str, chain: list[Chained]) -> None:
+    for one in chain:
+        folder = os.path.join(directory, one.suffix)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, hook))
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+
+
 def _uninstall_one(directory: str, hook: str, notes: list[str]) -> bool:
     places = [os.path.join(directory, f"{hook}{s}") for s in ("", ".legacy", ".old")]
     found = [(path, file) for path in places if (file := look(path)) and file.kind == "ours"]
@@ -230,12 +229,12 @@ def _uninstall_one(directory: str, hook: str, notes: list[str]) -> bool:
         if file.edited:
             notes.append(f"{path} was edited since it was installed: left alone")
             return False
-    chain = _chain(directory, hook)
+    chain = chained(directory, hook)
     top = look(places[0])
     if not found:
         notes.extend(
-            f"{path} is the hook from before; {places[0]} was replaced since: left alone"
-            for _, _, path in chain
+            f"{one.path} is the hook from before; {places[0]} was replaced since: left alone"
+            for one in chain
         )
         return False
     home = found[0][0]
@@ -243,20 +242,21 @@ def _uninstall_one(directory: str, hook: str, notes: list[str]) -> bool:
         os.unlink(path)
     if home != places[0] and top:
         # A manager's script that is the hook again needs no second copy below itself.
-        for _, kind, path in chain:
-            if kind != "plain" and kind == top.kind:
-                os.unlink(path)
-        chain = _chain(directory, hook)
+        for one in chain:
+            if one.kind != "plain" and one.kind == top.kind:
+                os.unlink(one.path)
+        chain = chained(directory, hook)
+    _unlink_names(directory, hook, chain)
     if not chain:
         os.unlink(home)
         return True
-    _, newest, path = chain.pop()
-    os.replace(path, home)
+    newest = chain.pop()
+    os.replace(newest.path, home)
     # Before us, a manager had the next one aside under the name that it gives to such hooks.
-    aside = {"lefthook": ".old", "pre-commit": ".legacy", "prek": ".legacy"}.get(newest)
+    aside = {"lefthook": ".old", "pre-commit": ".legacy", "prek": ".legacy"}.get(newest.kind)
     if chain and aside and home == places[0] and not os.path.lexists(home + aside):
-        os.replace(chain.pop()[2], home + aside)
-    notes.extend(f"{path} is an older hook that nothing calls: left there" for _, _, path in chain)
+        os.replace(chain.pop().path, home + aside)
+    notes.extend(f"{one.path} is an older hook that nothing calls: left there" for one in chain)
     return True
 
 
@@ -283,78 +283,6 @@ def _write(path: str, content: bytes) -> None:
         raise
 
 
-# States --------------------------------------------------------------------------------------
-
-
-def _state(where: HooksDir, hook: str) -> HookState:
-    if where.tracked:
-        ours = look(os.path.join(_own_folder(where), hook))
-        line = os.path.join(where.tracked, hook)
-        if ours and _calls_ours(line, hook):
-            return _judge(hook, line, ours, "installed", f"called from {line}")
-        if ours and not os.path.lexists(os.path.join(where.path, f"{hook}.{CHAINED}")):
-            at = look(os.path.join(where.path, hook))
-            if not at or at.kind != "ours":
-                todo = "add the line that 'prodigy-git install' prints"
-                return HookState(hook, line, "unlisted", "nothing calls it yet", todo)
-    path = os.path.join(where.path, hook)
-    top, legacy, old = look(path), look(f"{path}.legacy"), look(f"{path}.old")
-    if top and top.kind == "ours":
-        chain = [kind for _, kind, _ in _chain(where.path, hook)]
-        names = ["a hook of your own" if kind == "plain" else kind for kind in chain]
-        after = f", after {' and '.join(names)}" if names else ""
-        return _judge(hook, path, top, "installed", f"installed{after}")
-    runs_legacy = top and top.executable and top.kind in ("pre-commit", "prek")
-    if top and runs_legacy and legacy and legacy.kind == "ours":
-        below = f"installed below {top.kind}"
-        return _judge(hook, f"{path}.legacy", legacy, "below", below)
-    todo = "run 'prodigy-git install'"
-    if not top:
-        return HookState(hook, path, "missing", "missing", todo)
-    whose = "another hook" if top.kind == "plain" else top.kind
-    stray = any(file and file.kind == "ours" for file in (legacy, old))
-    if stray or _chain(where.path, hook):
-        return HookState(hook, path, "replaced", f"replaced by {whose}", todo)
-    return HookState(hook, path, "foreign", f"not installed, {whose} is there", todo)
-
-
-def _judge(hook: str, path: str, ours: Found, good: State, words: str) -> HookState:
-    again = "run 'prodigy-git install' again"
-    if not ours.executable:
-        return HookState(hook, path, "disabled", "not executable, git ignores it", again)
-    if ours.runtime is None or not ours.runtime.exists():
-        if ours.edited:
-            again = "run 'prodigy-git install --force', which writes it anew"
-        gone = ours.runtime.python if ours.runtime else "unknown"
-        return HookState(hook, path, "gone", f"interpreter or package gone: {gone}", again)
-    if ours.edited:
-        again = "undo the edit, or run 'prodigy-git install --force', which writes it anew"
-        return HookState(hook, path, "edited", "edited by someone", again)
-    return HookState(hook, path, good, words)
-
-
-def _own_folder(where: HooksDir) -> str:
-    return os.path.join(where.common, "prodigy-hooks")
-
-
-def _calls_ours(path: str, hook: str) -> bool:
-    found = look(path)
-    # Husky's own files need not be executable; what git runs is then its wrapper.
-    return bool(found and f"prodigy-hooks/{hook}".encode() in found.content)
-
-
-def _lines_to_add(where: HooksDir, states: list[HookState]) -> list[tuple[str, str]]:
-    return [
-        (
-            os.path.join(where.tracked, state.hook),
-            f'h="$(git rev-parse --git-common-dir)/prodigy-hooks/{state.hook}"; '
-            '[ ! -x "$h" ] || "$h" "$@"',
-        )
-        for state in states
-        if state.state == "unlisted"
-    ]
-
-
 def _sharing(where: HooksDir) -> list[str]:
     if where.scope in ("global", "system"):
         return [
@@ -362,6 +290,15 @@ def _sharing(where: HooksDir) -> list[str]:
             f"{where.path} serves every repository that uses it"
         ]
     return []
+
+
+def _no_store(cwd: str | os.PathLike[str]) -> list[str]:
+    """Say where commits cannot be recorded yet: the hooks are of use from the day the store is."""
+    try:
+        trouble = home.trouble(home.here(os.fspath(cwd)))
+    except ProdigyError as error:
+        trouble = str(error)
+    return [] if trouble is None else [f"{trouble}; until then nothing is recorded"]
 
 
 def _first_install(directory: str, runtime: Runtime) -> int:
@@ -384,13 +321,17 @@ def _forget_warnings(where: HooksDir) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: str) -> Iterator[None]:
-    digest = files.sha1_hex(os.fsencode(os.path.realpath(directory)))[:16]
-    path = layout.hooks_lock(layout.store_from(os.environ), digest)
-    files.make_private(os.path.dirname(path))
+    """Hold the folder's own lock: whichever store, user or container somebody else comes from.
+
+    Also where the store cannot be written, so that hooks can be taken out then.
+    """
     try:
-        with FileLock(path, timeout=30, mode=0o600):
-            yield
-    except Timeout as error:
+        lock = files.lock_folder(directory, patience=30)
+    except files.Busy as error:
         raise ProdigyError(
             f"another prodigy-git is busy with the hooks in {directory}: try again"
         ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)

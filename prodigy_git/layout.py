@@ -18,14 +18,42 @@ CURSOR = "prodigy-cursor"
 """The cursor's file name, beside the enrolment."""
 
 
+class NoStore(ValueError):
+    """The environment names no place that could be the store; the text says what to do."""
+
+
 def store_from(environ: Mapping[str, str]) -> str:
     """Return the store's path without links: ``$PRODIGY_HOME``, else ``~/.prodigy``.
 
     Resolved here, once: git names worktrees by such paths, and what is told by a path's beginning
-    (does it lie in the store?) must not depend on how the store was called.
+    (does it lie in the store?) must not depend on how the store was called. Raises `NoStore` where
+    the path is not absolute: a hook's current directory is somebody's worktree.
     """
     named = environ.get("PRODIGY_HOME")
-    return os.path.realpath(named if named else os.path.expanduser("~/.prodigy"))
+    path = named or "~/.prodigy"
+    if path.startswith("~"):
+        # A shell expands no tilde in quotes, and nobody expands one in a `.env` or a unit file.
+        path = _expanded(path, environ)
+    if path.startswith("/"):
+        return os.path.realpath(path)
+    if not named:
+        raise NoStore("HOME is not usable: set PRODIGY_HOME, or HOME, to an absolute path")
+    raise NoStore(f"PRODIGY_HOME is {named!r}: set it to an absolute path")
+
+
+def _expanded(path: str, environ: Mapping[str, str]) -> str:
+    """Return ``path`` with its tilde expanded; as it is where nobody knows that home."""
+    user, slash, rest = path[1:].partition("/")
+    home = "" if user else environ.get("HOME", "")
+    if not home:
+        # HOME may be missing under cron and systemd; and a container's user from this database.
+        import pwd
+
+        try:
+            home = (pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())).pw_dir
+        except (KeyError, ValueError):
+            home = ""
+    return f"{home.rstrip('/')}{slash}{rest}" or "/" if home else path
 
 
 def job_log(store: str, repo: str, job: str) -> str:
@@ -146,11 +174,6 @@ def owner_lock(store: str, repo: str, job: str, slot: int) -> str:
 def resume_lock(store: str, repo: str, job: str) -> str:
     """Return the lock of a job's resume; the file says who holds it."""
     return f"{store}/locks/resume-{repo}-{job}.lock"
-
-
-def hooks_lock(store: str, digest: str) -> str:
-    """Return the lock under which the hooks directory whose path has ``digest`` is changed."""
-    return f"{store}/locks/hooks-{digest}.lock"
 
 
 def register_lock(store: str, repo: str) -> str:

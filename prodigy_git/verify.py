@@ -145,6 +145,8 @@ def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None,
             continue
         if entered is not None and entered.session == found.id and os.path.isdir(common):
             return "trash", Place(private, common, common), entered
+    if found.text("forgotten_at") is not None:
+        return "none", None, None  # what its branch has got since is not the session's
     branch, common = found.text("branch"), sessions.common_of(store, found) or ""
     if branch is not None and common and repository.has_ref(common, f"refs/heads/{branch}"):
         return "branch", None, None

@@ -10,18 +10,19 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 
 # Each room, and the height it is on; it may import what is lower, and its own room.
 HEIGHTS = {
-    "layout": 0, "names": 0,
+    "layout": 0, "names": 0, "encoding": 0,
     "errors": 1, "record": 1,
     "gitenv": 0,
     "glance": 0,
     "duration": 2, "statusline": 2,
     "model": 2,
     "store": 3, "git": 3,
-    "jobs": 4,
-    "hookfiles": 4,
+    "jobs": 4, "hookstate": 4,
+    "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "verify": 6,
     "api": 6, "views": 6,
+    "trial": 6,
     "doctor": 7, "tui": 7,
     "cli": 8,
     "__main__": 9,

@@ -138,6 +138,47 @@ def test_missing_package_says_so_once_per_worktree(shell: World) -> None:
     assert shell.commit().stderr == ""
 
 
+def test_a_half_replaced_package_is_one_line_and_then_recorded_again(shell: World) -> None:
+    hook = shell.package / "prodigy_git" / "record" / "hook.py"
+    whole = hook.read_text()
+    hook.write_text("import prodigy_git.record.not_there_yet\n" + whole)
+    first = shell.commit()
+    assert first.returncode == 0
+    assert first.stderr.count("\n") == 1
+    assert "cannot run" in first.stderr
+    assert shell.commit().stderr == ""
+    hook.write_text(whole)
+    assert shell.commit().stderr == ""
+    assert shell.calls() == ["post-commit"]
+    # Said once for each time that it happens.
+    hook.write_text("def main(:")
+    assert shell.commit().stderr.count("\n") == 1
+
+
+def test_an_interpreter_that_starts_and_fails_is_one_line(shell: World) -> None:
+    python = shell.root / "python"
+    python.write_text("#!/bin/sh\nprintf '%s\\n' Fatal Python error init_fs_encoding >&2\nexit 1\n")
+    python.chmod(0o755)
+    path = shell.hooks / "post-commit"
+    text = path.read_text()
+    baked = text.split("\nprodigy_python=")[1].split("\n")[0]
+    path.write_text(text.replace(f"prodigy_python={baked}", f"prodigy_python='{python}'"))
+    first = shell.commit()
+    assert first.returncode == 0
+    assert first.stderr.count("\n") == 1
+    assert f"{python} cannot run" in first.stderr
+    assert shell.commit().stderr == ""
+
+
+def test_what_our_own_code_says_is_seen(shell: World) -> None:
+    hook = shell.package / "prodigy_git" / "record" / "hook.py"
+    hook.write_text(
+        "import os, sys\ndef main(*_):\n    sys.stderr.write('a word\\n')\n"
+        "    sys.stderr.flush()\n    os._exit(0)\n"
+    )
+    assert shell.commit().stderr == "a word\n"
+
+
 def test_missing_interpreter_and_new_install(world: World) -> None:
     world.install()
     path = world.hooks / "post-commit"
@@ -174,7 +215,7 @@ def test_a_chained_hook_killed_by_a_signal(world: World) -> None:
 def test_our_own_status_never_counts(shell: World) -> None:
     (shell.repo / ".git" / "prodigy").touch()
     done = shell.git("checkout", "-q", "-b", "side", STUB_EXIT="3")
-    assert (done.returncode, done.stderr, len(shell.calls())) == (0, "", 1)
+    assert (done.returncode, done.stderr.count("\n"), len(shell.calls())) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("second", [False, True])

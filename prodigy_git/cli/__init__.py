@@ -1,5 +1,6 @@
 """The command line. Each command's module is imported when that command is called, not before."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -110,7 +111,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from prodigy_git.cli import output
     from prodigy_git.gitenv import drop_local_variables
 
+    git_dir = os.environ.get("GIT_DIR")
     drop_local_variables(os.environ)
+    if git_dir is not None:
+        _stand_in(git_dir, sys.argv[1:] if arguments is None else arguments)
     stdout, stderr = sys.stdout, sys.stderr
     try:
         code: Any = cli.main(
@@ -157,14 +161,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
         import traceback
 
         from prodigy_git.record.log import report
+        from prodigy_git.store import home
 
-        store = layout.store_from(os.environ)
-        report(store, traceback.format_exc())
-        output.error(
-            f"internal error, {type(error).__name__}: {error}; please report it with the last "
-            f"entry of {layout.hook_errors(store)}"
-        )
+        where = ""
+        with contextlib.suppress(ProdigyError):  # without a store there is no log of it
+            store = home.here()
+            report(store, traceback.format_exc())
+            where = f" with the last entry of {layout.hook_errors(store)}"
+        output.error(f"internal error, {type(error).__name__}: {error}; please report it{where}")
         return 1
+
+
+_OF_A_REPOSITORY = frozenset(
+    ("install", "uninstall", "hooks", "doctor", "verify", "finish", "status", "sessions")
+)
+"""The commands that are about the repository one stands in, and take no path of a file."""
+
+
+def _stand_in(git_dir: str, arguments: Sequence[str]) -> None:
+    """Go to the repository that ``GIT_DIR`` names, where we stand in none, as yadm's shell has it.
+
+    Where we stand in one it is that one: a hook's or an alias's GIT_DIR is often not what is meant.
+    """
+    from prodigy_git.record import gitdir
+
+    if arguments and arguments[0] in _OF_A_REPOSITORY:
+        with contextlib.suppress(OSError):
+            if gitdir.find(os.getcwd(), {}) is None and os.path.isfile(f"{git_dir}/HEAD"):
+                os.chdir(git_dir)
 
 
 def _drop_output() -> None:

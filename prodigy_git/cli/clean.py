@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import clean_report, output
 from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock, repokey
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.worktrees import Outcome
@@ -78,7 +78,7 @@ def clean(
         raise click.UsageError("--archive goes with --events.")
     if not (dry_run or yes):
         output.require_terminal()
-    store, cwd = layout.store_from(os.environ), os.getcwd()
+    store, cwd = home.here(), os.getcwd()
     if os.path.lexists(store):
         os.listdir(store)  # one that cannot be read is not an empty one
     key = None if all_repos else _key_here(store, cwd)

@@ -1,16 +1,15 @@
 """What the commands that clean say: what goes or went, how much of each kind, and the question."""
 
 import contextlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prodigy_git import layout
 from prodigy_git.cli import output
 from prodigy_git.cli.cleaning import show_outcomes
 from prodigy_git.cli.trash import human
 from prodigy_git.errors import ProdigyError
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.drift import Finding
@@ -89,7 +88,7 @@ def _bytes_of(one: "Outcome") -> int:
     with contextlib.suppress(ProdigyError, OSError, ValueError):
         if one.trash_path is not None:
             return emptying.measured(entry.read(one.trash_path))
-        store = layout.store_from(os.environ)
+        store = home.here()
         return allocated(sessions.load(store, one.name).text("worktree_path") or "")
     return 0
 

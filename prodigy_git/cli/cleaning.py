@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.worktrees import Outcome
@@ -80,7 +80,7 @@ def clean(
     here = os.getcwd()
     with progress_bar("cleaning worktrees") as progress:
         outcomes = worktrees.clean(
-            layout.store_from(os.environ), here, None if every else names, options, output.note,
+            home.here(), here, None if every else names, options, output.note,
             progress,
         )  # fmt: skip
     if as_json:

@@ -50,7 +50,7 @@ class _Here(NamedTuple):
 
 
 def _here() -> _Here:
-    return _Here(*locate.around(os.getcwd(), os.environ))
+    return _Here(*locate.around(os.getcwd()))
 
 
 def _completer(find: Callable[[click.Context, str], Found]) -> Completer:

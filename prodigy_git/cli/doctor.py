@@ -13,7 +13,8 @@ from prodigy_git.cli import output
 def doctor(fix: bool, as_json: bool) -> int:
     """Examine hooks, store, worktrees and sessions; exit 1 where there is an error.
 
-    Makes a real commit in a throw-away worktree, to see that it is recorded, and removes both again.
+    Has the installed hook record a commit, in a repository and a store in the temporary folder that are
+    removed again. No other hook runs, and nothing here is changed.
     """
     from prodigy_git.doctor import examine
 

@@ -1,19 +1,18 @@
 """events ls, clean; and where the other commands on events are."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import is_safe
+from prodigy_git.store import home
 
 _COMMANDS = {
     "follow": "prodigy_git.cli.follow:follow",
@@ -123,6 +122,6 @@ def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     from prodigy_git.cleanup.records import clean_events
     from prodigy_git.cli.clean_report import show_removed
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     removed = clean_events(store, older_than, dry_run=dry_run, broken=output.note)
     return show_removed(removed, dry_run=dry_run, as_json=as_json)

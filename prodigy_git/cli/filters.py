@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing
 from prodigy_git.cli.when import Moment
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import checked, is_safe
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.selection import Selection
@@ -138,7 +138,7 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     try:
         store, here = whereabouts.repository(os.getcwd())
     except ProdigyError:  # outside of any repository
-        store, here = layout.store_from(os.environ), None
+        store, here = home.here(), None
     selection = Selection(
         types=frozenset(map(pascal_case, given.get("type", ()))),
         agents=frozenset(given.get("agent", ())),

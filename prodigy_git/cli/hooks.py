@@ -13,6 +13,7 @@ from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
 from prodigy_git.git.ask import git_status
+from prodigy_git.store import home
 
 
 @click.command()
@@ -56,17 +57,18 @@ def hooks(as_json: bool) -> int:
     enrolment, damage = _enrolment(where.git_dir)
     code, out, _ = git_status(where.top, "config", "--type=bool", "--get", "prodigy.autoRegister")
     auto = not (code == 0 and out.strip() == "false")
-    store = (enrolment or {}).get("store") or layout.store_from(os.environ)
-    good = all(state.in_effect() for state in report.hooks) and not damage
+    store, no_store = _store((enrolment or {}).get("store"))
+    good = all(state.in_effect() for state in report.hooks) and not damage and not no_store
     if as_json:
         facts = {
             "enrolment": enrolment, "enrolment_error": damage or None,
-            "store": _utf8(store), "auto_register": auto, "in_effect": good,
+            "store": None if store is None else _utf8(store), "store_error": no_store,
+            "auto_register": auto, "in_effect": good,
         }  # fmt: skip
         output.emit_json({**_plain(report), **facts})
         return 0 if good else 1
     _print(report, False)
-    output.line(f"store: {store}")
+    output.line(f"store: {no_store or store}")
     if damage:
         output.line(f"worktree: {damage}")
     elif enrolment:
@@ -78,6 +80,15 @@ def hooks(as_json: bool) -> int:
         when = "at its first commit" if auto else "by hand only (prodigy.autoRegister is false)"
         output.line(f"worktree: not enrolled yet, will be {when}")
     return 0 if good else 1
+
+
+def _store(enrolled: str | None) -> tuple[str | None, str | None]:
+    """Return the store that commits made here go to, and why it cannot be used, None if it can."""
+    try:
+        store = enrolled or home.named()
+    except ProdigyError as error:
+        return None, str(error)
+    return store, home.trouble(store)
 
 
 def _enrolment(git_dir: str) -> tuple[dict[str, Any] | None, str]:

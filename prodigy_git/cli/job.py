@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
+from prodigy_git.store import home
 
 _SHOWN = 10  # agents, on a screen
 NONE_LEFT = 3
@@ -100,7 +100,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
     from prodigy_git.jobs import summary
     from prodigy_git.lifecycle import whereabouts
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     repos = (
         whereabouts.repositories(store) if all_repos else [whereabouts.repository(os.getcwd())[1]]
     )

@@ -1,11 +1,9 @@
 """worktree restore."""
 
-import os
-
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
+from prodigy_git.store import home
 
 
 @click.command()
@@ -22,7 +20,7 @@ def restore(name: str, to: str | None, as_json: bool) -> None:
     """
     from prodigy_git.cleanup.restore import restore as bring_back
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     done = bring_back(store, name, to=to, broken=output.note)
     for text in done.notes:
         output.note(text)

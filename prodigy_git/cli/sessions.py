@@ -1,13 +1,12 @@
 """sessions list, show, clean."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
@@ -30,7 +29,7 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     """List all sessions of the store, oldest first."""
     from prodigy_git.store import sessions as stored
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     found = [
         one
         for one in stored.load_all(store, output.note)
@@ -64,7 +63,7 @@ def show(id_: str, as_json: bool) -> None:
     """Show one session."""
     from prodigy_git.store import sessions as stored
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     found = stored.catch_up(store, stored.load(store, id_), output.note)
     if as_json:
         output.emit_json(found.model_dump(mode="json"))
@@ -92,6 +91,6 @@ def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     from prodigy_git.cleanup.records import clean_sessions
     from prodigy_git.cli.clean_report import show_removed
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     removed = clean_sessions(store, older_than, dry_run=dry_run, broken=output.note)
     return show_removed(removed, dry_run=dry_run, as_json=as_json)

@@ -108,7 +108,7 @@ def path(name: str | None, list_names: bool) -> None:
     from prodigy_git.errors import ProdigyError
     from prodigy_git.lifecycle import locate
 
-    store, place, repo = locate.around(os.getcwd(), os.environ)
+    store, place, repo = locate.around(os.getcwd())
     if list_names:  # what pgcd completes; it quotes them itself
         for one in locate.folder_names(store, place, repo):
             if "\n" not in one:

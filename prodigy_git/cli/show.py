@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.evidence import Evidence
@@ -29,7 +29,7 @@ def show(name: str, as_json: bool) -> None:
     """
     from prodigy_git.cleanup import worktrees
 
-    e = worktrees.show(layout.store_from(os.environ), os.getcwd(), name)
+    e = worktrees.show(home.here(), os.getcwd(), name)
     if as_json:
         plain, forced = (
             worktrees.verdict(e, worktrees.Options(force=force)) for force in (False, True)

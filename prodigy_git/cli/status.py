@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.views.overview.advice import Advice
@@ -96,14 +96,14 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
     named, slash, job_id = (job or "").rpartition("/")
     wanted = checked(job_id, "job id") if job is not None else None
     if slash:
-        store = layout.store_from(os.environ)
+        store = home.here()
         return store, [checked(named, "repository key")], False, wanted
     try:
         store, key, _ = here(os.getcwd())
         if not all_repos:
             return store, [key] if key is not None else [], True, wanted
     except ProdigyError:
-        store = layout.store_from(os.environ)
+        store = home.here()
     return store, whereabouts.repositories(store), False, wanted
 
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.entry import Entry
@@ -36,7 +36,7 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
 
     The size is what they take on disk, '-' where it is not known; --sizes looks.
     """
-    store = layout.store_from(os.environ)
+    store = home.here()
     rows = [_row(one, sizes=sizes) for one in _entries(store, all_repos=all_repos)]
     if as_json:
         output.emit_json(rows)
@@ -144,7 +144,7 @@ def empty(
     """
     from prodigy_git.cleanup import emptying
 
-    store = layout.store_from(os.environ)
+    store = home.here()
     here = _entries(store, all_repos=all_repos or bool(names))
     if not dry_run and _take_up(store, here, names):
         here = _entries(store, all_repos=all_repos or bool(names))

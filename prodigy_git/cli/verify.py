@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.verify import BrokenLine, Verdict
@@ -32,7 +32,7 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
 
     if sum((job is not None, name is not None, every)) > 1:
         raise click.UsageError("Give one of --job, --session and --all.")
-    store = layout.store_from(os.environ)
+    store = home.here()
     if name is not None:
         chosen = [sessions.load(store, name)]
     else:

@@ -4,9 +4,9 @@ import os
 
 import click
 
-from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
+from prodigy_git.store import home
 
 
 @click.command("new-worktree")
@@ -72,7 +72,7 @@ def finish(
         raise click.UsageError("--error goes with --failed")
     session = ending.session_here(os.getcwd()) if name is None else name
     done = ending.finish(
-        session, failed=failed, error=reason, log_path=log_path, broken=output.note
+        home.here(), session, failed=failed, error=reason, log_path=log_path, broken=output.note
     )
     if as_json:
         output.emit_json(done.as_json())
@@ -86,6 +86,7 @@ _ELSEWHERE = {
     "clean": "prodigy_git.cli.cleaning:clean",
     "restore": "prodigy_git.cli.restore:restore",
     "adopt": "prodigy_git.cli.adopt:adopt",
+    "forget": "prodigy_git.cli.forget:forget",
     "path": "prodigy_git.cli.shell:path",
 }
 _SHORT = {
@@ -94,6 +95,7 @@ _SHORT = {
     "clean": "Move worktrees to the trash, whole; 'worktree restore' brings them back.",
     "restore": "Bring back the worktree NAME that was cleaned, as it was, and print its path.",
     "adopt": "Give the worktree at PATH (default: where you stand) a session, whoever made it.",
+    "forget": "Stop recording the worktree at PATH (default: where you stand); what is recorded stays.",
     "path": "Print the path of the worktree NAME: a folder's name, or a session.",
 }
 
@@ -110,11 +112,10 @@ def ls(all_repos: bool, as_json: bool) -> None:
     """List the worktrees of this repository with their sessions."""
     from prodigy_git.lifecycle import listing
 
-    store = layout.store_from(os.environ)
     rows = (
-        listing.of_store(store, output.note)
+        listing.of_store(home.here(), output.note)
         if all_repos
-        else listing.of_repository(store, os.getcwd(), output.note)
+        else listing.of_repository(os.getcwd(), output.note)
     )
     if as_json:
         output.emit_json(rows)

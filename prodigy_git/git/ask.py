@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import LOCAL_VARIABLES
+from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
 
 SILENCE = "PRODIGY_GIT_SILENCE"
@@ -58,6 +59,8 @@ def said(err: str, otherwise: str = "no reason given") -> str:
             f"git does not trust {where}, since it belongs to another user: work as that user, or "
             f"'git config --global --add safe.directory {where}' allows it"
         )
+    if "safe.bareRepository" in text:
+        return f"{text}: change into one of its worktrees, or set that to 'all'"
     if "unknown repository extension" in text or "Expected git repo version" in text:
         return f"{text}: a newer git made it so, update this one"
     return text
@@ -79,7 +82,7 @@ def git_status(
         istream.seek(0)
         try:
             status, out, err = Git(os.fspath(cwd)).execute(
-                ["git", *arguments],
+                ["git", *_known(os.fspath(cwd)), *arguments],
                 istream=istream,
                 with_extended_output=True,
                 with_exceptions=False,
@@ -89,6 +92,18 @@ def git_status(
         except (GitCommandNotFound, OSError) as error:
             raise ProdigyError(f"git could not be started in {os.fspath(cwd)}") from error
         return status, str(out), str(err)
+
+
+def _known(cwd: str) -> tuple[str, ...]:
+    """Return what lets git work in a git directory that a worktree has led us to.
+
+    With ``safe.bareRepository=explicit`` (git-config(1)) it refuses one that it comes upon, before 2.45
+    also a worktree's ``.git``. Meant are bare repositories that a clone brings along: where the user
+    stands in one, it still does.
+    """
+    if not (os.path.isfile(f"{cwd}/HEAD") and os.path.isdir(f"{cwd}/objects")):
+        return ()
+    return () if files.same(cwd, ".") and "/.git" not in cwd else ("-c", "safe.bareRepository=all")
 
 
 def look(

@@ -21,6 +21,8 @@ class HooksDir:
     """Where core.hooksPath is set (local, worktree, global, system, command); empty if it is not."""
     tracked: str
     """The folder of hook files that the repository keeps under version control, or empty."""
+    unusable: str = ""
+    """Why no hook can be there, and what to do; empty where one can."""
 
 
 def find(cwd: str | os.PathLike[str]) -> HooksDir:
@@ -28,6 +30,14 @@ def find(cwd: str | os.PathLike[str]) -> HooksDir:
 
     Raises `ProdigyError` outside a repository, and where core.hooksPath cannot hold hooks.
     """
+    where = locate(cwd)
+    if where.unusable:
+        raise ProdigyError(where.unusable)
+    return where
+
+
+def locate(cwd: str | os.PathLike[str]) -> HooksDir:
+    """Return what `find` does, where core.hooksPath cannot hold hooks too."""
     cwd = os.path.abspath(cwd)
     git_dir = os.path.join(cwd, _line(cwd, "--absolute-git-dir"))
     common = os.path.normpath(os.path.join(cwd, _line(cwd, "--git-common-dir")))
@@ -37,19 +47,28 @@ def find(cwd: str | os.PathLike[str]) -> HooksDir:
         # Inside a git directory. That of a worktree has its hooks run beside it, a bare one in it.
         bare = _line(git_dir, "--is-bare-repository") == "true"
         top = git_dir if bare or os.path.basename(git_dir) != ".git" else os.path.dirname(git_dir)
-    # Asked from the top: a relative core.hooksPath is meant from there, wherever we stand.
-    path = os.path.normpath(os.path.join(top, _line(top, "--git-path", "hooks")))
+    # Asked from the top: a relative core.hooksPath is meant from there, wherever we stand. And said
+    # which repository, since with core.worktree (dotfiles) the top does not lead to it.
+    path = os.path.normpath(os.path.join(top, _line(top, "--git-path", "hooks", git_dir=git_dir)))
+    status, out, _ = git_status(
+        top, "config", "--show-scope", "--get", "core.hooksPath", env={"GIT_DIR": git_dir}
+    )
+    scope, _, named = out.partition("\t") if status == 0 else ("", "", "-")
+    unusable = ""
+    if not _without_newline(named):
+        path, shown = os.devnull, "empty"
+    else:
+        shown = f"{path}, which is no folder"
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise ProdigyError(
-            f"core.hooksPath is {path}, which is no folder, so hooks are switched off here: "
+        unusable = (
+            f"core.hooksPath is {shown}, so hooks are switched off here: "
             "unset it, or set it to a folder"
         )
-    status, out, _ = git_status(top, "config", "--show-scope", "--get", "core.hooksPath")
-    scope = out.split("\t", 1)[0] if status == 0 else ""
-    return HooksDir(path, git_dir, common, top, scope, _tracked(top, path))
+    tracked = "" if unusable else _tracked(top, path, git_dir)
+    return HooksDir(path, git_dir, common, top, scope, tracked, unusable)
 
 
-def _tracked(top: str, path: str) -> str:
+def _tracked(top: str, path: str, git_dir: str) -> str:
     # Husky 9 has git look in a folder that it generates, whose scripts call the user's own, one
     # level up, by their own name: they cannot be moved aside, and are rewritten at each set-up.
     if os.path.basename(path) == "_" and os.path.isfile(os.path.join(path, "h")):
@@ -57,12 +76,23 @@ def _tracked(top: str, path: str) -> str:
     inside = os.path.relpath(os.path.realpath(path), os.path.realpath(top))
     if inside == os.pardir or inside.startswith(os.pardir + os.sep):
         return ""
-    status, out, _ = git_status(top, "ls-files", "-z", "--", f":(top,literal){inside}")
+    # A monitor is a program of the user's; names in the index need none.
+    status, out, _ = git_status(
+        top,
+        "-c",
+        "core.fsmonitor=false",
+        "ls-files",
+        "-z",
+        "--",
+        f":(top,literal){inside}",
+        env={"GIT_DIR": git_dir, "GIT_WORK_TREE": top},
+    )
     return path if status == 0 and out else ""
 
 
-def _line(cwd: str, *question: str) -> str:
-    return _without_newline(git(cwd, "rev-parse", *question))
+def _line(cwd: str, *question: str, git_dir: str | None = None) -> str:
+    env = None if git_dir is None else {"GIT_DIR": git_dir}
+    return _without_newline(git(cwd, "rev-parse", *question, env=env))
 
 
 def _without_newline(text: str) -> str:

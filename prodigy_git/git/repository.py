@@ -16,12 +16,13 @@ class Worktree:
     (possibly empty) or None.
     """
 
-    __slots__ = ("bare", "branch", "head", "locked", "path")
+    __slots__ = ("bare", "branch", "head", "locked", "main", "path")
 
     def __init__(self, path: str) -> None:
         """Begin with a path; git's other lines follow."""
         self.path = path
         self.bare = False
+        self.main = False
         self.branch: str | None = None
         self.head: str | None = None
         self.locked: str | None = None
@@ -47,8 +48,12 @@ def find(cwd: str) -> Place:
             for which in ("--git-dir", "--git-common-dir")
         ]
     top = paths[0]
-    if inside == "true":
-        top = git(cwd, "rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix("\n")
+    # Within a git directory it has an answer where core.worktree says one (submodules, dotfiles).
+    status, out, err = git_status(cwd, "rev-parse", "--path-format=absolute", "--show-toplevel")
+    if status == 0 and out != "\n":
+        top = out.removesuffix("\n")
+    elif inside == "true":
+        raise ProdigyError(said(err, "git rev-parse failed"))
     return Place(os.path.normpath(paths[0]), os.path.normpath(paths[1]), top)
 
 
@@ -67,7 +72,22 @@ def worktrees(common: str) -> list[Worktree]:
             found[-1].bare = True
         elif word == "locked":
             found[-1].locked = value
+    if found:
+        found[0].main = True
+    if found and not found[0].bare and not os.path.lexists(f"{found[0].path}/.git"):
+        # git names the git directory, where core.worktree says that the worktree is elsewhere.
+        status, out, _ = git_status(common, "rev-parse", "--show-toplevel")
+        if status == 0 and out != "\n":
+            found[0].path = out.removesuffix("\n")
     return found
+
+
+def place_of(common: str, tree: Worktree) -> Place | None:
+    """Return the git directories of one of a repository's worktrees; None where it is not there."""
+    if tree.bare or not os.path.isdir(tree.path):
+        return None
+    # A main one may have no `.git`, and be in another worktree: dotfiles, submodules.
+    return Place(common, common, tree.path) if tree.main else gitdir.find(tree.path, {})
 
 
 def _listed(common: str) -> str:

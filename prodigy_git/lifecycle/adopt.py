@@ -20,7 +20,7 @@ from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.journal import START
-from prodigy_git.store import locked
+from prodigy_git.store import home, locked
 from prodigy_git.store.events import Broken
 
 
@@ -73,7 +73,7 @@ def adopt(
     # As for a new worktree: it could never be cleaned otherwise.
     if name and git_status(path, "check-ref-format", f"refs/prodigy/salvage/{name}/0")[0] != 0:
         raise ProdigyError(f"{name} cannot be a part of a ref's name: choose another NAME")
-    store = layout.store_from(os.environ)
+    store = home.here()
     _refuse_enrolled(place)
     try:
         repo = repokey.take(store, place.common)
@@ -85,7 +85,7 @@ def adopt(
     if job is not None:
         try:
             course.note_opened(store, repo, job, broken)
-        except (ProdigyError, OSError) as error:
+        except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return adopted
 

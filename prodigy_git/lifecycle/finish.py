@@ -58,9 +58,11 @@ def session_here(cwd: str) -> str:
 
 
 def finish(
+    store: str,
     name: str,
     *,
     failed: bool = False,
+    cancelled: bool = False,
     error: str | None = None,
     log_path: str | None = None,
     failure: Failure | None = None,
@@ -68,12 +70,11 @@ def finish(
 ) -> Finished:
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
 
-    With its item's claim, if it has one: ``failure`` says more of why it failed. All events go into
-    the log with one write. A finish that was killed can be repeated: where in the log it was about to
-    write is noted in the session's file first. Raises `ProdigyError` for an unknown or already
-    finished session, `OSError` where the store refuses.
+    ``cancelled`` is for a session that no agent has. With its item's claim, if it has one: ``failure``
+    says more of why it failed. All events go into the log with one write. A finish that was killed can
+    be repeated: where in the log it was about to write is noted in the session's file first. Raises
+    `ProdigyError` for an unknown or already finished session, `OSError` where the store refuses.
     """
-    store = layout.store_from(os.environ)
     found = sessions.catch_up(store, sessions.load(store, name), broken)
     repo = found.text("repo")
     if repo is None:
@@ -86,7 +87,7 @@ def finish(
         if found.ended:
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
-        status = "Failed" if failed else "Completed"
+        status = "Failed" if failed else "Cancelled" if cancelled else "Completed"
         how = _How(status, surviving, duration, error, log_path, failure or Failure())
         ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)

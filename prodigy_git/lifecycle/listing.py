@@ -6,16 +6,17 @@ from typing import Any
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record import enrolment
+from prodigy_git.record.gitdir import Place
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
 
-def of_repository(store: str, cwd: str, broken: Broken) -> list[dict[str, Any]]:
+def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
     return [
-        _row(tree.path, _session_of(store, tree.path, broken), tree)
+        _row(tree.path, _session_of(repository.place_of(place.common, tree), broken), tree)
         for tree in repository.worktrees(place.common)
         if not tree.bare
     ]
@@ -31,13 +32,13 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     ]
 
 
-def _session_of(store: str, path: str, broken: Broken) -> Session | None:
-    place = gitdir.find(path, {})
+def _session_of(place: Place | None, broken: Broken) -> Session | None:
     try:
         there = enrolment.read(place.private) if place is not None else None
         if there is None:
             return None
-        return sessions.catch_up(store, sessions.load(store, there.session), broken)
+        # Its own store's, whichever one the command reads: this is about the worktree.
+        return sessions.catch_up(there.store, sessions.load(there.store, there.session), broken)
     except (ProdigyError, OSError, ValueError) as error:
         broken(str(error))
         return None

@@ -1,7 +1,6 @@
 """Where a worktree is, by its name: for changing into it, so without asking git where files say it."""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from prodigy_git import layout, names
@@ -9,24 +8,22 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.record import enrolment, gitdir, repokey, session
 from prodigy_git.record.files import read
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import enrolled
+from prodigy_git.store import enrolled, home
 
 
-def around(cwd: str, environ: Mapping[str, str]) -> tuple[str, Place | None, str | None]:
+def around(cwd: str) -> tuple[str, Place | None, str | None]:
     """Return (store, git directories, repository key) for ``cwd``.
 
     Outside of a repository the last two are None; the key is, too, where the store has none for it.
+    Raises `ProdigyError` as `home.here` does.
     """
     place = gitdir.find(cwd, {})
-    store = layout.store_from(environ)
-    if place is None:
-        return store, None, None
-    try:
-        there = enrolment.read(place.private)
-    except (OSError, ValueError):
-        there = None
+    there = home.enrolled(place)
     if there is not None and there.known:
         return there.store, place, there.repo
+    store = home.named()
+    if place is None:
+        return store, None, None
     return store, place, repokey.known(store, place.common)
 
 

@@ -22,7 +22,7 @@ from prodigy_git.record import files, register, repokey
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import locked
+from prodigy_git.store import home, locked
 from prodigy_git.store.events import Broken
 
 _TRIES = 5
@@ -69,7 +69,7 @@ def new_worktree(
     `names.BadName` or `OSError`; then no branch, folder, session or registration remains.
     """
     place = repository.find(cwd)
-    store = layout.store_from(os.environ)
+    store = home.here(cwd)
     if job is None:
         job = os.environ.get("PRODIGY_JOB_ID") or repository.config(cwd, "prodigy.job") or None
     for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
@@ -125,7 +125,7 @@ def new_worktree(
     if job is not None:
         try:
             course.note_opened(store, repo, job, broken)
-        except (ProdigyError, OSError) as error:
+        except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
 

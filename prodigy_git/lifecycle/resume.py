@@ -17,7 +17,7 @@ from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline, log, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store import locked, mappings, sessions
+from prodigy_git.store import home, locked, mappings, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -72,7 +72,7 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
 
 def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
     """Return (store, repository key, job, its sessions) of what a session's or a job's id names."""
-    store = layout.store_from(os.environ)
+    store = home.here(cwd)
     if names.is_safe(name) and os.path.lexists(layout.session(store, name)):
         found = sessions.load(store, name)
         repo = found.text("repo")

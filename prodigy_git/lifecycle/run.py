@@ -151,7 +151,7 @@ def _work(
             broken(f"item {claim.item_id}: {ran.left} processes that the command left were ended")
     backoff = _backoff(claim, wish)
     done = finishing.finish(
-        made.session_id, failed=error is not None, error=error, log_path=log_path,
+        store, made.session_id, failed=error is not None, error=error, log_path=log_path,
         failure=finishing.Failure(reason or "Unknown", backoff, claim.max_attempts), broken=broken,
     )  # fmt: skip
     state = done.item_state or "pending"

@@ -2,10 +2,11 @@
 
 import os
 
-from prodigy_git import duration, layout, names
+from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository as git_repository
 from prodigy_git.record import clock, enrolment, gitdir, repokey, whose
+from prodigy_git.store import home
 
 
 def repositories(store: str) -> list[str]:
@@ -23,15 +24,12 @@ def repository(cwd: str) -> tuple[str, str]:
     """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`."""
     # git itself is asked where its files do not say: a process takes longer than reading them.
     place = gitdir.find(cwd, {}) or git_repository.find(cwd)
-    try:
-        there = enrolment.read(place.private)
-    except ValueError:
-        there = None
+    there = home.enrolled(place)
     if there is not None:
         if not there.known:  # a key would be taken, in a store that is not this worktree's
             raise ProdigyError(f"{place.top}: {whose.words(there)}")
         return there.store, there.repo
-    store = layout.store_from(os.environ)
+    store = home.named()
     try:
         return store, repokey.take(store, place.common)
     except ValueError as error:
@@ -48,13 +46,13 @@ def job(cwd: str, name: str | None) -> tuple[str, str, str]:
     if name is not None and "/" in name:
         repo, _, wanted = name.partition("/")
         names.checked(repo, "repository key")
-        return layout.store_from(os.environ), repo, names.checked(wanted, "job id")
+        return home.here(cwd), repo, names.checked(wanted, "job id")
     try:
         store, repo = repository(cwd)
     except ProdigyError:
         if name is None:
             raise
-        return _only_one(names.checked(name, "job id"))
+        return _only_one(cwd, names.checked(name, "job id"))
     if name is None:
         name = _job_here(cwd)
     return store, repo, names.checked(name, "job id")
@@ -96,10 +94,10 @@ def identity(cwd: str, session: str | None, agent: str | None, item: str | None)
     return found
 
 
-def _only_one(name: str) -> tuple[str, str, str]:
+def _only_one(cwd: str, name: str) -> tuple[str, str, str]:
     from prodigy_git.jobs import index  # with pydantic, which takes longer than most commands
 
-    store = layout.store_from(os.environ)
+    store = home.here(cwd)
     found = [repo for repo in repositories(store) if index.exists(store, repo, name)]
     if len(found) != 1:
         which = f"{', '.join(found)} each have one" if found else "no repository has one"

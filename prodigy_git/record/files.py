@@ -45,7 +45,10 @@ def make_private(folder: str) -> None:
         return
     except FileNotFoundError:
         make_private(os.path.dirname(folder))
-        make_private(folder)
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass  # somebody else has been quicker
 
 
 def lock(path: str, patience: float = PATIENCE) -> int:
@@ -55,7 +58,26 @@ def lock(path: str, patience: float = PATIENCE) -> int:
     and never removed: whoever unlinked it would let two holders in (see flock(2)). The descriptor is
     not inherited by child processes, which would hold the lock on after the holder's death.
     """
-    descriptor = _open_lock(path)
+    return _hold(_open_lock(path), path, patience)
+
+
+def lock_folder(path: str, patience: float = PATIENCE) -> int:
+    """Take the lock of the folder ``path`` itself, as `lock` does; nothing is written there.
+
+    On a network filesystem that locks only what is open for writing, nobody is kept out. Raises
+    `Busy`, and `OSError` where the folder cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return _hold(descriptor, path, patience)
+    except Busy:
+        raise
+    except OSError:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _hold(descriptor: int, path: str, patience: float) -> int:
+    """Lock what ``descriptor`` is open on; close it where that fails."""
     deadline = time.monotonic() + patience
     pause = 0.0002
     while True:

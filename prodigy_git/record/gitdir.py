@@ -88,7 +88,8 @@ def find(cwd: str, environ: Mapping[str, str]) -> Place | None:
             if found is not None:
                 private = found
                 break
-            if top in ("/", ""):
+            # A git directory of another repository: a submodule's is within its superproject's.
+            if top in ("/", "") or (_is_git_dir(top) and os.path.basename(top) != ".git"):
                 return None
             top = os.path.dirname(top)
     # Not normpath where there are dots: behind a symlink, `..` is the target's parent.
@@ -97,6 +98,12 @@ def find(cwd: str, environ: Mapping[str, str]) -> Place | None:
     if not os.path.exists(f"{private}/HEAD"):
         return None
     return Place(private, common, top)
+
+
+def _is_git_dir(folder: str) -> bool:
+    return os.path.isfile(f"{folder}/HEAD") and (
+        os.path.isdir(f"{folder}/objects") or os.path.isfile(f"{folder}/commondir")
+    )
 
 
 def _follow(dot_git: str) -> str | None:

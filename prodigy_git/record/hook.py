@@ -84,7 +84,11 @@ def _complain(hook: str, error: Exception) -> None:
         f"prodigy-git: {hook}: not recorded yet ({names.printable(text)}); git is not affected, "
         "and the next hook or prodigy-git command tries again\n"
     )
-    log.report(layout.store_from(os.environ), f"{hook}: {type(error).__name__}: {text}")
+    try:
+        store = layout.store_from(os.environ)
+    except layout.NoStore:
+        return  # said above: it is what went wrong
+    log.report(store, f"{hook}: {type(error).__name__}: {text}")
 
 
 if __name__ == "__main__":  # `python -m prodigy_git.record.hook post-commit`, from pre-commit

@@ -39,7 +39,9 @@ def event_id(nonce: str, what: str) -> str:
 
     ``nonce`` is the enrolment's, ``what`` tells its events apart: for a commit, its SHA.
     """
-    digest = bytearray.fromhex(files.sha1_hex(f"{nonce}:{what}".encode())[:32])
+    digest = bytearray.fromhex(
+        files.sha1_hex(f"{nonce}:{what}".encode("utf-8", "surrogatepass"))[:32]
+    )
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     h = digest.hex()

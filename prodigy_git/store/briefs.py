@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, files, jsonline
 from prodigy_git.store.events import Broken
 
 # As model.session has them, which takes too long to import here.
@@ -143,7 +143,11 @@ def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Bri
 
 def _brief(name: str, data: bytes) -> Brief:
     """Return what a session's file says. Raises `ValueError`."""
-    whole = _decode(data)
+    try:
+        whole = _decode(data)
+    except msgspec.MsgspecError:
+        # A path that is not UTF-8 is in it as halves of surrogate pairs, which the decoder refuses.
+        whole = msgspec.convert(jsonline.decode_object(data), _File)
     if whole.id != name:
         raise ValueError(f"it holds another session, {whole.id!r}")
     if whole.status not in STATUSES:

@@ -91,13 +91,18 @@ def journal_of(
     None where git has none (any more), or it is another store's. ``known`` as in `enrolled_place`.
     """
     path = found.text("worktree_path")
-    place = gitdir.find(path, {}) if path is not None and os.path.isdir(path) else None
-    if path is not None and place is not None and place.top == path.rstrip("/"):
+    if path is not None and os.path.isdir(path):
+        place = gitdir.find(path, {})
+        if place is None or place.top != path.rstrip("/"):
+            # With core.worktree (dotfiles) a main worktree has no `.git` that leads to its repository.
+            common = common_of(store, found)
+            place = None if common is None else Place(common, common, path)
         try:
-            there = enrolment.read(place.private)
+            there = None if place is None else enrolment.read(place.private)
         except (OSError, ValueError):
             there = None
-        if there is not None and there.session == found.id and enrolment.ours(there, store):
+        own = there is not None and there.session == found.id and enrolment.ours(there, store)
+        if place is not None and there is not None and own:
             return place, there
     repo = found.text("repo")
     if repo is None or found.text("trash_path") is not None:
@@ -115,9 +120,7 @@ def has_half(store: str, found: Session, known: Known | None = None) -> bool:
     if path is not None and os.path.isdir(path):
         place = gitdir.find(path, {})
         if place is None or place.top != path.rstrip("/"):
-            return (
-                True  # its repository was moved, or deleted, or is not mounted; or `.git` is gone
-            )
+            return True  # its repository is gone from here, or its `.git` is
     return journal_of(store, found, known) is not None
 
 

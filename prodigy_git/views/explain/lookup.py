@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git.ask import git_status, said
 from prodigy_git.jobs import peek
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
@@ -145,6 +146,9 @@ def _unknown(where: Scope, name: str, kind: Kind | None) -> str:
         return f"{what} {shown} in that job: leave out --job to look in all of the repository"
     if where.here is None:
         return f"{what} {shown} in the store: change into its repository, which knows its commits"
+    status, _, err = git_status(where.cwd, "rev-parse", "--git-dir")
+    if status != 0:
+        return said(err)  # it could not be asked what HEAD and the like are
     return (
         f"{what} {shown} here: 'prodigy-git sessions list', 'job list' and 'events ls' show what "
         "there is"

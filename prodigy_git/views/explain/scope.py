@@ -69,7 +69,7 @@ def around(cwd: str, job: str | None, broken: Broken) -> Scope:
 
     Raises `ProdigyError` where there is no such job, `names.BadName`.
     """
-    store, place, repo = locate.around(cwd, os.environ)
+    store, place, repo = locate.around(cwd)
     if job is None:
         known = _jobs(store, repo) if place is None or repo is not None else []
         return Scope(store, cwd, place, repo, known, False, broken)

@@ -13,9 +13,9 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import summary
-from prodigy_git.record import clock, enrolment, files, gitdir, jsonline, repokey
+from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, events
+from prodigy_git.store import briefs, events, home
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.views.overview import agents, items, states, surroundings
@@ -74,11 +74,10 @@ def here(cwd: str) -> tuple[str, str | None, Place]:
     from prodigy_git.git import repository
 
     place = gitdir.find(cwd, {}) or repository.find(cwd)
-    with contextlib.suppress(ValueError, OSError):
-        there = enrolment.read(place.private)
-        if there is not None and there.known:
-            return there.store, there.repo, place
-    store = layout.store_from(os.environ)
+    there = home.enrolled(place)
+    if there is not None and there.known:
+        return there.store, there.repo, place
+    store = home.named()
     return store, repokey.known(store, place.common), place
 
 
