@@ -59,6 +59,10 @@ def drain(
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
         reading = made.read(place, cursor, rebase_ended=rebase_ended)
+        if reading is not None and any(one.brought for one in reading.made):
+            from prodigy_git.record import elsewhere  # only where something was brought
+
+            reading.made = elsewhere.without(enrolment, reading.made)
         new = 0
         if reading is not None or cursor.log is None or cursor.intent is not None:
             reading = reading or made.Reading()

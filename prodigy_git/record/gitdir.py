@@ -252,6 +252,11 @@ def _read_packed(place: Place, shas: list[str]) -> dict[str, Commit]:
     return commits
 
 
+def is_sha(text: str) -> bool:
+    """Whether a text is an object id written out."""
+    return len(text) in (40, 64) and not text.strip("0123456789abcdef")
+
+
 def printable(name: str) -> str:
     """Return a ref's name as text: bytes that are not UTF-8 become U+FFFD."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -6,7 +6,7 @@ message begins with the operation's verb where git wrote it; ``GIT_REFLOG_ACTION
 
 from __future__ import annotations
 
-from prodigy_git.record.gitdir import split_ident
+from prodigy_git.record.gitdir import is_sha, split_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def name_branches(
         message = movement.message
         if message.startswith(b"checkout: moving from "):
             origin = message[22:].partition(b" to ")[0].decode("utf-8", "surrogateescape")
-            branch = None if _is_sha(origin) else origin
+            branch = None if is_sha(origin) else origin
         elif movement.kind in (FINISH, ABORT):
             _, _, ref = message.partition(b" refs/heads/")
             if ref:
@@ -181,10 +181,6 @@ def _went_to(
             text = name.decode("utf-8", "surrogateescape")
             return text if tip(text) == at else None
     return first
-
-
-def _is_sha(name: str) -> bool:
-    return len(name) in (40, 64) and not name.strip("0123456789abcdef")
 
 
 class Span:
