@@ -238,6 +238,8 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor) -> None:
     try:
         fields = session.read(enrolment.store, enrolment.session)
         if session.note_commits(fields, checkpoint):
+            # Sessions of before it was kept there at enrolment.
+            fields["metadata"].setdefault("nonce", enrolment.nonce)
             session.write(enrolment.store, enrolment.session, fields)
     except (OSError, ValueError) as error:
         log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")

@@ -132,9 +132,26 @@ def enrol(place: Place, enrolment: Enrolment) -> None:
         enrolments.write(place.private, enrolment)
         fields = session.read(enrolment.store, enrolment.session)
         fields["status"] = "Running"
+        fields["metadata"].update(_identity(place, enrolment))
         session.write(enrolment.store, enrolment.session, fields)
     finally:
         os.close(lock)
+
+
+def _identity(place: Place, enrolment: Enrolment) -> dict[str, str]:
+    """Return what a session's file keeps of the enrolment, for when that, or its path, is gone.
+
+    ``nonce``: an event's id is the same also where only the branch is left to find a commit by.
+    ``git_dir``: the private git directory within the common one, which stays when the worktree is
+    moved. ``repository_id``: another clone at the same path is another repository.
+    """
+    private = place.private == place.common
+    known = {
+        "nonce": enrolment.nonce,
+        "git_dir": "." if private else f"worktrees/{os.path.basename(place.private)}",
+    }
+    mark = repokey.identity(place.common)
+    return known if mark is None else {**known, "repository_id": mark}
 
 
 def _switch_on_reflog(place: Place) -> None:

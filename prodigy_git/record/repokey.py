@@ -75,6 +75,11 @@ def known(store: str, common: str) -> str | None:
     return moved
 
 
+def identity(common: str) -> str | None:
+    """Return the id of the repository of a common git directory, None where it bears none (yet)."""
+    return _mark(common)
+
+
 def common_of(store: str, key: str) -> str | None:
     """Return the common git directory of the repository that has a key.
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir, log, session
+from prodigy_git.record import enrolment, files, gitdir, log, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -66,19 +66,51 @@ def load_all(store: str, broken: Broken) -> list[Session]:
 
 def enrolled_place(found: Session) -> tuple[Place, Enrolment] | None:
     """Return a session's worktree and enrolment; None where the worktree is gone or another's."""
-    path = found.text("worktree_path")
-    if path is None or not os.path.isdir(path):
-        return None
-    place = gitdir.find(path, {})
-    if place is None or place.top != path.rstrip("/"):
-        return None
     try:
-        there = enrolment.read(place.private)
+        where = journal_of(found)
     except (OSError, ValueError):
         return None
-    if there is None or there.session != found.id:
-        return None
-    return place, there
+    return where if where is not None and os.path.isdir(where[0].top) else None
+
+
+def journal_of(found: Session) -> tuple[Place, Enrolment] | None:
+    """Return where a session's journal and enrolment are, also while its folder is not where git
+    thinks; None where they are gone or another session's.
+
+    The session's path is a hint: a worktree may have been moved, or its git directory be used with
+    ``--work-tree``. Then its private git directory is looked for, whose name git never changes.
+    Raises `OSError`, or `ValueError` for a damaged enrolment: nothing is known then.
+    """
+    path = (found.text("worktree_path") or "").rstrip("/")
+    place = gitdir.find(path, {}) if path and os.path.isdir(path) else None
+    places = [place] if place is not None and place.top == path else []
+    common = found.text("repo_path")
+    if common is not None:
+        name = found.text("git_dir")
+        # Not noted by earlier versions: git's first choice is the folder's own name.
+        for inside in (".", f"worktrees/{os.path.basename(path)}") if name is None else (name,):
+            private = os.path.normpath(f"{common}/{inside}")
+            places.append(Place(private, common, _top_of(private, common, path)))
+    for place in places:
+        there = enrolment.read(place.private)
+        if there is not None and there.session == found.id:
+            return place, there
+    return None
+
+
+def _top_of(private: str, common: str, otherwise: str) -> str:
+    """Return the folder of the worktree of a private git directory, as far as git knows it."""
+    if private == common:
+        folder, name = os.path.split(common)
+        # A bare one's files may be anywhere: what the hook saw is the best that is known.
+        return folder if name == ".git" else otherwise
+    try:
+        with open(f"{private}/gitdir", "rb") as stream:
+            named = os.fsdecode(stream.read().rstrip(b"\r\n"))
+    except OSError:
+        return otherwise
+    # Relative with worktree.useRelativePaths (git 2.48).
+    return os.path.dirname(os.path.normpath(os.path.join(private, named)))
 
 
 def catch_up(store: str, found: Session, broken: Broken) -> Session:
@@ -87,15 +119,30 @@ def catch_up(store: str, found: Session, broken: Broken) -> Session:
     Any command on a session does so: what a hook did not record is recorded now. Trouble is reported
     to ``broken``, and the session returned as it was.
     """
-    where = enrolled_place(found)
-    if where is None:
-        return found
     try:
+        # Through git's own files: the journal is there though the folder may have been moved.
+        where = journal_of(found)
+        if where is None:
+            return found
         drain(*where, recovered=True)
+        _follow(store, found, where[0].top)
         return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")
     return found
+
+
+def _follow(store: str, found: Session, top: str) -> None:
+    """Note in a session's file where its worktree has been moved to."""
+    if top == found.text("worktree_path") or not os.path.isdir(top):
+        return
+    lock = files.lock(layout.session_lock(store, found.id))
+    try:
+        fields = session.read(store, found.id)
+        fields["metadata"]["worktree_path"] = top
+        session.write(store, found.id, fields)
+    finally:
+        os.close(lock)
 
 
 def envelope(found: Session, what: str, kind: str) -> dict[str, Any]:
