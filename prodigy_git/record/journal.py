@@ -84,7 +84,7 @@ def parse(data: bytes, start: int) -> list[Movement]:
 
 def _judge(movement: Movement) -> tuple[int, str]:
     """Return what a line is, and the action that its verb names."""
-    message = movement.message
+    message = _spoken(movement.message)
     verb, _, text = message.partition(b": ")
     if message.startswith((b"rebase", b"pull")) or verb not in _COMMIT_KINDS:
         step = _rebase_step(message)
@@ -111,6 +111,11 @@ def _judge(movement: Movement) -> tuple[int, str]:
     if text == b"Fast-forward" and message.startswith((b"merge ", b"pull")):
         return PASSED, ""
     return UNDECIDED, "unknown"
+
+
+def _spoken(message: bytes) -> bytes:
+    """Return a line's message with the blank behind ``verb:`` that git cuts off an empty subject."""
+    return message + b" " if message.endswith(b":") else message
 
 
 def _rebase_step(message: bytes) -> bytes:
