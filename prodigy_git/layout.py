@@ -16,6 +16,8 @@ ENROLMENT = "prodigy"
 """The enrolment's file name inside a worktree's private git directory."""
 CURSOR = "prodigy-cursor"
 """The cursor's file name, beside the enrolment."""
+FIRST = "prodigy-first"
+"""The file, at the same place, that says where a session begins that could not be registered yet."""
 
 
 class NoStore(ValueError):

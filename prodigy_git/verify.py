@@ -18,7 +18,17 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, gitdir, log, made
+from prodigy_git.record import (
+    clock,
+    elsewhere,
+    enrolment,
+    files,
+    gitdir,
+    log,
+    made,
+    repokey,
+    witnesses,
+)
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
@@ -33,7 +43,8 @@ class Verdict:
     """What a session's events and git's records say of each other; the lists hold SHAs.
 
     ``evidence`` is reflog, trash, branch or none. ``foreign`` are events of this session for commits
-    that git does not know as made in its worktree.
+    that git does not know as made in its worktree; ``unclear`` are commits that came to its HEAD, that
+    no session has recorded, and of which nobody can say whether they were made there.
     """
 
     session_id: str
@@ -43,6 +54,7 @@ class Verdict:
     missing: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
 
     def differs(self) -> bool:
@@ -56,22 +68,27 @@ class Verdict:
 
 @dataclass
 class BrokenLine:
-    """A line of a log that is no event; ``offset`` and ``length`` are in bytes, without newline."""
+    """A line of a log that is no event; ``offset`` and ``length`` are in bytes, without newline.
+
+    ``torn``: the last one, which a writer did not write to its end.
+    """
 
     file: str
     number: int
     offset: int
     length: int
+    torn: bool = False
     quarantine: str | None = None
 
 
 def verify(
-    store: str, chosen: list[Session], *, fix: bool, broken: Broken
+    store: str, chosen: list[Session], *, fix: bool, broken: Broken, note: Broken
 ) -> tuple[list[Verdict], list[BrokenLine]]:
     """Verify sessions, and the logs of their jobs line by line; with ``fix``, mend what can be.
 
     Mended are missing commits (appended with ``recovered``) and broken lines (moved to a quarantine
-    file). Duplicated and foreign events are only told: a log is append-only.
+    file). Duplicated and foreign events are only told: a log is append-only. What could not be looked
+    at is reported to ``broken``, a session that is not prodigy-git's to ``note``.
     """
     verdicts = []
     lines: list[BrokenLine] = []
@@ -79,16 +96,18 @@ def verify(
     for found in chosen:
         repo = found.text("repo")
         if repo is None:
-            broken(f"session {found.id} names no repository: not verified")
+            note(f"session {found.id} names no repository: not verified")
             continue
         key = (repo, found.job)
-        if key not in logs:
-            for path in events.log_files(store, *key):
-                if path.endswith(".jsonl"):
-                    lines += _broken_lines(store, key, path, fix=fix)
-            # What is broken has just been listed, with more than a reader could say of it.
-            logs[key] = list(events.read_job(store, *key, lambda _: None))
         try:
+            if key not in logs:
+                for path in events.log_files(store, *key):
+                    if path.endswith(".jsonl"):
+                        lines += _broken_lines(store, key, path, fix=fix)
+                    # One that cannot be read must not pass for one without events.
+                    open(path, "rb").close()
+                # What is broken has just been listed, with more than a reader could say of it.
+                logs[key] = list(events.read_job(store, *key, lambda _: None))
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"session {found.id}: not verified ({error})")
@@ -103,8 +122,10 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
     expected: list[Made] = []
     if place is not None and entered is not None:
         cursor = Cursor(entered.start)
-        reading = made.read(place, cursor, rebase_ended=False)
-        expected = reading.made if reading is not None else []
+        reading = made.read(place, cursor, rebase_ended=False, doubts=True)
+        if reading is not None:
+            expected = elsewhere.without(entered, reading.made)
+            verdict.unclear = _unrecorded(entered, reading.unclear, shas)
         # What was recorded before the worktree was made again, has another nonce: see `resume`.
         again = clock.parse(found.text("enrolled_again_at") or "") or 0
         later = [event for event in own if event.moment is None or event.moment >= again]
@@ -120,7 +141,7 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
     if fix and missing:
         entered = entered or Enrolment(
             store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
-            item=found.text("item_id"), nonce=found.id,
+            item=found.text("item_id"), nonce=found.text("nonce") or found.id,
             worktree=os.path.basename(found.text("worktree_path") or found.id),
         )  # fmt: skip
         if place is not None:
@@ -128,6 +149,13 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
             drain(place, entered, recovered=True)
         verdict.fixed = _append(entered, missing)
     return verdict
+
+
+def _unrecorded(entered: Enrolment, unclear: list[str], own: list[str]) -> list[str]:
+    """Return which unclear commits no session has recorded: not this one, and none of the others."""
+    left = {sha for sha in unclear if sha not in set(own)}
+    there = elsewhere.recorded(entered.store, entered.repo, left, entered.session)
+    return [sha for sha in unclear if sha in left - there]
 
 
 def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None, Enrolment | None]:
@@ -148,9 +176,25 @@ def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None,
     if found.text("forgotten_at") is not None:
         return "none", None, None  # what its branch has got since is not the session's
     branch, common = found.text("branch"), sessions.common_of(store, found) or ""
-    if branch is not None and common and repository.has_ref(common, f"refs/heads/{branch}"):
+    if branch is None or _is_another(found, common):
+        return "none", None, None
+    if repository.has_ref(common, f"refs/heads/{branch}"):
         return "branch", None, None
     return "none", None, None
+
+
+def _is_another(found: Session, common: str) -> bool:
+    """Whether the repository that a session was in is gone, and another clone perhaps at its place.
+
+    A main worktree has its enrolment in the repository: where that is gone, so is the repository.
+    """
+    if not os.path.isdir(common):
+        return True
+    known = found.text("repository_id")
+    if known is not None and known != repokey.mark_of(common):
+        return True
+    main = f"{found.text('worktree_path')}/.git" == common
+    return main if (name := found.text("git_dir")) is None else name == "."
 
 
 def _foreign(place: Place, cursor: Cursor, entered: Enrolment, own: list[Event]) -> list[str]:
@@ -203,12 +247,36 @@ def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
         for event in events.read_job(store, key, job, lambda _: None)
         if event.type == "CommitCreated" and event.session_id != found.id
     }
-    commits = gitdir.read_commits(Place(common, common, common), shas)
+    place = Place(common, common, common)
+    # What a worktree's journal shows being made is that one's, whether it is enrolled or not.
+    recorded |= witnesses.made_in_journals(place)
+    commits = gitdir.read_commits(place, shas)
+    left = [sha for sha in shas if sha not in recorded and sha in commits]
+    owner = _owners(store, repo, branch) if left else {}
     return [
-        Made(sha, "unknown", commits.get(sha), None, branch, doubtful=True)
-        for sha in shas
-        if sha not in recorded
+        Made(sha, "unknown", commits[sha], None, branch, doubtful=True)
+        for sha in left
+        if _owner_at(owner, witnesses.moment_on_branch(place, branch, commits[sha], sha))
+        == found.id
     ]
+
+
+def _owners(store: str, repo: str, branch: str) -> dict[int, str]:
+    """Return which session had a branch from when on, in seconds since 1970, in order of time.
+
+    A worktree may have been removed and added again on its branch, so that several had it in turn.
+    """
+    had = {}
+    for one in sessions.load_all(store, lambda _: None):
+        if one.text("repo") == repo and one.text("branch") == branch:
+            had[(clock.parse(one.started_at) or 0) // clock.SECOND] = one.id
+    return had
+
+
+def _owner_at(owners: dict[int, str], seconds: int) -> str | None:
+    """Return whose a commit of that time is: the session's that had last begun."""
+    earlier = [name for begun, name in owners.items() if begun <= seconds]
+    return earlier[-1] if earlier else next(iter(owners.values()), None)
 
 
 def _made_at(one: Made) -> int:
@@ -237,17 +305,11 @@ def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> 
     """Find the lines of a log file that are no events; with ``fix``, quarantine them."""
     lock = files.lock(layout.log_lock(store, *key)) if fix else None
     try:
-        found = []
-        offset = 0
-        with open(path, "rb") as stream:
-            for number, line in enumerate(stream, 1):
-                text = line.rstrip(b"\n")
-                if text.strip() and line.endswith(b"\n"):
-                    try:
-                        parse_line(text)
-                    except ValueError:
-                        found.append(BrokenLine(path, number, offset, len(text)))
-                offset += len(line)
+        found = _scanned(path)
+        if lock is None and any(one.torn for one in found):
+            # Or it is only being written: looked at again when nobody can be.
+            lock = files.lock(layout.log_lock(store, *key))
+            found = _scanned(path)
         if fix and found:
             _quarantine(path, found)
         return found
@@ -256,6 +318,23 @@ def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> 
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _scanned(path: str) -> list[BrokenLine]:
+    found = []
+    offset = 0
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            text = line.rstrip(b"\n")
+            if text.strip():
+                try:
+                    # The last line counts as written without its newline, if it parses.
+                    parse_line(text)
+                except ValueError:
+                    torn = not line.endswith(b"\n")
+                    found.append(BrokenLine(path, number, offset, len(text), torn))
+            offset += len(line)
+    return found
 
 
 def _quarantine(path: str, found: list[BrokenLine]) -> None:
@@ -275,7 +354,8 @@ def _quarantine(path: str, found: list[BrokenLine]) -> None:
         finally:
             os.close(copy)
         for one in found:
-            os.pwrite(descriptor, b" " * one.length, one.offset)
+            blank = b" " * one.length + (b"\n" if one.torn else b"")
+            os.pwrite(descriptor, blank, one.offset)
             one.quarantine = beside
         os.fsync(descriptor)
     finally:

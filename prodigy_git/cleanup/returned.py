@@ -8,7 +8,17 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import ENDED
-from prodigy_git.record import enrolment, files, gitdir, jsonline, log, made, register, session
+from prodigy_git.record import (
+    beginnings,
+    enrolment,
+    files,
+    gitdir,
+    jsonline,
+    log,
+    made,
+    register,
+    session,
+)
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -175,7 +185,7 @@ def _enrol(store: str, found: Entry, place: Place) -> Enrolment:
         nonce=os.urandom(16).hex(),
         worktree=shown,
         opening=[("SessionStarted", opened)],
-        start=register.start_behind(movements[-1]) if movements else None,
+        start=beginnings.behind(movements[-1]) if movements else None,
     )
     register.enrol(place, entered)
     drain(place, entered)

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 @click.option("--session", "name", help="This session.", shell_complete=completing.sessions)
 @click.option("--all", "every", is_flag=True, help="All sessions of the store.")
 @click.option("--fix", is_flag=True, help="Append what is missing, quarantine broken lines.")
+@click.option("--verbose", "-v", is_flag=True, help="Name what is unclear, too.")
 @output.json_option
-def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: bool) -> int:
+def verify(
+    job: str | None, name: str | None, every: bool, fix: bool, verbose: bool, as_json: bool
+) -> int:
     """Compare the log with git's own records. [default: the sessions of this repository]
 
-    Exits 1 where they differ. Evidence is the HEAD reflog of each session's worktree, in the trash too,
-    or its branch.
+    Exits 1 where they differ, and where it could not look. Evidence is the HEAD reflog of each
+    session's worktree, in the trash too, or its branch. What is unclear is counted: commits that came
+    to a worktree, but perhaps were not made in it.
     """
     from prodigy_git import verify as verifying
     from prodigy_git.git import repository
@@ -33,10 +37,16 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
     if sum((job is not None, name is not None, every)) > 1:
         raise click.UsageError("Give one of --job, --session and --all.")
     store = home.here()
+    unseen: list[str] = []
+
+    def broken(text: str) -> None:
+        unseen.append(text)
+        output.note(text)
+
     if name is not None:
         chosen = [sessions.load(store, name)]
     else:
-        chosen = sessions.load_all(store, output.note)
+        chosen = sessions.load_all(store, broken)
         if job is not None:
             chosen = [one for one in chosen if one.job == job]
             if not chosen:
@@ -44,22 +54,26 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
         elif not every:
             key = repokey.known(store, repository.find(os.getcwd()).common)
             chosen = [one for one in chosen if key is not None and one.text("repo") == key]
-    verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=output.note)
+    verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
     if as_json:
         output.emit_json(
             {
                 "sessions": [one.as_json() for one in verdicts],
                 "broken_lines": [vars(one) for one in lines],
+                "not_verified": unseen,
             }
         )
     else:
-        _show(verdicts, lines)
+        _show(verdicts, lines, verbose=verbose)
     wrong = any(one.differs() for one in verdicts) or any(one.quarantine is None for one in lines)
-    return 1 if wrong else 0
+    # What could not be looked at may be anything.
+    return 1 if wrong or unseen else 0
 
 
-def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:
-    headings = ("SESSION", "JOB", "EVIDENCE", "RECORDED", "MISSING", "DUPLICATED", "FOREIGN")
+def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]", *, verbose: bool) -> None:
+    headings = (
+        "SESSION", "JOB", "EVIDENCE", "RECORDED", "MISSING", "DUPLICATED", "FOREIGN", "UNCLEAR",
+    )  # fmt: skip
     output.table(
         headings,
         (
@@ -71,16 +85,18 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:
                 len(one.missing),
                 len(one.duplicated),
                 len(one.foreign),
+                len(one.unclear),
             )
             for one in verdicts
         ),
         ("JOB", "EVIDENCE"),
     )
     for one in verdicts:
-        for word in ("missing", "duplicated", "foreign"):
+        for word in ("missing", "duplicated", "foreign", *(("unclear",) if verbose else ())):
             for sha in getattr(one, word):
                 mended = " (appended now)" if word == "missing" and sha in one.fixed else ""
                 output.note(f"{one.session_id}: {word} {sha}{mended}")
     for line in lines:
         done = f", moved to {line.quarantine}" if line.quarantine else ", --fix quarantines it"
-        output.note(f"{line.file}:{line.number}: not an event{done}")
+        what = "torn: its end is missing" if line.torn else "not an event"
+        output.note(f"{line.file}:{line.number}: {what}{done}")

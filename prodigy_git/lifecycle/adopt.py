@@ -13,8 +13,8 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
+from prodigy_git.record import beginnings, files, gitdir, made, register, repokey
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, made, register, repokey
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -176,4 +176,4 @@ def _start(place: Place) -> enrolments.Start | None:
         last = (
             max((i for i, one in enumerate(movements) if one.kind == START), default=last + 1) - 1
         )
-    return None if last < 0 else register.start_behind(movements[last])
+    return None if last < 0 else beginnings.behind(movements[last])

@@ -182,7 +182,8 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
         raise ProdigyError(f"git worktree add: {said(err, f'exit status {status}')}")
     enrolment = Enrolment(
         store=store, repo=repo, session=found.id, job=found.job, agent=found.text("agent_id"),
-        item=found.text("item_id"), nonce=os.urandom(16).hex(), worktree=found.id,
+        item=found.text("item_id"), nonce=found.text("nonce") or os.urandom(16).hex(),
+        worktree=found.id,
     )  # fmt: skip
     _note_again(store, found.id)
     register.enrol(made, enrolment)
@@ -190,7 +191,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
 
 
 def _note_again(store: str, name: str) -> None:
-    """Note from when on the session's events have the new nonce, for `verify`."""
+    """Note from when on the worktree's journal is a new one, for `verify`."""
     lock = files.lock(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)

@@ -63,6 +63,10 @@ def drain(
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
         reading = made.read(place, cursor, rebase_ended=rebase_ended)
+        if reading is not None and any(one.brought for one in reading.made):
+            from prodigy_git.record import elsewhere  # only where something was brought
+
+            reading.made = elsewhere.without(enrolment, reading.made)
         new = 0
         if reading is not None or cursor.log is None or cursor.intent is not None:
             reading = reading or made.Reading()
@@ -238,6 +242,8 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor) -> None:
     try:
         fields = session.read(enrolment.store, enrolment.session)
         if session.note_commits(fields, checkpoint):
+            # Sessions of before it was kept there at enrolment.
+            fields["metadata"].setdefault("nonce", enrolment.nonce)
             session.write(enrolment.store, enrolment.session, fields)
     except (OSError, ValueError) as error:
         log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")

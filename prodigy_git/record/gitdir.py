@@ -95,7 +95,8 @@ def find(cwd: str, environ: Mapping[str, str]) -> Place | None:
     # Not normpath where there are dots: behind a symlink, `..` is the target's parent.
     private = os.path.realpath(private) if ".." in private else os.path.normpath(private)
     common = common_of(private)
-    if not os.path.exists(f"{private}/HEAD"):
+    # Not exists: with core.preferSymlinkRefs HEAD is a link, in a linked worktree a dangling one.
+    if not os.path.lexists(f"{private}/HEAD"):
         return None
     return Place(private, common, top)
 
@@ -136,8 +137,7 @@ def head(place: Place) -> tuple[str | None, str | None]:
 
     With reftable, HEAD's file is a stub and git is asked.
     """
-    with open(f"{place.private}/HEAD", "rb") as stream:
-        text = stream.read().rstrip(b"\n")
+    text = _symbolic(f"{place.private}/HEAD").rstrip(b"\n")
     if not text.startswith(b"ref:"):
         return None, text.decode("ascii", "replace")
     ref = os.fsdecode(text[4:].strip())
@@ -147,6 +147,20 @@ def head(place: Place) -> tuple[str | None, str | None]:
         status, out = ask(place, "rev-parse", "-q", "--verify", "HEAD")
         return branch, out.decode().strip() if status == 0 else None
     return ref.removeprefix("refs/heads/"), _resolve(place, ref)
+
+
+def _symbolic(path: str) -> bytes:
+    """Return what a symbolic ref's file says, also where it is a link (core.preferSymlinkRefs)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        # As git does: a link whose text is a ref's name is read, not followed.
+        target = os.readlink(os.fsencode(path))
+        if target.startswith(b"refs/"):
+            return b"ref: " + target
+        descriptor = os.open(path, os.O_RDONLY)
+    with open(descriptor, "rb") as stream:
+        return stream.read()
 
 
 def tip(place: Place, name: str) -> str | None:
@@ -257,6 +271,11 @@ def _read_packed(place: Place, shas: list[str]) -> dict[str, Commit]:
             commits[words[0].decode("ascii")] = Commit(out[at : at + size])
         at += size + 1
     return commits
+
+
+def is_sha(text: str) -> bool:
+    """Whether a text is an object id written out."""
+    return len(text) in (40, 64) and not text.strip("0123456789abcdef")
 
 
 def printable(name: str) -> str:

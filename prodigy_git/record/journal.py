@@ -6,7 +6,7 @@ message begins with the operation's verb where git wrote it; ``GIT_REFLOG_ACTION
 
 from __future__ import annotations
 
-from prodigy_git.record.gitdir import split_ident
+from prodigy_git.record.gitdir import is_sha, split_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def parse(data: bytes, start: int) -> list[Movement]:
 
 def _judge(movement: Movement) -> tuple[int, str]:
     """Return what a line is, and the action that its verb names."""
-    message = movement.message
+    message = _spoken(movement.message)
     verb, _, text = message.partition(b": ")
     if message.startswith((b"rebase", b"pull")) or verb not in _COMMIT_KINDS:
         step = _rebase_step(message)
@@ -111,6 +111,11 @@ def _judge(movement: Movement) -> tuple[int, str]:
     if text == b"Fast-forward" and message.startswith((b"merge ", b"pull")):
         return PASSED, ""
     return UNDECIDED, "unknown"
+
+
+def _spoken(message: bytes) -> bytes:
+    """Return a line's message with the blank behind ``verb:`` that git cuts off an empty subject."""
+    return message + b" " if message.endswith(b":") else message
 
 
 def _rebase_step(message: bytes) -> bytes:
@@ -152,7 +157,7 @@ def name_branches(
         message = movement.message
         if message.startswith(b"checkout: moving from "):
             origin = message[22:].partition(b" to ")[0].decode("utf-8", "surrogateescape")
-            branch = None if _is_sha(origin) else origin
+            branch = None if is_sha(origin) else origin
         elif movement.kind in (FINISH, ABORT):
             _, _, ref = message.partition(b" refs/heads/")
             if ref:
@@ -181,10 +186,6 @@ def _went_to(
             text = name.decode("utf-8", "surrogateescape")
             return text if tip(text) == at else None
     return first
-
-
-def _is_sha(name: str) -> bool:
-    return len(name) in (40, 64) and not name.strip("0123456789abcdef")
 
 
 class Span:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 
 from prodigy_git.record import files, gitdir, journal
-from prodigy_git.record.journal import MADE, PICK, UNDECIDED
+from prodigy_git.record.journal import MADE, PASSED, PICK, START, UNDECIDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prodigy_git.record.cursor import Cursor
     from prodigy_git.record.gitdir import Commit, Place
     from prodigy_git.record.journal import Movement, Span
     from prodigy_git.record.rewrites import Rewrite
+    from prodigy_git.record.unlogged import Judge
 
 
 class Made:
@@ -24,10 +27,11 @@ class Made:
 
     ``action`` as in CommitCreated; ``commit`` is None where the object is gone; ``movement`` is None
     where no line of the journal names the commit. ``doubtful``: the log may hold it already, from
-    an earlier drain.
+    an earlier drain. ``brought``: no ``git commit`` or its like made it, so that the journal does not
+    say that it was made here; other sessions' events may say that it was not.
     """
 
-    __slots__ = ("action", "branch", "commit", "doubtful", "movement", "sha")
+    __slots__ = ("action", "branch", "brought", "commit", "doubtful", "movement", "sha")
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Made:
         movement: Movement | None,
         branch: str | None,
         doubtful: bool,
+        brought: bool = False,
     ) -> None:
         """Name the commit; see the class."""
         self.sha = sha
@@ -45,6 +50,7 @@ class Made:
         self.movement = movement
         self.branch = branch
         self.doubtful = doubtful
+        self.brought = brought
 
 
 class Reading:
@@ -52,9 +58,10 @@ class Reading:
 
     ``made`` and ``rewrites`` oldest first; ``consumed`` are the lines that need not be read again;
     ``head`` is where HEAD is after them (empty: where they say); ``lost`` tells what cannot be known.
+    ``unclear``, where asked for, are commits of which it cannot be decided whether they were made here.
     """
 
-    __slots__ = ("consumed", "head", "lost", "made", "rewrites")
+    __slots__ = ("consumed", "head", "lost", "made", "rewrites", "unclear")
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -63,10 +70,16 @@ class Reading:
         self.consumed: list[Movement] = []
         self.head = ""
         self.lost: list[str] = []
+        self.unclear: list[str] = []
 
 
-def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
-    """Return what the journal holds behind ``cursor``, or None where HEAD has not moved since."""
+def read(
+    place: Place, cursor: Cursor, *, rebase_ended: bool, doubts: bool = False
+) -> Reading | None:
+    """Return what the journal holds behind ``cursor``, or None where HEAD has not moved since.
+
+    With ``doubts`` also what is unclear.
+    """
     movements, placed = behind(place, cursor)
     branch, head = gitdir.head(place)
     if not movements and cursor.sha == (head or ""):
@@ -84,7 +97,12 @@ def read(place: Place, cursor: Cursor, *, rebase_ended: bool) -> Reading | None:
     under_way = not rebase_ended and gitdir.rebasing(place)
     ended, count = journal.spans(movements, commits, under_way=under_way)
     reading = Reading()
-    _collect(place, cursor, movements, count, commits, ended, head, under_way, not placed, reading)
+    began = None
+    if doubts:
+        began = 10**9 * (cursor.seconds or (movements[0].seconds if movements else 0))
+    _collect(
+        place, cursor, movements, count, commits, ended, head, under_way, not placed, began, reading
+    )
     if ended or any(one.action == "amend" for one in reading.made):
         # Only where there is something to link: a plain commit does not pay for loading it.
         from prodigy_git.record import rewrites
@@ -172,6 +190,7 @@ def _collect(
     head: str | None,
     under_way: bool,
     doubtful: bool,
+    began: int | None,
     reading: Reading,
 ) -> None:
     """Go through the first ``count`` movements and fill ``reading`` with what was made in them."""
@@ -180,25 +199,34 @@ def _collect(
     found: dict[str, Made] = {}
     previous, seconds, identity = cursor.sha, cursor.seconds, cursor.identity
     end = head or ""
-    lost = reading.lost
+    judge: Judge | None = None
+
+    def judging() -> Judge:
+        nonlocal judge
+        if judge is None:
+            from prodigy_git.record.unlogged import Judge  # a plain commit does not need it
+
+            judge = Judge(place, commits, reading.lost, began)
+        return judge
 
     def add(
-        sha: str, action: str, movement: Movement | None, at: Movement | None, doubt: bool
+        sha: str, action: str, movement: Movement | None, at: Movement | None, again: bool | None
     ) -> None:
+        """Note a commit; ``again``: it may be in the log. None: so it may, and it was brought."""
         branch = at.branch if at is not None else None
-        found.setdefault(
-            sha, Made(sha, action, commits.get(sha), movement, branch, doubt or doubtful)
-        )
+        doubt = again is not False or doubtful
+        commit = commits.get(sha)
+        found.setdefault(sha, Made(sha, action, commit, movement, branch, doubt, again is None))
 
     for index in range(count):
         movement = movements[index]
         if previous and movement.old != previous and not journal.is_null(movement.old):
-            from prodigy_git.record import unlogged
-
             since = (previous, seconds)
-            for sha in unlogged.made_between(place, since, movement.old, movement, commits, lost):
-                add(sha, "unknown", None, movement, True)
+            for sha in judging().between(since, movement.old, movement.identity, movement):
+                add(sha, "unknown", None, movement, None)
         after = movements[index + 1].old if index + 1 < len(movements) else end
+        for sha in _below(movement, (movement.old, seconds), commits, judging):
+            add(sha, "unknown", None, movement, None)
         if movement.kind in (MADE, PICK, UNDECIDED) and not (
             movement.kind == PICK and movement.new in dropped
         ):
@@ -209,12 +237,10 @@ def _collect(
                 if index + 1 == len(movements):
                     break
             elif movement.kind == UNDECIDED:
-                from prodigy_git.record import unlogged
-
                 since = (movement.old, seconds)
-                for sha in unlogged.undecided(place, since, movement, commits, lost):
+                for sha in judging().brought(since, movement, [movement.new]):
                     line = movement if sha == movement.new else None
-                    add(sha, movement.action, line, movement, True)
+                    add(sha, movement.action, line, movement, None)
             else:
                 again = _perhaps_again(place, cursor, commits.get(movement.new), movement.new)
                 add(movement.new, movement.action, movement, movement, again)
@@ -225,13 +251,35 @@ def _collect(
     else:
         if previous and end and end != previous and not under_way:
             last = movements[-1] if movements else None
-            from prodigy_git.record import unlogged
-
-            since = (previous, seconds)
-            for sha in unlogged.made_since(place, since, end, identity, commits, lost):
-                add(sha, "unknown", None, last, True)
+            for sha in judging().between((previous, seconds), end, identity, None):
+                add(sha, "unknown", None, last, None)
             reading.head = end
     reading.made = list(found.values())
+    if judge is not None:
+        reading.unclear = [sha for sha in judge.unclear if sha not in found]
+
+
+def _below(
+    movement: Movement,
+    since: tuple[str, int],
+    commits: dict[str, Commit],
+    judging: Callable[[], Judge],
+) -> list[str]:
+    """Return what was made here of the commits that git's own verbs went to or merged.
+
+    ``git reset --soft $(git commit-tree …)`` moves HEAD to a commit that nobody had.
+    """
+    message = movement.message
+    if movement.kind in (PASSED, START):
+        if movement.old == movement.new or journal.is_null(movement.new):
+            return []
+        if journal.is_null(movement.old) and not message.startswith((b"reset: ", b"checkout: ")):
+            return []  # what a clone or a new worktree begins with
+        return judging().brought(since, movement, [movement.new])
+    commit = commits.get(movement.new) if movement.kind == MADE else None
+    if commit is None or len(commit.parents) < 2:
+        return []
+    return judging().brought(since, movement, commit.parents[1:])
 
 
 def _never_reached(place: Place, sha: str) -> bool:

@@ -12,9 +12,20 @@ import os
 import sys
 
 from prodigy_git import layout, names
+from prodigy_git.record import (
+    beginnings,
+    files,
+    gitdir,
+    journal,
+    jsonline,
+    log,
+    made,
+    repokey,
+    session,
+    whose,
+)
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, journal, jsonline, log, made, repokey, session, whose
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.journal import ABORT, FINISH, MADE, PICK, START, UNDECIDED
 
@@ -135,10 +146,26 @@ def enrol(place: Place, enrolment: Enrolment) -> None:
         whose.forget_said(place.private)
         fields = session.read(enrolment.store, enrolment.session)
         fields["status"] = "Running"
-        fields["metadata"][session.NONCE] = enrolment.nonce
+        fields["metadata"].update(_identity(place, enrolment))
         session.write(enrolment.store, enrolment.session, fields)
     finally:
         os.close(lock)
+
+
+def _identity(place: Place, enrolment: Enrolment) -> dict[str, str]:
+    """Return what a session's file keeps of the enrolment, for when that, or its path, is gone.
+
+    ``nonce``: an event's id is the same also where only the branch is left to find a commit by.
+    ``git_dir``: the private git directory within the common one, which stays when the worktree is
+    moved. ``repository_id``: another clone at the same path is another repository.
+    """
+    private = place.private == place.common
+    known = {
+        session.NONCE: enrolment.nonce,
+        "git_dir": "." if private else f"worktrees/{os.path.basename(place.private)}",
+    }
+    mark = repokey.mark_of(place.common)
+    return known if mark is None else {**known, "repository_id": mark}
 
 
 def _switch_on_reflog(place: Place) -> None:
@@ -146,9 +173,8 @@ def _switch_on_reflog(place: Place) -> None:
 
     (git-config(1), core.logAllRefUpdates.) With reftable there is no such file and none is wanted.
     """
-    with open(f"{place.private}/HEAD", "rb") as stream:
-        if stream.read().startswith(b"ref: refs/heads/.invalid"):
-            return
+    if os.path.isdir(f"{place.common}/reftable"):
+        return
     os.makedirs(f"{place.private}/logs", exist_ok=True)  # git's: with the modes that git gives
     os.close(os.open(f"{place.private}/logs/HEAD", os.O_WRONLY | os.O_CREAT, 0o666))
 
@@ -181,8 +207,10 @@ def register_in_hook(
     """Register a session for a worktree that a hook ran in and that has none; None where it should not.
 
     A worktree made after ``installed`` (seconds since 1970; 0: unknown) has its journal recorded from
-    its start; another one from the commit that the hook ran for. A hook that ran for no commit
-    registers only a new worktree. ``prodigy.autoRegister false`` switches this off.
+    its start; another one from its first commit after ``installed``, or else from the commit that the
+    hook ran for. A hook that ran for no commit registers only a new worktree. What could not be
+    registered is remembered beside the journal, so that the next hook begins at the same place.
+    ``prodigy.autoRegister false`` switches this off.
     """
     status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
     if status == 0 and out.strip() == b"false":
@@ -195,20 +223,26 @@ def register_in_hook(
         first = whose.first_of_copy(place.private, original, movements)
     if first is None:
         return None
-    store = layout.store_from(environ)
-    repo = repokey.take(store, place.common)
-    # Two hooks of one worktree can run at once: only one may register it.
-    lock = files.lock(layout.register_lock(store, repo))
+    if original is None:
+        first = beginnings.first(place, movements, first, installed)
     try:
-        there = enrolments.read(place.private)
-        if there is not None:
-            return there
-        made_here = _register(place, hook, movements, first, store, repo, environ, original)
-        if original is not None:
-            sys.stderr.write(whose.describe_copy(original, made_here.session, place))
-        return made_here
-    finally:
-        os.close(lock)
+        store = layout.store_from(environ)
+        repo = repokey.take(store, place.common)
+        # Two hooks of one worktree can run at once: only one may register it.
+        lock = files.lock(layout.register_lock(store, repo))
+        try:
+            there = enrolments.read(place.private)
+            if there is None:
+                there = _register(place, hook, movements, first, store, repo, environ, original)
+                if original is not None:
+                    sys.stderr.write(whose.describe_copy(original, there.session, place))
+        finally:
+            os.close(lock)
+    except (OSError, ValueError):
+        beginnings.remember(place, movements, first)
+        raise
+    beginnings.forget(place)
+    return there
 
 
 def _register(
@@ -269,18 +303,13 @@ def _register(
         nonce=os.urandom(16).hex(),
         worktree=shown,
         opening=opening,
-        start=None if last is None else start_behind(last),
+        start=None if last is None else beginnings.behind(last),
     )
     map_session(store, repo, name, enrolment.job)
     if not movements and hook == "post-commit":
         _begin_reflog(place)
     enrol(place, enrolment)
     return enrolment
-
-
-def start_behind(last: journal.Movement) -> enrolments.Start:
-    """Return the enrolment's ``start`` for a session that begins after the line ``last``."""
-    return last.end, len(last.line), files.sha1_hex(last.line), last.new, last.seconds
 
 
 def _first_own(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prodigy_git.record.gitdir import Place
 
 CHECKPOINTS_KEPT = 10
-NONCE = "enrolment"
+NONCE = "nonce"
 """Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""
 
 

@@ -77,7 +77,10 @@ def enrolled_place(
     It is where the session's file says, or where git says: it may have been moved. ``known`` is
     filled, so that each repository is looked through once.
     """
-    where = journal_of(store, found, known)
+    try:
+        where = journal_of(store, found, known)
+    except (OSError, ValueError):
+        return None
     if where is None or not whose.leads_to(where[0].top, where[0].private):
         return None
     return where
@@ -89,6 +92,7 @@ def journal_of(
     """Return a session's private git directory and enrolment, also where its folder is out of sight.
 
     None where git has none (any more), or it is another store's. ``known`` as in `enrolled_place`.
+    Raises `OSError`, or `ValueError` for a damaged enrolment: nothing is known then.
     """
     path = found.text("worktree_path")
     if path is not None and os.path.isdir(path):
@@ -97,10 +101,7 @@ def journal_of(
             # With core.worktree (dotfiles) a main worktree has no `.git` that leads to its repository.
             common = common_of(store, found)
             place = None if common is None else Place(common, common, path)
-        try:
-            there = None if place is None else enrolment.read(place.private)
-        except (OSError, ValueError):
-            there = None
+        there = None if place is None else enrolment.read(place.private)
         own = there is not None and there.session == found.id and enrolment.ours(there, store)
         if place is not None and there is not None and own:
             return place, there
@@ -121,7 +122,10 @@ def has_half(store: str, found: Session, known: Known | None = None) -> bool:
         place = gitdir.find(path, {})
         if place is None or place.top != path.rstrip("/"):
             return True  # its repository is gone from here, or its `.git` is
-    return journal_of(store, found, known) is not None
+    try:
+        return journal_of(store, found, known) is not None
+    except (OSError, ValueError):
+        return True  # something is there that cannot be read
 
 
 def common_of(store: str, found: Session) -> str | None:
@@ -144,10 +148,11 @@ def catch_up(store: str, found: Session, broken: Broken, known: Known | None = N
     was moved noted. Trouble is reported to ``broken``, and the session returned as it was. ``known``
     as in `enrolled_place`.
     """
-    where = journal_of(store, found, known)
-    if where is None:
-        return found
     try:
+        # Through git's own files: the journal is there though the folder may have been moved.
+        where = journal_of(store, found, known)
+        if where is None:
+            return found
         drain(*where, recovered=True)
         whose.note_place(*where)
         return load(store, found.id)

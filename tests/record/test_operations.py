@@ -42,6 +42,16 @@ TABLE: dict[str, tuple[str, list[str], list[str]]] = {
                      "amend eins<Start@work", "rewrote amend uno>eins"], []),
     "amend somebody else's": ("git merge -q ahead; c mine --amend",
                               ["amend mine<a1@work", "rewrote amend a2>mine"], []),
+    "amend to an empty message": (
+        "c one; git commit -q --amend --allow-empty --allow-empty-message -m ''; c two",
+        ["commit one<Start@work", "amend <Start@work", "rewrote amend one>",
+         "commit two<@work"], []),
+    "empty messages": (
+        "git commit -q --allow-empty --allow-empty-message -m ''; f x 1 one; git commit -q --amend"
+        " --allow-empty-message -m ''; git switch -qd HEAD~2;"
+        "git cherry-pick --allow-empty-message work",
+        ["commit <Start@work", "commit one<@work", "amend <@work", "rewrote amend one>",
+         "cherry-pick <Start@"], []),
     "orphan": ("git checkout -q --orphan new; c one; c two",
                ["initial one<@new", "commit two<one@new"], []),
     "detached": ("git checkout -q --detach; c one; c two; git checkout -q work; c three",
