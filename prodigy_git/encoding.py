@@ -7,7 +7,6 @@ had two names. Standard library only: a prompt comes through here.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -39,5 +38,7 @@ def _start_again() -> None:
     own = ["-X", "utf8"]
     if sys.stdout is not None:
         own += ["-X", f"{_TERMINAL}={sys.stdout.encoding}"]
-    with contextlib.suppress(OSError):  # too many arguments, say: output is safe all the same
+    try:
         os.execv(sys.executable, [sys.executable, *own, *sys.orig_argv[1:]])
+    except OSError:  # too many arguments, say
+        return  # output is safe all the same
