@@ -81,6 +81,11 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:
             for sha in getattr(one, word):
                 mended = " (appended now)" if word == "missing" and sha in one.fixed else ""
                 output.note(f"{one.session_id}: {word} {sha}{mended}")
+    if any(one.foreign for one in verdicts):
+        output.note(
+            "foreign commits were made elsewhere, in a copy or in a state of the repository that is "
+            "gone: 'prodigy-git doctor --fix' in it notes those of which that can be told"
+        )
     for line in lines:
         done = f", moved to {line.quarantine}" if line.quarantine else ", --fix quarantines it"
         output.note(f"{line.file}:{line.number}: not an event{done}")
