@@ -237,8 +237,8 @@ def _worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
     names = []
     for tree in repository.worktrees(place.common):
         where = gitdir.find(tree.path, {}) if not tree.bare and os.path.isdir(tree.path) else None
-        if where is None:
-            continue
+        if where is None or not files.same(where.common, place.common):
+            continue  # a copy lists the original's, too
         try:
             there, original = enrolment.read(where.private), whose.copied_from(where)
         except ValueError as error:

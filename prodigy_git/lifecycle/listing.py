@@ -6,7 +6,7 @@ from typing import Any
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record import enrolment, files, gitdir
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
@@ -15,7 +15,7 @@ def of_repository(store: str, cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
     return [
-        _row(tree.path, _session_of(store, tree.path, broken), tree)
+        _row(tree.path, _session_of(store, tree.path, place.common, broken), tree)
         for tree in repository.worktrees(place.common)
         if not tree.bare
     ]
@@ -31,10 +31,12 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     ]
 
 
-def _session_of(store: str, path: str, broken: Broken) -> Session | None:
+def _session_of(store: str, path: str, common: str, broken: Broken) -> Session | None:
     place = gitdir.find(path, {})
     try:
-        there = enrolment.read(place.private) if place is not None else None
+        # A copy of a repository lists the original's worktrees.
+        mine = place is not None and files.same(place.common, common)
+        there = enrolment.read(place.private) if place is not None and mine else None
         if there is None:
             return None
         return sessions.catch_up(store, sessions.load(store, there.session), broken)

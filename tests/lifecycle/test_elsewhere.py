@@ -148,6 +148,27 @@ def test_commands_in_a_copy_leave_the_original_alone(hooked, git, store, events)
     assert events(name)
 
 
+def test_commands_in_a_copy_leave_the_originals_worktrees_alone(hooked, git, store, events):
+    tree = Path(new(hooked, "w", "--job", "j")["worktree"])
+    (tree / "untracked").write_text("u\n")
+    copy = Path(shutil.copytree(hooked, hooked.parent / "copy", symlinks=True))
+    commit(git, copy, "gives it a session of its own")
+    before = (store / "sessions" / "w.json").read_bytes(), sorted(tree.parent.iterdir())
+    for command in (
+        ["worktree", "clean", "--all", "-f", "--min-age", "0s"],
+        ["worktree", "clean", "-f", tree],
+        ["clean", "--yes"],
+        ["doctor", "--fix"],
+    ):
+        call(*command, cwd=copy)
+        after = (store / "sessions" / "w.json").read_bytes(), sorted(tree.parent.iterdir())
+        assert after == before, command
+    rows = ok("worktree", "ls", "--json", cwd=copy).json
+    assert [one["session_id"] for one in rows if one["worktree"] == str(tree)] == [None]
+    assert git("status", "--porcelain", cwd=tree) == "?? untracked"
+    ok("worktree", "clean", "-f", "w", cwd=hooked)
+
+
 def test_moved_store_is_asked_by_commands(hooked, git, store, tmp_path, monkeypatch, events):
     tree = Path(new(hooked, "w", "--job", "j", "--agent", "a")["worktree"])
     commit(git, tree, "one")
