@@ -184,6 +184,36 @@ def test_moved_store_is_asked_by_commands(hooked, git, store, tmp_path, monkeypa
     assert session_file(moved, "w")["metadata"]["worktree_path"] == str(tree)
 
 
+def test_resume_makes_no_second_worktree_of_a_moved_one(hooked, git, moved):
+    assert ok("resume", "w", "--json", cwd=hooked).json["worktrees"] == []
+    assert len(git("worktree", "list", cwd=hooked).splitlines()) == 2
+
+
+@pytest.mark.parametrize("gone", ["worktree", "worktree and its entry in the trash"])
+def test_what_is_made_again_is_made_in_the_store_that_there_is(
+    hooked, git, store, tmp_path, monkeypatch, gone
+):
+    tree = Path(new(hooked, "w", "--job", "j")["worktree"])
+    commit(git, tree, "one")
+    (tree / "untracked").write_text("u\n")
+    if gone == "worktree":
+        shutil.rmtree(tree)
+        git("worktree", "prune", cwd=hooked)
+    else:
+        ok("worktree", "clean", "-f", "w", cwd=hooked)
+        shutil.rmtree(store / "trash")
+    moved = store.rename(tmp_path / "moved")
+    monkeypatch.setenv("PRODIGY_HOME", str(moved))
+    now = moved / "worktrees" / "repo" / "w"
+    if gone == "worktree":
+        assert ok("resume", "w", "--json", cwd=hooked).json["worktrees"] == [str(now)]
+        assert session_file(moved, "w")["metadata"]["worktree_path"] == str(now)
+    else:
+        assert ok("worktree", "restore", "w", cwd=hooked).out == f"{now}\n"
+        assert (now / "untracked").read_text() == "u\n"
+    assert not store.exists()
+
+
 @pytest.mark.parametrize("instead", ["nothing", "another store"])
 def test_store_that_is_gone_is_not_made_by_commands(hooked, git, store, instead):
     commit(git, hooked, "one")
