@@ -4,18 +4,20 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from prodigy_git import hookstate, install, layout, trial
+from prodigy_git import foreign, hookstate, install, layout, trial, verify
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.record import clock, enrolment, files
+from prodigy_git.lifecycle import again
+from prodigy_git.record import clock, enrolment, files, gitdir, repokey, whose
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import home, sessions
+from prodigy_git.store import enrolled, home, sessions
 
 OLDEST_GIT = (2, 36)
 _LITTLE_SPACE = 200 * 1000 * 1000  # bytes: two full log files
@@ -49,14 +51,12 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     except ProdigyError as error:
         findings.append(Finding("store", "error", str(error), "until then nothing is recorded"))
     else:
-        findings += _store(store, fix=fix)
-        findings += _other_store(store)
-        if os.path.isdir(store):
-            findings += _sessions(store)
+        findings += [*_store(store, fix=fix), *_other_store(store)]
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
-        return [*findings, Finding("repository", "warning", str(error), "change into a clone")]
+        findings.append(Finding("repository", "warning", str(error), "change into a clone"))
+        return [*findings, *_sessions(store)]
     try:
         hooks = list(_hooks(cwd, fix=fix))
     except ProdigyError as error:  # git looks for hooks where no hook can be
@@ -64,7 +64,9 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     findings += hooks
     if all(finding.level == "ok" or finding.fixed for finding in hooks):
         findings.append(_called(cwd))
-    return [*findings, *_worktrees(store, place, fix=fix), *_leftover_locks(place)]
+    if store is not None:
+        findings += [*_links(store, place, fix=fix), *_worktrees(store, place, fix=fix)]
+    return [*findings, *_sessions(store), *_leftover_locks(place)]
 
 
 def _git_version(cwd: str) -> Finding:
@@ -206,21 +208,61 @@ def _called(cwd: str) -> Finding:
     )
 
 
-def _worktrees(store: str | None, place: Place, *, fix: bool) -> Iterator[Finding]:
+def _links(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
+    """Find sessions' worktrees that git has lost because one of the two halves was moved."""
+    key = repokey.known(store, place.common)
+    for private in sorted(str(path) for path in Path(place.common, "worktrees").glob("*")):
+        top = enrolled.top(private, place.common)
+        places = [top]
+        if key is not None and not os.path.lexists(top):  # it was in the store, which was moved
+            places.append(f"{layout.worktrees(store, key)}/{os.path.basename(top)}")
+        path = next((one for one in places if _is_other_half(one, private)), None)
+        if not os.path.isfile(f"{private}/{layout.ENROLMENT}") or path is None:
+            continue
+        finding = Finding(
+            "link", "warning", f"git does not find {private} and {path} from each other",
+            f"'git -C {place.common} worktree repair {path}' links them",
+        )  # fmt: skip
+        yield _mended(finding, fix, partial(git, place.common, "worktree", "repair", path))
+
+
+def _is_other_half(top: str, private: str) -> bool:
+    """Whether folder and private git directory belong together, and one does not lead to the other."""
+    try:
+        line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
+    except OSError:
+        return False
+    if whose.leads_to(top, private):
+        return enrolled.top(private, "") != top
+    lost = gitdir.find(top, {}) is None
+    return lost and os.path.basename(line) == os.path.basename(private)
+
+
+def _worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
     count = 0
+    names = []
     for tree in repository.worktrees(place.common):
         where = repository.place_of(place.common, tree)
-        if where is None:
-            continue
+        if where is None or not files.same(where.common, place.common):
+            continue  # a copy lists the original's, too
         try:
-            there = enrolment.read(where.private)
+            there, original = enrolment.read(where.private), whose.copied_from(where)
         except ValueError as error:
             remedy = "remove that file: the next commit registers a new session"
             yield Finding("enrolment", "error", str(error), remedy)
             continue
+        if original is not None:
+            yield _copy(where, original, fix=fix)
         if there is None:
             continue
         count += 1
+        if not there.known:
+            yield _unknown(store, where, there, fix=fix)
+            continue
+        if there.stale:
+            yield _moved(where, there, fix=fix)
+        if enrolment.ours(there, store):
+            names.append(there.session)
         if not os.path.exists(layout.session(there.store, there.session)):
             yield Finding(
                 "enrolment", "warning",
@@ -232,7 +274,79 @@ def _worktrees(store: str | None, place: Place, *, fix: bool) -> Iterator[Findin
                 "enrolment", "warning", f"{tree.path} is recorded in another store, {there.store}"
             )
         yield from _reflog(where, tree.path, fix=fix)
+    yield from _elsewhere(store, names, fix=fix)
     yield Finding("worktrees", "ok", f"{count} enrolled")
+
+
+def _copy(where: Place, original: enrolment.Enrolment, *, fix: bool) -> Finding:
+    finding = Finding(
+        "copy", "warning", f"{where.top} is a copy of a worktree of session {original.session}",
+        "its next commit gives it a session of its own",
+    )  # fmt: skip
+
+    def mend() -> None:
+        again.separate(where, _quiet)
+        # What an earlier release recorded for the original's session is its own's by now.
+        if os.path.exists(layout.session(original.store, original.session)):
+            foreign.note(original.store, original.session, _quiet)
+
+    return _mended(finding, fix, mend)
+
+
+def _unknown(store: str, where: Place, there: enrolment.Enrolment, *, fix: bool) -> Finding:
+    words = f"{where.top}: {whose.why(there)}, so its commits are not recorded"
+    remedy = f"bring the store back, or 'doctor --fix' enrols it in {store}"
+    finding = Finding("enrolment", "error", words, remedy)
+    return _mended(finding, fix, lambda: again.take_over(store, where, there))
+
+
+def _moved(where: Place, there: enrolment.Enrolment, *, fix: bool) -> Finding:
+    """Tell of an enrolment that says another store or place than is right now."""
+    finding = Finding(
+        "enrolment", "warning", f"{where.top}: its store or its repository was moved",
+        "the next commit notes that",
+    )  # fmt: skip
+    return _mended(finding, fix, lambda: whose.settle(where, there))
+
+
+def _elsewhere(store: str, names: list[str], *, fix: bool) -> Iterator[Finding]:
+    """Tell of recorded commits that git does not know: of a copy, or of a state that is gone."""
+    found = []
+    for name in names:
+        with contextlib.suppress(ProdigyError, OSError):  # told of with the sessions
+            found.append(sessions.load(store, name))
+    verdicts, _ = verify.verify(store, found, fix=False, broken=_quiet, note=_quiet)
+    for one in verdicts:
+        if not one.foreign:
+            continue
+        finding = Finding(
+            "recorded", "warning",
+            f"session {one.session_id}: {len(one.foreign)} recorded that git does not know as made in "
+            f"its worktree: by a copy, or in a state that is gone ({', '.join(one.foreign[:3])})",
+            f"'prodigy-git verify --session {one.session_id}'",
+        )  # fmt: skip
+        yield _mended(finding, fix, partial(_note, store, one))
+
+
+def _note(store: str, verdict: verify.Verdict) -> None:
+    left = set(verdict.foreign) - set(foreign.note(store, verdict.session_id, _quiet))
+    if left:
+        raise ProdigyError(f"of {', '.join(sorted(left)[:3])} nobody can tell where it was made")
+
+
+def _mended(finding: Finding, fix: bool, mend: Callable[[], object]) -> Finding:
+    """Carry out a remedy where that is wanted; what keeps it from working is said."""
+    if fix:
+        try:
+            mend()
+            finding.fixed = True
+        except (ProdigyError, OSError, ValueError) as error:
+            finding.remedy = f"not put right: {error}"
+    return finding
+
+
+def _quiet(text: str) -> None:
+    """Take what `verify` says."""
 
 
 def _reflog(where: Place, path: str, *, fix: bool) -> Iterator[Finding]:
@@ -247,7 +361,9 @@ def _reflog(where: Place, path: str, *, fix: bool) -> Iterator[Finding]:
     yield finding
 
 
-def _sessions(store: str) -> Iterator[Finding]:
+def _sessions(store: str | None) -> Iterator[Finding]:
+    if store is None or not os.path.isdir(store):
+        return
     troubles: list[str] = []
     found = sessions.load_all(store, troubles.append)
     for text in troubles:

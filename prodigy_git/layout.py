@@ -123,6 +123,17 @@ def worktrees(store: str, repo: str) -> str:
     return f"{store}/worktrees/{repo}"
 
 
+def worktree_now(store: str, repo: str, path: str) -> str:
+    """Return where a worktree is to be that was at ``path``: in this store, if it was in a store.
+
+    A store may have been moved since: its old place is not made anew.
+    """
+    name = os.path.basename(path)
+    return (
+        f"{worktrees(store, repo)}/{name}" if path.endswith(f"/worktrees/{repo}/{name}") else path
+    )
+
+
 def trash(store: str, repo: str, session_id: str) -> str:
     """Return the folder where one session's removed worktrees wait."""
     return f"{store}/trash/{repo}/{session_id}"

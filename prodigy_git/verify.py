@@ -27,6 +27,7 @@ from prodigy_git.record import (
     log,
     made,
     repokey,
+    session,
     witnesses,
 )
 from prodigy_git.record.cursor import Cursor
@@ -129,7 +130,10 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
         # What was recorded before the worktree was made again, has another nonce: see `resume`.
         again = clock.parse(found.text("enrolled_again_at") or "") or 0
         later = [event for event in own if event.moment is None or event.moment >= again]
-        verdict.foreign = _foreign(place, cursor, entered, later)
+        noted = found.metadata.get(session.ELSEWHERE) or []
+        verdict.foreign = [
+            sha for sha in _foreign(place, cursor, entered, later) if sha not in noted
+        ]
     elif evidence == "branch":
         expected = _on_branch(store, repo, found)
     since = cleaned_before(store, repo, found.job)

@@ -104,7 +104,7 @@ def _complete(store: str, found: Entry) -> None:
         fields = jsonline.decode_object(files.read(layout.session(store, found.session)))
         path = fields["metadata"]["worktree_path"]
         if isinstance(path, str) and os.path.isabs(path):
-            found.worktree = path
+            found.worktree = layout.worktree_now(store, found.repo, path)
         if found.branch is None and held.tree == held.index:
             branch = fields["metadata"].get("branch")
             found.branch = branch if isinstance(branch, str) else None

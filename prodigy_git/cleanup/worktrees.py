@@ -15,7 +15,7 @@ from prodigy_git.cleanup.verdicts import verdict as verdict
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir, repokey
+from prodigy_git.record import enrolment, files, gitdir, repokey
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
@@ -235,11 +235,10 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     if safe.is_safe(name) and name in sessions.ids(store):
         return _of_session(store, sessions.load(store, name))
     try:
-        trees = [
-            tree for tree in repository.worktrees(repository.find(cwd).common) if not tree.bare
-        ]
+        common = repository.find(cwd).common
+        trees = [tree for tree in repository.worktrees(common) if not tree.bare]
     except ProdigyError:
-        trees = []
+        trees, common = [], ""
     path = os.path.join(cwd, name)
     # A folder that is gone is known by its name only.
     path = os.path.realpath(path) if name and os.path.isdir(path) else name
@@ -249,16 +248,29 @@ def subject(store: str, cwd: str, name: str) -> Subject:
         raise ProdigyError(f"{name} is the name of {len(matching)} worktrees: give the path")
     if not matching:
         sessions.load(store, name)  # which says what is wrong with it
-    return _of_folder(store, matching[0])
+    found = _of_folder(store, matching[0])
+    if not _belongs(found, common):
+        raise ProdigyError(
+            f"{matching[0]} belongs to {found.place.common if found.place else 'nobody'}, of which "
+            "this repository is a copy: go there"
+        )
+    return found
+
+
+def _belongs(found: Subject, common: str) -> bool:
+    """Whether a folder that git lists is this repository's: a copy lists the original's."""
+    return found.place is None or files.same(found.place.common, common)
 
 
 def of_repository(store: str, cwd: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of the repository around ``cwd`` that have a session, the main one not."""
-    trees = repository.worktrees(repository.find(cwd).common)
+    common = repository.find(cwd).common
     return [
         one
-        for tree in trees[1:]
-        if not tree.bare and (one := _known(store, tree.path, broken)) is not None
+        for tree in repository.worktrees(common)[1:]
+        if not tree.bare
+        and (one := _known(store, tree.path, broken)) is not None
+        and _belongs(one, common)
     ]
 
 

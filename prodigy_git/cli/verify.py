@@ -96,6 +96,11 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]", *, verbose: bool
             for sha in getattr(one, word):
                 mended = " (appended now)" if word == "missing" and sha in one.fixed else ""
                 output.note(f"{one.session_id}: {word} {sha}{mended}")
+    if any(one.foreign for one in verdicts):
+        output.note(
+            "foreign commits were made elsewhere, in a copy or in a state of the repository that is "
+            "gone: 'prodigy-git doctor --fix' in it notes those of which that can be told"
+        )
     for line in lines:
         done = f", moved to {line.quarantine}" if line.quarantine else ", --fix quarantines it"
         what = "torn: its end is missing" if line.torn else "not an event"

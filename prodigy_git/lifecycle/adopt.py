@@ -13,7 +13,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
-from prodigy_git.record import beginnings, files, gitdir, made, register, repokey
+from prodigy_git.record import beginnings, files, gitdir, made, register, repokey, whose
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
@@ -95,6 +95,8 @@ def _refuse_enrolled(place: Place) -> None:
         there = enrolments.read(place.private)
     except ValueError as error:
         raise ProdigyError(f"{error}: move that file away, then adopt again") from error
+    if there is not None and not there.known:
+        raise ProdigyError(f"{place.top}: {whose.words(there)}")
     if there is not None:
         raise ProdigyError(f"{place.top} belongs to session {there.session}: nothing to adopt")
 

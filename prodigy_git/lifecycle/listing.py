@@ -6,7 +6,7 @@ from typing import Any
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment
+from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
@@ -16,7 +16,11 @@ def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
     return [
-        _row(tree.path, _session_of(repository.place_of(place.common, tree), broken), tree)
+        _row(
+            tree.path,
+            _session_of(repository.place_of(place.common, tree), place.common, broken),
+            tree,
+        )
         for tree in repository.worktrees(place.common)
         if not tree.bare
     ]
@@ -32,9 +36,11 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     ]
 
 
-def _session_of(place: Place | None, broken: Broken) -> Session | None:
+def _session_of(place: Place | None, common: str, broken: Broken) -> Session | None:
     try:
-        there = enrolment.read(place.private) if place is not None else None
+        # A copy of a repository lists the original's worktrees.
+        mine = place is not None and files.same(place.common, common)
+        there = enrolment.read(place.private) if place is not None and mine else None
         if there is None:
             return None
         # Its own store's, whichever one the command reads: this is about the worktree.

@@ -14,7 +14,7 @@ from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline, log, register, session
+from prodigy_git.record import clock, files, jsonline, log, register, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.store import home, locked, mappings, sessions
@@ -62,7 +62,8 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
             done.sessions.append(one)
             try:
                 if _recreated(store, repo, found):
-                    done.worktrees.append(found.text("worktree_path") or one)
+                    made = sessions.load(store, one).text("worktree_path")
+                    done.worktrees.append(made or one)
             except (ProdigyError, OSError, ValueError) as error:
                 done.problems.append(f"session {one}: {error}")
         left = claims.waiting(store, repo, job, broken)
@@ -122,15 +123,17 @@ def _recreated(store: str, repo: str, found: Session) -> bool:
 
     Raises `ProdigyError` where it cannot be, `OSError`.
     """
-    path, common = found.text("worktree_path"), found.text("repo_path")
-    if path is None or common is None or os.path.isdir(path):
+    path = found.text("worktree_path")
+    if path is None or os.path.isdir(path) or sessions.enrolled_place(store, found) is not None:
         return False
     if found.text("trash_path") is not None:
         raise ProdigyError(
             f"its worktree is in the trash: 'prodigy-git worktree restore {found.id}'"
         )
-    if not os.path.isdir(common):
-        raise ProdigyError(f"its repository {common} is gone")
+    common = sessions.common_of(store, found)
+    if common is None:
+        raise ProdigyError(f"its repository {found.text('repo_path')} is gone")
+    path = layout.worktree_now(store, repo, path)
     with locked.repository(store, repo):
         private = _private_of(common, path)
         if private is not None:
@@ -188,6 +191,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     _note_again(store, found.id)
     register.enrol(made, enrolment)
     drain(made, enrolment)
+    whose.note_place(made, enrolment)
 
 
 def _note_again(store: str, name: str) -> None:

@@ -86,7 +86,7 @@ def _has_session(store: str, there: Enrolment, *, itself: bool) -> bool:
         metadata = session.read(store, there.session)["metadata"]
         nonce = metadata.get(session.NONCE)
         if nonce is not None:
-            return bool(nonce == there.nonce)
+            return bool((nonce, metadata.get("repo")) == (there.nonce, there.repo))
         return itself or (metadata.get("repo"), metadata.get("job_id")) == (there.repo, there.job)
     except (PermissionError, NotADirectoryError):
         return itself  # something is there; that it cannot be read is said where it is needed
@@ -149,6 +149,10 @@ def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> 
         now = enrolments.as_written(place.private)
         if now is None or now.nonce != there.nonce:
             raise ValueError(f"{place.private} has another enrolment by now: try again")
+        if enrolments.is_at(now, place.private) and enrolments.knows(now.store, now):
+            if _belongs(now) != _belongs(there):
+                raise ValueError(f"{place.private} was enrolled elsewhere just now: try again")
+            return  # another process has done it
         enrolments.claim(lock, there)
         enrolments.write(place.private, there)
         _note(place, there)
@@ -156,6 +160,10 @@ def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> 
         os.close(lock)
     repokey.follow(there.store, there.repo, place.common, certain=moved)
     forget_said(place.private)
+
+
+def _belongs(there: Enrolment) -> tuple[str, str, str, str]:
+    return there.store, there.repo, there.session, there.job
 
 
 def note_place(place: Place, there: Enrolment) -> None:
@@ -183,15 +191,18 @@ def _note(place: Place, there: Enrolment) -> None:
         pass
 
 
-def words(there: Enrolment) -> str:
-    """Return in words why nothing is recorded for a worktree whose session no store knows."""
+def why(there: Enrolment) -> str:
+    """Return in words why no store knows the session of an enrolment."""
     if not os.path.isdir(there.store):
-        why = f"its store {there.store} is not there (any more)"
-    else:
-        why = f"the store {there.store} does not know its session {there.session}"
+        return f"its store {there.store} is not there (any more)"
+    return f"the store {there.store} does not know its session {there.session}"
+
+
+def words(there: Enrolment) -> str:
+    """Return in words why nothing is recorded for such a worktree, and what to do."""
     return (
-        f"{why}, so its commits are not recorded (git's reflog keeps them): bring the store back, or "
-        "'prodigy-git doctor --fix' here enrols it anew and records what is missing"
+        f"{why(there)}, so its commits are not recorded (git's reflog keeps them): bring the store "
+        "back, or 'prodigy-git doctor --fix' here enrols it anew and records what is missing"
     )
 
 

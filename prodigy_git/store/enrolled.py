@@ -27,7 +27,7 @@ def places(store: str, repo: str) -> dict[str, tuple[Place, Enrolment]]:
     found = {}
     for private, there in _in_repository(store, repo):
         common = gitdir.common_of(private)
-        found[there.session] = (Place(private, common, _top(private, common)), there)
+        found[there.session] = (Place(private, common, top(private, common)), there)
     return found
 
 
@@ -41,7 +41,7 @@ def _in_repository(store: str, repo: str) -> Iterator[tuple[str, Enrolment]]:
             yield private, there
 
 
-def _top(private: str, common: str) -> str:
+def top(private: str, common: str) -> str:
     """Return the folder of the worktree of a private git directory, as git's files say."""
     if private == common:
         if os.path.basename(common) == ".git":

@@ -148,6 +148,27 @@ def test_commands_in_a_copy_leave_the_original_alone(hooked, git, store, events)
     assert events(name)
 
 
+def test_commands_in_a_copy_leave_the_originals_worktrees_alone(hooked, git, store, events):
+    tree = Path(new(hooked, "w", "--job", "j")["worktree"])
+    (tree / "untracked").write_text("u\n")
+    copy = Path(shutil.copytree(hooked, hooked.parent / "copy", symlinks=True))
+    commit(git, copy, "gives it a session of its own")
+    before = (store / "sessions" / "w.json").read_bytes(), sorted(tree.parent.iterdir())
+    for command in (
+        ["worktree", "clean", "--all", "-f", "--min-age", "0s"],
+        ["worktree", "clean", "-f", tree],
+        ["clean", "--yes"],
+        ["doctor", "--fix"],
+    ):
+        call(*command, cwd=copy)
+        after = (store / "sessions" / "w.json").read_bytes(), sorted(tree.parent.iterdir())
+        assert after == before, command
+    rows = ok("worktree", "ls", "--json", cwd=copy).json
+    assert [one["session_id"] for one in rows if one["worktree"] == str(tree)] == [None]
+    assert git("status", "--porcelain", cwd=tree) == "?? untracked"
+    ok("worktree", "clean", "-f", "w", cwd=hooked)
+
+
 def test_moved_store_is_asked_by_commands(hooked, git, store, tmp_path, monkeypatch, events):
     tree = Path(new(hooked, "w", "--job", "j", "--agent", "a")["worktree"])
     commit(git, tree, "one")
@@ -161,6 +182,36 @@ def test_moved_store_is_asked_by_commands(hooked, git, store, tmp_path, monkeypa
     assert ok("status", "--json", cwd=hooked).code == 0
     assert not store.exists()
     assert session_file(moved, "w")["metadata"]["worktree_path"] == str(tree)
+
+
+def test_resume_makes_no_second_worktree_of_a_moved_one(hooked, git, moved):
+    assert ok("resume", "w", "--json", cwd=hooked).json["worktrees"] == []
+    assert len(git("worktree", "list", cwd=hooked).splitlines()) == 2
+
+
+@pytest.mark.parametrize("gone", ["worktree", "worktree and its entry in the trash"])
+def test_what_is_made_again_is_made_in_the_store_that_there_is(
+    hooked, git, store, tmp_path, monkeypatch, gone
+):
+    tree = Path(new(hooked, "w", "--job", "j")["worktree"])
+    commit(git, tree, "one")
+    (tree / "untracked").write_text("u\n")
+    if gone == "worktree":
+        shutil.rmtree(tree)
+        git("worktree", "prune", cwd=hooked)
+    else:
+        ok("worktree", "clean", "-f", "w", cwd=hooked)
+        shutil.rmtree(store / "trash")
+    moved = store.rename(tmp_path / "moved")
+    monkeypatch.setenv("PRODIGY_HOME", str(moved))
+    now = moved / "worktrees" / "repo" / "w"
+    if gone == "worktree":
+        assert ok("resume", "w", "--json", cwd=hooked).json["worktrees"] == [str(now)]
+        assert session_file(moved, "w")["metadata"]["worktree_path"] == str(now)
+    else:
+        assert ok("worktree", "restore", "w", cwd=hooked).out == f"{now}\n"
+        assert (now / "untracked").read_text() == "u\n"
+    assert not store.exists()
 
 
 @pytest.mark.parametrize("instead", ["nothing", "another store"])
