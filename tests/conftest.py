@@ -165,6 +165,17 @@ def repo(tmp_path: Path, git: Callable[..., str]) -> Path:
 
 
 @pytest.fixture
+def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every process in sight, as root has outside of containers, and none in any worktree.
+
+    For tests that date a session's end back: its files are younger, which counts where not all is seen.
+    """
+    from prodigy_git.cleanup import presence
+
+    monkeypatch.setattr(presence, "scan", presence.Sight)
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Return the path of the sealed store, ``$PRODIGY_HOME``; whoever writes first makes it."""
     return tmp_path / "store"

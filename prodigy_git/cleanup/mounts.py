@@ -1,6 +1,7 @@
 """Mounts: which lie in a folder, and what a path is by what is mounted there.
 
-The same folder can have many paths: through a bind mount, or in another mount namespace (a container).
+The same folder can have many paths: through a bind mount, an overlay, in another mount namespace (a
+container).
 What it is, is told by the device of the mount and the path within that filesystem. A folder that
 something is mounted in, or that is mounted elsewhere too, must not be moved: rename(2) takes the mount
 along, and whoever empties the trash then deletes what was mounted.
@@ -15,6 +16,8 @@ Spot = tuple[str, str]
 """What a folder is: the device of its mount (``major:minor``), and its path within the filesystem."""
 
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
+_LAYER = re.compile(r"(?:^|,)(?:lowerdir\+?|datadir\+|upperdir|workdir)=((?:\\.|[^,\\])*)")
+_BETWEEN_LAYERS = re.compile(r"(?<!\\):+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,20 @@ def parse(data: bytes, root: str = "/") -> Namespace:
         found.on.setdefault(below.id, []).append(one)
         for folder in folders(_within(below, one.point)):
             found.in_spot.setdefault((below.device, folder), []).append(one)
+    for one in found.mounts.values():
+        for device, path in _layers(found, one):
+            for folder in folders(path):
+                found.of_spot.setdefault((device, folder), []).append(one)
     return found
+
+
+def _layers(namespace: Namespace, mount: Mount) -> Iterator[Spot]:
+    """Yield what an overlay is made of (mount(8), overlay): these folders are in use by it."""
+    for match in _LAYER.finditer(mount.options):
+        for path in _BETWEEN_LAYERS.split(match[1]):
+            path = re.sub(r"\\(.)", r"\1", path)
+            if path.startswith("/"):  # else nobody knows from where
+                yield spot(namespace, os.path.normpath(path))
 
 
 def _text(word: bytes) -> str:

@@ -32,7 +32,7 @@ _BAR_AFTER = 2.0  # seconds
 )
 @click.option(
     "--min-age", type=Duration(), default="1d", show_default=True, metavar="AGE",
-    help="With --all: leave unused ones alone that are younger.",
+    help="With --all: leave alone what is younger: unused ones, and those with signs of life.",
 )  # fmt: skip
 @click.option("--unlock", is_flag=True, help="Also those that are locked (git worktree lock).")
 @click.option(

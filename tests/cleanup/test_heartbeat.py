@@ -149,8 +149,7 @@ def test_before_its_end_everything_is_its_own(repo, store, tree, blind, sign):
     assert "w1: cleaned" in ok(*ALL, "--min-age", "100h", cwd=repo).out
 
 
-def test_where_all_are_seen_nobody_asks_for_signs(repo, store, tree, monkeypatch):
-    monkeypatch.setattr(presence, "scan", presence.Sight)
+def test_where_all_are_seen_nobody_asks_for_signs(repo, store, tree, all_seen):
     untracked_file(tree, repo, store, HOUR)
     assert "w1: cleaned" in ok(*ALL, "--min-age", "90m", cwd=repo).out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import call, new, ok
-from support_mounts import mounted
+from support_mounts import mounted, needs_mounts
 
 from prodigy_git.cleanup import mounts, worktrees
 from prodigy_git.record import gitdir
@@ -19,6 +19,7 @@ TABLE = rb"""1 1 0:1 / / rw - rootfs rootfs rw
 42 27 0:51 / /home/u/late rw - tmpfs tmpfs rw
 43 27 0:60 / /srv rw - tmpfs tmpfs rw
 44 27 0:61 / /srv/hidden rw - tmpfs tmpfs rw
+45 27 0:70 / /over rw - overlay overlay rw,lowerdir=/etc/low\134:er:/opt/u,upperdir=/opt/up,workdir=w
 a line that is none
 """
 
@@ -54,6 +55,13 @@ def test_mounts_in_a_folder_are_found_by_every_path_of_it(table):
     assert mounts.elsewhere(table, "/data/big") == ["/home/u"]
     assert mounts.elsewhere(table, "/data") == ["/home/u"]
     assert mounts.elsewhere(table, "/data/bi") == []
+
+
+def test_what_an_overlay_is_made_of_is_in_use_by_it(table):
+    for path in ("/etc/low:er", "/etc", "/opt/up", "/opt/u"):
+        assert "/over" in mounts.elsewhere(table, path)
+    for path in ("/etc/low", "/opt/up/x", "/over", "/w"):
+        assert "/over" not in mounts.elsewhere(table, path)
 
 
 def test_mount_points_of_a_process_with_a_root_of_its_own():
@@ -165,6 +173,32 @@ def test_a_mount_made_through_another_path_keeps_it(repo, tree, tmp_path):
     (tree / "node_modules").mkdir()
     with mounted(other, tree.parent), mounted(other / "w1" / "node_modules"):
         kept(repo, tree, other / "w1" / "node_modules")
+
+
+@pytest.mark.parametrize("layer", ["lowerdir", "upperdir"])
+def test_an_overlay_over_it_keeps_it(repo, tree, tmp_path, layer):
+    needs_mounts()
+    names = {"lowerdir": "low", "upperdir": "up", "workdir": "work"}
+    # The layers that are written to must be on one filesystem, which is none of an overlay's own.
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk"):
+        folders = {name: tmp_path / "disk" / folder for name, folder in names.items()}
+        folders[layer] = tree / "dir"
+        if layer == "upperdir":
+            folders["workdir"] = tree.parent / "work"
+        for folder in (*folders.values(), tmp_path / "over"):
+            folder.mkdir(exist_ok=True)
+        options = ",".join(f"{name}={path}" for name, path in folders.items())
+        done = subprocess.run(
+            ["mount", "-t", "overlay", "-o", options, "overlay", str(tmp_path / "over")],
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip("no overlay can be mounted here")
+        try:
+            kept(repo, tree, tmp_path / "over")
+        finally:
+            subprocess.run(["umount", str(tmp_path / "over")], check=True)
 
 
 @pytest.mark.parametrize("part", [".", "dir"])

@@ -40,6 +40,11 @@ def alive(*command, cwd="/"):
         child.communicate()
 
 
+def needs_first_pids():
+    if os.readlink("/proc/self/ns/pid") != "pid:[4026531836]":
+        pytest.skip("this is a container")
+
+
 def kept(repo, *, by):
     done = call("worktree", "clean", "-f", "w1", cwd=repo)
     assert by in done.out
@@ -111,8 +116,8 @@ def test_the_asking_shell_is_known_from_a_pid_namespace_of_its_own(repo, tree):
 
 
 def test_all_is_seen_by_root_outside_of_containers(repo, tree):
-    if os.geteuid() != 0 or os.readlink("/proc/self/ns/pid") != "pid:[4026531836]":
-        pytest.skip("needs root outside of a container")
+    needs_mounts()
+    needs_first_pids()
     sight = presence.scan()
     assert (sight.unseen, sight.why) == (0, [])
     shown = ok("worktree", "show", "w1", "--json", cwd=repo).json
@@ -122,6 +127,7 @@ def test_all_is_seen_by_root_outside_of_containers(repo, tree):
 
 def test_a_container_says_that_it_cannot_see_what_is_outside(repo, tree):
     needs_mounts()
+    needs_first_pids()
     command = [sys.executable, "-m", "prodigy_git", "worktree", "show", "w1", "--json"]
     for more, said in (
         (["--mount-proc"], ["processes outside of this container (PID namespace)"]),
@@ -147,14 +153,15 @@ def test_a_session_of_another_host_is_out_of_sight(repo, store, tree):
 
 def test_an_ordinary_user_is_told_how_many_are_out_of_sight(ordinary):
     ordinary.ok("new-worktree", "w1")
-    shown = json.loads(ordinary.ok("worktree", "show", "w1", "--json"))
+    with alive("sh", "-c", "echo; read line"):
+        shown = json.loads(ordinary.ok("worktree", "show", "w1", "--json"))
     assert shown["unseen_processes"] > 0
-    assert shown["unseen"][0] == f"{shown['unseen_processes']} processes of other users"
+    assert shown["unseen"][0].startswith(f"{shown['unseen_processes']} process")
     # Threads of the kernel are not among them.
     kernels = sum(presence._is_kernels(name) for name in filter(str.isdigit, os.listdir("/proc")))
     there = sum(map(str.isdigit, os.listdir("/proc")))
     assert shown["unseen_processes"] <= there - kernels
-    assert " processes of other users\n" in ordinary.ok("worktree", "show", "w1")
+    assert " of other users\n" in ordinary.ok("worktree", "show", "w1")
 
 
 def test_an_ordinary_user_sees_another_users_container_by_its_mounts(ordinary):

@@ -353,7 +353,7 @@ def four(repo, git):
     return {name: Path(one["worktree"]) for name, one in made.items()}
 
 
-def test_all_leaves_unused_ones_alone_while_they_are_young(repo, four, store):
+def test_all_leaves_unused_ones_alone_while_they_are_young(repo, four, store, all_seen):
     assert _results("--all", "--dry-run", cwd=repo) == {
         "u": "refused", "a": "would-clean", "m": "would-clean", "d": "refused",
     }  # fmt: skip
@@ -375,7 +375,7 @@ def test_merged_only_takes_what_is_merged_and_no_unused_one(repo, git, four):
     assert branches == ["main", "prodigy-a", "prodigy-u"]
 
 
-def test_older_than_goes_by_the_sessions_end_never_by_a_files_time(repo, four, store):
+def test_older_than_goes_by_the_sessions_end_never_by_a_files_time(repo, four, store, all_seen):
     for path in (four["a"], four["a"] / "README", store / "sessions" / "a.json"):
         os.utime(path, (1, 1))
     rewrite_session(store, "m", completed_at="2025-01-11T12:00:00Z")

@@ -274,7 +274,7 @@ def test_a_failure_stops_nothing_else_and_is_said(known, store):
     assert left(paths) == {"events"}
 
 
-def test_worktrees_of_finished_sessions_go_and_running_ones_stay(repo, store):
+def test_worktrees_of_finished_sessions_go_and_running_ones_stay(repo, store, all_seen):
     done, running = new(repo, "w1", "--job", "j"), new(repo, "w2")
     ok("finish", "w1", cwd=repo)
     # Unused and young: left alone for a day.
