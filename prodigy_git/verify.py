@@ -232,7 +232,8 @@ def _on_branch(store: str, repo: str, found: Session) -> list[Made]:
     """
     branch, common = str(found.text("branch")), str(sessions.common_of(store, found))
     base = found.text("base_commit")
-    span = [f"refs/heads/{branch}", *([f"^{base}"] if base else [])]
+    beyond = witnesses.arrival(common, branch)
+    span = [f"refs/heads/{branch}", *(f"^{sha}" for sha in (base, beyond) if sha)]
     status, out, _ = git_status(
         common, "rev-list", *span, "--not", f"--exclude={branch}", "--branches",
         "--remotes", "--",

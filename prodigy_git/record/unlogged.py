@@ -43,7 +43,7 @@ class Judge:
     """
 
     __slots__ = (
-        "_began", "_commits", "_journal", "_objects", "_place", "_read", "lost", "unclear",
+        "_began", "_commits", "_journal", "_lines", "_objects", "_place", "_read", "lost", "unclear",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +54,8 @@ class Judge:
         self._commits = commits
         self._began = began
         self._objects = appeared.Objects(place.common)
-        self._journal: tuple[int, dict[str, int]] | None = None
+        self._journal: bytes | None = None
+        self._lines: list[Movement] | None = None
         self._read: tuple[int, Witnesses] | None = None
         self.lost = lost
         self.unclear: list[str] = []
@@ -64,15 +65,12 @@ class Judge:
 
         ``since`` is the commit and the time in seconds of the line before.
         """
-        moment, known = self._lines()
-        before = appeared.not_before(self._objects, *since, moment)
+        before = appeared.not_before(self._objects, *since, self._moment())
         floor = before if self._began is None else min(before, self._began)
-        tips = [
-            tip
-            for tip in tips
-            # Where HEAD was before, it was decided then.
-            if not known.get(tip, movement.end) < movement.end and self._objects.is_new(tip, floor)
-        ]
+        # The cheap question first: a checkout mostly goes to what has long been there.
+        tips = [tip for tip in tips if self._objects.is_new(tip, floor)]
+        # Where HEAD was before, it was decided then.
+        tips = [tip for tip in tips if not self._was_at(tip, movement.start)]
         if not tips or _names_what_was_fetched(movement.message):
             return []
         seen = self._witnesses(floor)
@@ -128,8 +126,7 @@ class Judge:
                 "there were any, cannot be told apart from others and are not recorded"
             )
             return []
-        moment, _ = self._lines()
-        before = appeared.not_before(self._objects, old, seconds, moment)
+        before = appeared.not_before(self._objects, old, seconds, self._moment())
         seen = self._witnesses(0)
         latest = until.seconds if until is not None else None
         came = [
@@ -160,25 +157,38 @@ class Judge:
         if self._began is not None and sha not in self.unclear:
             self.unclear.append(sha)
 
-    def _lines(self) -> tuple[int, dict[str, int]]:
-        """Return the journal's own time, and for each SHA in it where its first line ends."""
+    def _moment(self) -> int:
+        """Return the time of the journal's file, in nanoseconds since 1970."""
+        try:
+            return os.stat(f"{self._place.private}/logs/HEAD").st_mtime_ns
+        except OSError:  # reftable
+            return time.time_ns()
+
+    def _text(self) -> bytes:
         if self._journal is None:
-            first: dict[str, int] = {}
-            for line in self._own():
-                first.setdefault(line.old, line.end)
-                first.setdefault(line.new, line.end)
             try:
-                moment = os.stat(f"{self._place.private}/logs/HEAD").st_mtime_ns
+                self._journal = files.read(f"{self._place.private}/logs/HEAD")
             except OSError:  # reftable
-                moment = time.time_ns()
-            self._journal = moment, first
+                self._journal = b""
         return self._journal
 
+    def _was_at(self, sha: str, end: int) -> bool:
+        """Whether a line of the journal's first ``end`` bytes says that HEAD was at ``sha``.
+
+        Without parsing them: a journal may have ten thousands of lines.
+        """
+        needle = f"{sha} ".encode("ascii")
+        at = self._text().find(needle, 0, end)
+        while at >= 0:
+            if at - (self._text().rfind(b"\n", 0, at) + 1) in (0, len(needle)):
+                return True  # and not only in a message
+            at = self._text().find(needle, at + 1, end)
+        return False
+
     def _own(self) -> list[Movement]:
-        try:
-            return journal.parse(files.read(f"{self._place.private}/logs/HEAD"), 0)
-        except OSError:  # reftable
-            return []
+        if self._lines is None:
+            self._lines = journal.parse(self._text(), 0)
+        return self._lines
 
     def _witnesses(self, floor: int) -> Witnesses:
         if self._read is None or self._read[0] > floor:
@@ -192,8 +202,11 @@ class Judge:
     def _beyond(self, old: str, movement: Movement, tips: list[str], seen: Witnesses) -> list[str]:
         """Return what ``tips`` have beyond all that was here before a movement, oldest first."""
         at = movement.seconds
-        known = {sha for sha, end in self._lines()[1].items() if end < movement.end}
-        known.add(old)
+        known = {old}
+        for line in self._own():
+            if line.end < movement.end:
+                known.add(line.old)
+                known.add(line.new)
         known |= {sha for sha, when in seen.fetched if when <= at}
         known |= {sha for sha, when, _, first in seen.heads if when < at or (when == at and first)}
         for _, line in seen.branches:
@@ -227,7 +240,8 @@ class Judge:
 
 def _refs_with(movement: Movement, seen: Witnesses) -> tuple[set[str], set[str]]:
     """Return where refs were before a movement, and where they were perhaps before it."""
-    held, perhaps = set(), set(seen.refs)
+    held = set()
+    perhaps = {sha for ref, sha in seen.refs.items() if ref != f"refs/heads/{movement.branch}"}
     for name, line in seen.branches:
         if line.seconds < movement.seconds:
             held.add(line.new)

@@ -35,7 +35,7 @@ class Witnesses:
         self.fetched: list[tuple[str, int]] = []
         self.heads: list[tuple[str, int, int, bool]] = []
         self.branches: list[tuple[str, Movement]] = []
-        self.refs: set[str] = set()
+        self.refs: dict[str, str] = {}
 
 
 def gather(place: Place, floor: int) -> Witnesses:
@@ -70,7 +70,7 @@ def gather(place: Place, floor: int) -> Witnesses:
         if ref.startswith("refs/remotes/"):
             found.fetched.append((sha, 0))
         else:
-            found.refs.add(sha)
+            found.refs[ref] = sha
     return found
 
 
@@ -82,6 +82,24 @@ def made_in_journals(place: Place) -> set[str]:
         for movement in _lines(f"{private}/logs/HEAD", 0)
         if movement.kind in (MADE, PICK, UNDECIDED)
     }
+
+
+def arrival(common: str, branch: str) -> str | None:
+    """Return the commit at which the worktree that is on ``branch`` came to it; None: none is on it.
+
+    What the branch has beyond is that worktree's matter.
+    """
+    for private in _private_folders(common):
+        try:
+            if gitdir.head(gitdir.Place(private, common, common))[0] != branch:
+                continue
+        except OSError:
+            continue
+        lines = _lines(f"{private}/logs/HEAD", 0)
+        came = [one for one in lines if one.message.startswith(b"checkout: ")]
+        for line in came[-1:] or lines[:1]:
+            return line.new
+    return None
 
 
 def moment_on_branch(place: Place, branch: str, commit: Commit, sha: str) -> int:

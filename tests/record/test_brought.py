@@ -215,6 +215,17 @@ def test_a_fast_forward_over_a_removed_worktrees_commits(late: bool, world: Worl
     assert commits(world.store) == before
 
 
+def test_where_branches_keep_no_logs(world: World) -> None:
+    """As in a bare repository, if nobody asks for them: HEAD's own branch is no other ref."""
+    git("config", "core.logAllRefUpdates", "false", cwd=world.top)
+    for path in (Path(place(world.top).common) / "logs" / "refs").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    _script(world, "git reset -q --soft $(long_ago tree HEAD one)")
+    drain_now(world.top)
+    assert _subjects(world, commits(world.store)[1:]) == ["one"]
+
+
 def test_objects_of_an_alternate_are_another_repositorys(world: World) -> None:
     git("commit", "-q", "--allow-empty", "-m", "base", cwd=world.top, **SILENT)
     drain_now(world.top)
