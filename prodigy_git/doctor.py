@@ -14,7 +14,7 @@ from prodigy_git import install, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
-from prodigy_git.record import clock, enrolment, gitdir
+from prodigy_git.record import clock, enrolment, files, gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, sessions
 
@@ -234,8 +234,8 @@ def _reflog(where: Place, path: str, *, fix: bool) -> Iterator[Finding]:
         return
     finding = Finding("reflog", "error", f"{path} keeps no reflog of HEAD", f"create {log}, empty")
     if fix:
-        os.makedirs(os.path.dirname(log), exist_ok=True)
-        Path(log).touch()
+        files.make_private(os.path.dirname(log), 0o777)  # git's: with the modes that git gives
+        os.close(files.create(log, os.O_WRONLY, 0o666))
         finding.fixed = True
     yield finding
 

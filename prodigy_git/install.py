@@ -86,7 +86,7 @@ def install(
     directory = _own_folder(where) if by_hand else where.path
     runtime = Runtime(interpreter(), package or package_folder(), int(time.time()))
     with _locked(where.path):
-        os.makedirs(directory, exist_ok=True)
+        files.make_private(directory, 0o777)
         runtime = dataclasses.replace(runtime, installed=_first_install(directory, runtime))
         wanted = _wanted(cwd)
         changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
@@ -277,6 +277,7 @@ def _write(path: str, content: bytes) -> None:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(content)
+        files.hand_over(temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -389,6 +390,7 @@ def _locked(directory: str) -> Iterator[None]:
     files.make_private(os.path.dirname(path))
     try:
         with FileLock(path, timeout=30, mode=0o600):
+            files.hand_over(path)
             yield
     except Timeout as error:
         raise ProdigyError(

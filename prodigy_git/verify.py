@@ -265,7 +265,7 @@ def _quarantine(path: str, found: list[BrokenLine]) -> None:
     beside = f"{path}.quarantine"
     descriptor = os.open(path, os.O_RDWR)
     try:
-        copy = os.open(beside, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        copy = files.create(beside, os.O_WRONLY | os.O_APPEND)
         try:
             for one in found:
                 files.write_all(copy, os.pread(descriptor, one.length, one.offset) + b"\n")

@@ -95,11 +95,13 @@ def _link(store: str, common: str, found: Finding, broken: Broken) -> str:
     if not os.path.lexists(dot_git):
         with open(dot_git, "xb") as stream:  # git's: with the modes that git gives
             stream.write(b"gitdir: " + os.fsencode(private) + b"\n")
+        files.hand_over(dot_git)
     temporary = f"{private}/gitdir.prodigy-new"
     with open(temporary, "wb") as stream:
         stream.write(os.fsencode(dot_git) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
+    files.hand_over(temporary)
     os.rename(temporary, f"{private}/gitdir")
     there = enrolment.read(private)
     if there is not None and enrolment.ours(there, store):

@@ -41,6 +41,7 @@ def make(
         files.make_private(os.path.dirname(path))
         try:
             os.mkdir(path, 0o700)
+            files.hand_over(path)
             break
         except FileExistsError:
             moment += 1

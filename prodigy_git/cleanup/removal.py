@@ -208,7 +208,7 @@ def _limit(place: Place) -> int:
 def _lock(path: str) -> None:
     """Write git's ``locked`` file, unless somebody else has locked the worktree already."""
     with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = files.create(path, os.O_WRONLY | os.O_EXCL, 0o666)
         try:
             files.write_all(descriptor, _LOCK_TEXT)
         finally:
@@ -267,7 +267,8 @@ def _put_back(found: Entry) -> None:
             f"{found.worktree} is neither there nor in the trash (is its disk mounted?); its git "
             f"directory and refs are kept"
         )
-    os.makedirs(os.path.dirname(found.private), exist_ok=True)  # git removes it when it is empty
+    # git removes it when it is empty
+    files.make_private(os.path.dirname(found.private), 0o777)
     number = 0
     target = found.private
     while os.path.lexists(target):

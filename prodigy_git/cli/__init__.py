@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from prodigy_git import __version__, layout
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
+from prodigy_git.record import ownership
 
+_COARSE = 1.0  # seconds by which a file's time may be behind the clock
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _COMMANDS = {
@@ -112,6 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     drop_local_variables(os.environ)
     stdout, stderr = sys.stdout, sys.stderr
+    begun = time.time()
     try:
         code: Any = cli.main(
             args=None if arguments is None else list(arguments),
@@ -165,6 +169,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             f"entry of {layout.hook_errors(store)}"
         )
         return 1
+    finally:
+        ownership.hand_over_noted(begun - _COARSE)
 
 
 def _drop_output() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import LOCAL_VARIABLES
+from prodigy_git.record import files, gitdir, ownership
 from prodigy_git.record.gitdir import Place
 
 SILENCE = "PRODIGY_GIT_SILENCE"
@@ -74,6 +75,7 @@ def git_status(
     from git.cmd import Git
     from git.exc import GitCommandNotFound
 
+    _note(cwd, env)
     with tempfile.TemporaryFile() as istream:
         istream.write(stdin or b"")
         istream.seek(0)
@@ -89,6 +91,16 @@ def git_status(
         except (GitCommandNotFound, OSError) as error:
             raise ProdigyError(f"git could not be started in {os.fspath(cwd)}") from error
         return status, str(out), str(err)
+
+
+def _note(cwd: str | Path, env: dict[str, str] | None) -> None:
+    """Remember where git, run by root, may write: it is not asked whose repository that is."""
+    if not files.ROOT:
+        return
+    place = gitdir.find(os.fspath(cwd), {})
+    if place is not None:
+        ownership.note(place.common)
+    ownership.note(*((env or {}).get(name, "") for name in ("GIT_DIR", "GIT_COMMON_DIR")))
 
 
 def look(
@@ -149,6 +161,7 @@ def _folder(place: Place) -> str:
 
 def _looking(place: Place, more: dict[str, str] | None) -> dict[str, str]:
     environ = {name: os.environ[name] for name in os.environ.keys() - LOCAL_VARIABLES}
+    ownership.note(place.private, place.common)
     return environ | {
         "GIT_DIR": place.private,
         "GIT_COMMON_DIR": place.common,
