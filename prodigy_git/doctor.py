@@ -44,7 +44,7 @@ class Finding:
 def examine(cwd: str, *, fix: bool) -> list[Finding]:
     """Examine the store, and the repository around ``cwd`` where there is one."""
     store = layout.store_from(os.environ)
-    findings = [_git_version(cwd), *_store(store, fix=fix)]
+    findings = [_git_version(), *_store(store, fix=fix)]
     if os.path.isdir(store):
         findings += _sessions(store)
     try:
@@ -58,8 +58,8 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     return [*findings, *_worktrees(store, place, fix=fix), *_leftover_locks(place)]
 
 
-def _git_version(cwd: str) -> Finding:
-    words = git(cwd, "version").split()[2]
+def _git_version() -> Finding:
+    words = git("/", "version").split()[2]
     numbers = tuple(int(part) for part in words.split(".")[:2])
     if numbers < OLDEST_GIT:
         need = ".".join(map(str, OLDEST_GIT))

@@ -1,5 +1,6 @@
 """The command line. Each command's module is imported when that command is called, not before."""
 
+import errno
 import os
 import signal
 import sys
@@ -111,7 +112,8 @@ def _interrupt(*_: object) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (``docs/exit-codes.md``)."""
     from prodigy_git.cli import output
-    from prodigy_git.gitenv import drop_local_variables
+    from prodigy_git.gitenv import NOWHERE, drop_local_variables
+    from prodigy_git.gitenv import gone as gone_folder
 
     drop_local_variables(os.environ)
     stdout, stderr = sys.stdout, sys.stderr
@@ -149,10 +151,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except (ProdigyError, BadName) as error:
-        output.error(str(error))
+        gone = gone_folder() if NOWHERE in str(error) else None
+        output.error(gone or str(error))
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
+        gone = gone_folder() if error.errno in (errno.ENOENT, errno.ESTALE) else None
+        if gone is not None:  # a relative path leads nowhere then
+            output.error(gone)
+            return 1
         output.error(f"{error.strerror or error}{where}; nothing more was changed")
         _drop_output()
         return 1

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -108,7 +109,7 @@ def path(name: str | None, list_names: bool) -> None:
     from prodigy_git.errors import ProdigyError
     from prodigy_git.lifecycle import locate
 
-    store, place, repo = locate.around(os.getcwd(), os.environ)
+    store, place, repo = locate.around(gitenv.here(), os.environ)
     if list_names:  # what pgcd completes; it quotes them itself
         for one in locate.folder_names(store, place, repo):
             if "\n" not in one:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
+from prodigy_git import gitenv, layout
 from prodigy_git.cli import completing, output
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def show(name: str, as_json: bool) -> None:
     """
     from prodigy_git.cleanup import worktrees
 
-    e = worktrees.show(layout.store_from(os.environ), os.getcwd(), name)
+    e = worktrees.show(layout.store_from(os.environ), gitenv.here(), name)
     if as_json:
         plain, forced = (
             worktrees.verdict(e, worktrees.Options(force=force)) for force in (False, True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import layout
+from prodigy_git import gitenv, layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
@@ -99,7 +99,7 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
         store = layout.store_from(os.environ)
         return store, [checked(named, "repository key")], False, wanted
     try:
-        store, key, _ = here(os.getcwd())
+        store, key, _ = here(gitenv.here())
         if not all_repos:
             return store, [key] if key is not None else [], True, wanted
     except ProdigyError:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import layout
+from prodigy_git import gitenv, layout
 from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
 
@@ -41,7 +41,7 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
             if not chosen:
                 raise ProdigyError(f"no session of a job {job}: 'sessions list' shows the jobs")
         elif not every:
-            common = os.path.realpath(repository.find(os.getcwd()).common)
+            common = os.path.realpath(repository.find(gitenv.here()).common)
             chosen = [one for one in chosen if one.text("repo_path") == common]
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=output.note)
     if as_json:

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from prodigy_git import layout
+from prodigy_git import gitenv, layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
 
@@ -42,7 +42,7 @@ def new_worktree(
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     made = make(
-        os.getcwd(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
+        gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
         broken=output.note,
     )  # fmt: skip
     if as_json:
@@ -70,7 +70,7 @@ def finish(
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
-    session = ending.session_here(os.getcwd()) if name is None else name
+    session = ending.session_here(gitenv.here()) if name is None else name
     done = ending.finish(
         session, failed=failed, error=reason, log_path=log_path, broken=output.note
     )
@@ -114,7 +114,7 @@ def ls(all_repos: bool, as_json: bool) -> None:
     rows = (
         listing.of_store(store, output.note)
         if all_repos
-        else listing.of_repository(store, os.getcwd(), output.note)
+        else listing.of_repository(store, gitenv.here(), output.note)
     )
     if as_json:
         output.emit_json(rows)

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from prodigy_git import gitenv
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import LOCAL_VARIABLES
 from prodigy_git.record import files, gitdir, ownership
@@ -76,11 +77,16 @@ def git_status(
     from git.exc import GitCommandNotFound
 
     _note(cwd, env)
+    where = os.fspath(cwd)
+    # GitPython would run it where we stand, in another repository perhaps.
+    if not os.access(where, os.X_OK):
+        gone = gitenv.gone() if where == gitenv.NOWHERE else None
+        raise ProdigyError(gone or f"git could not be started in {where}")
     with tempfile.TemporaryFile() as istream:
         istream.write(stdin or b"")
         istream.seek(0)
         try:
-            status, out, err = Git(os.fspath(cwd)).execute(
+            status, out, err = Git(where).execute(
                 ["git", *arguments],
                 istream=istream,
                 with_extended_output=True,
@@ -89,7 +95,7 @@ def git_status(
                 env={SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
             )
         except (GitCommandNotFound, OSError) as error:
-            raise ProdigyError(f"git could not be started in {os.fspath(cwd)}") from error
+            raise ProdigyError(f"git could not be started in {where}") from error
         return status, str(out), str(err)
 
 
