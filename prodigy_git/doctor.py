@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prodigy_git import install, layout
+from prodigy_git.cleanup import interrupted
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
@@ -47,6 +48,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     findings = [_git_version(), *_store(store, fix=fix)]
     if os.path.isdir(store):
         findings += _sessions(store)
+        findings += _half_way(store)
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
@@ -253,6 +255,15 @@ def _sessions(store: str) -> Iterator[Finding]:
             "'prodigy-git finish NAME' ends one",
         )  # fmt: skip
     yield Finding("sessions", "ok", f"{len(found)} in the store")
+
+
+def _half_way(store: str) -> Iterator[Finding]:
+    troubles: list[str] = []
+    for one in interrupted.find(store, troubles.append):
+        if one.command:
+            yield Finding(one.what, "warning", one.words, one.remedy)
+    for text in troubles:
+        yield Finding("trash", "error", text)
 
 
 def _leftover_locks(place: Place) -> Iterator[Finding]:

@@ -139,6 +139,8 @@ def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None,
         try:
             entry = jsonline.decode_object(files.read(f"{root}/{name}/entry.json"))
             private, common = str(entry["git"]), str(entry["common"])
+            if not os.path.isdir(private):  # the removal was killed before it was noted
+                private = f"{common}/prodigy-trash/{found.id}-{name}"
             entered = enrolment.read(private)
         except (OSError, ValueError, KeyError):
             continue

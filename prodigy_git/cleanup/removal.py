@@ -107,14 +107,10 @@ def take_up(store: str, repo: str, broken: Broken) -> list[str]:
     if any(one.state == "emptying" for one in known):
         with contextlib.suppress(OSError):  # no more processes: a later command starts it
             emptying.start(store)
-    if not any(map(_unfinished, known)) and not intent.begun(store, repo, None):
+    if not any(one.half_way for one in known) and not intent.begun(store, repo, None):
         return []
     with locked.repository(store, repo):
         return _take_up(store, repo, None, broken)
-
-
-def _unfinished(found: Entry) -> bool:
-    return found.state in ("moving", "restoring") or not found.settled
 
 
 def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[str]:
@@ -122,7 +118,7 @@ def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[st
     for path in intent.begun(store, repo, only):
         intent.drop(path)
     for found in entries.entries(store, broken, repo, only):
-        if _unfinished(found):
+        if found.half_way:
             try:
                 lines.append(_resume_of(found)(found, broken))
             except (OSError, ProdigyError) as error:

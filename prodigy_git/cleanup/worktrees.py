@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, evidence
+from prodigy_git.cleanup import account, evidence, interrupted
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
@@ -298,7 +298,7 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
     if safe.is_safe(name) and name in sessions.ids(store):
-        return _of_session(sessions.load(store, name))
+        return _of_session(store, sessions.load(store, name))
     try:
         trees = [
             tree for tree in repository.worktrees(repository.find(cwd).common) if not tree.bare
@@ -338,7 +338,7 @@ def _known(store: str, path: str, broken: Broken) -> Subject | None:
 
 def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
-    found = (_of_session(one) for one in sessions.load_all(store, broken))
+    found = (_of_session(store, one) for one in sessions.load_all(store, broken))
     return [
         one
         for one in found
@@ -347,16 +347,18 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
     ]
 
 
-def _of_session(found: Session) -> Subject:
+def _of_session(store: str, found: Session) -> Subject:
     where = sessions.enrolled_place(found)
     path = found.text("worktree_path") or ""
     if where is None:
-        return Subject(found.id, path, None, found, trouble=_missing(found, path))
+        return Subject(found.id, path, None, found, trouble=_missing(store, found, path))
     return Subject(found.id, where[0].top, where[0], found, where[1])
 
 
-def _missing(found: Session, path: str) -> str:
+def _missing(store: str, found: Session, path: str) -> str:
     """Return why a session has no worktree that could be cleaned."""
+    for half in interrupted.find(store, lambda _: None, session=found.id):
+        return half.text()
     if found.text("trash_path") is not None:
         return (
             f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"

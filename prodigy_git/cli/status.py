@@ -141,6 +141,7 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
             "bytes": found.trash_bytes,
             "measured": found.trash_measured,
         },
+        "half_way": [one.as_json() for one in found.half_way],
         "finished_worktrees": found.finished_worktrees,
         "hooks": {
             # Nobody can tell where the repository is gone.

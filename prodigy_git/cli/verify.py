@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: bool) -> int:
     """Compare the log with git's own records. [default: the sessions of this repository]
 
-    Exits 1 where they differ. Evidence is the HEAD reflog of each session's worktree, in the trash too,
-    or its branch.
+    Exits 1 where they differ, and where something could not be read. Evidence is the HEAD reflog of
+    each session's worktree, in the trash too, or its branch.
     """
     from prodigy_git import verify as verifying
+    from prodigy_git.cleanup import interrupted
     from prodigy_git.git import repository
     from prodigy_git.store import sessions
+
+    troubles: list[str] = []
+
+    def broken(text: str) -> None:
+        troubles.append(text)
+        output.note(text)
 
     if sum((job is not None, name is not None, every)) > 1:
         raise click.UsageError("Give one of --job, --session and --all.")
@@ -35,7 +42,7 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
     if name is not None:
         chosen = [sessions.load(store, name)]
     else:
-        chosen = sessions.load_all(store, output.note)
+        chosen = sessions.load_all(store, broken)
         if job is not None:
             chosen = [one for one in chosen if one.job == job]
             if not chosen:
@@ -43,18 +50,24 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
         elif not every:
             common = os.path.realpath(repository.find(gitenv.here()).common)
             chosen = [one for one in chosen if one.text("repo_path") == common]
-    verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=output.note)
+    verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken)
+    ids = {one.id for one in chosen}
+    halves = [one for one in interrupted.find(store, broken) if one.session in ids]
     if as_json:
         output.emit_json(
             {
                 "sessions": [one.as_json() for one in verdicts],
                 "broken_lines": [vars(one) for one in lines],
+                "not_verified": troubles,
+                "half_way": [one.as_json() for one in halves],
             }
         )
     else:
         _show(verdicts, lines)
+        for half in halves:
+            output.note(half.text())
     wrong = any(one.differs() for one in verdicts) or any(one.quarantine is None for one in lines)
-    return 1 if wrong else 0
+    return 1 if wrong or troubles else 0
 
 
 def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]") -> None:

@@ -1,12 +1,14 @@
 """new-worktree, finish, worktree ls; and where the other commands on worktrees are."""
 
 import os
+from typing import Any
 
 import click
 
 from prodigy_git import gitenv, layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
+from prodigy_git.errors import ProdigyError
 
 
 @click.command("new-worktree")
@@ -116,6 +118,7 @@ def ls(all_repos: bool, as_json: bool) -> None:
         if all_repos
         else listing.of_repository(store, gitenv.here(), output.note)
     )
+    halves = _add_half_way(store, rows, all_repos=all_repos)
     if as_json:
         output.emit_json(rows)
         return
@@ -123,6 +126,38 @@ def ls(all_repos: bool, as_json: bool) -> None:
     keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
     output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"))
+    for text in halves:
+        output.note(text)
+
+
+def _add_half_way(store: str, rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:
+    """Note in the rows which removals and restores are half-way; return a line about each.
+
+    Such a worktree gets a row of its own where git does not know it.
+    """
+    from prodigy_git.cleanup import interrupted
+    from prodigy_git.lifecycle import listing, locate
+    from prodigy_git.store import sessions
+
+    repo = None
+    if not all_repos:
+        store, _, repo = locate.around(gitenv.here(), os.environ)
+        if repo is None:
+            return []
+    texts = []
+    for one in interrupted.find(store, output.note, repo):
+        mine = [row for row in rows if row["session_id"] == one.session]
+        if not mine:
+            try:
+                found = sessions.load(store, one.session)
+            except ProdigyError:
+                found = None
+            mine = [listing.row(one.worktree, found, None)]
+            rows += mine
+        for row in mine:
+            row["half_way"] = one.as_json()
+        texts.append(one.text())
+    return texts
 
 
 worktree.add_command(ls, "list")

@@ -15,7 +15,7 @@ def of_repository(store: str, cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
     return [
-        _row(tree.path, _session_of(store, tree.path, broken), tree)
+        row(tree.path, _session_of(store, tree.path, broken), tree)
         for tree in repository.worktrees(place.common)
         if not tree.bare
     ]
@@ -24,7 +24,7 @@ def of_repository(store: str, cwd: str, broken: Broken) -> list[dict[str, Any]]:
 def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
     return [
-        _row(where[0].top, found, None)
+        row(where[0].top, found, None)
         for found in sessions.load_all(store, broken)
         if (where := sessions.enrolled_place(found)) is not None
     ]
@@ -42,8 +42,9 @@ def _session_of(store: str, path: str, broken: Broken) -> Session | None:
         return None
 
 
-def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def row(path: str, found: Session | None, tree: repository.Worktree | None) -> dict[str, Any]:
+    """Return what is listed of the worktree at ``path``, its session and its registration."""
+    shown: dict[str, Any] = {
         "name": os.path.basename(path),
         "session_id": None,
         "status": None,
@@ -56,9 +57,10 @@ def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> 
         "locked": None,
         "worktree": path,
         "exists": os.path.isdir(path),
+        "half_way": None,
     }
     if found is not None:
-        row.update(
+        shown.update(
             session_id=found.id,
             status=found.status,
             job_id=found.job,
@@ -69,5 +71,5 @@ def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> 
             head=found.text("last_commit"),
         )
     if tree is not None:
-        row.update(branch=tree.branch, head=tree.head, locked=tree.locked)
-    return row
+        shown.update(branch=tree.branch, head=tree.head, locked=tree.locked)
+    return shown
