@@ -52,7 +52,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
-        return [*findings, Finding("repository", "warning", str(error), "change into a clone")]
+        return [*findings, Finding("repository", "warning", str(error))]
     hooks = list(_hooks(cwd, fix=fix))
     findings += hooks
     if all(finding.level == "ok" or finding.fixed for finding in hooks):

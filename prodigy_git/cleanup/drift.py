@@ -20,6 +20,7 @@ from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.leftovers import Finding
 from prodigy_git.cleanup.orphans import find
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.record import clock, cursor, enrolment, files, gitdir, log, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -46,6 +47,8 @@ def repair(store: str, findings: Iterable[Finding], broken: Broken) -> list[Find
                 results[n] = _mend(store, "", given[n], broken)
             continue
         try:
+            if os.path.isdir(commons[key]):
+                repository.check_trusted(commons[key])
             with locked.repository(store, key):
                 known = sessions.load_all(store, broken)
                 now = orphans.find_in(store, key, commons[key], known, broken)

@@ -25,6 +25,7 @@ from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import allocated, erase
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import clock, files, log, ownership
 from prodigy_git.store import locked
@@ -299,7 +300,9 @@ def _retire(store: str, found: Entry) -> None:
             return
         for ref, tip in tips.items():
             # Compare-and-swap: only what was looked at.
-            if git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] != 0:
+            gone = git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] == 0
+            # A git that a killed process of ours had started may just have deleted it.
+            if not gone and repository.has_ref(found.common, ref):
                 return
         for left in erase(found.path):
             raise ProdigyError(left)

@@ -28,6 +28,7 @@ from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import said
 from prodigy_git.record import drain, files, gitdir
 from prodigy_git.record.enrolment import Enrolment
@@ -58,6 +59,7 @@ def remove(
     Raises `ProdigyError` or `OSError`; then everything is where it was. What goes wrong once the
     folder has moved is reported to ``broken``, and the next command goes on with it.
     """
+    repository.check_trusted(place.common)
     with locked.repository(store, enrolment.repo):
         _take_up(store, enrolment.repo, enrolment.session, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)

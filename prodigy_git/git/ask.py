@@ -14,6 +14,7 @@ from prodigy_git.record.gitdir import Place
 SILENCE = "PRODIGY_GIT_SILENCE"
 """The variable that the hooks' guard honours: our own git calls must not wait for our own locks."""
 
+_DUBIOUS = "dubious ownership"
 # Settings under which git does not look at a file, or would write (a monitor's socket, an index).
 _UNSWAYED = (
     "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.splitIndex=false",
@@ -54,7 +55,7 @@ def said(err: str, otherwise: str = "no reason given") -> str:
             break
         message.append(line.strip())
     text = " ".join(message).strip() or otherwise
-    if "dubious ownership" in text:
+    if _DUBIOUS in text:
         where = text.partition(" repository at ")[2].strip("'") or "PATH"
         return (
             f"git does not trust {where}, since it belongs to another user: work as that user, or "
@@ -71,7 +72,11 @@ def git_status(
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
 ) -> tuple[int, str, str]:
-    """Run ``git arguments…`` in ``cwd``; return its exit status, output and error output."""
+    """Run ``git arguments…`` in ``cwd``; return its exit status, output and error output.
+
+    Raises `ProdigyError` where git cannot be started, and where it does not trust the repository,
+    since that is another user's (git-config(1), safe.directory).
+    """
     # Takes longer to import than a view may take that asks git with `look` alone.
     from git.cmd import Git
     from git.exc import GitCommandNotFound
@@ -96,7 +101,13 @@ def git_status(
             )
         except (GitCommandNotFound, OSError) as error:
             raise ProdigyError(f"git could not be started in {where}") from error
-        return status, str(out), str(err)
+    if status != 0 and _DUBIOUS in str(err):
+        folder, name = os.path.split(where)
+        if name == ".git":  # what users trust is the folder around it
+            return git_status(folder, *arguments, stdin=stdin, env=env)
+        # Whatever was asked: that git refuses to look is no answer to it.
+        raise ProdigyError(said(str(err)))
+    return status, str(out), str(err)
 
 
 def _note(cwd: str | Path, env: dict[str, str] | None) -> None:

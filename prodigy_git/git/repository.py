@@ -53,6 +53,14 @@ def find(cwd: str) -> Place:
     return Place(os.path.normpath(paths[0]), os.path.normpath(paths[1]), top)
 
 
+def check_trusted(common: str) -> None:
+    """Raise `ProdigyError` where git does not trust a repository, since that is another user's.
+
+    git itself looks at that only where it finds the repository, not where it is told the git directory.
+    """
+    git_status(common, "rev-parse", "--git-dir")
+
+
 def _outside(cwd: str) -> str:
     """Say that no repository is here; in a worktree that was cleaned under somebody's feet, why."""
     _, trash, inside = os.path.realpath(cwd).partition(f"{layout.store_from(os.environ)}/trash/")
