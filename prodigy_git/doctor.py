@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prodigy_git import foreign, hookstate, install, layout, trial, verify
+from prodigy_git.cleanup import interrupted
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
@@ -44,14 +45,14 @@ class Finding:
 
 def examine(cwd: str, *, fix: bool) -> list[Finding]:
     """Examine the store, and the repository around ``cwd`` where there is one."""
-    findings = [_git_version(cwd)]
+    findings = [_git_version()]
     store = None
     try:
         store = home.here(cwd)
     except ProdigyError as error:
         findings.append(Finding("store", "error", str(error), "until then nothing is recorded"))
     else:
-        findings += [*_store(store, fix=fix), *_other_store(store)]
+        findings += [*_store(store, fix=fix), *_other_store(store), *_half_way(store)]
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
@@ -69,8 +70,8 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     return [*findings, *_sessions(store), *_leftover_locks(place)]
 
 
-def _git_version(cwd: str) -> Finding:
-    words = git(cwd, "version").split()[2]
+def _git_version() -> Finding:
+    words = git("/", "version").split()[2]
     numbers = tuple(int(part) for part in words.split(".")[:2])
     if numbers < OLDEST_GIT:
         need = ".".join(map(str, OLDEST_GIT))
@@ -355,8 +356,8 @@ def _reflog(where: Place, path: str, *, fix: bool) -> Iterator[Finding]:
         return
     finding = Finding("reflog", "error", f"{path} keeps no reflog of HEAD", f"create {log}, empty")
     if fix:
-        os.makedirs(os.path.dirname(log), exist_ok=True)
-        Path(log).touch()
+        files.make_private(os.path.dirname(log), 0o777)  # git's: with the modes that git gives
+        os.close(files.create(log, os.O_WRONLY, 0o666))
         finding.fixed = True
     yield finding
 
@@ -381,6 +382,15 @@ def _sessions(store: str | None) -> Iterator[Finding]:
             "'prodigy-git finish NAME' ends one",
         )  # fmt: skip
     yield Finding("sessions", "ok", f"{len(found)} in the store")
+
+
+def _half_way(store: str) -> Iterator[Finding]:
+    troubles: list[str] = []
+    for one in interrupted.find(store, troubles.append):
+        if one.command:
+            yield Finding(one.what, "warning", one.words, one.remedy)
+    for text in troubles:
+        yield Finding("trash", "error", text)
 
 
 def _leftover_locks(place: Place) -> Iterator[Finding]:

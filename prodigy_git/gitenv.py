@@ -1,6 +1,11 @@
-"""Which environment variables tie git to one repository. Standard library only."""
+"""What a process is born with that decides which repository is meant. Standard library only.
+
+That is the current directory, which may be gone, and environment variables.
+"""
 
 from __future__ import annotations
+
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,3 +25,34 @@ def drop_local_variables(environ: MutableMapping[str, str]) -> None:
     """Remove from ``environ`` every variable that ties git to one repository."""
     for name in LOCAL_VARIABLES:
         environ.pop(name, None)
+
+
+NOWHERE = "/dev/null/gone"
+"""A path that nothing can be at: what `here` returns where the current directory is gone."""
+
+
+def here() -> str:
+    """Return the current directory, or `NOWHERE`: what needs none is done all the same."""
+    try:
+        return os.getcwd()
+    except OSError:  # removed (getcwd(3), ENOENT), or on a server that forgot it (ESTALE)
+        return NOWHERE
+
+
+def gone() -> str | None:
+    """Return, in a line, that the current directory is gone and what to do; None where it is there."""
+    if here() != NOWHERE:
+        return None
+    try:
+        path = os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+    except OSError:
+        path = os.environ.get("PWD", "")
+    above = os.path.dirname(path)
+    while not os.path.isdir(above or "/"):
+        above = os.path.dirname(above)
+    if os.path.isdir(path):  # another one, of the same name
+        above = path
+    called = (
+        f"the folder that you stand in, {path}, is" if path else "the folder that you stand in is"
+    )
+    return f"{called} gone, it was removed: 'cd {above or '/'}', or to where you want to work"

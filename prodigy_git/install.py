@@ -71,7 +71,7 @@ def install(
     by_hand = bool(where.tracked) and not (force and where.tracked == where.path)
     directory = own_folder(where) if by_hand else where.path
     runtime = Runtime(interpreter(), package or package_folder(), int(time.time()))
-    os.makedirs(directory, exist_ok=True)
+    files.make_private(directory, 0o777)  # git's: with the modes that git gives
     with _locked(directory):
         runtime = dataclasses.replace(runtime, installed=_first_install(directory, runtime))
         wanted = _wanted(cwd)
@@ -277,6 +277,7 @@ def _write(path: str, content: bytes) -> None:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(content)
+        files.hand_over(temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

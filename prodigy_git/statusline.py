@@ -142,7 +142,7 @@ def look() -> dict[str, Any] | None:
     ``dirty`` (bool) and ``changes`` (how many paths) are None where git took too long.
     """
     gitenv.drop_local_variables(os.environ)
-    place = gitdir.find(os.getcwd(), {})
+    place = gitdir.find(gitenv.here(), {})
     there = None if place is None else enrolment.read(place.private)
     if place is None or there is None:
         return None

@@ -172,6 +172,8 @@ def _evidence(store: str, repo: str, found: Session) -> tuple[str, Place | None,
         try:
             entry = entries.read(f"{root}/{name}")
             private, common = entry.git, entry.common
+            if not os.path.isdir(private):  # the removal was killed before it was noted
+                private = f"{common}/prodigy-trash/{found.id}-{name}"
             entered = enrolment.read(private)
         except (ProdigyError, OSError, ValueError):
             continue
@@ -351,7 +353,7 @@ def _quarantine(path: str, found: list[BrokenLine]) -> None:
     beside = f"{path}.quarantine"
     descriptor = os.open(path, os.O_RDWR)
     try:
-        copy = os.open(beside, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        copy = files.create(beside, os.O_WRONLY | os.O_APPEND)
         try:
             for one in found:
                 files.write_all(copy, os.pread(descriptor, one.length, one.offset) + b"\n")

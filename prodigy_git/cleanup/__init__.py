@@ -9,6 +9,7 @@ Where to look:
 - an entry of the trash: `entry` (its document), `removal` (moving a worktree there, and going on with
   what a kill interrupted), `intent`, `moving`, `settling` (the steps of it), `salvage` and
   `uncommitted` (the ref that holds what only the worktree names)
+- what of either has stopped half-way: `interrupted`
 - the way back: `restore` (whether, and what), `restoring` (carrying it out), `heads`, `missing`,
   `returned` (what may have changed meanwhile), `from_salvage` (when the trash has it no more)
 - the end of an entry: `emptying`, `erasing`

@@ -78,7 +78,7 @@ def _temporary(path: str) -> str:
 
 def _write(path: str, source: int, seconds: int) -> int:
     """Compress what ``source`` holds into a new file, durably; read it back and compare."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = files.create(path, os.O_RDWR | os.O_TRUNC)
     try:
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         checksum, length = 0, 0

@@ -29,6 +29,7 @@ from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.leftovers import Finding
 from prodigy_git.cleanup.orphans import find
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.record import clock, cursor, enrolment, files, gitdir, log, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -63,6 +64,8 @@ def repair(
         if not os.path.isdir(commons[key]) and not mine:
             continue  # not in sight: there is nothing to be remembered of it
         try:
+            if os.path.isdir(commons[key]):
+                repository.check_trusted(commons[key])
             with locked.repository(store, key):
                 known = sessions.load_all(store, broken)
                 now = orphans.look(store, key, commons[key], known, broken)
@@ -115,11 +118,13 @@ def _link(store: str, common: str, found: Finding, broken: Broken) -> str:
     if not os.path.lexists(dot_git):
         with open(dot_git, "xb") as stream:  # git's: with the modes that git gives
             stream.write(b"gitdir: " + os.fsencode(private) + b"\n")
+        files.hand_over(dot_git)
     temporary = f"{private}/gitdir.prodigy-new"
     with open(temporary, "wb") as stream:
         stream.write(os.fsencode(dot_git) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
+    files.hand_over(temporary)
     os.rename(temporary, f"{private}/gitdir")
     there = enrolment.read(private)
     if there is not None and enrolment.ours(there, store):

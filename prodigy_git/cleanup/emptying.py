@@ -25,8 +25,9 @@ from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import allocated, erase
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
-from prodigy_git.record import clock, files, log
+from prodigy_git.record import clock, files, log, ownership
 from prodigy_git.store import locked
 from prodigy_git.store.events import Broken
 
@@ -242,7 +243,7 @@ def work(store: str, waiting: int) -> None:
     """
     _step_back()
     files.make_private(f"{store}/locks")
-    turn = os.open(layout.emptying_lock(store), os.O_RDWR | os.O_CREAT, 0o600)
+    turn = files.create(layout.emptying_lock(store), os.O_RDWR)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)  # for as long as the one before takes, hours perhaps
         os.close(waiting)
@@ -259,6 +260,7 @@ def work(store: str, waiting: int) -> None:
             except (ProdigyError, OSError) as error:
                 note(f"{one.path}: {error}")
     finally:
+        ownership.hand_over_noted(0)
         os.close(turn)
 
 
@@ -298,7 +300,9 @@ def _retire(store: str, found: Entry) -> None:
             return
         for ref, tip in tips.items():
             # Compare-and-swap: only what was looked at.
-            if git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] != 0:
+            gone = git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] == 0
+            # A git that a killed process of ours had started may just have deleted it.
+            if not gone and repository.has_ref(found.common, ref):
                 return
         for left in erase(found.path):
             raise ProdigyError(left)

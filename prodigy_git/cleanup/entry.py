@@ -91,6 +91,11 @@ class Entry:
         """The entry's name: when it was made, ``20260111T120000.123456Z``."""
         return os.path.basename(self.path)
 
+    @property
+    def half_way(self) -> bool:
+        """Whether a removal or a restore has begun and has not ended: under way, or killed."""
+        return self.state in ("moving", "restoring") or not self.settled
+
 
 _TEXTS = ("state", "session", "worktree", "private", "common", "created_at")
 _OPTIONAL = (

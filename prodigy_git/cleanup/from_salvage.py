@@ -16,7 +16,7 @@ from prodigy_git.cleanup import orphans, salvage
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.record import clock, cursor, enrolment, files, gitdir, jsonline
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, jsonline, ownership
 from prodigy_git.record.gitdir import Place
 
 _IDENTITY = b"prodigy-git <prodigy-git@localhost"
@@ -196,6 +196,7 @@ def _make_private(found: Entry, held: _Salvage) -> list[str]:
     if os.path.lexists(found.git):
         os.rename(found.git, f"{found.path}/git.damaged-{clock.now()}")
     found.git = f"{found.path}/git"
+    ownership.hand_over_tree(fresh)
     os.rename(fresh, found.git)
     files.sync_folder(found.path)
     return [*notes, "its reflog, and any operation that was under way, are gone"]
@@ -260,6 +261,7 @@ def _make_folder(found: Entry, held: _Salvage) -> list[str]:
     os.unlink(index)
     _write(f"{fresh}/{DISABLED}", os.fsencode(f"gitdir: {found.private}\n"))
     found.folder = f"{found.path}/worktree"
+    ownership.hand_over_tree(fresh)
     os.rename(fresh, found.folder)
     files.sync_folder(found.path)
     found.root_mtime_ns = found.root_mode = None

@@ -70,6 +70,7 @@ def folder(store: str, repo: str, session_id: str) -> tuple[str, str]:
         files.make_private(os.path.dirname(path))
         try:
             os.mkdir(path, 0o700)
+            files.hand_over(path)
         except FileExistsError:
             moment += 1
         else:

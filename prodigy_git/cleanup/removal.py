@@ -28,6 +28,7 @@ from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import said
 from prodigy_git.record import drain, files, gitdir
 from prodigy_git.record.enrolment import Enrolment
@@ -60,6 +61,7 @@ def remove(
     Raises `ProdigyError` or `OSError`; then everything is where it was. What goes wrong once the
     folder has moved is reported to ``broken``, and the next command goes on with it.
     """
+    repository.check_trusted(place.common)
     with locked.repository(store, enrolment.repo):
         _take_up(store, enrolment.repo, enrolment.session, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)
@@ -110,14 +112,10 @@ def take_up(store: str, repo: str, broken: Broken) -> list[str]:
     if any(one.state == "emptying" for one in known):
         with contextlib.suppress(OSError):  # no more processes: a later command starts it
             emptying.start(store)
-    if not any(map(_unfinished, known)) and not intent.begun(store, repo, None):
+    if not any(one.half_way for one in known) and not intent.begun(store, repo, None):
         return []
     with locked.repository(store, repo):
         return _take_up(store, repo, None, broken)
-
-
-def _unfinished(found: Entry) -> bool:
-    return found.state in ("moving", "restoring") or not found.settled
 
 
 def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[str]:
@@ -125,7 +123,7 @@ def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[st
     for path in intent.begun(store, repo, only):
         intent.drop(path)
     for found in entries.entries(store, broken, repo, only):
-        if _unfinished(found):
+        if found.half_way:
             try:
                 lines.append(_resume_of(found)(found, broken))
             except (OSError, ProdigyError) as error:
@@ -214,7 +212,7 @@ def _limit(place: Place) -> int:
 def _lock(path: str) -> None:
     """Write git's ``locked`` file, unless somebody else has locked the worktree already."""
     with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = files.create(path, os.O_WRONLY | os.O_EXCL, 0o666)
         try:
             files.write_all(descriptor, _LOCK_TEXT)
         finally:
@@ -275,7 +273,8 @@ def _put_back(found: Entry) -> None:
             f"{found.worktree} is neither there nor in the trash (is its disk mounted?); its git "
             f"directory and refs are kept"
         )
-    os.makedirs(os.path.dirname(found.private), exist_ok=True)  # git removes it when it is empty
+    # git removes it when it is empty
+    files.make_private(os.path.dirname(found.private), 0o777)
     number = 0
     target = found.private
     while os.path.lexists(target):

@@ -63,8 +63,10 @@ def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | Non
         for text in removal.take_up(store, repo, broken):
             broken(text)
     for one in mine:
-        if one.state == "restoring" and not os.path.lexists(f"{one.path}/entry.json"):
-            return Restored(name, str((one.restoring or {}).get("to")), "trash")
+        if one.half_way and not os.path.lexists(f"{one.path}/entry.json"):
+            # A removal that was taken back has restored it, too.
+            top = (one.restoring or {}).get("to") if one.state == "restoring" else one.worktree
+            return Restored(name, str(top), "trash")
     return None
 
 

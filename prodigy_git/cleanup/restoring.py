@@ -102,7 +102,7 @@ def _move_folder(found: Entry) -> None:
     if f"{parent}/".startswith(f"{store_of(found)}/"):
         files.make_private(parent)
     else:
-        os.makedirs(parent, exist_ok=True)
+        files.make_private(parent, 0o777)
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(target)  # an empty one is in nobody's way
     moving.move(found.folder, target)
@@ -151,6 +151,7 @@ def _unlock(found: Entry) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+    files.hand_over(f"{path}.new")
     os.rename(f"{path}.new", path)
 
 
@@ -202,7 +203,8 @@ def _register(found: Entry) -> list[str]:
     plan = _intent(found)
     while True:
         private = plan["private"]
-        os.makedirs(os.path.dirname(private), exist_ok=True)  # git removes it when it is empty
+        # git removes it when it is empty
+        files.make_private(os.path.dirname(private), 0o777)
         try:
             # Taken first: rename(2) would replace a folder that `git worktree add` has just made.
             # The sticky bit, which git never sets, tells a folder that a killed run has made.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from prodigy_git.cleanup.nested import beyond_link
 from prodigy_git.git.ask import look, said
+from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
 
 # Settings under which git would run a program of the user's, refuse a file, or pass over one.
@@ -63,7 +64,8 @@ class Quarantine(Place):
         super().__init__(place.private, place.common, place.top)
         self.folder = folder
         os.mkdir(folder, 0o700)
-        os.mkdir(f"{folder}/objects")
+        files.hand_over(folder)
+        files.make_private(f"{folder}/objects")
 
     def environment(self) -> dict[str, str]:
         """Return what makes git write there, and read from the repository as well."""
@@ -86,8 +88,10 @@ class Quarantine(Place):
                     if not os.path.isdir(f"{target}/{folder}"):  # git removes an empty one
                         os.mkdir(f"{target}/{folder}")
                         os.chmod(f"{target}/{folder}", mode)
+                        files.hand_over(f"{target}/{folder}")
                     with contextlib.suppress(FileNotFoundError):
                         os.rename(f"{source}/{folder}/{name}", f"{target}/{folder}/{name}")
+                        files.hand_over(f"{target}/{folder}/{name}")
                         break
 
     def pack(self) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, alone, evidence
+from prodigy_git.cleanup import account, alone, evidence, interrupted
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.cleanup.verdicts import Options as Options
 from prodigy_git.cleanup.verdicts import describe as describe
@@ -307,6 +307,8 @@ def _of_session(store: str, found: Session, known: sessions.Known | None = None)
 
 def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
     """Return why a session has no worktree that could be cleaned."""
+    for one in interrupted.find(store, lambda _: None, session=found.id):
+        return one.text()
     half = sessions.journal_of(store, found, known)
     if half is not None:
         # One of the two was moved: git says what links them again, and does it.

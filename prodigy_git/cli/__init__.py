@@ -1,9 +1,11 @@
 """The command line. Each command's module is imported when that command is called, not before."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +15,9 @@ from prodigy_git import __version__, layout
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
+from prodigy_git.record import ownership
 
+_COARSE = 1.0  # seconds by which a file's time may be behind the clock
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _COMMANDS = {
@@ -109,13 +113,15 @@ def _interrupt(*_: object) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (``docs/exit-codes.md``)."""
     from prodigy_git.cli import output
-    from prodigy_git.gitenv import drop_local_variables
+    from prodigy_git.gitenv import NOWHERE, drop_local_variables
+    from prodigy_git.gitenv import gone as gone_folder
 
     git_dir = os.environ.get("GIT_DIR")
     drop_local_variables(os.environ)
     if git_dir is not None:
         _stand_in(git_dir, sys.argv[1:] if arguments is None else arguments)
     stdout, stderr = sys.stdout, sys.stderr
+    begun = time.time()
     try:
         code: Any = cli.main(
             args=None if arguments is None else list(arguments),
@@ -149,10 +155,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except (ProdigyError, BadName) as error:
-        output.error(str(error))
+        gone = gone_folder() if NOWHERE in str(error) else None
+        output.error(gone or str(error))
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
+        gone = gone_folder() if error.errno in (errno.ENOENT, errno.ESTALE) else None
+        if gone is not None:  # a relative path leads nowhere then
+            output.error(gone)
+            return 1
         output.error(f"{error.strerror or error}{where}; nothing more was changed")
         _drop_output()
         return 1
@@ -170,6 +181,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             where = f" with the last entry of {layout.hook_errors(store)}"
         output.error(f"internal error, {type(error).__name__}: {error}; please report it{where}")
         return 1
+    finally:
+        ownership.hand_over_noted(begun - _COARSE)
 
 
 _OF_A_REPOSITORY = frozenset(

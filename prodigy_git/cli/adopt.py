@@ -4,6 +4,7 @@ import os
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 
@@ -33,7 +34,7 @@ def adopt(
     from prodigy_git.cli import hooks
     from prodigy_git.lifecycle import adopt as adopting
 
-    where = os.path.abspath(os.getcwd() if path is None else path)
+    where = os.path.abspath(gitenv.here() if path is None else path)
     adopted = adopting.adopt(where, name=name, job=job, agent=agent, item=item, broken=output.note)
     if as_json:
         output.emit_json(adopted.as_json())

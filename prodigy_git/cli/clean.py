@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import gitenv, layout
 from prodigy_git.cli import clean_report, output
 from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
@@ -79,6 +80,7 @@ def clean(
     if not (dry_run or yes):
         output.require_terminal()
     store, cwd = home.here(), os.getcwd()
+    store, cwd = layout.store_from(os.environ), gitenv.here()
     if os.path.lexists(store):
         os.listdir(store)  # one that cannot be read is not an empty one
     key = None if all_repos else _key_here(store, cwd)
@@ -96,7 +98,7 @@ def clean(
         output.emit_json(clean_report.as_json(work, chosen, drift=drift))
     else:
         clean_report.show(work, dry_run=dry_run, verbose=verbose)
-    if not os.path.exists(cwd):
+    if cwd != gitenv.NOWHERE and not os.path.exists(cwd):
         output.note(f"{cwd} is in the trash now: change into another folder")
     return 1 if work.failed else 0
 

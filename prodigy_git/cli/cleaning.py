@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.store import home
@@ -77,7 +78,7 @@ def clean(
         every=every, force=force, merged_only=merged_only, older_than=older_than, job=job,
         min_age=min_age, unlock=unlock, delete_branch=delete_branch, purge=purge, dry_run=dry_run,
     )  # fmt: skip
-    here = os.getcwd()
+    here = gitenv.here()
     with progress_bar("cleaning worktrees") as progress:
         outcomes = worktrees.clean(
             home.here(), here, None if every else names, options, output.note,
@@ -108,7 +109,7 @@ def _note_unseen(outcomes: "list[Outcome]") -> None:
 
 def note_if_gone(folder: str) -> None:
     """Say so where the folder that the user stands in has just been moved away."""
-    if not os.path.exists(folder):
+    if folder != gitenv.NOWHERE and not os.path.exists(folder):
         output.note(f"{folder} is in the trash now: change into another folder")
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from prodigy_git import glance, layout, names
+from prodigy_git import gitenv, glance, layout, names
 from prodigy_git.lifecycle import locate
 from prodigy_git.record import enrolment, gitdir
 from prodigy_git.record.enrolment import Enrolment
@@ -50,7 +50,7 @@ class _Here(NamedTuple):
 
 
 def _here() -> _Here:
-    return _Here(*locate.around(os.getcwd()))
+    return _Here(*locate.around(gitenv.here()))
 
 
 def _completer(find: Callable[[click.Context, str], Found]) -> Completer:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import here
 
@@ -42,7 +43,7 @@ def _queues(name: str | None, all_jobs: bool) -> "list[tuple[str, Item]]":
     if not all_jobs:
         (_, _, job), items = _queue(name)
         return [(job, item) for item in items]
-    store, repo = whereabouts.repository(os.getcwd())
+    store, repo = whereabouts.repository(gitenv.here())
     found = []
     for job in summary.known(store, repo):
         try:

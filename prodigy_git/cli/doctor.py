@@ -1,9 +1,8 @@
 """doctor: what is wrong with an installation, and what to do about it."""
 
-import os
-
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import output
 
 
@@ -18,7 +17,7 @@ def doctor(fix: bool, as_json: bool) -> int:
     """
     from prodigy_git.doctor import examine
 
-    findings = examine(os.getcwd(), fix=fix)
+    findings = examine(gitenv.here(), fix=fix)
     if as_json:
         output.emit_json([one.as_json() for one in findings])
     else:

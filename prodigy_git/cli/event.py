@@ -1,11 +1,11 @@
 """event add: an event from outside into a job's log."""
 
-import os
 import sys
 from typing import Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 
@@ -67,8 +67,8 @@ def add(
         raise click.UsageError("Give either --type TYPE or '-' for JSON lines on stdin.")
     if source == "-" and (content is not None or fields):
         raise click.UsageError("--content and --field go with --type.")
-    store, repo, job = whereabouts.job(os.getcwd(), name)
-    known = whereabouts.identity(os.getcwd(), session, agent, item)
+    store, repo, job = whereabouts.job(gitenv.here(), name)
+    known = whereabouts.identity(gitenv.here(), session, agent, item)
     if kind is not None:
         given = [{"type": kind, **_fields(fields)}]
         if content is not None:

@@ -1,6 +1,5 @@
 """explain: the story of a commit, a work item, a session or an agent, for people or as JSON."""
 
-import os
 import shutil
 import sys
 import textwrap
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.events import words
 
@@ -42,7 +42,7 @@ def explain(name: str, kind: Any, job: str | None, as_json: bool) -> None:
     """
     from prodigy_git.views.explain import lookup as explaining
 
-    found = explaining.explain(os.getcwd(), name, job=job, kind=kind, broken=output.note)
+    found = explaining.explain(gitenv.here(), name, job=job, kind=kind, broken=output.note)
     if as_json:
         output.emit_json(found)
         return

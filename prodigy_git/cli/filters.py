@@ -1,13 +1,13 @@
 """The options that every command on events takes, and what they come to: jobs and a selection."""
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing
 from prodigy_git.cli.when import Moment
 from prodigy_git.errors import ProdigyError
@@ -136,7 +136,7 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     if named and all_jobs:
         raise click.UsageError("--job and --all-jobs exclude each other")
     try:
-        store, here = whereabouts.repository(os.getcwd())
+        store, here = whereabouts.repository(gitenv.here())
     except ProdigyError:  # outside of any repository
         store, here = home.here(), None
     selection = Selection(

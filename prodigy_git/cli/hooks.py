@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from prodigy_git import gitenv, layout
 from prodigy_git import install as installing
-from prodigy_git import layout
 from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
@@ -27,9 +27,9 @@ def install(force: bool, ensure: bool, as_json: bool) -> int:
     (Husky), the lines to add to it are printed instead. Installing again changes nothing.
     """
     if ensure:
-        installing.ensure(os.getcwd())
+        installing.ensure(gitenv.here())
         return 0
-    report = installing.install(os.getcwd(), force=force)
+    report = installing.install(gitenv.here(), force=force)
     _print(report, as_json)
     return 0
 
@@ -41,7 +41,7 @@ def uninstall(as_json: bool) -> int:
 
     A hook that someone edited or replaced since is left alone. What was recorded stays.
     """
-    _print(installing.uninstall(os.getcwd()), as_json, advise=False)
+    _print(installing.uninstall(gitenv.here()), as_json, advise=False)
     return 0
 
 
@@ -52,8 +52,8 @@ def hooks(as_json: bool) -> int:
 
     Exit code 0 if every hook is in effect and the enrolment is readable, 1 otherwise.
     """
-    report = installing.hooks_status(os.getcwd())
-    where = hooksdir.find(os.getcwd())
+    report = installing.hooks_status(gitenv.here())
+    where = hooksdir.find(gitenv.here())
     enrolment, damage = _enrolment(where.git_dir)
     code, out, _ = git_status(where.top, "config", "--type=bool", "--get", "prodigy.autoRegister")
     auto = not (code == 0 and out.strip() == "false")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
@@ -28,7 +29,7 @@ def here(job_id: str | None) -> tuple[str, str, str]:
     """
     from prodigy_git.lifecycle import whereabouts
 
-    return whereabouts.job(os.getcwd(), job_id)
+    return whereabouts.job(gitenv.here(), job_id)
 
 
 @job.command()
@@ -65,8 +66,8 @@ def start(
 
     if json_path is not None and source is None:
         raise click.UsageError("--json-path goes with --items")
-    store, repo = whereabouts.repository(os.getcwd())
-    every = whereabouts.checkpoint_every(os.getcwd(), checkpoint_every)
+    store, repo = whereabouts.repository(gitenv.here())
+    every = whereabouts.checkpoint_every(gitenv.here(), checkpoint_every)
     wanted = name or names.fresh("mapreduce")
     given = None
     if source is not None:
@@ -102,7 +103,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
 
     store = home.here()
     repos = (
-        whereabouts.repositories(store) if all_repos else [whereabouts.repository(os.getcwd())[1]]
+        whereabouts.repositories(store) if all_repos else [whereabouts.repository(gitenv.here())[1]]
     )
     rows = []
     for repo in repos:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Duration
@@ -65,7 +66,7 @@ def _job(wanted: Wanted) -> tuple[str, str, str]:
             names = ", ".join(f"{repo}/{job}" for repo, job in found)
             raise ProdigyError(f"a report is of one job, these are several: {names}")
         return wanted.store, *found[0]
-    here = os.getcwd()
+    here = gitenv.here()
     with contextlib.suppress(ProdigyError):
         return whereabouts.job(here, None)
     store, repo = whereabouts.repository(here)

@@ -1,9 +1,8 @@
 """resume: a job, or a session, after a crash or a restart."""
 
-import os
-
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 
@@ -22,7 +21,7 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
     """
     from prodigy_git.lifecycle import resume as resuming
 
-    done = resuming.resume(os.getcwd(), id_, force=force, broken=lambda _: None)
+    done = resuming.resume(gitenv.here(), id_, force=force, broken=lambda _: None)
     for problem in done.problems:
         output.note(problem)
     if as_json:

@@ -1,10 +1,10 @@
 """run: a command on a job's items, in worktrees of their own."""
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import NONE_LEFT, here
 from prodigy_git.cli.when import Duration
@@ -77,7 +77,7 @@ def run(
     if every and item is not None:
         raise click.UsageError("--item and --next exclude each other")
     store, repo, job = here(name)
-    cwd = os.getcwd()
+    cwd = gitenv.here()
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
         backoff / clock.SECOND, commit_required, base,

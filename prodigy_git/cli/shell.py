@@ -1,9 +1,8 @@
 """shell-init, completion, worktree path: what a shell evaluates, and what that calls."""
 
-import os
-
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -108,7 +107,7 @@ def path(name: str | None, list_names: bool) -> None:
     from prodigy_git.errors import ProdigyError
     from prodigy_git.lifecycle import locate
 
-    store, place, repo = locate.around(os.getcwd())
+    store, place, repo = locate.around(gitenv.here())
     if list_names:  # what pgcd completes; it quotes them itself
         for one in locate.folder_names(store, place, repo):
             if "\n" not in one:

@@ -1,6 +1,5 @@
 """worktree show."""
 
-import os
 import shutil
 import sys
 import textwrap
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.store import home
 
@@ -27,9 +27,11 @@ def show(name: str, as_json: bool) -> None:
     NAME is a session's id, or the path or folder name of a worktree of this repository. Nothing is
     changed, not even git's index.
     """
-    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup import interrupted, worktrees
 
-    e = worktrees.show(home.here(), os.getcwd(), name)
+    store = home.here()
+    e = worktrees.show(store, gitenv.here(), name)
+    halves = interrupted.find(store, output.note, session=e.session_id) if e.session_id else []
     if as_json:
         plain, forced = (
             worktrees.verdict(e, worktrees.Options(force=force)) for force in (False, True)
@@ -38,9 +40,10 @@ def show(name: str, as_json: bool) -> None:
             "clean": {"would_clean": plain[0], "reasons": plain[1]},
             "clean_force": {"would_clean": forced[0], "reasons": forced[1]},
         }
-        output.emit_json({**e.as_json(), **verdicts})
+        half = halves[-1].as_json() if halves else None
+        output.emit_json({**e.as_json(), **verdicts, "half_way": half})
         return
-    for what, value in _lines(e):
+    for what, value in [*_lines(e), *(("half-way", one.text()) for one in halves)]:
         for number, line in enumerate(_wrapped(output.clean(value))):
             output.line(f"{'' if number else what:<{_INDENT}}{line}")
 

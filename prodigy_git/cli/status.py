@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
@@ -99,7 +100,7 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
         store = home.here()
         return store, [checked(named, "repository key")], False, wanted
     try:
-        store, key, _ = here(os.getcwd())
+        store, key, _ = here(gitenv.here())
         if not all_repos:
             return store, [key] if key is not None else [], True, wanted
     except ProdigyError:
@@ -141,6 +142,7 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
             "bytes": found.trash_bytes,
             "measured": found.trash_measured,
         },
+        "half_way": [one.as_json() for one in found.half_way],
         "finished_worktrees": found.finished_worktrees,
         "hooks": {
             # Nobody can tell where the repository is gone.

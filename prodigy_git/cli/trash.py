@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
@@ -55,7 +56,7 @@ def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
     if all_repos:
         return entry.entries(store, output.note)
     try:
-        common = os.path.realpath(repository.find(os.getcwd()).common)
+        common = os.path.realpath(repository.find(gitenv.here()).common)
     except ProdigyError as error:
         raise ProdigyError(f"{error}, or give --all-repos") from error
     found = entry.entries(store, output.note)

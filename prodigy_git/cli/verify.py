@@ -1,10 +1,10 @@
 """verify: does the log hold what git knows."""
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
@@ -30,6 +30,7 @@ def verify(
     to a worktree, but perhaps were not made in it.
     """
     from prodigy_git import verify as verifying
+    from prodigy_git.cleanup import interrupted
     from prodigy_git.git import repository
     from prodigy_git.record import repokey
     from prodigy_git.store import sessions
@@ -52,19 +53,24 @@ def verify(
             if not chosen:
                 raise ProdigyError(f"no session of a job {job}: 'sessions list' shows the jobs")
         elif not every:
-            key = repokey.known(store, repository.find(os.getcwd()).common)
+            key = repokey.known(store, repository.find(gitenv.here()).common)
             chosen = [one for one in chosen if key is not None and one.text("repo") == key]
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
+    ids = {one.id for one in chosen}
+    halves = [one for one in interrupted.find(store, broken) if one.session in ids]
     if as_json:
         output.emit_json(
             {
                 "sessions": [one.as_json() for one in verdicts],
                 "broken_lines": [vars(one) for one in lines],
                 "not_verified": unseen,
+                "half_way": [one.as_json() for one in halves],
             }
         )
     else:
         _show(verdicts, lines, verbose=verbose)
+        for half in halves:
+            output.note(half.text())
     wrong = any(one.differs() for one in verdicts) or any(one.quarantine is None for one in lines)
     # What could not be looked at may be anything.
     return 1 if wrong or unseen else 0

@@ -1,11 +1,13 @@
 """new-worktree, finish, worktree ls; and where the other commands on worktrees are."""
 
-import os
+from typing import Any
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
+from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 
 
@@ -42,7 +44,7 @@ def new_worktree(
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     made = make(
-        os.getcwd(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
+        gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
         broken=output.note,
     )  # fmt: skip
     if as_json:
@@ -70,7 +72,7 @@ def finish(
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
-    session = ending.session_here(os.getcwd()) if name is None else name
+    session = ending.session_here(gitenv.here()) if name is None else name
     done = ending.finish(
         home.here(), session, failed=failed, error=reason, log_path=log_path, broken=output.note
     )
@@ -115,8 +117,9 @@ def ls(all_repos: bool, as_json: bool) -> None:
     rows = (
         listing.of_store(home.here(), output.note)
         if all_repos
-        else listing.of_repository(os.getcwd(), output.note)
+        else listing.of_repository(gitenv.here(), output.note)
     )
+    halves = _add_half_way(rows, all_repos=all_repos)
     if as_json:
         output.emit_json(rows)
         return
@@ -124,6 +127,38 @@ def ls(all_repos: bool, as_json: bool) -> None:
     keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
     output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"))
+    for text in halves:
+        output.note(text)
+
+
+def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:
+    """Note in the rows which removals and restores are half-way; return a line about each.
+
+    Such a worktree gets a row of its own where git does not know it.
+    """
+    from prodigy_git.cleanup import interrupted
+    from prodigy_git.lifecycle import listing, locate
+    from prodigy_git.store import sessions
+
+    store, repo = home.here(), None
+    if not all_repos:
+        store, _, repo = locate.around(gitenv.here())
+        if repo is None:
+            return []
+    texts = []
+    for one in interrupted.find(store, output.note, repo):
+        mine = [row for row in rows if row["session_id"] == one.session]
+        if not mine:
+            try:
+                found = sessions.load(store, one.session)
+            except ProdigyError:
+                found = None
+            mine = [listing.row(one.worktree, found, None)]
+            rows += mine
+        for row in mine:
+            row["half_way"] = one.as_json()
+        texts.append(one.text())
+    return texts
 
 
 worktree.add_command(ls, "list")

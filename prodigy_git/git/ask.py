@@ -5,14 +5,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from prodigy_git import gitenv
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import LOCAL_VARIABLES
-from prodigy_git.record import files
+from prodigy_git.record import files, gitdir, ownership
 from prodigy_git.record.gitdir import Place
 
 SILENCE = "PRODIGY_GIT_SILENCE"
 """The variable that the hooks' guard honours: our own git calls must not wait for our own locks."""
 
+_DUBIOUS = "dubious ownership"
 # Settings under which git does not look at a file, or would write (a monitor's socket, an index).
 _UNSWAYED = (
     "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.splitIndex=false",
@@ -53,7 +55,7 @@ def said(err: str, otherwise: str = "no reason given") -> str:
             break
         message.append(line.strip())
     text = " ".join(message).strip() or otherwise
-    if "dubious ownership" in text:
+    if _DUBIOUS in text:
         where = text.partition(" repository at ")[2].strip("'") or "PATH"
         return (
             f"git does not trust {where}, since it belongs to another user: work as that user, or "
@@ -72,17 +74,27 @@ def git_status(
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
 ) -> tuple[int, str, str]:
-    """Run ``git arguments…`` in ``cwd``; return its exit status, output and error output."""
+    """Run ``git arguments…`` in ``cwd``; return its exit status, output and error output.
+
+    Raises `ProdigyError` where git cannot be started, and where it does not trust the repository,
+    since that is another user's (git-config(1), safe.directory).
+    """
     # Takes longer to import than a view may take that asks git with `look` alone.
     from git.cmd import Git
     from git.exc import GitCommandNotFound
 
+    _note(cwd, env)
+    where = os.fspath(cwd)
+    # GitPython would run it where we stand, in another repository perhaps.
+    if not os.access(where, os.X_OK):
+        gone = gitenv.gone() if where == gitenv.NOWHERE else None
+        raise ProdigyError(gone or f"git could not be started in {where}")
     with tempfile.TemporaryFile() as istream:
         istream.write(stdin or b"")
         istream.seek(0)
         try:
-            status, out, err = Git(os.fspath(cwd)).execute(
-                ["git", *_known(os.fspath(cwd)), *arguments],
+            status, out, err = Git(where).execute(
+                ["git", *_known(where), *arguments],
                 istream=istream,
                 with_extended_output=True,
                 with_exceptions=False,
@@ -90,8 +102,24 @@ def git_status(
                 env={SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
             )
         except (GitCommandNotFound, OSError) as error:
-            raise ProdigyError(f"git could not be started in {os.fspath(cwd)}") from error
-        return status, str(out), str(err)
+            raise ProdigyError(f"git could not be started in {where}") from error
+    if status != 0 and _DUBIOUS in str(err):
+        folder, name = os.path.split(where)
+        if name == ".git":  # what users trust is the folder around it
+            return git_status(folder, *arguments, stdin=stdin, env=env)
+        # Whatever was asked: that git refuses to look is no answer to it.
+        raise ProdigyError(said(str(err)))
+    return status, str(out), str(err)
+
+
+def _note(cwd: str | Path, env: dict[str, str] | None) -> None:
+    """Remember where git, run by root, may write: it is not asked whose repository that is."""
+    if not files.ROOT:
+        return
+    place = gitdir.find(os.fspath(cwd), {})
+    if place is not None:
+        ownership.note(place.common)
+    ownership.note(*((env or {}).get(name, "") for name in ("GIT_DIR", "GIT_COMMON_DIR")))
 
 
 def _known(cwd: str) -> tuple[str, ...]:
@@ -164,6 +192,7 @@ def _folder(place: Place) -> str:
 
 def _looking(place: Place, more: dict[str, str] | None) -> dict[str, str]:
     environ = {name: os.environ[name] for name in os.environ.keys() - LOCAL_VARIABLES}
+    ownership.note(place.private, place.common)
     return environ | {
         "GIT_DIR": place.private,
         "GIT_COMMON_DIR": place.common,

@@ -3,6 +3,7 @@
 import os
 import time
 
+from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.record import gitdir
@@ -39,7 +40,7 @@ def find(cwd: str) -> Place:
     )  # fmt: skip
     if status != 0:
         if "not a git repository" in err:
-            raise ProdigyError(f"{cwd} is not in a git repository: change into one first")
+            raise ProdigyError(_outside(cwd))
         raise ProdigyError(said(err, "git rev-parse failed"))
     *paths, _, inside = out.removesuffix("\n").split("\n")
     if len(paths) != 2:  # newlines within the paths: each asked for alone
@@ -55,6 +56,26 @@ def find(cwd: str) -> Place:
     elif inside == "true":
         raise ProdigyError(said(err, "git rev-parse failed"))
     return Place(os.path.normpath(paths[0]), os.path.normpath(paths[1]), top)
+
+
+def check_trusted(common: str) -> None:
+    """Raise `ProdigyError` where git does not trust a repository, since that is another user's.
+
+    git itself looks at that only where it finds the repository, not where it is told the git directory.
+    """
+    git_status(common, "rev-parse", "--git-dir")
+
+
+def _outside(cwd: str) -> str:
+    """Say that no repository is here; in a worktree that was cleaned under somebody's feet, why."""
+    _, trash, inside = os.path.realpath(cwd).partition(f"{layout.store_from(os.environ)}/trash/")
+    session = inside.split("/")[1:2]
+    if trash and session and names.is_safe(session[0]):
+        return (
+            f"{cwd} is in the trash: 'prodigy-git worktree restore {session[0]}' brings it back, "
+            "'cd' to where you want to work"
+        )
+    return f"{cwd} is not in a git repository: change into one first"
 
 
 def worktrees(common: str) -> list[Worktree]:

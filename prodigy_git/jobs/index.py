@@ -186,7 +186,7 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the journal gets the same mode
+    os.close(files.create(path, os.O_RDWR))  # the journal gets the same mode and owner
     connection = sqlite3.connect(path, isolation_level=None)
     # A killed process leaves a journal, which the next one takes back. A loss of power may leave a
     # torn file: synchronous=OFF does not guard against it, and `_boot` makes the index anew then.

@@ -16,7 +16,7 @@ def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
     return [
-        _row(
+        row(
             tree.path,
             _session_of(repository.place_of(place.common, tree), place.common, broken),
             tree,
@@ -30,7 +30,7 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
     known: sessions.Known = {}
     return [
-        _row(where[0].top, found, None)
+        row(where[0].top, found, None)
         for found in sessions.load_all(store, broken)
         if (where := sessions.enrolled_place(store, found, known)) is not None
     ]
@@ -50,8 +50,9 @@ def _session_of(place: Place | None, common: str, broken: Broken) -> Session | N
         return None
 
 
-def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def row(path: str, found: Session | None, tree: repository.Worktree | None) -> dict[str, Any]:
+    """Return what is listed of the worktree at ``path``, its session and its registration."""
+    shown: dict[str, Any] = {
         "name": os.path.basename(path),
         "session_id": None,
         "status": None,
@@ -64,9 +65,10 @@ def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> 
         "locked": None,
         "worktree": path,
         "exists": os.path.isdir(path),
+        "half_way": None,
     }
     if found is not None:
-        row.update(
+        shown.update(
             session_id=found.id,
             status=found.status,
             job_id=found.job,
@@ -77,5 +79,5 @@ def _row(path: str, found: Session | None, tree: repository.Worktree | None) -> 
             head=found.text("last_commit"),
         )
     if tree is not None:
-        row.update(branch=tree.branch, head=tree.head, locked=tree.locked)
-    return row
+        shown.update(branch=tree.branch, head=tree.head, locked=tree.locked)
+    return shown

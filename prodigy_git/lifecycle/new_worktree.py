@@ -18,7 +18,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
-from prodigy_git.record import files, register, repokey
+from prodigy_git.record import files, ownership, register, repokey
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -118,6 +118,7 @@ def new_worktree(
             register.map_session(store, repo, session, enrolment.job)
             register.enrol(made, enrolment)
             _run_post_checkout(path, base_commit)
+            ownership.hand_over_tree(path)
             drain(made, enrolment)
         except ValueError as error:
             raise ProdigyError(str(error)) from error

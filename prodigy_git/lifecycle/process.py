@@ -61,7 +61,7 @@ def run(
     """
     interactive = sys.stdin is not None and sys.stdin.isatty()
     files.make_private(os.path.dirname(log_path))
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = files.create(log_path, os.O_WRONLY | os.O_APPEND)
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, log)
         woken = stack.enter_context(_woken_by_signals())

@@ -14,7 +14,7 @@ from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline, log, register, session, whose
+from prodigy_git.record import clock, files, jsonline, log, ownership, register, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.store import home, locked, mappings, sessions
@@ -171,6 +171,7 @@ def _put_back(private: str, path: str) -> None:
         git(path, "checkout-index", "--all", "--quiet")
     else:
         git(path, "reset", "--hard", "--quiet")
+    ownership.hand_over_tree(path)
 
 
 def _add_again(store: str, repo: str, found: Session, common: str, path: str) -> None:
@@ -192,6 +193,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     register.enrol(made, enrolment)
     drain(made, enrolment)
     whose.note_place(made, enrolment)
+    ownership.hand_over_tree(path)
 
 
 def _note_again(store: str, name: str) -> None:

@@ -89,7 +89,7 @@ def write(private: str, cursor: Cursor) -> None:
         if value is not None:
             fields[name] = value
     data = (jsonline.encode(fields) + "\n").encode("ascii")
-    descriptor = os.open(f"{private}/{layout.CURSOR}", os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = files.create(f"{private}/{layout.CURSOR}", os.O_WRONLY)
     try:
         files.write_all(descriptor, data)
         if os.fstat(descriptor).st_size > len(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -14,6 +15,10 @@ except ImportError:
 
 PATIENCE = 5.0
 """How many seconds a lock is waited for, where the caller does not say."""
+
+
+ROOT = os.geteuid() == 0
+"""Whether root runs this: asked once, a hook of an ordinary user pays nothing more."""
 
 
 class Busy(OSError):
@@ -37,18 +42,101 @@ def same(one: str, other: str) -> bool:
     return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
 
 
-def make_private(folder: str) -> None:
-    """Create ``folder`` and what is missing above it, readable by the owner only."""
+def make_private(folder: str, mode: int = 0o700) -> None:
+    """Create ``folder`` and what is missing above it, readable by the owner only.
+
+    With ``mode`` as that says, less the umask: git's own folders are not private. What root makes
+    belongs to the owner of the folder above.
+    """
     try:
-        os.mkdir(folder, 0o700)
+        os.mkdir(folder, mode)
     except FileExistsError:
         return
     except FileNotFoundError:
-        make_private(os.path.dirname(folder))
+        make_private(os.path.dirname(folder), mode)
         try:
-            os.mkdir(folder, 0o700)
+            os.mkdir(folder, mode)
         except FileExistsError:
-            pass  # somebody else has been quicker
+            return  # somebody else has been quicker
+        hand_over(folder)
+    else:
+        hand_over(folder)
+
+
+def create(path: str, flags: int, mode: int = 0o600) -> int:
+    """Open a file, made where it is missing, and return its descriptor. Raises `OSError`.
+
+    What root makes in somebody's folder belongs to that folder's owner: it would shut the owner out
+    of the own store from then on.
+    """
+    if not ROOT:
+        return os.open(path, flags | os.O_CREAT, mode)
+    folder, name = os.path.split(path)
+    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        owner = os.fstat(above)
+        if owner.st_uid == 0:
+            return os.open(name, flags | os.O_CREAT, mode, dir_fd=above)
+        try:
+            # Whose file is given away must be beyond doubt. Through a link it could be any of root's.
+            descriptor = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, mode, dir_fd=above)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return os.open(name, flags, mode, dir_fd=above)
+        _give(descriptor, owner)
+        return descriptor
+    except OSError as error:
+        error.filename = path  # not the name alone
+        raise
+    finally:
+        os.close(above)
+
+
+def hand_over(path: str) -> None:
+    """Give a file or folder that root has made to the owner of the folder above; never raises.
+
+    Nothing happens where that is root too, or where somebody else runs this.
+    """
+    if not ROOT:
+        return
+    folder, name = os.path.split(path)
+    try:
+        above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        owner = os.fstat(above)
+        if owner.st_uid != 0:
+            give(above, name, owner)
+    except OSError:
+        pass
+    finally:
+        os.close(above)
+
+
+def give(folder: int, name: str, owner: os.stat_result) -> None:
+    """Give what is root's in an open folder to the folder's ``owner``. Raises `OSError`."""
+    kind = os.lstat(name, dir_fd=folder).st_mode & 0o170000
+    if kind == 0o120000:  # it cannot be opened, and whose it is says nothing of where it leads
+        os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
+    elif kind in (0o100000, 0o040000):
+        # NONBLOCK: should it be a pipe by now, nobody is waited for.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            _give(descriptor, owner)
+        finally:
+            os.close(descriptor)
+
+
+def _give(descriptor: int, owner: os.stat_result) -> None:
+    found = os.fstat(descriptor)
+    # Under a second name it may be a file of root's from elsewhere (link(2)). A folder has none.
+    if found.st_uid == 0 and (found.st_nlink == 1 or found.st_mode & 0o170000 == 0o040000):
+        try:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        except OSError:
+            pass  # in a namespace, where the owner is nobody that can be named
 
 
 def lock(path: str, patience: float = PATIENCE) -> int:
@@ -98,12 +186,29 @@ def _hold(descriptor: int, path: str, patience: float) -> int:
             return descriptor
 
 
+def is_held(path: str) -> bool:
+    """Whether another process holds the lock ``path`` now, whichever way it was taken."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # Shared, and for a moment: whoever wants the lock meanwhile tries again in 10 ms.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _open_lock(path: str) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return create(path, os.O_RDWR)
     except FileNotFoundError:
         make_private(os.path.dirname(path))
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return create(path, os.O_RDWR)
 
 
 def read(path: str) -> bytes:
@@ -135,10 +240,10 @@ def replace(path: str, data: bytes) -> None:
     folder, name = os.path.split(path)
     temporary = f"{folder}/.{name}.new"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = create(temporary, os.O_WRONLY | os.O_TRUNC)
     except FileNotFoundError:
         make_private(folder)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = create(temporary, os.O_WRONLY | os.O_TRUNC)
     try:
         write_all(descriptor, data)
         os.fsync(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prodigy_git.record import gitdir
+from prodigy_git.record import files, gitdir
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import read
 
@@ -25,6 +25,11 @@ def main(hook: str, arguments: list[str], installed: str = "") -> None:
         pass  # Ctrl-C meant git; a later drain records
     except Exception as error:
         _complain(hook, error)
+    if files.ROOT:
+        try:
+            _hand_over()
+        except Exception as error:
+            _complain(hook, error)
     # Not sys.exit: taking the interpreter down properly costs a commit a millisecond.
     try:
         sys.stderr.flush()
@@ -57,6 +62,15 @@ def run(hook: str, arguments: list[str], installed: str) -> None:
         sys.stderr.write(whose.say_once(place, enrolment) or "")
         return
     drain(place, enrolment, rebase_ended=rebase_ended, burst=True, patience=PATIENCE)
+
+
+def _hand_over() -> None:
+    """Give what root's git command made in somebody's repository to its owner."""
+    place = gitdir.find(os.getcwd(), os.environ)
+    if place is not None:
+        from prodigy_git.record import ownership
+
+        ownership.hand_over_tree(place.common, beside=ownership.KEPT)
 
 
 def _arguments_from_pre_commit(hook: str) -> list[str]:

@@ -117,7 +117,7 @@ def _open(folder: str, name: str) -> tuple[int, bool]:
         return os.open(path, flags), False
     except FileNotFoundError:
         files.make_private(folder)
-        return os.open(path, flags | os.O_CREAT, 0o600), True
+        return files.create(path, flags), True
 
 
 def _write_once(descriptor: int, text: bytes, size: int) -> None:
@@ -145,9 +145,7 @@ def report(store: str, text: str) -> None:
     """Append a line to the store's ``hook-errors.log``; never raises."""
     try:
         files.make_private(f"{store}/logs")
-        descriptor = os.open(
-            layout.hook_errors(store), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
-        )
+        descriptor = files.create(layout.hook_errors(store), os.O_WRONLY | os.O_APPEND)
         try:
             line = f"{clock.stamp(clock.now())} {os.getpid()} {text!r}\n"
             files.write_all(descriptor, line.encode("utf-8", "backslashreplace"))

@@ -175,8 +175,8 @@ def _switch_on_reflog(place: Place) -> None:
     """
     if os.path.isdir(f"{place.common}/reftable"):
         return
-    os.makedirs(f"{place.private}/logs", exist_ok=True)  # git's: with the modes that git gives
-    os.close(os.open(f"{place.private}/logs/HEAD", os.O_WRONLY | os.O_CREAT, 0o666))
+    files.make_private(f"{place.private}/logs", 0o777)  # git's: with the modes that git gives
+    os.close(files.create(f"{place.private}/logs/HEAD", os.O_WRONLY, 0o666))
 
 
 def _begin_reflog(place: Place) -> None:
@@ -189,10 +189,10 @@ def _begin_reflog(place: Place) -> None:
     verb = ("commit (initial)", "commit", "commit (merge)")[min(len(commit.parents), 2)]
     line = f"{old} {sha} ".encode() + commit.committer + f"> {commit.seconds} +0000\t".encode()
     line += f"{verb}: {commit.subject}\n".encode("utf-8", "replace")
-    os.makedirs(f"{place.private}/logs", exist_ok=True)  # git's: with the modes that git gives
+    files.make_private(f"{place.private}/logs", 0o777)  # git's: with the modes that git gives
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(f"{place.private}/logs/HEAD", flags, 0o666)
+        flags = os.O_WRONLY | os.O_EXCL
+        descriptor = files.create(f"{place.private}/logs/HEAD", flags, 0o666)
     except FileExistsError:
         return  # another hook was faster
     try:

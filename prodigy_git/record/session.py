@@ -77,7 +77,7 @@ def reserve(store: str, fields: dict[str, Any]) -> bool:
     path = layout.session(store, fields["id"])
     temporary = f"{store}/sessions/.{fields['id']}.{os.getpid()}.new"
     files.make_private(f"{store}/sessions")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = files.create(temporary, os.O_WRONLY | os.O_TRUNC)
     try:
         files.write_all(descriptor, _encoded(fields))
         os.fsync(descriptor)

@@ -35,6 +35,7 @@ def _held(path: str) -> Iterator[None]:
     files.make_private(os.path.dirname(path))
     try:
         with filelock.FileLock(path, timeout=_PATIENCE, poll_interval=0.01, mode=0o600):
+            files.hand_over(path)
             yield
     except filelock.Timeout:
         raise ProdigyError(

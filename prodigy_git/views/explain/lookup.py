@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.jobs import peek
 from prodigy_git.model.event import Event
@@ -140,6 +141,8 @@ def _in_logs(where: Scope, name: str) -> dict[Kind, list[Job]]:
 
 
 def _unknown(where: Scope, name: str, kind: Kind | None) -> str:
+    if where.here is not None:
+        repository.check_trusted(where.cwd)  # it may be a name that git knows
     what = f"no {kind}" if kind is not None else "no commit, item, session or agent"
     shown = name if len(name) <= 80 else f"{name[:77]}..."
     if where.named:

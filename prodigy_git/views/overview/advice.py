@@ -24,8 +24,15 @@ def of(found: Repository, *, inside: bool) -> list[Advice]:
     ``inside``: the commands will be given in it; else they name it themselves.
     """
     where = "" if inside else f"{found.key}/"
-    return [*_dead(found, where), *_failed(found, where), *_stuck(found, where),
+    return [*_half_way(found), *_dead(found, where), *_failed(found, where), *_stuck(found, where),
             *_jobs(found, where), *_around(found, inside=inside)]  # fmt: skip
+
+
+def _half_way(found: Repository) -> Iterator[Advice]:
+    for one in found.half_way[:_NAMED]:
+        yield Advice(one.words, [one.command])
+    if len(found.half_way) > _NAMED:
+        yield Advice(f"and {len(found.half_way) - _NAMED} more", ["prodigy-git worktree ls"])
 
 
 def _dead(found: Repository, where: str) -> Iterator[Advice]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prodigy_git import layout
+from prodigy_git.cleanup.interrupted import HalfWay
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import summary
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
@@ -46,6 +47,8 @@ class Repository:
     """Whether ``trash_bytes`` is all of it."""
     hooks: list[str] = field(default_factory=list)
     """What is wrong with each hook that is not in effect."""
+    half_way: list[HalfWay] = field(default_factory=list)
+    """Removals and restores that were interrupted."""
     unenrolled: list[str] = field(default_factory=list)
     """Paths of linked worktrees that belong to no session."""
     finished_worktrees: int = 0
@@ -162,6 +165,7 @@ def _repository(
     if wish.around:
         waiting = surroundings.trash(store, key, broken)
         found.trash, found.trash_bytes, found.trash_measured = waiting
+        found.half_way = surroundings.half_way(store, key, lambda _: None)  # just reported
     return found
 
 

@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterator
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry
+from prodigy_git.cleanup import entry, interrupted
+from prodigy_git.cleanup.interrupted import HalfWay
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask
 from prodigy_git.hookfiles import HOOKS, look
@@ -22,6 +23,11 @@ def trash(store: str, key: str, broken: Broken) -> tuple[int, int, bool]:
         if one.state in ("moving", "trashed", "restoring")
     ]
     return len(some), sum(filter(None, some)), None not in some
+
+
+def half_way(store: str, key: str, broken: Broken) -> list[HalfWay]:
+    """Return the removals and restores that were interrupted; not those under way."""
+    return [one for one in interrupted.find(store, broken, key) if one.command]
 
 
 def hooks(common: str) -> list[str]:
