@@ -79,7 +79,7 @@ def clean(
         raise click.UsageError("--archive goes with --events.")
     if not (dry_run or yes):
         output.require_terminal()
-    store, cwd = home.here(), os.getcwd()
+    store, cwd = home.here(), gitenv.here()
     store, cwd = layout.store_from(os.environ), gitenv.here()
     if os.path.lexists(store):
         os.listdir(store)  # one that cannot be read is not an empty one
