@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prodigy_git import install, layout
+from prodigy_git.cleanup import space, worktrees
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.record import clock, enrolment, gitdir
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import events, sessions
+from prodigy_git.store import events, reserve, sessions
 
 OLDEST_GIT = (2, 36)
 _LITTLE_SPACE = 200 * 1000 * 1000  # bytes: two full log files
@@ -44,7 +45,7 @@ class Finding:
 def examine(cwd: str, *, fix: bool) -> list[Finding]:
     """Examine the store, and the repository around ``cwd`` where there is one."""
     store = layout.store_from(os.environ)
-    findings = [_git_version(cwd), *_store(store, fix=fix)]
+    findings = [_git_version(cwd), *_store(store, cwd, fix=fix)]
     if os.path.isdir(store):
         findings += _sessions(store)
     try:
@@ -67,7 +68,7 @@ def _git_version(cwd: str) -> Finding:
     return Finding("git", "ok", f"git {words}")
 
 
-def _store(store: str, *, fix: bool) -> Iterator[Finding]:
+def _store(store: str, cwd: str, *, fix: bool) -> Iterator[Finding]:
     if not os.path.isdir(store):
         if os.path.lexists(store):
             yield Finding(
@@ -85,18 +86,20 @@ def _store(store: str, *, fix: bool) -> Iterator[Finding]:
             os.chmod(store, 0o700)
             finding.fixed = True
         yield finding
+    full = False
     try:
         with tempfile.TemporaryFile(dir=store) as probe:
             probe.write(b"probe")
         yield Finding("store", "ok", f"{store} is writable")
     except OSError as error:
-        yield Finding("store", "error", f"{store}: {error.strerror}", "make it writable for you")
+        full = error.errno in reserve.NO_SPACE
+        remedy = _space(store, cwd) if full else "make it writable for you"
+        yield Finding("store", "error", f"{store}: {error.strerror}", remedy)
     free = shutil.disk_usage(store).free
-    if free < _LITTLE_SPACE:
-        yield Finding(
-            "disk", "warning", f"{free // 1000000} MB free at {store}", "'prodigy-git clean'"
-        )
-    else:
+    if free < _LITTLE_SPACE and not full:
+        words = f"{free // 1000000} MB free at {store}"
+        yield Finding("disk", "warning", words, _space(store, cwd))
+    elif not full:
         yield Finding("disk", "ok", f"{free // 1000000} MB free")
     kind = _filesystem(store)
     if kind in _NETWORK:
@@ -109,6 +112,17 @@ def _store(store: str, *, fix: bool) -> Iterator[Finding]:
     else:
         yield Finding("filesystem", "ok", kind or "unknown")
     yield _hook_errors(store)
+
+
+def _space(store: str, cwd: str) -> str:
+    """Return what makes space: with nothing in the trash, deleting what is done with, by name."""
+
+    def done() -> list[str]:
+        options = worktrees.Options(every=True, all_repos=True, purge=True, dry_run=True)
+        outcomes = worktrees.clean(store, cwd, None, options, lambda _: None)
+        return [one.name for one in outcomes if one.result == "would-clean"]
+
+    return space.remedy(store, cwd, done)
 
 
 def _filesystem(path: str) -> str:

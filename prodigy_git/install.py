@@ -35,6 +35,7 @@ from prodigy_git.hookfiles import (
     render,
 )
 from prodigy_git.record import files
+from prodigy_git.store import reserve
 
 CHAINED = "prodigy-chained"
 WARNED = "prodigy-hook-warned"
@@ -91,6 +92,7 @@ def install(
         wanted = _wanted(cwd)
         changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
     _forget_warnings(where)
+    reserve.keep(layout.store_from(os.environ), where.common)
     states = [dataclasses.replace(_state(where, hook), changed=hook in changed) for hook in wanted]
     lines = _lines_to_add(where, states) if by_hand else []
     notes = _sharing(where)

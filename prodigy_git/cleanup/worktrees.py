@@ -1,5 +1,6 @@
 """Cleaning worktrees: which, whether, and one after the other; a failure of one stops no other."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -7,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, evidence
+from prodigy_git.cleanup import account, evidence, space
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, gitdir, repokey
-from prodigy_git.store import sessions
+from prodigy_git.store import reserve, sessions
 from prodigy_git.store.events import Broken
 
 DAY = 86400 * clock.SECOND
@@ -115,13 +116,15 @@ def clean(
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
         accounts = account.gather([one for _, one in chunk])
         for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
-            outcomes[number] = _clean(store, one, e, options, broken)
+            outcomes[number] = _clean(store, cwd, one, e, options, broken)
             if progress is not None:
                 progress(done, total)
     return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Broken) -> Outcome:
+def _clean(
+    store: str, cwd: str, one: Subject, e: Evidence, options: Options, broken: Broken
+) -> Outcome:
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
             (e,) = account.gather([one])
@@ -138,7 +141,7 @@ def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Brok
     except (ProdigyError, OSError, ValueError) as error:
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
-        return Outcome(one.name, "failed", [str(error)])
+        return Outcome(one.name, "failed", [space.said(error, store, cwd)])
 
 
 def _trashed_meanwhile(store: str, one: Subject) -> bool:
@@ -163,21 +166,26 @@ def _remove(
 
     assert one.place is not None
     assert one.enrolment is not None
-    entry = removal.remove(
-        store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
-        delete_branch=branch_to_delete(one, e, options), broken=broken,
-    )  # fmt: skip
-    purged = bool(options.purge and emptying.empty_now(entry, broken))
+    result, gone = "cleaned", False
+    with reserve.given_up(store, one.place.common) if options.purge else contextlib.nullcontext():
+        entry = removal.remove(
+            store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
+            delete_branch=branch_to_delete(one, e, options), broken=broken,
+        )  # fmt: skip
+        if options.purge:
+            left = emptying.purge(entry, broken)
+            gone = left is None
+            result, reasons = ("cleaned", reasons) if left is None else ("failed", [left])
     return Outcome(
         one.name,
-        "cleaned",
+        result,
         reasons,
         notes,
         e.integration.kind,
-        None if purged else entry.path,
+        None if gone else entry.path,
         entry.salvage_ref,
         entry.branch_deleted,
-        purged,
+        gone,
     )
 
 

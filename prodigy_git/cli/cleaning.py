@@ -12,6 +12,7 @@ import click
 from prodigy_git import layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
+from prodigy_git.errors import ProdigyError
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.worktrees import Outcome
@@ -77,12 +78,12 @@ def clean(
         every=every, force=force, merged_only=merged_only, older_than=older_than, job=job,
         min_age=min_age, unlock=unlock, delete_branch=delete_branch, purge=purge, dry_run=dry_run,
     )  # fmt: skip
-    here = os.getcwd()
+    store, here = layout.store_from(os.environ), os.getcwd()
+    _expire(store, here, dry_run=dry_run)
     with progress_bar("cleaning worktrees") as progress:
         outcomes = worktrees.clean(
-            layout.store_from(os.environ), here, None if every else names, options, output.note,
-            progress,
-        )  # fmt: skip
+            store, here, None if every else names, options, output.note, progress
+        )
     if as_json:
         output.emit_json([one.as_json() for one in outcomes])
     else:
@@ -93,6 +94,33 @@ def clean(
     failed = any(one.result == "failed" for one in outcomes)
     refused = any(one.result == "refused" for one in outcomes)
     return 1 if failed or (refused and not every) else 0
+
+
+def _expire(store: str, cwd: str, *, dry_run: bool) -> None:
+    """Delete in the background what this repository's trash has let go of; say what, and why.
+
+    Before anything is removed: what a command has just moved is never gone with the same command.
+    """
+    from prodigy_git.cleanup import emptying, expiry
+    from prodigy_git.cleanup.words import number
+    from prodigy_git.git import repository
+    from prodigy_git.record import repokey
+
+    try:
+        key = repokey.known(store, repository.find(cwd).common)
+        if key is None:
+            return
+        plan = expiry.plan(store, output.note, key)
+        taken = plan.entries if dry_run else emptying.expire(plan, output.note)
+    except (ProdigyError, OSError, ValueError) as error:
+        output.note(f"the trash is left as it is ({error})")
+        return
+    for text in plan.words:
+        output.note(text)
+    if taken:
+        verb = "would be deleted" if dry_run else "being deleted"
+        what = number(len(taken), "removed worktree")
+        output.note(f"{what} {verb} for good, by retention or limit of the trash")
 
 
 def note_if_gone(folder: str) -> None:
