@@ -1,13 +1,38 @@
 """Entries of the trash for tests, made by hand; and what makes deleting them go wrong."""
 
+import functools
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
+from support_cli import environment
 
 from prodigy_git.cleanup import emptying, entry
 from prodigy_git.record import clock
 
+NOBODY = 65534
 DAY = 86400 * clock.SECOND
+
+
+@functools.cache
+def as_user(uid: int) -> list[str]:
+    """Return what to put before a command that is to run as another user; skips where it cannot."""
+    if uid == os.getuid():
+        return []
+    prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    tried = [*prefix, sys.executable, "-c", "import prodigy_git.cleanup.emptying"]
+    if (
+        shutil.which("setpriv") is None
+        or subprocess.run(tried, env=environment(), capture_output=True, check=False).returncode
+    ):
+        pytest.skip(
+            "NOT TESTED: as another user; setpriv is missing, or Python not readable to them"
+        )
+    return prefix
 
 
 def make(store, repo, git, session="w1", *, age=0, state="trashed", alone=True, key="repo"):

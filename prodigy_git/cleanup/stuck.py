@@ -41,7 +41,7 @@ def _commands(left: Sequence[Left], folders: Sequence[str]) -> str:
 
 
 def _by_owner(foreign: Sequence[Left], folders: Iterable[str]) -> str:
-    command = f"rm -rf --one-file-system {shlex.join(folders)}"
+    command = f"rm -rf --one-file-system {_quoted(folders)}"
     if os.geteuid() == 0:  # and yet refused: in a container, or by NFS, root is not root
         return f"as {_user(foreign[0].uid)}, or outside of this container: '{command}'"
     return _as_root("rm -rf --one-file-system", folders)
@@ -55,10 +55,20 @@ def _user(uid: int | None) -> str:
 
 
 def _as_root(command: str, paths: Iterable[str]) -> str:
-    text = f"{command} {shlex.join(paths)}"
+    text = f"{command} {_quoted(paths)}"
     if os.geteuid() == 0:
         return f"'{text}'"
     return f"'sudo {text}'" if shutil.which("sudo") else f"as root: '{text}'"
+
+
+def _quoted(paths: Iterable[str]) -> str:
+    """Return paths as a shell takes them; in double quotes: the whole command stands in single ones."""
+
+    def quoted(path: str) -> str:
+        plain = shlex.quote(path) == path or set(path) & set('"$`\\!')
+        return shlex.quote(path) if plain else f'"{path}"'
+
+    return " ".join(map(quoted, paths))
 
 
 def mounts_in(folders: Iterable[str]) -> list[str]:

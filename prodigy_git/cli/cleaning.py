@@ -65,8 +65,9 @@ def clean(
     what 'worktree show' has no doubt about; with -f also what has uncommitted work, an operation under
     way, commits that nothing else reaches, or an unfinished session (with --all only if nothing has
     happened in it for --min-age). Never one that another live process stands in, nor, without
-    --unlock, a locked one. The branch goes only if another one has all of it. Exits with 1 if one that
-    was named was kept, or if any failed.
+    --unlock, a locked one. The branch goes only if another one has all of it. --purge works on a full
+    disk, too. What this repository's trash has let go of before is deleted in the background. Exits
+    with 1 if one that was named was kept, or if any failed.
     """
     from prodigy_git.cleanup import worktrees
 

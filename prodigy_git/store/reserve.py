@@ -15,6 +15,7 @@ from prodigy_git.record import files
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _FILES, _BYTES = 32, 32 * 1024
+_NAMES = {f"{number:02}" for number in range(_FILES)}
 _ENOUGH = 256 * 1024  # bytes, and
 _INODES = 48  # what the removal of a clean worktree takes, and more
 
@@ -22,8 +23,7 @@ _INODES = 48  # what the removal of a clean worktree takes, and more
 def keep(store: str, common: str) -> None:
     """Make what is missing of the reserves, unless that would fill the disk; never raises `OSError`."""
     for folder in _reserves(store, common):
-        with contextlib.suppress(OSError):
-            _make(folder)
+        _make(folder, leaving=3 * _FILES * _BYTES)
 
 
 def _reserves(store: str, common: str) -> list[str]:
@@ -33,32 +33,43 @@ def _reserves(store: str, common: str) -> list[str]:
     return [f"{store}/reserve", f"{common}/prodigy-reserve"]
 
 
-def _make(folder: str) -> None:
-    files.make_private(folder)
-    there = {one.name for one in os.scandir(folder) if one.stat().st_size == _BYTES}
-    missing = [f"{number:02}" for number in range(_FILES) if f"{number:02}" not in there]
-    about = os.statvfs(folder)
-    if not missing or about.f_bavail * about.f_frsize < 4 * _FILES * _BYTES:
-        return
-    for name in missing:
-        descriptor = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            # Not zeros, which some filesystems do not store.
-            files.write_all(descriptor, os.urandom(_BYTES))
-        finally:
-            os.close(descriptor)
+def _make(folder: str, *, leaving: int) -> None:
+    """Make the missing files of a reserve, as many as leave so many bytes to others."""
+    path = ""
+    try:
+        files.make_private(folder)
+        there = {one.name for one in os.scandir(folder) if one.stat().st_size == _BYTES}
+        for name in sorted(_NAMES - there):
+            about = os.statvfs(folder)
+            if about.f_bavail * about.f_frsize < leaving + _BYTES:
+                return
+            path = f"{folder}/{name}"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                # Not zeros, which some filesystems do not store.
+                files.write_all(descriptor, os.urandom(_BYTES))
+            finally:
+                os.close(descriptor)
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file is of no use to anybody
+            os.unlink(path)
 
 
 @contextlib.contextmanager
 def given_up(store: str, common: str) -> Iterator[None]:
     """Give the reserves up for the time of a ``with``, where space lacks; then make them again."""
+    lacking = any(map(_is_full, (store, common)))
     try:
-        if any(map(_is_full, (store, common))):
+        if lacking:
             for folder in _reserves(store, common):
                 _drop(folder)
         yield
     finally:
-        keep(store, common)
+        if lacking:
+            for folder in _reserves(store, common):
+                _make(folder, leaving=0)  # what was not used, for the next time
+        else:
+            keep(store, common)
 
 
 def _is_full(folder: str) -> bool:
@@ -75,6 +86,6 @@ def _is_full(folder: str) -> bool:
 
 
 def _drop(folder: str) -> None:
-    for number in range(_FILES):
+    for name in _NAMES:
         with contextlib.suppress(OSError):
-            os.unlink(f"{folder}/{number:02}")
+            os.unlink(f"{folder}/{name}")

@@ -4,12 +4,13 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support_cli import PACKAGE_PARENT, call, ok, refused, snapshot
+from support_cli import PACKAGE_PARENT, call, ok, refused, snapshot, start
 from support_trash import DAY, hostile, make, salvage, state, work
 
 from prodigy_git.cleanup import emptying, entry, expiry, removal
@@ -215,6 +216,36 @@ def test_the_process_has_a_session_of_its_own_and_there_is_one_at_a_time(store, 
     os.close(turn)
     started.finish()
     assert [state(first), state(second)] == ["emptied", "emptied"]
+
+
+def test_two_at_one_entry_take_turns_and_an_interruption_leaves_the_rest(store, repo, git):
+    first, second = make(store, repo, git, "w1"), make(store, repo, git, "w2")
+    turn = os.open(first.path, os.O_RDONLY)
+    fcntl.flock(turn, fcntl.LOCK_EX)  # somebody is deleting it
+    done = start("trash", "empty", "--yes", cwd=repo)
+    while not waits_for_a_lock(done.pid):
+        assert done.poll() is None, "it did not wait"
+    assert [state(first), state(second)] == ["emptying", "emptying"]
+    assert os.listdir(first.folder) == os.listdir(second.folder) == ["sub"]
+    done.send_signal(signal.SIGINT)
+    _, said = done.communicate()
+    assert (done.returncode, said) == (130, "prodigy-git: error: interrupted\n")
+    os.close(turn)
+    # The next command goes on, also one that wants something else.
+    assert call("worktree", "restore", "w1", cwd=repo).code == 1
+    while {state(first), state(second)} != {"emptied"}:
+        os.sched_yield()
+    assert [state(first), state(second)] == ["emptied", "emptied"]
+
+
+def test_progress_in_bytes(store, repo, git, monkeypatch):
+    monkeypatch.setattr(emptying, "_PAUSE", 0)
+    made = [make(store, repo, git, name) for name in ("w1", "w2")]
+    told = []
+    done = emptying.empty_now(made, pytest.fail, lambda *some: told.append(some))
+    (total,) = {total for _, total in told}
+    assert [count for count, _ in told] == sorted(count for count, _ in told)
+    assert told[-1][0] == total == sum(one.bytes for one in done)
 
 
 @pytest.mark.parametrize("error", [errno.EAGAIN, errno.ENOSPC])
