@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prodigy_git import foreign, hookstate, install, layout, trial, verify
-from prodigy_git.cleanup import interrupted
+from prodigy_git.cleanup import interrupted, space, worktrees
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
 from prodigy_git.lifecycle import again
 from prodigy_git.record import clock, enrolment, files, gitdir, repokey, whose
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import enrolled, home, sessions
+from prodigy_git.store import enrolled, home, reserve, sessions
 
 OLDEST_GIT = (2, 36)
 _LITTLE_SPACE = 200 * 1000 * 1000  # bytes: two full log files
@@ -52,7 +52,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     except ProdigyError as error:
         findings.append(Finding("store", "error", str(error), "until then nothing is recorded"))
     else:
-        findings += [*_store(store, fix=fix), *_other_store(store), *_half_way(store)]
+        findings += [*_store(store, cwd, fix=fix), *_other_store(store), *_half_way(store)]
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
@@ -79,7 +79,7 @@ def _git_version() -> Finding:
     return Finding("git", "ok", f"git {words}")
 
 
-def _store(store: str, *, fix: bool) -> Iterator[Finding]:
+def _store(store: str, cwd: str, *, fix: bool) -> Iterator[Finding]:
     if not os.path.isdir(store):
         if os.path.lexists(store):
             yield Finding(
@@ -99,18 +99,20 @@ def _store(store: str, *, fix: bool) -> Iterator[Finding]:
             os.chmod(store, 0o700)
             finding.fixed = True
         yield finding
+    full = False
     try:
         with tempfile.TemporaryFile(dir=store) as probe:
             probe.write(b"probe")
         yield Finding("store", "ok", f"{store} is writable")
     except OSError as error:
-        yield Finding("store", "error", f"{store}: {error.strerror}", "make it writable for you")
+        full = error.errno in reserve.NO_SPACE
+        remedy = _space(store, cwd) if full else "make it writable for you"
+        yield Finding("store", "error", f"{store}: {error.strerror}", remedy)
     free = shutil.disk_usage(store).free
-    if free < _LITTLE_SPACE:
-        yield Finding(
-            "disk", "warning", f"{free // 1000000} MB free at {store}", "'prodigy-git clean'"
-        )
-    else:
+    if free < _LITTLE_SPACE and not full:
+        words = f"{free // 1000000} MB free at {store}"
+        yield Finding("disk", "warning", words, _space(store, cwd))
+    elif not full:
         yield Finding("disk", "ok", f"{free // 1000000} MB free")
     kind = _filesystem(store)
     if kind in _NETWORK:
@@ -140,6 +142,17 @@ def _other_store(store: str) -> Iterator[Finding]:
             "store", "warning", f"{store} lies in the worktree {outer}: 'git clean' can delete it",
             "move it away, and set PRODIGY_HOME",
         )  # fmt: skip
+
+
+def _space(store: str, cwd: str) -> str:
+    """Return what makes space: with nothing in the trash, deleting what is done with, by name."""
+
+    def done() -> list[str]:
+        options = worktrees.Options(every=True, all_repos=True, purge=True, dry_run=True)
+        outcomes = worktrees.clean(store, cwd, None, options, lambda _: None)
+        return [one.name for one in outcomes if one.result == "would-clean"]
+
+    return space.remedy(store, cwd, done)
 
 
 def _filesystem(path: str) -> str:

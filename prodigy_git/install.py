@@ -41,7 +41,7 @@ from prodigy_git.hookstate import (
     state_of,
 )
 from prodigy_git.record import files
-from prodigy_git.store import home
+from prodigy_git.store import home, reserve
 
 WARNED = "prodigy-hook-warned"
 """The guard's marker in a git directory: it has said that the interpreter is gone."""
@@ -77,6 +77,8 @@ def install(
         wanted = _wanted(cwd)
         changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
     _forget_warnings(where)
+    with contextlib.suppress(ProdigyError):  # without a store, `_no_store` says so
+        reserve.keep(home.named(), where.common)
     states = [
         dataclasses.replace(state_of(where, hook), changed=hook in changed) for hook in wanted
     ]

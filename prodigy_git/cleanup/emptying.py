@@ -1,14 +1,14 @@
-"""Emptying the trash: what its retention or size limit has let go of is deleted, in the background.
+"""Emptying the trash: an entry becomes ``emptying``, its folders are deleted, and it is ``emptied``.
 
-git config, read in the entry's repository: ``prodigy.trashRetention`` (``7d``, the default; a number
-and s, m, h, d or w; or ``never``) and ``prodigy.trashLimit`` (bytes, with k, m or g as git takes them;
-default 20g; for the trash of one repository). The limit takes the oldest entries first and never the
-newest of a session. An entry's age is its ``created_at``, never a file's time.
+Nothing needs space before the first file is deleted: the intent is a rename (`entry.entomb`), and
+where a lock file is not there and cannot be made, nobody holds it. From the intent on an entry is not
+restored from its folders. ``emptied`` is written when they are gone: what is left is ``entry.json``,
+which `restore` needs to bring back from the salvage ref what git holds. Where that ref holds nothing
+that a branch, tag or remote-tracking ref does not hold, ref and entry go too.
 
-An entry in state ``trashed`` becomes ``emptying`` under the repository's lock: from then on it is not
-restored from its folders. A process of its own deletes these, then writes ``emptied``: what is left
-is ``entry.json``, which `restore` needs to bring back from the salvage ref what git holds. Where that
-ref holds nothing that a branch, tag or remote-tracking ref does not hold, ref and entry go too.
+What a user asked to delete is deleted at once (`empty_now`), what its retention or limit has let go of
+in a process of its own (`expire`). Whoever was killed leaves the rest to the next command. Two at one
+entry take turns, by a lock on its folder.
 """
 
 import contextlib
@@ -16,174 +16,113 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from prodigy_git import duration, layout
+from prodigy_git import layout
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import salvage
+from prodigy_git.cleanup import expiry, salvage, stuck
 from prodigy_git.cleanup.entry import Entry
-from prodigy_git.cleanup.erasing import allocated, erase
+from prodigy_git.cleanup.erasing import Freed, erase
+from prodigy_git.cleanup.settling import store_of
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git_status, said
-from prodigy_git.record import clock, files, log, ownership
-from prodigy_git.store import locked
+from prodigy_git.git.ask import git_status
+from prodigy_git.record import files, log, ownership
+from prodigy_git.store import locked, reserve
 from prodigy_git.store.events import Broken
 
-RETENTION = 7 * 86400 * clock.SECOND
-"""How long an entry stays, in microseconds, where git config does not say."""
-LIMIT = 20 * 1024**3
-"""How many bytes the trash of one repository may take, where git config does not say."""
+Progress = Callable[[int, int], None]
+"""Called with how many bytes are deleted, of how many."""
+_PAUSE = 0.1  # seconds between two calls of it
 
 
-def retention(common: str) -> int | None:
-    """Return a repository's retention in microseconds; None: nothing is emptied by age.
+@dataclass(frozen=True)
+class Emptied:
+    """An entry whose deletion was begun: what the disk got back, in bytes, and what is left of it.
 
-    Raises `ProdigyError` for a setting that is no duration.
+    ``left`` is None where all is gone; else it says what could not be deleted, why, and what helps.
     """
-    text = _setting(common, "prodigy.trashRetention")
-    if text is None:
-        return RETENTION
-    if text == "never":
-        return None
-    kept = duration.parse(text)
-    if kept is None:
-        raise ProdigyError(
-            f"git config prodigy.trashRetention {text!r} is no duration, so nothing is emptied by "
-            "age: write 7d, 12h or never"
-        )
-    return kept
+
+    entry: Entry
+    bytes: int
+    left: str | None
 
 
-def limit(common: str) -> int:
-    """Return how many bytes a repository's trash may take. Raises `ProdigyError` for a bad setting."""
-    text = _setting(common, "prodigy.trashLimit", "--type=int")
-    return LIMIT if text is None else int(text)
+def empty_now(
+    wanted: Iterable[Entry], broken: Broken, progress: Progress | None = None
+) -> list[Emptied]:
+    """Delete entries, whatever their age; return what became of those that could be taken.
 
-
-def _setting(common: str, name: str, *options: str) -> str | None:
-    """Return a git setting; the global one where the repository is gone, or its disk not mounted."""
-    here = os.path.isdir(common)
-    where = () if here else ("--global",)
-    status, out, err = git_status(
-        common if here else "/", "config", *where, *options, "--get", name
-    )
-    if status == 0:
-        return out.removesuffix("\n")
-    if status == 1:
-        return None
-    why = said(err, f"exit status {status}")
-    raise ProdigyError(f"git config {name}: {why}; nothing is emptied")
-
-
-def expires_at(found: Entry) -> int | None:
-    """Return when an entry's retention ends, in microseconds since 1970; None: it does not.
-
-    Raises `ProdigyError` where git config or the entry does not say.
+    Also such whose deletion was begun before. What cannot be taken is reported. All are taken before
+    the first is deleted: after an interruption the next command goes on with the rest.
     """
-    kept = retention(found.common)
-    created = clock.parse(found.created_at)
-    if created is None:
-        raise ProdigyError(f"{found.path}: no readable created_at, so it is kept")
-    return None if kept is None else created + kept
-
-
-def due(store: str, broken: Broken, repo: str | None = None) -> list[Entry]:
-    """Return the entries whose retention has ended, oldest first; changes nothing.
-
-    Those of the repository key ``repo``, or with None all.
-    """
-    now = clock.now()
-    found = []
-    for one in entries.entries(store, broken, repo):
-        if one.state == "trashed":
-            try:
-                ends = expires_at(one)
-            except ProdigyError as error:
-                broken(str(error))
-                continue
-            if ends is not None and ends <= now:
-                found.append(one)
-    return found
-
-
-def over_limit(store: str, broken: Broken, repo: str | None = None) -> list[Entry]:
-    """Return the entries that must go for their repository's size limit; changes nothing.
-
-    Those of the repository key ``repo``, or with None all. Sizes are measured only where there is an
-    entry that the limit may take at all.
-    """
-    by_repo: dict[str, list[Entry]] = {}
-    for one in entries.entries(store, broken, repo):
-        if one.state == "trashed":
-            by_repo.setdefault(one.repo, []).append(one)
-    found = []
-    for some in by_repo.values():
-        newest = {one.session: one.path for one in some}
-        older = [one for one in some if newest[one.session] != one.path]
-        if not older:
-            continue
-        try:
-            over = sum(map(measured, some)) - limit(some[-1].common)
-        except ProdigyError as error:
-            broken(str(error))
-            continue
-        for one in older:
-            if over > 0:
-                found.append(one)
-                over -= measured(one)
-    return found
-
-
-def measured(found: Entry) -> int:
-    """Return the bytes that an entry's folders take on disk (blocks), measured where not yet noted."""
-    if found.bytes is None:
-        found.bytes = sum(map(allocated, _folders(found)))
-    return found.bytes
-
-
-def expire(
-    store: str, broken: Broken, repo: str | None = None, *, dry_run: bool = False
-) -> list[Entry]:
-    """Take what is past retention or limit, and start the deleting of it; return what was taken.
-
-    That of the repository key ``repo``, or with None all; ``dry_run`` only returns it. What a killed
-    process has left half deleted is gone on with. What cannot be taken is reported.
-    """
-    wanted = due(store, broken, repo)
-    if dry_run:
-        known = {one.path for one in wanted}
-        return wanted + [one for one in over_limit(store, broken, repo) if one.path not in known]
     taken = _take(wanted, broken)
-    taken += _take(over_limit(store, broken, repo), broken)
-    if taken or any(one.state == "emptying" for one in entries.entries(store, lambda _: None)):
-        start(store)
+    total = sum(map(expiry.measured, taken)) if progress is not None else 0
+    deleted = 0
+    shown = time.monotonic()
+
+    def freed(size: int) -> None:
+        nonlocal deleted, shown
+        deleted += size
+        if progress is not None and time.monotonic() - shown > _PAUSE:
+            shown = time.monotonic()
+            progress(deleted, max(total, deleted))
+
+    done = []
+    for one in taken:
+        before = deleted
+        try:
+            left = _delete(store_of(one), one, broken, freed)
+        except (ProdigyError, OSError) as error:
+            left = str(error)
+        done.append(Emptied(one, deleted - before, left))
+    return done
+
+
+def purge(found: Entry, broken: Broken) -> str | None:
+    """Delete what has just been removed; return why it, or some of it, is still there; else None."""
+    for done in empty_now([found], broken):
+        return done.left
+    return f"it is in the trash: 'prodigy-git trash empty {found.session}' deletes it"
+
+
+def expire(plan: expiry.Plan, broken: Broken) -> list[Entry]:
+    """Take what retention and limit have let go of, and start the deleting of it; return it.
+
+    What cannot be taken is reported.
+    """
+    taken = _take(plan.entries, broken)
+    for store in sorted({store_of(one) for one in taken}):
+        try:
+            start(store)
+        except OSError:  # no more processes, or no space for a lock: then here
+            mine = [one for one in taken if store_of(one) == store]
+            empty_now(mine, broken)
     return taken
 
 
-def empty_now(found: Entry | Iterable[Entry], broken: Broken) -> list[Entry]:
-    """Empty entries, whatever their age; return those that were taken, with their deletion begun."""
-    taken = _take([found] if isinstance(found, Entry) else found, broken)
-    for store in {_store(one) for one in taken}:
-        start(store)
-    return taken
+def under_way(store: str, repo: str | None = None) -> list[Entry]:
+    """Return the entries whose deletion has begun: killed, or something could not be deleted."""
+    there = entries.entries(store, lambda _: None, repo)
+    return [one for one in there if one.state == "emptying"]
 
 
 def _take(wanted: Iterable[Entry], broken: Broken) -> list[Entry]:
-    """Write the intent to delete; leave out what has been restored, or taken, meanwhile."""
+    """Make entries ``emptying``; leave out what has been restored, or emptied, meanwhile."""
     taken = []
     for one in wanted:
         try:
-            with locked.repository(_store(one), one.repo):
+            with _repository(store_of(one), one.repo):
                 now = entries.read(one.path)
+                entries.contents(now)
                 # Not settled: the branch, event and session of its removal are still to be written.
-                if now.state != "trashed" or not now.settled:
+                if now.state == "trashed" and now.settled:
+                    entries.entomb(now)
+                elif now.state != "emptying":
                     continue
-                _folders(now)
-                now.state = "emptying"
-                now.bytes = one.bytes
-                entries.write(now)
         except (ProdigyError, OSError) as error:
             if os.path.lexists(one.path):  # or it has been restored
                 broken(f"{one.path}: kept ({error})")
@@ -192,22 +131,16 @@ def _take(wanted: Iterable[Entry], broken: Broken) -> list[Entry]:
     return taken
 
 
-def _store(found: Entry) -> str:
-    return entries.store_of(found.path)
-
-
-def _folders(found: Entry) -> list[str]:
-    """Return the two folders of an entry, those of them that it has.
-
-    Raises `ProdigyError` where ``entry.json`` names others: what is deleted must lie in the trash.
-    """
-    beside = f"{found.common}/prodigy-trash/{found.session}-{found.moment}"
-    known = (f"{found.path}/worktree", f"{found.path}/git", beside, f"{beside}-worktree")
-    named = [path for path in (found.folder, found.git) if path]
-    for path in named:
-        if path not in known:
-            raise ProdigyError(f"{found.path}/entry.json names {path}, which is not in the trash")
-    return named
+@contextlib.contextmanager
+def _repository(store: str, repo: str) -> Iterator[None]:
+    """Hold the repository's lock; where its file is not there, nor space to make it, nobody does."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked.repository(store, repo))
+        except OSError as error:
+            if error.errno not in reserve.NO_SPACE:
+                raise
+        yield
 
 
 def start(store: str) -> "subprocess.Popen[bytes] | None":
@@ -215,7 +148,7 @@ def start(store: str) -> "subprocess.Popen[bytes] | None":
 
     It outlives the terminal. The lock says that a process waits for its turn and has not looked yet:
     that one will see what the caller has marked. It is handed down, so that there is no moment
-    without a holder: hence flock, and not filelock, which cannot.
+    without a holder: hence flock, and not filelock, which cannot. Raises `OSError`.
     """
     try:
         waiting = files.lock(layout.emptying_next_lock(store), patience=0)
@@ -254,7 +187,9 @@ def work(store: str, waiting: int) -> None:
         for one in entries.entries(store, note):
             try:
                 if one.state == "emptying":
-                    _delete(store, one, note)
+                    left = _delete(store, one, note, lambda _: None)
+                    if left is not None and left != one.left:  # else it was said already
+                        note(left)
                 elif one.state == "emptied":
                     _retire(store, one)
             except (ProdigyError, OSError) as error:
@@ -273,25 +208,62 @@ def _step_back() -> None:
         psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
-def _delete(store: str, found: Entry, note: Broken) -> None:
-    left = [text for path in _folders(found) for text in erase(path)]
-    if left:
-        more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-        note(f"{found.path} stays, not everything could be deleted: {left[0]}{more}")
-        return
-    with locked.repository(store, found.repo):
+def _delete(store: str, found: Entry, broken: Broken, freed: Freed) -> str | None:
+    """Delete an entry's folders; return in words what could not be deleted, and what helps.
+
+    Raises `ProdigyError` or `OSError`; it can be tried again. What goes wrong once they are gone is
+    reported: the next command goes on.
+    """
+    with _alone(found.path):
+        if not os.path.lexists(found.path):
+            return None  # another process has done it
         now = entries.read(found.path)
         if now.state != "emptying":
-            return
-        now.state = "emptied"
-        now.bytes = 0
-        entries.write(now)
-    _retire(store, now)
+            return None
+        folders = entries.contents(now)
+        left = [one for path in folders for one in erase(path, freed)]
+        if left:
+            text = stuck.words(left, folders)
+            _note_left(now, text)
+            return text
+        try:
+            with _repository(store, now.repo):
+                entries.write_emptied(now)
+            _retire(store, now)
+        except (ProdigyError, OSError) as error:
+            broken(f"{now.path}: its folders are deleted, the rest is not done yet ({error})")
+    return None
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Hold an entry's folder; where it has no locks, go without: deleting twice does no harm."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        # On NFS: a folder is not open for writing, as the server wants it (flock(2)).
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _note_left(found: Entry, text: str) -> None:
+    """Write down what could not be deleted, for `trash list`; where there is space."""
+    if found.left == text:
+        return
+    found.left = text
+    with contextlib.suppress(ProdigyError, OSError), _repository(store_of(found), found.repo):
+        entries.write(found)
 
 
 def _retire(store: str, found: Entry) -> None:
     """Remove an emptied entry, and its salvage refs, where they hold nothing of their own."""
-    with locked.repository(store, found.repo):
+    with _repository(store, found.repo):
         if entries.read(found.path).state != "emptied":
             return
         refs = [ref for ref in (found.salvage_ref, *found.tag_refs) if ref]
@@ -305,7 +277,7 @@ def _retire(store: str, found: Entry) -> None:
             if not gone and repository.has_ref(found.common, ref):
                 return
         for left in erase(found.path):
-            raise ProdigyError(left)
+            raise ProdigyError(str(left))
         for folder in (os.path.dirname(found.path), os.path.dirname(os.path.dirname(found.path))):
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)

@@ -7,8 +7,14 @@ holds the repository's lock.
 The document's paths are those of the time when it was written. Store and repository may be elsewhere
 by now: on reading, what lay inside the store lies inside the one that holds the entry, and what
 belonged to the repository is where the repository is.
+
+Once it is being deleted, the document is called ``emptying.json`` (`entomb`): a name needs no space, so
+that a full disk can be emptied. Where that name is there, the entry is ``emptying``, whatever any
+document in it says.
 """
 
+import contextlib
+import errno
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +32,9 @@ STATES = ("moving", "trashed", "restoring", "emptying", "emptied")
 ``emptying``: being deleted. ``emptied``: only this document and the salvage ref are left.
 """
 
+
+DOCUMENT = "entry.json"
+TOMBSTONE = "emptying.json"
 
 DISABLED = ".git.in-trash"
 """What a trashed worktree's ``.git`` file is called: no command run there may reach a successor."""
@@ -75,7 +84,9 @@ class Entry:
     settled: bool = False
     """Whether branch, session file and event have been brought up to date after the move."""
     bytes: int | None = None
-    """What folder and private directory take on disk; None until `emptying` measures it."""
+    """What folder and private directory take on disk; None until `expiry` measures it."""
+    left: str | None = None
+    """What could not be deleted, in words: how many things, why, and the command that helps."""
     alone: bool = False
     """Whether the folder is all there was: its repository was gone, see `alone`."""
     linked: list[str] = field(default_factory=list)
@@ -100,7 +111,7 @@ class Entry:
 _TEXTS = ("state", "session", "worktree", "private", "common", "created_at")
 _OPTIONAL = (
     "head", "branch", "salvage_ref", "locked", "enrolment", "cursor", "session_status",
-    "delete_branch", "branch_deleted",
+    "delete_branch", "branch_deleted", "left",
 )  # fmt: skip
 _LISTS = ("tag_refs", "left_out", "reasons", "linked")
 _NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
@@ -120,17 +131,27 @@ def read(path: str, commons: Commons | None = None) -> Entry:
     it is missing, damaged, of a newer version, or names another repository or session than its place
     in the trash does.
     """
-    document = f"{path}/entry.json"
-    try:
-        fields = jsonline.decode_object(files.read(document))
-        found = _parsed(path, fields)
-        _follow_store(found, fields.get("store"))
-        _follow_repository(found, {} if commons is None else commons)
-        return found
-    except OSError as error:
-        raise ProdigyError(f"{document} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise ProdigyError(f"{document} is damaged ({error}): repair it or move it away") from None
+    # The tombstone once more, since the document may be renamed to it between the first two looks.
+    for name in (TOMBSTONE, DOCUMENT, TOMBSTONE):
+        document = f"{path}/{name}"
+        try:
+            fields = jsonline.decode_object(files.read(document))
+            if name == TOMBSTONE:
+                fields["state"] = "emptying"
+            found = _parsed(path, fields)
+            _follow_store(found, fields.get("store"))
+            _follow_repository(found, {} if commons is None else commons)
+            return found
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ProdigyError(f"{document} cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise ProdigyError(
+                f"{document} is damaged ({error}): repair it or move it away"
+            ) from None
+    missing = os.strerror(errno.ENOENT)
+    raise ProdigyError(f"{path}/{DOCUMENT} cannot be read ({missing})")
 
 
 def _parsed(path: str, fields: dict[str, Any]) -> Entry:
@@ -248,7 +269,43 @@ def write(entry: Entry) -> None:
     fields: dict[str, Any] = {"version": VERSION, **known, **entry.more}
     fields["store"] = store_of(entry.path)
     data = (jsonline.encode(fields) + "\n").encode("ascii")
-    files.replace(f"{entry.path}/entry.json", data)
+    name = TOMBSTONE if entry.state == "emptying" else DOCUMENT
+    files.replace(f"{entry.path}/{name}", data)
+
+
+def entomb(entry: Entry) -> None:
+    """Make an entry ``emptying``, durably, without writing a byte. Raises `OSError`: then it is not."""
+    document, tombstone = f"{entry.path}/{DOCUMENT}", f"{entry.path}/{TOMBSTONE}"
+    os.rename(document, tombstone)
+    try:
+        files.sync_folder(entry.path)
+    except OSError:
+        os.rename(tombstone, document)
+        raise
+    entry.state = "emptying"
+
+
+def write_emptied(entry: Entry) -> None:
+    """Make an entry that is ``emptying`` ``emptied``: its folders are gone. Raises `OSError`."""
+    entry.state, entry.bytes, entry.left = "emptied", 0, None
+    write(entry)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{entry.path}/{TOMBSTONE}")
+    files.sync_folder(entry.path)
+
+
+def contents(entry: Entry) -> list[str]:
+    """Return the two folders of an entry, those of them that it has.
+
+    Raises `ProdigyError` where its document names others: what is deleted must lie in the trash.
+    """
+    beside = f"{entry.common}/prodigy-trash/{entry.session}-{entry.moment}"
+    known = (f"{entry.path}/worktree", f"{entry.path}/git", beside, f"{beside}-worktree")
+    named = [path for path in (entry.folder, entry.git) if path]
+    for path in named:
+        if path not in known:
+            raise ProdigyError(f"{entry.path}/entry.json names {path}, which is not in the trash")
+    return named
 
 
 def entries(
@@ -265,12 +322,17 @@ def entries(
             folder = layout.trash(store, key, name)
             for moment in folders(folder, None):
                 # Beside the entries lie other things: a job's events, a session's file.
-                if os.path.lexists(f"{folder}/{moment}/entry.json"):
+                if _is_entry(f"{folder}/{moment}"):
                     try:
                         found.append(read(f"{folder}/{moment}", commons))
                     except ProdigyError as error:
                         broken(str(error))
     return sorted(found, key=lambda one: (one.moment, one.path))
+
+
+def _is_entry(path: str) -> bool:
+    # The first once more, since the tombstone may be replaced by it between the two looks.
+    return any(os.path.lexists(f"{path}/{name}") for name in (DOCUMENT, TOMBSTONE, DOCUMENT))
 
 
 def folders(path: str, only: str | None) -> list[str]:

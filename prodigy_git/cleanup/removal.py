@@ -102,14 +102,15 @@ def _moved_in_spite_of(found: Entry, error: BaseException) -> bool:
     return isinstance(error, OSError)  # the folder's name is not on the disk yet, perhaps
 
 
-def take_up(store: str, repo: str, broken: Broken) -> list[str]:
+def take_up(store: str, repo: str, broken: Broken, *, deleting: bool = True) -> list[str]:
     """Finish or take back what killed commands left of a repository's; return a line for each.
 
     What cannot be finished now is reported to ``broken`` and stays as it is. Takes the repository's
-    lock, and only where there is something to do.
+    lock, and only where there is something to do. ``deleting``: what was being deleted goes on in the
+    background; a caller that is about to delete it itself says no.
     """
     known = entries.entries(store, lambda _: None, repo)
-    if any(one.state == "emptying" for one in known):
+    if deleting and any(one.state == "emptying" for one in known):
         with contextlib.suppress(OSError):  # no more processes: a later command starts it
             emptying.start(store)
     if not any(one.half_way for one in known) and not intent.begun(store, repo, None):

@@ -112,8 +112,8 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
     name = found.session
     if found.state == "emptying":
         raise ProdigyError(
-            f"{name} is being deleted from the trash: wait until 'prodigy-git trash list' says that "
-            "it is emptied, then restore what git holds"
+            f"{name} is being deleted from the trash: when 'prodigy-git trash list' says that it is "
+            f"emptied, restore brings back what git holds{f'; {found.left}' if found.left else ''}"
         )
     if found.state not in ("trashed", "emptied"):
         raise ProdigyError(f"{name} is {found.state} in another process: try again")

@@ -1,5 +1,6 @@
 """Cleaning worktrees: which, whether, and one after the other; a failure of one stops no other."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, alone, evidence, interrupted
+from prodigy_git.cleanup import account, alone, evidence, interrupted, space
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.cleanup.verdicts import Options as Options
 from prodigy_git.cleanup.verdicts import describe as describe
@@ -16,7 +17,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files, gitdir, repokey
-from prodigy_git.store import sessions
+from prodigy_git.store import reserve, sessions
 from prodigy_git.store.events import Broken
 
 _AT_ONCE = (
@@ -93,13 +94,15 @@ def clean(
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
         accounts = account.gather([one for _, one in chunk], young=options.min_age)
         for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
-            outcomes[number] = _clean(store, one, e, options, broken)
+            outcomes[number] = _clean(store, cwd, one, e, options, broken)
             if progress is not None:
                 progress(done, total)
     return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Broken) -> Outcome:
+def _clean(
+    store: str, cwd: str, one: Subject, e: Evidence, options: Options, broken: Broken
+) -> Outcome:
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
             (e,) = account.gather([one], young=options.min_age)
@@ -118,9 +121,8 @@ def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Brok
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
         known = isinstance(error, ProdigyError | OSError | ValueError)
-        return Outcome(
-            one.name, "failed", [str(error) if known else f"{type(error).__name__}: {error}"]
-        )
+        why = space.said(error, store, cwd) if known else f"{type(error).__name__}: {error}"
+        return Outcome(one.name, "failed", [why])
 
 
 def _trashed_meanwhile(store: str, one: Subject) -> bool:
@@ -142,28 +144,34 @@ def _remove(
 ) -> Outcome:
     from prodigy_git.cleanup import emptying, removal
 
-    if one.alone:
-        assert one.session is not None
-        entry = alone.remove(store, one.session, one.path, reasons=reasons, broken=broken)
-    else:
-        assert one.place is not None
-        assert one.enrolment is not None
-        entry = removal.remove(
-            store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
-            left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
-            broken=broken,
-        )  # fmt: skip
-    purged = bool(options.purge and emptying.empty_now(entry, broken))
+    result, gone = "cleaned", False
+    common = store if one.place is None else one.place.common  # of one alone there is no other
+    with reserve.given_up(store, common) if options.purge else contextlib.nullcontext():
+        if one.alone:
+            assert one.session is not None
+            entry = alone.remove(store, one.session, one.path, reasons=reasons, broken=broken)
+        else:
+            assert one.place is not None
+            assert one.enrolment is not None
+            entry = removal.remove(
+                store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
+                left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
+                broken=broken,
+            )  # fmt: skip
+        if options.purge:
+            left = emptying.purge(entry, broken)
+            gone = left is None
+            result, reasons = ("cleaned", reasons) if left is None else ("failed", [left])
     return Outcome(
         one.name,
-        "cleaned",
+        result,
         reasons,
         evidence.remarks(e, entry.left_out),
         e.integration.kind,
-        None if purged else entry.path,
+        None if gone else entry.path,
         entry.salvage_ref,
         entry.branch_deleted,
-        purged,
+        gone,
     )
 
 

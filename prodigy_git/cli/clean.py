@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -25,12 +25,17 @@ _USUAL = frozenset(("worktrees", "sessions", "events"))
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the command line asks for; ``repo`` is the repository's key, None: all in the store."""
+    """What the command line asks for; ``repo`` is the repository's key, None: all in the store.
+
+    ``trash``: what the trash has let go of is deleted; at once where the kind was asked for, else in
+    the background.
+    """
 
     store: str
     cwd: str
     kinds: frozenset[str]
     drift: bool
+    trash: bool
     older_than: int | None
     archiving: bool
     repo: str | None
@@ -67,13 +72,16 @@ def clean(
 ) -> int:
     """Clean up what is finished and old, of this repository: into the trash, or archives.
 
-    Without a kind: worktrees, sessions and events, each when it is as old as said below, and what has
-    drifted apart (with --worktrees and --all, too). What runs is never touched, and age is what the
-    data says. --trash goes by git config prodigy.trashRetention and trashLimit alone. Exits with 1 if
-    anything failed; what is kept for a reason is no failure.
+    Without a kind: worktrees, sessions and events, each when it is as old as said below, what has
+    drifted apart (with --worktrees and --all, too), and, in the background, what has been in the trash
+    long enough. What runs is never touched, and age is what the data says. --trash goes by git config
+    prodigy.trashRetention and trashLimit alone, comes first, since it needs no space on the disk, and
+    says what cannot be deleted, with the command that helps. Exits with 1 if anything failed; what is
+    kept for a reason is no failure.
     """
     chosen = frozenset(kinds) if every else frozenset(kind for kind, on in kinds.items() if on)
     drift = not chosen or "worktrees" in chosen
+    trash = not chosen or "trash" in chosen
     chosen = chosen or _USUAL
     if archive and "events" not in chosen:
         raise click.UsageError("--archive goes with --events.")
@@ -86,7 +94,7 @@ def clean(
     key = None if all_repos else _key_here(store, cwd)
     work = clean_report.Work()
     if key != "":  # else the store knows nothing of this repository
-        asked = _Asked(store, cwd, chosen, drift, older_than, archive, key)
+        asked = _Asked(store, cwd, chosen, drift, trash, older_than, archive, key)
         if not dry_run:
             _take_up(asked)
         work = _look(asked, worktrees_too=dry_run or not yes)
@@ -95,7 +103,8 @@ def clean(
                 clean_report.ask(work, archive)
             work = _act(asked, work)
     if as_json:
-        output.emit_json(clean_report.as_json(work, chosen, drift=drift))
+        shown = chosen | {"trash"} if trash else chosen
+        output.emit_json(clean_report.as_json(work, shown, drift=drift))
     else:
         clean_report.show(work, dry_run=dry_run, verbose=verbose)
     if cwd != gitenv.NOWHERE and not os.path.exists(cwd):
@@ -120,13 +129,21 @@ def _take_up(asked: _Asked) -> None:
 
     keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
     for key in sorted(keys):
-        for line in removal.take_up(asked.store, key, output.note):
+        try:
+            lines = removal.take_up(
+                asked.store, key, output.note, deleting="trash" not in asked.kinds
+            )
+        except (ProdigyError, OSError) as error:
+            # On a full disk, perhaps: emptying the trash is to go on.
+            output.note(f"what was interrupted in {key} stays so ({error})")
+            continue
+        for line in lines:
             output.note(line)
 
 
 def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
     """Find what there is to do; changes nothing."""
-    from prodigy_git.cleanup import drift, emptying, records
+    from prodigy_git.cleanup import drift, emptying, expiry, records
 
     work = clean_report.Work()
     where = None if asked.repo is None else asked.cwd
@@ -145,14 +162,14 @@ def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
         )  # fmt: skip
     if "worktrees" in asked.kinds and worktrees_too:
         work.worktrees = _worktrees(asked, dry_run=True)
-    if "trash" in asked.kinds:
+    if asked.trash:
         # Not what is about to go there: the limit takes that another time.
-        there = [*emptying.due(asked.store, output.note)]
-        taken = {one.path for one in there}
-        there += [
-            one for one in emptying.over_limit(asked.store, output.note) if one.path not in taken
-        ]
-        work.trash = [one for one in there if asked.repo in (None, one.repo)]
+        work.expired = expiry.plan(asked.store, output.note, asked.repo)
+        work.trash = list(work.expired.entries)
+        if "trash" in asked.kinds:
+            work.trash += emptying.under_way(asked.store, asked.repo)
+        for text in work.expired.words:
+            output.note(text)
     return work
 
 
@@ -167,8 +184,10 @@ def _worktrees(asked: _Asked, *, dry_run: bool) -> "list[Outcome]":
 
 
 def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
-    """Do it: records first, since removing a worktree adds to its job's log."""
-    from prodigy_git.cleanup import drift, emptying, records
+    """Do it: the trash first, which needs no space and makes some; then records, since removing a
+    worktree adds to its job's log.
+    """
+    from prodigy_git.cleanup import drift, emptying, expiry, records
 
     done = clean_report.Work()
 
@@ -193,15 +212,26 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
         done.worktrees = _worktrees(asked, dry_run=False)
 
     def empty_trash() -> None:
-        done.trash = emptying.empty_now(plan.trash, output.note)
+        if "trash" not in asked.kinds:
+            done.in_background = True
+            done.trash = emptying.expire(plan.expired, output.note)
+            return
+        with progress_bar("deleting") as progress:
+            for one in emptying.empty_now(plan.trash, output.note, progress):
+                if one.left is None:
+                    done.trash.append(replace(one.entry, bytes=one.bytes))
+                else:
+                    troubles.append(f"{one.entry.session}: {one.left}")
 
+    troubles: list[str] = []
+    if asked.trash:
+        attempt(empty_trash)
+        expiry.note_sizes(plan.expired.measured)
     attempt(clean_records)
     attempt(mend)
     if "worktrees" in asked.kinds:
         attempt(clean_worktrees)
-    if plan.trash:
-        attempt(empty_trash)
-    troubles = [f"{one.name}: kept ({one.error})" for one in done.records if one.error is not None]
+    troubles += [f"{one.name}: kept ({one.error})" for one in done.records if one.error is not None]
     troubles += [f"{one.wrong}: not put right ({one.error})" for one in done.drift if one.error]
     troubles += [
         f"{one.name}: {'; '.join(one.reasons)}" for one in done.worktrees if one.result == "failed"

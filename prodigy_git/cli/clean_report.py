@@ -5,15 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from prodigy_git.cleanup.words import human, number
 from prodigy_git.cli import output
 from prodigy_git.cli.cleaning import show_outcomes
-from prodigy_git.cli.trash import human
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.drift import Finding
     from prodigy_git.cleanup.entry import Entry
+    from prodigy_git.cleanup.expiry import Plan
     from prodigy_git.cleanup.records import Record
     from prodigy_git.cleanup.worktrees import Outcome
 
@@ -23,6 +24,12 @@ _NOUNS = {
 }  # fmt: skip
 
 
+def _no_plan() -> "Plan":
+    from prodigy_git.cleanup.expiry import Plan
+
+    return Plan()
+
+
 @dataclass
 class Work:
     """What is to be done, or what has been."""
@@ -30,7 +37,12 @@ class Work:
     drift: "list[Finding]" = field(default_factory=list)
     records: "list[Record]" = field(default_factory=list)
     worktrees: "list[Outcome]" = field(default_factory=list)
+    expired: "Plan" = field(default_factory=_no_plan)
+    """What retention and limit of the trash have let go of."""
     trash: "list[Entry]" = field(default_factory=list)
+    """That, and what was being deleted before."""
+    in_background: bool = False
+    """Whether the deleting of what is in the trash goes on when the command has ended."""
     failed: bool = False
 
 
@@ -58,9 +70,9 @@ def ask(work: Work, archiving: bool) -> None:
     if archiving and "events" in counts:
         parts.append(f"{_listing(counts, ['events'], work)} to be compressed")
     if "drift" in counts:
-        parts.append(f"{_number(counts['drift'], 'thing')} to be put right")
+        parts.append(f"{number(counts['drift'], 'thing')} to be put right")
     if "trash" in counts:
-        parts.append(f"{_number(counts['trash'], 'removed worktree')} to be deleted for good")
+        parts.append(f"{number(counts['trash'], 'removed worktree')} to be deleted for good")
     output.confirm(f"{'; '.join(parts)}. Continue?")
 
 
@@ -69,25 +81,19 @@ def _listing(counts: dict[str, int], kinds: Iterable[str], work: Work) -> str:
     for kind in kinds:
         if kind in counts:
             size = sum(one.bytes for one in work.records if one.kind == kind)
-            parts.append(
-                _number(counts[kind], _NOUNS[kind]) + (f" ({human(size)})" if size else "")
-            )
+            parts.append(number(counts[kind], _NOUNS[kind]) + (f" ({human(size)})" if size else ""))
     return ", ".join(parts)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _bytes_of(one: "Outcome") -> int:
     """Return what a worktree takes on disk, in the trash or where it is."""
-    from prodigy_git.cleanup import emptying, entry
+    from prodigy_git.cleanup import entry, expiry
     from prodigy_git.cleanup.erasing import allocated
     from prodigy_git.store import sessions
 
     with contextlib.suppress(ProdigyError, OSError, ValueError):
         if one.trash_path is not None:
-            return emptying.measured(entry.read(one.trash_path))
+            return expiry.measured(entry.read(one.trash_path))
         store = home.here()
         return allocated(sessions.load(store, one.name).text("worktree_path") or "")
     return 0
@@ -150,7 +156,8 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
         after = sum(one.archive_bytes or 0 for one in packed)
         ends["events"] = "would be archived" if dry_run else f"archived, {human(after)} now"
     ends["drift"] = "would be put right" if dry_run else "put right"
-    ends["trash"] = "would be deleted for good" if dry_run else "deleted for good"
+    deleted = "being deleted for good" if work.in_background else "deleted for good"
+    ends["trash"] = "would be deleted for good" if dry_run else deleted
     rows = [
         (kind, counts[kind], human(sizes[kind]) if sizes.get(kind) else "-", end)
         for kind, end in ends.items()
@@ -168,8 +175,8 @@ def _note_kept(work: Work) -> None:
     kept = sum(1 for one in work.worktrees if one.result == "refused")
     open_ = sum(1 for one in work.drift if not one.repairable and one.kind != "unknown")
     if kept or open_:
-        parts = [_number(kept, "worktree") + " kept"] * bool(kept)
-        parts += [_number(open_, "thing") + " to be put right by you"] * bool(open_)
+        parts = [number(kept, "worktree") + " kept"] * bool(kept)
+        parts += [number(open_, "thing") + " to be put right by you"] * bool(open_)
         output.note(f"{', '.join(parts)}: 'prodigy-git clean --dry-run' says why")
 
 
@@ -185,7 +192,7 @@ def show_removed(removed: "Sequence[Record]", *, dry_run: bool, as_json: bool) -
         went = [one for one in removed if one.error is None]
         total = human(sum(one.bytes for one in went))
         output.note(
-            f"{_number(len(went), 'file')}, {total} {'would go' if dry_run else 'gone'} to the trash"
+            f"{number(len(went), 'file')}, {total} {'would go' if dry_run else 'gone'} to the trash"
         )
     return 1 if failed else 0
 

@@ -12,6 +12,7 @@ import click
 from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
+from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def clean(
     what 'worktree show' has no doubt about; with -f also what has uncommitted work, an operation under
     way, commits that nothing else reaches, or an unfinished session (with --all only if nothing has
     happened in it for --min-age). Never one that another live process stands in, nor, without
-    --unlock, a locked one. The branch goes only if another one has all of it. Exits with 1 if one that
-    was named was kept, or if any failed.
+    --unlock, a locked one. The branch goes only if another one has all of it. --purge works on a full
+    disk, too. What this repository's trash has let go of before is deleted in the background. Exits
+    with 1 if one that was named was kept, or if any failed.
     """
     from prodigy_git.cleanup import worktrees
 
@@ -78,12 +80,12 @@ def clean(
         every=every, force=force, merged_only=merged_only, older_than=older_than, job=job,
         min_age=min_age, unlock=unlock, delete_branch=delete_branch, purge=purge, dry_run=dry_run,
     )  # fmt: skip
-    here = gitenv.here()
+    store, here = home.here(), gitenv.here()
+    _expire(store, here, dry_run=dry_run)
     with progress_bar("cleaning worktrees") as progress:
         outcomes = worktrees.clean(
-            home.here(), here, None if every else names, options, output.note,
-            progress,
-        )  # fmt: skip
+            store, here, None if every else names, options, output.note, progress
+        )
     if as_json:
         output.emit_json([one.as_json() for one in outcomes])
     else:
@@ -105,6 +107,33 @@ def _note_unseen(outcomes: "list[Outcome]") -> None:
         output.note(
             f"whether anybody else was in there is not known: no seeing {', '.join(unseen)}"
         )
+
+
+def _expire(store: str, cwd: str, *, dry_run: bool) -> None:
+    """Delete in the background what this repository's trash has let go of; say what, and why.
+
+    Before anything is removed: what a command has just moved is never gone with the same command.
+    """
+    from prodigy_git.cleanup import emptying, expiry
+    from prodigy_git.cleanup.words import number
+    from prodigy_git.git import repository
+    from prodigy_git.record import repokey
+
+    try:
+        key = repokey.known(store, repository.find(cwd).common)
+        if key is None:
+            return
+        plan = expiry.plan(store, output.note, key)
+        taken = plan.entries if dry_run else emptying.expire(plan, output.note)
+    except (ProdigyError, OSError, ValueError) as error:
+        output.note(f"the trash is left as it is ({error})")
+        return
+    for text in plan.words:
+        output.note(text)
+    if taken:
+        verb = "would be deleted" if dry_run else "being deleted"
+        what = number(len(taken), "removed worktree")
+        output.note(f"{what} {verb} for good, by retention or limit of the trash")
 
 
 def note_if_gone(folder: str) -> None:

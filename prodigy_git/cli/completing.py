@@ -141,8 +141,9 @@ def trashed(_: click.Context, __: str) -> Found:
         for key in keys
         for name in _listed(f"{store}/trash/{key}")
         if any(
-            os.path.exists(f"{layout.trash(store, key, name)}/{moment}/entry.json")
+            os.path.exists(f"{layout.trash(store, key, name)}/{moment}/{document}")
             for moment in _listed(layout.trash(store, key, name))
+            for document in ("entry.json", "emptying.json")
         )
     ]
 

@@ -307,7 +307,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
 
 
 def _rest(found: "Repository") -> "list[str]":
-    from prodigy_git.cli.trash import human
+    from prodigy_git.cleanup.words import human
 
     texts = []
     queued = {job["job_id"]: job["queued"] for job in found.jobs if job["queued"]}

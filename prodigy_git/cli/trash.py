@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import gitenv
+from prodigy_git.cleanup import words
 from prodigy_git.cli import completing, output
+from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
@@ -14,6 +16,7 @@ from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.entry import Entry
+    from prodigy_git.cleanup.expiry import Retentions
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -24,7 +27,8 @@ def trash() -> None:
 
     'prodigy-git worktree restore NAME' brings a worktree back. git config prodigy.trashRetention says
     how long one stays (7d, the default; or never), prodigy.trashLimit how many bytes a repository's
-    trash may take (default 20g; the newest entry of a session is never taken for it).
+    trash may take (default 20g; the oldest go, if their sessions had ended). 'prodigy-git clean' and
+    'worktree clean' delete by both.
     """
 
 
@@ -35,10 +39,16 @@ def trash() -> None:
 def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
     """List the removed worktrees of this repository, oldest first.
 
-    The size is what they take on disk, '-' where it is not known; --sizes looks.
+    The size is what they take on disk, '-' where it is not known; --sizes looks. STATE is trashed,
+    moving or restoring (begun, and perhaps interrupted), emptying (being deleted; what cannot be is
+    said on stderr, with the command that helps) or emptied (git's salvage ref is left).
     """
     store = home.here()
-    rows = [_row(one, sizes=sizes) for one in _entries(store, all_repos=all_repos)]
+    known: Retentions = {}
+    rows = [_row(one, known, sizes=sizes) for one in _entries(store, all_repos=all_repos)]
+    for row in rows:
+        if row["left"] is not None:
+            output.note(f"{row['session']}: {row['left']}")
     if as_json:
         output.emit_json(rows)
         return
@@ -63,18 +73,17 @@ def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
     return [one for one in found if os.path.realpath(one.common) == common]
 
 
-def _row(found: "Entry", *, sizes: bool) -> dict[str, Any]:
-    from prodigy_git.cleanup import emptying
+def _row(found: "Entry", known: "Retentions", *, sizes: bool) -> dict[str, Any]:
+    from prodigy_git.cleanup import expiry
 
-    expires, trouble = None, None
+    expires = None
     if found.state == "trashed":
         try:
-            expires = emptying.expires_at(found)
+            expires = expiry.expires_at(found, known)
             if sizes:
-                emptying.measured(found)
+                expiry.measured(found)
         except ProdigyError as error:
-            trouble = str(error)
-            output.note(trouble)
+            output.note(str(error))
     created = clock.parse(found.created_at)
     return {
         "session": found.session,
@@ -84,6 +93,7 @@ def _row(found: "Entry", *, sizes: bool) -> dict[str, Any]:
         "age_seconds": None if created is None else (clock.now() - created) // clock.SECOND,
         "expires_at": None if expires is None else clock.stamp(expires),
         "bytes": found.bytes,
+        "left": found.left,
         "branch": found.branch,
         "worktree": found.worktree,
         "trash_path": found.path,
@@ -98,7 +108,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["session"],
         row["created_at"][:19] + "Z",
         "-" if age is None else _age(age),
-        "-" if row["bytes"] is None else human(row["bytes"]),
+        "-" if row["bytes"] is None else words.human(row["bytes"]),
         row["state"],
         "-" if row["expires_at"] is None else row["expires_at"][:19] + "Z",
         row["branch"] or "-",
@@ -111,16 +121,6 @@ def _age(seconds: int) -> str:
         if seconds >= length:
             return f"{seconds // length}{unit}"
     return "0s"
-
-
-def human(count: int) -> str:
-    """Return a number of bytes as people read it: ``1.5 GiB``."""
-    size, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
 
 
 @trash.command()
@@ -140,8 +140,10 @@ def empty(
 ) -> int:
     """Delete removed worktrees for good: of the sessions NAME, or all of this repository.
 
-    The deleting goes on in the background. What git holds of them stays under refs/prodigy/salvage,
-    and 'prodigy-git worktree restore' brings that back.
+    What git holds of them stays under refs/prodigy/salvage, and 'prodigy-git worktree restore' brings
+    that back. It needs no space on the disk. Interrupted, the rest goes with the next command that
+    cleans. What cannot be deleted is said, with the command that helps, and tried again the next time;
+    then it exits with 1.
     """
     from prodigy_git.cleanup import emptying
 
@@ -157,23 +159,44 @@ def empty(
     wanted = [
         one
         for one in here
-        if one.state == "trashed"
+        if one.state in ("trashed", "emptying")
         and (not names or one.session in names)
         and _before(one, older_than)
     ]
-    if wanted and not dry_run and not yes:
-        _ask(wanted)
-    taken = wanted if dry_run else emptying.empty_now(wanted, output.note)
+    if not dry_run and not yes:
+        _ask([one for one in wanted if one.state == "trashed"])
+    if dry_run:
+        return _would(wanted, unknown=bool(unknown), as_json=as_json)
+    with progress_bar("deleting") as progress:
+        done = emptying.empty_now(wanted, output.note, progress)
+    gone = [one for one in done if one.left is None]
     if as_json:
-        output.emit_json([_row(one, sizes=False) for one in taken])
+        rows = ({**_row(one.entry, {}, sizes=False), "left": one.left} for one in done)
+        output.emit_json([{**row, "bytes": one.bytes} for row, one in zip(rows, done, strict=True)])
     else:
-        for one in taken:
-            verb = "would be deleted" if dry_run else "is being deleted"
-            output.line(
-                f"{one.session}: {verb}, {one.worktree} as it was at {one.created_at[:19]}Z"
-            )
-        output.note(f"{_amount(taken)} {'would go' if dry_run else 'gone'} from the trash")
-    return 1 if unknown or len(taken) < len(wanted) else 0
+        for one in gone:
+            output.line(f"{one.entry.session}: deleted for good, {_what(one.entry)}")
+        count = words.number(len(gone), "removed worktree")
+        output.note(f"{count}, {words.human(sum(one.bytes for one in done))}, gone from the trash")
+    for one in done:
+        if one.left is not None:
+            output.error(f"{one.entry.session}: {one.left}")
+    return 1 if unknown or len(gone) < len(wanted) else 0
+
+
+def _would(wanted: "list[Entry]", *, unknown: bool, as_json: bool) -> int:
+    """Say what would be deleted; return the exit code."""
+    if as_json:
+        output.emit_json([_row(one, {}, sizes=False) for one in wanted])
+    else:
+        for one in wanted:
+            output.line(f"{one.session}: would be deleted, {_what(one)}")
+        output.note(f"{_amount(wanted)} would go from the trash")
+    return int(unknown)
+
+
+def _what(found: "Entry") -> str:
+    return f"{found.worktree} as it was at {found.created_at[:19]}Z"
 
 
 def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:
@@ -183,7 +206,7 @@ def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:
     lines = [
         line
         for repo in sorted({one.repo for one in here if not names or one.session in names})
-        for line in removal.take_up(store, repo, output.note)
+        for line in removal.take_up(store, repo, output.note, deleting=False)
     ]
     for line in lines:
         output.note(line)
@@ -197,13 +220,16 @@ def _before(found: "Entry", older_than: int | None) -> bool:
 
 def _amount(some: "list[Entry]") -> str:
     known = [one.bytes for one in some if one.bytes is not None]
-    count = f"{len(some)} removed {'worktree' if len(some) == 1 else 'worktrees'}"
+    count = words.number(len(some), "removed worktree")
     if not known:
         return count
-    return f"{count}, {'' if len(known) == len(some) else 'at least '}{human(sum(known))},"
+    return f"{count}, {'' if len(known) == len(some) else 'at least '}{words.human(sum(known))},"
 
 
 def _ask(wanted: "list[Entry]") -> None:
+    """Ask whether to delete; not about what was being deleted already."""
+    if not wanted:
+        return
     output.require_terminal()
     what = f"{_amount(wanted).rstrip(',')}: {', '.join(sorted({one.session for one in wanted}))}"
     output.note(f"this deletes {what}; ignored files go for good, git's salvage refs remain")

@@ -22,7 +22,7 @@ from prodigy_git.record import files, ownership, register, repokey
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import home, locked
+from prodigy_git.store import home, locked, reserve
 from prodigy_git.store.events import Broken
 
 _TRIES = 5
@@ -123,6 +123,7 @@ def new_worktree(
         except ValueError as error:
             raise ProdigyError(str(error)) from error
         undo.pop_all()
+    reserve.keep(store, place.common)
     if job is not None:
         try:
             course.note_opened(store, repo, job, broken)

@@ -1,0 +1,91 @@
+"""A reserve of disk space, for what has to be written before something can be deleted.
+
+A worktree that is deleted for good is first anchored in git, and its removal written down. A megabyte,
+in small files so that it holds inodes as well, is kept in the store and, where that is another
+filesystem, in the repository's git directory. Whoever needs it gives it up and makes it again.
+"""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+
+from prodigy_git.record import files
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_FILES, _BYTES = 32, 32 * 1024
+_NAMES = {f"{number:02}" for number in range(_FILES)}
+_ENOUGH = 256 * 1024  # bytes, and
+_INODES = 48  # what the removal of a clean worktree takes, and more
+
+
+def keep(store: str, common: str) -> None:
+    """Make what is missing of the reserves, unless that would fill the disk; never raises `OSError`."""
+    for folder in _reserves(store, common):
+        _make(folder, leaving=3 * _FILES * _BYTES)
+
+
+def _reserves(store: str, common: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        if os.stat(store).st_dev == os.stat(common).st_dev:
+            return [f"{store}/reserve"]
+    return [f"{store}/reserve", f"{common}/prodigy-reserve"]
+
+
+def _make(folder: str, *, leaving: int) -> None:
+    """Make the missing files of a reserve, as many as leave so many bytes to others."""
+    path = ""
+    try:
+        files.make_private(folder)
+        there = {one.name for one in os.scandir(folder) if one.stat().st_size == _BYTES}
+        for name in sorted(_NAMES - there):
+            about = os.statvfs(folder)
+            if about.f_bavail * about.f_frsize < leaving + _BYTES:
+                return
+            path = f"{folder}/{name}"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                # Not zeros, which some filesystems do not store.
+                files.write_all(descriptor, os.urandom(_BYTES))
+            finally:
+                os.close(descriptor)
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file is of no use to anybody
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def given_up(store: str, common: str) -> Iterator[None]:
+    """Give the reserves up for the time of a ``with``, where space lacks; then make them again."""
+    lacking = any(map(_is_full, (store, common)))
+    try:
+        if lacking:
+            for folder in _reserves(store, common):
+                _drop(folder)
+        yield
+    finally:
+        if lacking:
+            for folder in _reserves(store, common):
+                _make(folder, leaving=0)  # what was not used, for the next time
+        else:
+            keep(store, common)
+
+
+def _is_full(folder: str) -> bool:
+    """Whether there is less space on a disk than the removal of a clean worktree takes."""
+    try:
+        about = os.statvfs(folder)
+        if about.f_files > 0 and about.f_favail < _INODES:
+            return True
+        # By writing, since a quota shows nowhere else.
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+            return probe.write(os.urandom(_ENOUGH)) < _ENOUGH
+    except OSError as error:
+        return error.errno in NO_SPACE
+
+
+def _drop(folder: str) -> None:
+    for name in _NAMES:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{folder}/{name}")
