@@ -23,9 +23,10 @@ HEIGHTS = {
     "verify": 6,
     "api": 6, "views": 6,
     "trial": 6,
-    "doctor": 7, "tui": 7,
-    "cli": 8,
-    "__main__": 9,
+    "foreign": 7, "tui": 7,
+    "doctor": 8,
+    "cli": 9,
+    "__main__": 10,
 }  # fmt: skip
 HOT = ("layout.py", "names.py", "__init__.py", "record")
 """What a hook runs."""
