@@ -7,8 +7,8 @@ newest of a session. An entry's age is its ``created_at``, never a file's time.
 
 An entry in state ``trashed`` becomes ``emptying`` under the repository's lock: from then on it is not
 restored from its folders. A process of its own deletes these, then writes ``emptied``: what is left
-is ``entry.json``, which `restore` needs to bring back from the salvage ref what git holds. Where that
-ref holds nothing that a branch, tag or remote-tracking ref does not hold, ref and entry go too.
+is ``entry.json``, which `restore` needs to bring back from the salvage what git holds. Where that
+holds nothing that a branch, tag or remote-tracking ref does not hold, salvage and entry go too.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prodigy_git import duration, layout
+from prodigy_git.cleanup import apart, salvage
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import allocated, erase
 from prodigy_git.errors import ProdigyError
@@ -288,7 +288,7 @@ def _delete(store: str, found: Entry, note: Broken) -> None:
 
 
 def _retire(store: str, found: Entry) -> None:
-    """Remove an emptied entry, and its salvage refs, where they hold nothing of their own."""
+    """Remove an emptied entry, and its salvage, where that holds nothing of its own."""
     with locked.repository(store, found.repo):
         if entries.read(found.path).state != "emptied":
             return
@@ -300,6 +300,8 @@ def _retire(store: str, found: Entry) -> None:
             # Compare-and-swap: only what was looked at.
             if git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] != 0:
                 return
+        if os.path.isdir(found.common):
+            salvage.delete(found.common, found.session, found.moment)
         for left in erase(found.path):
             raise ProdigyError(left)
         for folder in (os.path.dirname(found.path), os.path.dirname(os.path.dirname(found.path))):
@@ -308,7 +310,10 @@ def _retire(store: str, found: Entry) -> None:
 
 
 def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
-    """Return the refs that exist with what they point to, if other refs hold all of that; else None."""
+    """Return the salvage refs that there are with what they point to; else None.
+
+    That is, where anything of the salvage is held by no other ref, or that cannot be told.
+    """
     if not os.path.isdir(found.common):
         return None  # its disk is not mounted, perhaps: who knows what the ref holds
     own = salvage.ref_name(found.session, found.moment)
@@ -321,11 +326,15 @@ def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
         status, out, _ = git_status(found.common, "rev-parse", "--verify", "--quiet", ref)
         if status == 0:
             tips[ref] = out.strip()
-    if not tips:
+    kept = apart.read(found.common, found.session, found.moment)
+    held = [*tips.values(), *([kept.commit, *kept.tags] if kept is not None else [])]
+    if not held:
         return tips
-    # Objects, since a salvage ref may hold a tag object whose commit is on a branch.
+    # Objects, since a salvage may hold a tag object whose commit is on a branch.
     status, out, _ = git_status(
-        found.common, "rev-list", "--objects", "--count", *tips.values(), "--not", "--branches",
-        "--tags", "--remotes", "--", env={"GIT_NO_LAZY_FETCH": "1"},
+        found.common, "rev-list", "--objects", "--count", *held, "--not", "--branches", "--tags",
+        "--remotes", "--", env={
+            "GIT_NO_LAZY_FETCH": "1", **apart.view(found.common, found.session, found.moment)
+        },
     )  # fmt: skip
     return tips if status == 0 and out.strip() == "0" else None

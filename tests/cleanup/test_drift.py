@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import new, ok, rewrite_session, session_file, snapshot
+from support_removal import existing
 
 from prodigy_git.cleanup import drift, entry, removal, restore
 
@@ -147,8 +148,7 @@ def _no_folder(git, repo, store, made):
         return (
             head
             and str(made) not in git("worktree", "list", cwd=repo)
-            and git("cat-file", "-t", alone, cwd=repo) == "commit"
-            and git("cat-file", "-t", blob, cwd=repo) == "blob"
+            and existing(repo, {alone, blob}, one.salvage_ref) == {alone, blob}
             and (Path(one.git) / "HEAD").read_text().strip() == alone
             and session_file(store, "w1")["status"] == "Cancelled"
         )
