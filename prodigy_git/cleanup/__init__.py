@@ -7,7 +7,8 @@ Where to look:
 - which worktrees go, and whether: `worktrees`
 - an entry of the trash: `entry` (its document), `removal` (moving a worktree there, and going on with
   what a kill interrupted), `intent`, `moving`, `settling` (the steps of it), `salvage`,
-  `named`, `uncommitted`, `apart` (keeping what only the worktree names, out of every ref's reach)
+  `named`, `uncommitted`, `apart` (keeping what only the worktree names, out of every ref's reach),
+  `withdrawing` (what earlier versions left within it)
 - the way back: `restore` (whether, and what), `restoring` (carrying it out), `heads`, `missing`,
   `returned` (what may have changed meanwhile), `from_salvage` (when the trash has it no more)
 - the end of an entry: `emptying`, `erasing`

@@ -19,7 +19,7 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from prodigy_git import names
@@ -27,7 +27,7 @@ from prodigy_git.cleanup.erasing import erase
 from prodigy_git.cleanup.uncommitted import Quarantine, ask, quoted
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
-from prodigy_git.record import files
+from prodigy_git.record import files, gitdir
 from prodigy_git.record.gitdir import Place
 
 _ABOUT = "about"
@@ -75,24 +75,26 @@ def command(common: str, session: str, moment: str) -> str:
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in found), "git"])
 
 
-def edge(place: Place, tips: Sequence[str], own: str | None) -> tuple[list[str], bool]:
-    """Return the commits at which ordinary refs begin to reach what ``tips`` reach.
+def edge(
+    place: Place, tip: str, tags: Sequence[str], own: Collection[str]
+) -> tuple[list[str], bool]:
+    """Return the commits at which ordinary refs begin to reach what a commit and tags reach.
 
-    Beside it whether there is anything above them. ``own`` is a branch that does not count as ordinary:
-    what only that has may be amended, or deleted with it. Raises `Unkept`.
+    Beside it whether there are commits above them. ``own`` are branches that do not count as ordinary:
+    what only those have may be amended, or deleted with them. Raises `Unkept`.
     """
-    exclude = () if own is None else (f"--exclude={own}",)
+    # Without the one that the repository itself is on, all of its history would have to be packed.
+    main = gitdir.head(Place(place.common, place.common, place.common))[0]
+    exclude = [f"--exclude={name}" for name in own if name != main]
     # A branch elsewhere that is broken must not keep this worktree from being removed.
     options = ("--boundary", "--ignore-missing", "--stdin", "--not", *exclude, *_ORDINARY)
-    asked = "".join(f"{tip}\n" for tip in tips).encode()
+    asked = "".join(f"{one}\n" for one in (tip, *tags)).encode()
     lines = _run(place, "rev-list", *options, stdin=asked).decode("ascii").split()
     above = {line for line in lines if not line.startswith("-")}
     edges = {line[1:] for line in lines if line.startswith("-")}
-    # What is asked for and ordinary itself is not among git's boundary.
-    asked = "".join(f"{tip}^{{commit}}\n" for tip in tips).encode()
-    form = "--batch-check=%(objecttype) %(objectname)"
-    peeled = _run(place, "cat-file", form, stdin=asked).decode().splitlines()
-    edges |= {line[7:] for line in peeled if line.startswith("commit ")} - above
+    # What is asked for and ordinary itself is not among git's boundary. (What a tag is at may be
+    # lacking: then more is packed than needed.)
+    edges |= {tip} - above
     return _independent(place, sorted(edges)), bool(above)
 
 
@@ -187,7 +189,10 @@ def moments(common: str, session: str) -> list[str]:
 
 
 def holding(common: str, sha: str) -> list[tuple[str, str]]:
-    """Return which salvages have an object in their pack, as (session, moment)."""
+    """Return which salvages have an object in their pack, as (session, moment).
+
+    ``sha`` is its whole name, in hex.
+    """
     try:
         sessions = sorted(filter(names.is_safe, os.listdir(f"{common}/prodigy-salvage")))
     except OSError:
@@ -234,14 +239,22 @@ def bring_back(common: str, session: str, moment: str) -> None:
     if not found:
         return
     os.makedirs(packs, exist_ok=True)
-    for path in found:
-        if path.endswith(".pack"):
-            keep = f"{packs}/{os.path.basename(path).removesuffix('pack')}keep"
+    try:
+        for keep in _keeps(common, session, moment):
             if not os.path.lexists(keep):
                 files.replace(keep, _mark(session, moment))
-    for path in found:
-        _link(path, f"{packs}/{os.path.basename(path)}")
-    files.sync_folder(packs)
+        for path in found:
+            _link(path, f"{packs}/{os.path.basename(path)}")
+        files.sync_folder(packs)
+    except BaseException:
+        let_go(common, session, moment)
+        raise
+
+
+def _keeps(common: str, session: str, moment: str) -> list[str]:
+    """Return the files by which git is told to leave a salvage's packs alone (git-repack(1))."""
+    packs = _files(common, session, moment, ".pack")
+    return [f"{common}/objects/pack/{os.path.basename(one)[:-4]}keep" for one in packs]
 
 
 def _link(source: str, target: str) -> None:
@@ -270,8 +283,10 @@ def _link(source: str, target: str) -> None:
 
 def let_go(common: str, session: str, moment: str) -> None:
     """Leave to git what `bring_back` put among its objects: it collects what nothing names."""
-    for path in _files(common, session, moment, ".pack"):
-        keep = f"{common}/objects/pack/{os.path.basename(path).removesuffix('pack')}keep"
+    for keep in _keeps(common, session, moment):
+        folder, name = os.path.split(keep)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/.{name}.new")  # of `files.replace`, on a full disk
         with contextlib.suppress(FileNotFoundError):
             if files.read(keep) == _mark(session, moment):
                 os.unlink(keep)

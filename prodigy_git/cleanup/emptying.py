@@ -300,8 +300,7 @@ def _retire(store: str, found: Entry) -> None:
             # Compare-and-swap: only what was looked at.
             if git_status(found.common, "update-ref", "--no-deref", "-d", ref, tip)[0] != 0:
                 return
-        if os.path.isdir(found.common):
-            salvage.delete(found.common, found.session, found.moment)
+        salvage.delete(found.common, found.session, found.moment)
         for left in erase(found.path):
             raise ProdigyError(left)
         for folder in (os.path.dirname(found.path), os.path.dirname(os.path.dirname(found.path))):

@@ -150,7 +150,7 @@ def _registrations(store: str, key: str, linked: list[Linked]) -> Iterator[Findi
             finding, target=one.private, repairable=not doubt,
             wrong=f"the folder {one.top} of a registered worktree is gone{doubt}",
             remedy="'git worktree repair', or 'git worktree prune', if it is gone for good" if doubt
-            else "its private directory goes to the trash, with a salvage ref",
+            else "its private directory goes to the trash, with a salvage",
         )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import stat
 from collections.abc import Callable
 
 from prodigy_git import layout
-from prodigy_git.cleanup import emptying, intent, moving, named, salvage, settling
+from prodigy_git.cleanup import emptying, intent, moving, named, salvage, settling, withdrawing
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.erasing import erase
@@ -107,10 +107,13 @@ def take_up(store: str, repo: str, broken: Broken) -> list[str]:
     if any(one.state == "emptying" for one in known):
         with contextlib.suppress(OSError):  # no more processes: a later command starts it
             emptying.start(store)
-    if not any(map(_unfinished, known)) and not intent.begun(store, repo, None):
+    unfinished = any(map(_unfinished, known)) or intent.begun(store, repo, None)
+    old = [one for one in {one.common for one in known} if withdrawing.within_reach(one)]
+    if not unfinished and not old:
         return []
     with locked.repository(store, repo):
-        return _take_up(store, repo, None, broken)
+        lines = _take_up(store, repo, None, broken) if unfinished else []
+        return lines + [line for common in old for line in withdrawing.withdraw(common, broken)]
 
 
 def _unfinished(found: Entry) -> bool:

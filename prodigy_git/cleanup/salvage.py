@@ -14,6 +14,7 @@ and nothing is signed. git may collect garbage meanwhile and take an object befo
 before a ref holds it: so all are looked for afterwards, and made again.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -75,6 +76,12 @@ def ref_name(session: str, moment: str) -> str:
     return f"refs/prodigy/salvage/{session}/{moment.replace('.', '-')}"
 
 
+def ref_names(session: str, moment: str, count: int) -> list[str]:
+    """Return the names of as many salvage refs."""
+    ref = ref_name(session, moment)
+    return [ref if number == 1 else f"{ref}-{number}" for number in range(1, count + 1)]
+
+
 def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool = True) -> Anchors:
     """Make the salvage of a worktree, and say what it does not hold.
 
@@ -102,7 +109,7 @@ def delete(common: str, session: str, moment: str) -> None:
     if status == 0:
         lines = (line.split(b" ", 1) for line in out.splitlines())
         request = b"".join(b"delete %s %s\n" % (name, sha) for sha, name in lines)
-        status, _, err = _update_refs(place, request) if request else (0, b"", "")
+        status, _, err = update_refs(place, request) if request else (0, b"", "")
     if status != 0:
         raise ProdigyError(f"the refs {ref}* could not be deleted: {said(err)}")
 
@@ -157,18 +164,17 @@ def _anchor(
         tip = _commits(away, session, branch, head, tree, index, found, taken.left_out)
     if tip is None:
         raise Unkept("no commit could be made")
-    tips = [tip, *found.tags]
-    edges, above = apart.edge(away or place, tips, _own(place, branch))
+    own = own_branches(place.private, session, branch)
+    edges, above = apart.edge(away or place, tip, found.tags, own)
     kept = Kept(tip, found.tags) if above or found.tags else None
     if kept is not None:
         away = away or Quarantine(place, apart.scratch(place.common, session, moment))
         apart.put(away, session, moment, kept, edges)
     else:
         apart.delete(place.common, session, moment)  # an earlier try's
-    ref = ref_name(session, moment)
-    refs = [ref, *(f"{ref}-{number}" for number in range(2, len(edges) + 1))][: len(edges)]
+    refs = ref_names(session, moment, len(edges))
     request = "".join(f"update {name} {sha}\n" for name, sha in zip(refs, edges, strict=True))
-    status, _, err = _update_refs(place, request.encode())
+    status, _, err = update_refs(place, request.encode())
     if status != 0:
         raise Unkept(said(err))
     anchors = Anchors(session, moment, refs, head, kept, taken.left_out)
@@ -179,12 +185,14 @@ def _anchor(
     return anchors
 
 
-def _own(place: Place, branch: str | None) -> str | None:
-    """Return a worktree's branch, without which the repository would still have its history.
-
-    Not the one that the repository itself is on: all would have to be packed again.
-    """
-    return branch if branch != gitdir.head(Place(place.common, place.common, ""))[0] else None
+def own_branches(private: str, session: str, branch: str | None) -> set[str]:
+    """Return a worktree's own branches: HEAD's, a stopped rebase's, the one made for it."""
+    found = {f"prodigy-{session}", *([] if branch is None else [branch])}
+    for folder in ("rebase-merge", "rebase-apply"):
+        with contextlib.suppress(OSError):
+            name = os.fsdecode(files.read(f"{private}/{folder}/head-name")).strip()
+            found.add(name.removeprefix("refs/heads/"))
+    return found
 
 
 def complete(common: str, anchors: Anchors) -> bool:
@@ -334,7 +342,7 @@ def _commit(place: Place, tree: str, parents: list[str], message: str) -> str:
     return out.decode().strip()
 
 
-def _update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
+def update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
     """Run a transaction of ``git update-ref --stdin``; again where another process holds a lock."""
     for pause in (0.01, 0.05, 0.2, 1.0, 0):
         answer = ask(place, "update-ref", "--no-deref", "--stdin", stdin=request)

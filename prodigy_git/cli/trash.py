@@ -139,8 +139,8 @@ def empty(
 ) -> int:
     """Delete removed worktrees for good: of the sessions NAME, or all of this repository.
 
-    The deleting goes on in the background. What git holds of them stays under refs/prodigy/salvage,
-    and 'prodigy-git worktree restore' brings that back.
+    The deleting goes on in the background. What git holds of them, the salvage, stays, and
+    'prodigy-git worktree restore' brings that back.
     """
     from prodigy_git.cleanup import emptying
 
@@ -205,5 +205,5 @@ def _amount(some: "list[Entry]") -> str:
 def _ask(wanted: "list[Entry]") -> None:
     output.require_terminal()
     what = f"{_amount(wanted).rstrip(',')}: {', '.join(sorted({one.session for one in wanted}))}"
-    output.note(f"this deletes {what}; ignored files go for good, git's salvage refs remain")
+    output.note(f"this deletes {what}; ignored files go for good, what git holds remains")
     output.confirm("Delete them?")

@@ -204,7 +204,7 @@ def _chain(
 
 
 def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
-    lies = apart.holding(common, sha)
+    lies = apart.holding(common, sha) if len(sha) in (40, 64) else []
     status, out, _ = git_status(
         common, "show", "-s", "--no-show-signature", "--format=%an%x00%cI%x00%s",
         "--end-of-options", f"{sha}^{{commit}}", env=apart.view(common, *lies[-1]) if lies else {},
