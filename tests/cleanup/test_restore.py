@@ -417,18 +417,25 @@ def test_a_reflog_whose_history_has_a_gap(world):
     assert sh(world.tree, "git log -g --format=%gs").splitlines()[0].startswith("reset")
 
 
-def test_a_head_that_is_missing_moves_nothing(world):
+@pytest.mark.parametrize("way", ["fetched", "salvaged"])
+def test_a_head_that_is_missing_moves_nothing(world, way):
     sh(world.tree, "git commit -q --allow-empty -m own; git switch -q --detach")
     head = sh(world.tree, "git rev-parse HEAD")
     before = seen(world)
     remove(world)
     sh(world.repo, "git branch -q -D prodigy-w")
+    salvage = world.repo / ".git" / "prodigy-salvage"
+    salvage.rename(world.repo / "away")
     data = _loose(world.repo, head).read_bytes()
     _loose(world.repo, head).unlink()
     assert head in refusal(world)
-    _loose(world.repo, head).write_bytes(data)
-    sh(world.repo, f"git branch prodigy-w {head}")
+    # Either is enough: the object in the repository, or the salvage.
+    if way == "fetched":
+        _loose(world.repo, head).write_bytes(data)
+    else:
+        (world.repo / "away").rename(salvage)
     bring_back(world)
+    sh(world.repo, f"git branch prodigy-w {head}")
     assert difference(before, seen(world)) == []
 
 
