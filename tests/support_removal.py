@@ -185,10 +185,28 @@ def named_by(place: Place) -> set[str]:
     return set(existing(place.top, found))
 
 
-def existing(cwd: Path | str, names: set[str]) -> set[str]:
+def salvage_folder(cwd: Path | str, ref: str) -> Path:
+    """Return where the salvage of a ref lies apart, whether it does or not."""
+    session, time = ref.replace("%2E", ".").split("/")[3:]
+    common = git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=cwd)
+    return Path(common, "prodigy-salvage", session, time.replace("-", "."))
+
+
+def salvaged(cwd: Path | str, ref: str) -> tuple[str, dict[str, str]]:
+    """Return the commit that holds a salvage, and what git needs to read it."""
+    folder = salvage_folder(cwd, ref)
+    if not folder.exists():
+        return git("rev-parse", ref, cwd=cwd), {}
+    about = (folder / "about").read_text().splitlines()
+    return about[1].removeprefix("commit "), {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(folder)}
+
+
+def existing(cwd: Path | str, names: set[str], ref: str | None = None) -> set[str]:
+    """Return which objects are there, in the repository or in the salvage of ``ref``."""
+    more = {} if ref is None else salvaged(cwd, ref)[1]
     done = subprocess.run(
         ["git", "cat-file", "--batch-check"], cwd=cwd, check=True, capture_output=True, text=True,
-        input="".join(f"{name}\n" for name in sorted(names)),
+        input="".join(f"{name}\n" for name in sorted(names)), env={**os.environ, **more},
     )  # fmt: skip
     return {line.split(" ")[0] for line in done.stdout.splitlines() if "missing" not in line}
 
@@ -221,9 +239,13 @@ def files_in(
 
 
 def files_of(cwd: Path | str, revision: str) -> dict[bytes, tuple[str, bytes]]:
-    """Return the same of a commit's tree."""
+    """Return the same of a commit's tree; of a salvage ref, the tree that the salvage holds."""
+    more: dict[str, str] = {}
+    if revision.startswith("refs/prodigy/salvage/"):
+        revision, more = salvaged(cwd, revision)
+    env = {**os.environ, **more}
     done = subprocess.run(
-        ["git", "ls-tree", "-r", "-z", revision], cwd=cwd, check=True, capture_output=True
+        ["git", "ls-tree", "-r", "-z", revision], cwd=cwd, check=True, capture_output=True, env=env
     )
     found = {}
     for entry in done.stdout.split(b"\0")[:-1]:
@@ -231,7 +253,7 @@ def files_of(cwd: Path | str, revision: str) -> dict[bytes, tuple[str, bytes]]:
         mode, kind, sha = about.decode().split(" ")
         if kind == "blob":
             blob = subprocess.run(
-                ["git", "cat-file", "blob", sha], cwd=cwd, check=True, capture_output=True
+                ["git", "cat-file", "blob", sha], cwd=cwd, check=True, capture_output=True, env=env
             )
             found[path] = (mode, blob.stdout)
     return found

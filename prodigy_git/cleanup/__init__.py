@@ -7,8 +7,9 @@ Where to look:
   (repositories inside), `mounts`, `presence` (processes), `heartbeat` (signs of life)
 - which worktrees go, and whether: `worktrees`, `verdicts`
 - an entry of the trash: `entry` (its document), `removal` (moving a worktree there, and going on with
-  what a kill interrupted), `intent`, `moving`, `settling` (the steps of it), `salvage` and
-  `uncommitted` (the ref that holds what only the worktree names)
+  what a kill interrupted), `intent`, `moving`, `settling` (the steps of it), `salvage`,
+  `named`, `uncommitted`, `apart` (keeping what only the worktree names, out of every ref's reach),
+  `withdrawing` (what earlier versions left within it)
 - what of either has stopped half-way: `interrupted`
 - the way back: `restore` (whether, and what), `restoring` (carrying it out), `heads`, `missing`,
   `returned` (what may have changed meanwhile), `from_salvage` (when the trash has it no more)

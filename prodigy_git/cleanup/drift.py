@@ -295,7 +295,7 @@ def _folder(store: str, common: str, found: Finding, broken: Broken) -> str:
     entries.write(entry)
     try:
         held = halves.anchor_folder(entry, found.path)
-        entry.tag_refs, entry.left_out = held.tag_refs, held.left_out
+        entry.left_out = held.left_out
         entries.write(entry)
         moving.move(found.path, entry.folder)
     finally:
@@ -342,8 +342,7 @@ def _registration(store: str, common: str, found: Finding, broken: Broken) -> st
     entries.write(entry)
     try:
         with tempfile.TemporaryDirectory(prefix="prodigy-gone-") as nothing:
-            held = salvage.anchor(Place(private, common, nothing), entry.session, entry.moment, 0)
-        entry.tag_refs = held.tag_refs
+            salvage.anchor(Place(private, common, nothing), entry.session, entry.moment, 0)
         # Before the move, unlike a whole worktree's: there is no folder to tell a kill by. Nor is git's
         # `locked` written: one that a kill leaves would keep the next run from going on.
         entry.state = "trashed"

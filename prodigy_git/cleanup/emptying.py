@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prodigy_git import layout
+from prodigy_git.cleanup import apart, expiry, salvage, stuck
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import expiry, salvage, stuck
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import Freed, erase
 from prodigy_git.cleanup.settling import store_of
@@ -262,7 +262,7 @@ def _note_left(found: Entry, text: str) -> None:
 
 
 def _retire(store: str, found: Entry) -> None:
-    """Remove an emptied entry, and its salvage refs, where they hold nothing of their own."""
+    """Remove an emptied entry, and its salvage, where that holds nothing of its own."""
     with _repository(store, found.repo):
         if entries.read(found.path).state != "emptied":
             return
@@ -276,6 +276,7 @@ def _retire(store: str, found: Entry) -> None:
             # A git that a killed process of ours had started may just have deleted it.
             if not gone and repository.has_ref(found.common, ref):
                 return
+        salvage.delete(found.common, found.session, found.moment)
         for left in erase(found.path):
             raise ProdigyError(str(left))
         for folder in (os.path.dirname(found.path), os.path.dirname(os.path.dirname(found.path))):
@@ -284,7 +285,10 @@ def _retire(store: str, found: Entry) -> None:
 
 
 def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
-    """Return the refs that exist with what they point to, if other refs hold all of that; else None."""
+    """Return the salvage refs that there are with what they point to; else None.
+
+    That is, where anything of the salvage is held by no other ref, or that cannot be told.
+    """
     if found.alone:
         return {}  # it never had any
     if not os.path.isdir(found.common):
@@ -299,11 +303,15 @@ def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
         status, out, _ = git_status(found.common, "rev-parse", "--verify", "--quiet", ref)
         if status == 0:
             tips[ref] = out.strip()
-    if not tips:
+    kept = apart.read(found.common, found.session, found.moment)
+    held = [*tips.values(), *([kept.commit, *kept.tags] if kept is not None else [])]
+    if not held:
         return tips
-    # Objects, since a salvage ref may hold a tag object whose commit is on a branch.
+    # Objects, since a salvage may hold a tag object whose commit is on a branch.
     status, out, _ = git_status(
-        found.common, "rev-list", "--objects", "--count", *tips.values(), "--not", "--branches",
-        "--tags", "--remotes", "--", env={"GIT_NO_LAZY_FETCH": "1"},
+        found.common, "rev-list", "--objects", "--count", *held, "--not", "--branches", "--tags",
+        "--remotes", "--", env={
+            "GIT_NO_LAZY_FETCH": "1", **apart.view(found.common, found.session, found.moment)
+        },
     )  # fmt: skip
     return tips if status == 0 and out.strip() == "0" else None

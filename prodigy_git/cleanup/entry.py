@@ -29,7 +29,7 @@ STATES = ("moving", "trashed", "restoring", "emptying", "emptied")
 """What is being done with the worktree, or was: an intent is written before anything is changed.
 
 ``moving``: into the trash. ``trashed``: it lies there whole. ``restoring``: back to its place.
-``emptying``: being deleted. ``emptied``: only this document and the salvage ref are left.
+``emptying``: being deleted. ``emptied``: only this document and the salvage are left.
 """
 
 
@@ -64,9 +64,9 @@ class Entry:
     """HEAD's branch, without ``refs/heads/``; None where HEAD was detached."""
     salvage_ref: str | None = None
     tag_refs: list[str] = field(default_factory=list)
-    """Refs beside the salvage ref: those of annotated tags, which no commit can hold."""
+    """Of annotated tags, which no commit can hold: earlier versions wrote a ref for each."""
     left_out: list[str] = field(default_factory=list)
-    """Paths in the folder that the salvage ref does not hold: once emptied, they are gone."""
+    """Paths in the folder that the salvage does not hold: once emptied, they are gone."""
     locked: str | None = None
     """The text of git's ``locked`` file as it was; None where there was none."""
     root_mtime_ns: int | None = None

@@ -1,4 +1,4 @@
-"""Making again, from the salvage ref, what of a trash entry is no longer there.
+"""Making again, from the salvage, what of a trash entry is no longer there.
 
 What is made lies in the entry as if it had always been there, and is then restored like any other. git
 does not hold everything: ignored files, what was too large, empty folders, times, the reflog and an
@@ -10,9 +10,9 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from prodigy_git import layout, names
+from prodigy_git import layout
+from prodigy_git.cleanup import apart, orphans, salvage
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import orphans, salvage
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
@@ -20,17 +20,26 @@ from prodigy_git.record import clock, cursor, enrolment, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
 
 _IDENTITY = b"prodigy-git <prodigy-git@localhost"
+_TRAILERS = r"^Prodigy-(Session|Head|Branch|Index): (.*)$"
 _QUIET = {"GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 @dataclass(frozen=True)
 class _Salvage:
-    """What a salvage ref holds: trees of the working tree and the index, and where HEAD was."""
+    """What a salvage's ``commit`` holds: trees of working tree and index, and where HEAD was."""
 
+    commit: str
     tree: str
     index: str | None
     head: str | None
     branch: str | None
+
+
+@dataclass(frozen=True)
+class _Commit:
+    sha: str
+    tree: str
+    message: str
 
 
 def rebuild(found: Entry, *, folder: bool, private: bool) -> list[str]:
@@ -61,20 +70,16 @@ def rebuild(found: Entry, *, folder: bool, private: bool) -> list[str]:
 
 
 def entry_of(store: str, name: str) -> Entry | None:
-    """Return an entry made from a session's newest salvage ref, where the trash has lost it.
+    """Return an entry made from a session's newest salvage, where the trash has lost it.
 
     It lies where the lost one did, so that what is still there of the folders is used. Nothing is
-    written. None where no repository of the store has such a ref.
+    written. None where no repository of the store has one.
     """
     for repo, common in _repositories(store):
-        prefix = os.path.dirname(salvage.ref_name(name, "0"))
-        status, out, _ = git_status(common, "for-each-ref", "--format=%(refname)", f"{prefix}/")
-        refs = [ref for ref in out.split() if "-tag-" not in os.path.basename(ref)]
-        if status != 0 or not refs:
+        refs = salvage.names_of(common, name)
+        if not refs:
             continue
-        moment = ".".join(os.path.basename(refs[-1]).rsplit("-", 1))
-        if not names.is_safe(moment):
-            continue
+        moment = salvage.moment_of(refs[-1])
         path = f"{layout.trash(store, repo, name)}/{moment}"
         found = Entry(
             path=path, state="emptied", repo=repo, session=name, common=common,
@@ -97,7 +102,7 @@ def _repositories(store: str) -> list[tuple[str, str]]:
 
 
 def _complete(store: str, found: Entry) -> None:
-    """Put into an entry what the salvage ref, the session's file and what is left in the trash say."""
+    """Put into an entry what the salvage, the session's file and what is left in the trash say."""
     held = _read(found)
     found.head, found.branch = held.head, held.branch
     try:
@@ -127,28 +132,40 @@ def _complete(store: str, found: Entry) -> None:
 
 
 def _read(found: Entry) -> _Salvage:
-    """Return what the salvage ref holds; HEAD's commit where there is no such ref (any more)."""
-    for name in (found.salvage_ref, found.head):
-        if name is None:
+    """Return what the salvage holds; HEAD's commit where there is none (any more)."""
+    kept = apart.read(found.common, found.session, found.moment)
+    commit = None if kept is None else kept.commit
+    # Earlier versions had all in refs: the commit that holds it is at the salvage ref then.
+    for name in filter(None, (commit, found.salvage_ref)):
+        there = _look_up(found, name)
+        if there is None or not there.message.startswith(salvage.TITLE):
             continue
-        status, out, _ = git_status(
-            found.common, "cat-file", "commit", f"{name}^{{commit}}", env=_QUIET
-        )
-        if status != 0:
-            continue
-        header, _, message = out.partition("\n\n")
-        tree = header.split("\n")[0].removeprefix("tree ")
-        trailers = dict(re.findall(r"^Prodigy-(Session|Head|Branch|Index): (.*)$", message, re.M))
+        trailers = dict(re.findall(_TRAILERS, there.message, re.M))
         if trailers.get("Session") == found.session:
             head, branch = trailers.get("Head"), trailers.get("Branch")
-            return _Salvage(tree, trailers.get("Index"), head, branch)
-        # Nothing but HEAD was there to be kept.
-        head = git(found.common, "rev-parse", "--verify", f"{name}^{{commit}}").strip()
-        return _Salvage(tree, tree, head, found.branch)
+            return _Salvage(there.sha, there.tree, trailers.get("Index"), head, branch)
+    # Nothing but HEAD was there to be kept.
+    for name in filter(None, (commit, found.head, found.salvage_ref)):
+        there = _look_up(found, name)
+        if there is not None:
+            return _Salvage(there.sha, there.tree, there.tree, there.sha, found.branch)
     raise ProdigyError(
-        f"of {found.session}, neither {found.folder} nor {found.salvage_ref or 'a salvage ref'} is "
+        f"of {found.session}, neither {found.folder} nor {found.salvage_ref or 'a salvage'} is "
         f"there: its branch is all that git can have; {found.path} is left as it is"
     )
+
+
+def _look_up(found: Entry, name: str) -> _Commit | None:
+    status, out, _ = git_status(
+        found.common, "cat-file", "--batch", stdin=os.fsencode(f"{name}^{{commit}}\n"),
+        env={**_QUIET, **apart.view(found.common, found.session, found.moment)},
+    )  # fmt: skip
+    about, _, text = out.partition("\n")
+    sha, _, kind = about.partition(" ")
+    if status != 0 or not kind.startswith("commit "):
+        return None
+    header, _, message = text.partition("\n\n")
+    return _Commit(sha, header.split("\n")[0].removeprefix("tree "), message)
 
 
 def _environment(found: Entry, private: str, folder: str) -> dict[str, str]:
@@ -165,7 +182,8 @@ def _make_private(found: Entry, held: _Salvage) -> list[str]:
     if os.path.isdir(f"{found.common}/reftable"):
         raise ProdigyError(
             f"{found.common} keeps its refs in reftables: make the worktree with 'git worktree add', "
-            f"then 'git checkout {found.salvage_ref} -- .'"
+            f"then, in it, '{apart.command(found.common, found.session, found.moment)} restore "
+            f"--source={held.commit} -- .'"
         )
     fresh = f"{found.path}/git.new"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -265,13 +283,12 @@ def _make_folder(found: Entry, held: _Salvage) -> list[str]:
     os.rename(fresh, found.folder)
     files.sync_folder(found.path)
     found.root_mtime_ns = found.root_mode = None
-    notes = ["it comes from the salvage ref: ignored files, empty folders and times are gone"]
+    notes = ["it comes from the salvage: ignored files, empty folders and times are gone"]
     if found.left_out or lost:
         gone = [*found.left_out, *lost]
         more_than = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
         notes.append(f"git does not hold {', '.join(gone[:3])}{more_than}")
-    if found.salvage_ref is not None:
-        notes.append(f"{found.salvage_ref} is kept")
+    notes.append(f"the salvage is kept: {held.commit}")
     return notes
 
 

@@ -87,12 +87,14 @@ def registered(found: Entry) -> str | None:
     return None
 
 
-def join(store: str, found: Entry) -> None:
+def join(store: str, found: Entry) -> list[str]:
     """Bring into an entry the half that it lacks from an older one of the same session.
 
-    The caller holds the repository's lock. Can be repeated: a kill leaves the half in one of the two.
+    Returns the moments of the entries that it came from: their salvages hold what it names. The caller
+    holds the repository's lock. Can be repeated: a kill leaves the half in one of the two.
     Raises `ProdigyError` or `OSError`.
     """
+    came_from = []
     for attribute, name, other in (("folder", "worktree", "git"), ("git", "git", "folder")):
         if os.path.lexists(getattr(found, attribute)) or not os.path.lexists(getattr(found, other)):
             continue
@@ -111,7 +113,9 @@ def join(store: str, found: Entry) -> None:
             # Its salvage refs stay until nothing but they hold what they hold (`emptying`).
             one.state = "emptied"
             entries.write(one)
+            came_from.append(one.moment)
             break
+    return came_from
 
 
 def _take_over(found: Entry, one: Entry, *, folder: bool) -> None:

@@ -6,7 +6,7 @@ From then on it only goes forward, here or in the next command's `take_up`.
 
 1. the intent                      entry.json, ``moving``
 2. git's ``locked`` file           no prune takes the private directory
-3. the rest of the journal is recorded; the salvage ref
+3. the rest of the journal is recorded; the salvage
                                    no garbage collection takes an object
 4. the private directory           from here on git does nothing in the folder; if it did since step 3,
                                    back to there
@@ -22,7 +22,7 @@ import stat
 from collections.abc import Callable, Sequence
 
 from prodigy_git import layout
-from prodigy_git.cleanup import emptying, intent, moving, salvage, settling
+from prodigy_git.cleanup import emptying, intent, moving, named, salvage, settling, withdrawing
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.erasing import erase
@@ -113,10 +113,13 @@ def take_up(store: str, repo: str, broken: Broken, *, deleting: bool = True) -> 
     if deleting and any(one.state == "emptying" for one in known):
         with contextlib.suppress(OSError):  # no more processes: a later command starts it
             emptying.start(store)
-    if not any(one.half_way for one in known) and not intent.begun(store, repo, None):
+    unfinished = any(one.half_way for one in known) or intent.begun(store, repo, None)
+    old = [one for one in {one.common for one in known} if withdrawing.within_reach(one)]
+    if not unfinished and not old:
         return []
     with locked.repository(store, repo):
-        return _take_up(store, repo, None, broken)
+        lines = _take_up(store, repo, None, broken) if unfinished else []
+        return lines + [line for common in old for line in withdrawing.withdraw(common, broken)]
 
 
 def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[str]:
@@ -176,14 +179,13 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
         _lock(f"{place.private}/locked")
         before = _signature(place)
         drain.drain(place, enrolment, recovered=True)
-        written = (found.branch, found.head, found.tag_refs, found.left_out)
+        written = (found.branch, found.head, found.left_out)
         found.branch, found.head = gitdir.head(place)
         limit = _limit(place) if dirty else _DEFAULT_LIMIT
         anchors = salvage.anchor(place, found.session, found.moment, limit, dirty=dirty)
-        found.tag_refs = anchors.tag_refs
         # git says an untracked repository's folder with a slash.
         found.left_out = sorted(known | {path.rstrip("/") for path in anchors.left_out})
-        if written != (found.branch, found.head, found.tag_refs, found.left_out):
+        if written != (found.branch, found.head, found.left_out):
             entries.write(found)
         # A hook that is recording a commit may finish that first.
         lock = files.lock(layout.session_lock(settling.store_of(found), found.session))
@@ -225,7 +227,7 @@ def _signature(place: Place) -> tuple[object, ...]:
     private = place.private
     about = [
         (path[len(private) :], _state(path))
-        for path in salvage.sources(private)
+        for path in named.sources(private)
         if not os.path.basename(path).startswith("sharedindex")  # reading it changes its time
     ]
     return (

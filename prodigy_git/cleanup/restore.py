@@ -1,4 +1,4 @@
-"""Bringing a removed worktree back: from the trash, else from the salvage ref what git holds.
+"""Bringing a removed worktree back: from the trash, else from the salvage what git holds.
 
 What may be refused is refused before anything moves; then the trash has the worktree as before.
 """
@@ -8,7 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import names
-from prodigy_git.cleanup import alone, from_salvage, halves, heads, missing, removal, restoring
+from prodigy_git.cleanup import (
+    alone,
+    apart,
+    from_salvage,
+    halves,
+    heads,
+    missing,
+    removal,
+    restoring,
+)
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
@@ -16,7 +25,10 @@ from prodigy_git.record import files, repokey
 from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
-_GITS = ("hooks", "info", "logs", "modules", "objects", "prodigy-trash", "refs", "worktrees")
+_GITS = (
+    "hooks", "info", "logs", "modules", "objects", "prodigy-salvage", "prodigy-trash", "refs",
+    "worktrees",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Restored:
     name: str
     worktree: str
     source: str
-    """``trash``, or ``salvage``: from the salvage ref, at least in part."""
+    """``trash``, or ``salvage``: from the salvage, at least in part."""
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -71,7 +83,7 @@ def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | Non
 
 
 def _choose(store: str, name: str, broken: Broken) -> Entry:
-    """Return the newest entry of a session, or one made from its salvage ref. Raises `ProdigyError`."""
+    """Return the newest entry of a session, or one made from its salvage. Raises `ProdigyError`."""
     try:
         where = sessions.enrolled_place(store, sessions.load(store, name))
     except ProdigyError:
@@ -86,7 +98,7 @@ def _choose(store: str, name: str, broken: Broken) -> Entry:
     chosen = chosen or from_salvage.entry_of(store, name)
     if chosen is None:
         raise ProdigyError(
-            f"nothing of {name} is in the trash, and no salvage ref has its name: "
+            f"nothing of {name} is in the trash, and no salvage has its name: "
             "'prodigy-git trash list' shows what can be restored"
         )
     return chosen
@@ -126,31 +138,29 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
             f"the repository {found.common} is gone or was moved: stand in it, or put it back there, "
             f"then restore; {found.path} keeps {name} until then, its files are in {found.folder}"
         )
-    halves.join(store, found)
+    joined = halves.join(store, found)
     alive = halves.registered(found)
     target = _target(store, found, to, alive)
-    if not missing.head_is_whole(found):
-        raise ProdigyError(
-            f"HEAD's commit {found.head} of {name}, or something that it consists of, is missing in "
-            f"{found.common}: fetch it, then restore; {found.path} keeps {name} until then"
-        )
-    _keep_damaged(found)
-    notes = []
     standing = halves.in_place(found, target)
-    folder = standing or os.path.isdir(found.folder)
-    private = alive is not None or os.path.isfile(f"{found.git}/HEAD")
-    whole = folder and private and not found.more.get("rebuilt")
-    if not (folder and private):
-        notes += from_salvage.rebuild(found, folder=not folder, private=not private)
-    found.restoring = {
-        "to": target,
-        "private": alive or heads.free_private(found),
-        "whole": whole,
-        "log": None,
-    }
-    found.state = "restoring"
-    entries.write(found)
+    for moment in (found.moment, *joined):
+        apart.bring_back(found.common, name, moment)
+    try:
+        notes, whole = _prepare(found, standing=standing, alive=alive)
+        found.restoring = {
+            "to": target,
+            "private": alive or heads.free_private(found),
+            "whole": whole,
+            "log": None,
+        }
+        found.state = "restoring"
+        entries.write(found)
+    except BaseException:
+        for moment in (found.moment, *joined):
+            apart.let_go(found.common, name, moment)
+        raise
     notes += restoring.carry_out(found, broken)
+    for moment in joined:
+        apart.let_go(found.common, name, moment)
     if standing:
         halves.name_private(target, found.restoring["private"])
         notes.append(f"{target} was there, and git knows it again")
@@ -160,6 +170,26 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
             f"{target} lies inside the worktree {outer}, which cannot be cleaned before it"
         )
     return Restored(name, target, "trash" if whole else "salvage", notes)
+
+
+def _prepare(found: Entry, *, standing: bool, alive: str | None) -> tuple[list[str], bool]:
+    """Make again what the entry lacks; return notes, and whether it is what the removal took.
+
+    ``standing`` says that the folder is in its place, ``alive`` is the registration that is.
+    """
+    if not missing.head_is_whole(found):
+        raise ProdigyError(
+            f"HEAD's commit {found.head} of {found.session}, or something that it consists of, is "
+            f"missing in {found.common}: fetch it, then restore; until then it stays in {found.path}"
+        )
+    _keep_damaged(found)
+    notes = []
+    folder = standing or os.path.isdir(found.folder)
+    private = alive is not None or os.path.isfile(f"{found.git}/HEAD")
+    whole = folder and private and not found.more.get("rebuilt")
+    if not (folder and private):
+        notes += from_salvage.rebuild(found, folder=not folder, private=not private)
+    return notes, whole
 
 
 def _keep_damaged(found: Entry) -> None:

@@ -14,8 +14,8 @@ import stat
 from typing import Any
 
 from prodigy_git import layout
+from prodigy_git.cleanup import apart, heads, missing, moving, returned, salvage
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import heads, missing, moving, returned, salvage
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.cleanup.settling import store_of
 from prodigy_git.errors import ProdigyError
@@ -43,6 +43,7 @@ def take_back(found: Entry) -> None:
     found.state = "trashed"
     found.restoring = None
     entries.write(found)
+    apart.let_go(found.common, found.session, found.moment)
 
 
 def carry_out(found: Entry, broken: Broken) -> list[str]:
@@ -72,7 +73,7 @@ def carry_out(found: Entry, broken: Broken) -> list[str]:
         returned.tell_alone(store_of(found), found, broken)
     else:
         notes += returned.tell(store_of(found), found, broken)
-    _drop_refs(found)
+    _drop_salvage(found)
     notes += _remove_entry(found)
     return notes
 
@@ -237,13 +238,12 @@ def _times(found: Entry) -> None:
         os.utime(plan["to"], ns=(os.stat(plan["to"]).st_atime_ns, found.root_mtime_ns))
 
 
-def _drop_refs(found: Entry) -> None:
-    """Delete the salvage refs of a worktree that is back whole: all that they hold it names itself.
-
-    Left there, they would make its commits look safe to the next clean-up.
-    """
+def _drop_salvage(found: Entry) -> None:
+    """Delete the salvage of a worktree that is back whole: that names all of it itself."""
     if _intent(found)["whole"]:
         salvage.delete(found.common, found.session, found.moment)
+    else:
+        apart.let_go(found.common, found.session, found.moment)
 
 
 def _remove_entry(found: Entry) -> list[str]:

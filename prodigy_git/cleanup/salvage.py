@@ -1,56 +1,57 @@
-"""Anchoring, by a ref, every object that only one worktree names, and what is not committed in it.
+"""Keeping every object that only one worktree names, and what is not committed in it.
 
-The ref points to a commit whose tree is the working tree as it was: tracked files with their changes,
-and untracked ones that are not ignored. Its parents are HEAD's commit (if any), a commit whose tree is
+One commit holds it: its tree is the working tree as it was, tracked files with their changes, and
+untracked ones that are not ignored. Its parents are HEAD's commit (if any), a commit whose tree is
 the index (if that has no conflict), and, where there is more to keep, one that holds the rest: other
 commits as its parents, blobs and trees as the entries of its tree. Where HEAD's commit is all there
-is, the ref points to that. Trailers of the message say which is which.
+is, that stands for it. Trailers of the message say which is which.
 
-Everything is made from a copy of the index, with hooks silenced, and nothing is signed. git may
-collect garbage meanwhile and take an object before the ref holds it: so new ones are made outside of
-the repository and moved into it just before, and all are looked for afterwards, and made again.
+What of all this no ordinary ref reaches lies apart (`apart`): it must not be published with the refs.
+The salvage refs hold what is below, against garbage collection when the ordinary refs have moved on.
+
+Everything is made from a copy of the index, outside of the repository's objects, with hooks silenced,
+and nothing is signed. git may collect garbage meanwhile and take an object before it is packed, or
+before a ref holds it: so all are looked for afterwards, and made again.
 """
 
+import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prodigy_git.cleanup import uncommitted
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup import apart, named, uncommitted
+from prodigy_git.cleanup.apart import Kept, Unkept
 from prodigy_git.cleanup.uncommitted import Quarantine, ask
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
 from prodigy_git.record import clock, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
 
+TITLE = "Worktree of session"
+"""How the message begins of the commit that holds all; what the user commits may have its trailers."""
 _TRIES = 6
 _GC_PATIENCE = 10.0
 """How many seconds a `git gc` that began before the ref was there is waited for."""
 
-_NAME = re.compile(rb"[0-9a-f]{40,64}")
-_FOLDERS = ("refs", "logs", "reftable", "rebase-merge", "rebase-apply", "sequencer")
-"""Where in a private git directory objects are named, beside the files at its top."""
-_OTHERS = ("commondir", "gitdir", "locked", "config.worktree", "prodigy", "prodigy-cursor")
-# With reftable these are not files (gitglossary(7), pseudoref).
-_PSEUDO_REFS = (
-    "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE",
-    "BISECT_HEAD", "BISECT_EXPECTED_REV", "MERGE_AUTOSTASH", "FETCH_HEAD",
-)  # fmt: skip
+_MOMENT = re.compile("/[0-9]{8}T[0-9]{6}-[0-9]{6}Z$")
 
 
 @dataclass(frozen=True)
 class Anchors:
     """What holds a worktree's objects; ``left_out`` are files that nothing but the folder holds.
 
-    ``head`` is HEAD's commit, None where it has none or that is broken; ``tip`` what ``ref`` is at.
+    ``head`` is HEAD's commit, None where it has none or that is broken; ``kept`` what lies apart, with
+    HEAD's history below ``refs``, None where those hold all.
     """
 
-    ref: str
-    tip: str
+    session: str
+    moment: str
+    refs: list[str]
     head: str | None
-    tag_refs: list[str] = field(default_factory=list)
+    kept: Kept | None
     left_out: list[str] = field(default_factory=list)
 
 
@@ -63,33 +64,26 @@ class _Found:
     tags: list[str] = field(default_factory=list)
 
 
-class _Gone(Exception):
-    """An object that was there a moment ago is not any more, or git could not write."""
-
-
 def ref_name(session: str, moment: str) -> str:
-    """Return the salvage ref of a session's entry ``moment`` (``20260111T120000.123456Z``)."""
+    """Return the salvage ref of a session's entry ``moment`` (``20260111T120000.123456Z``).
+
+    Where one ref is not enough, the others' names are this one with ``-2`` and so on. There is none
+    where nothing is below what lies apart.
+    """
     # A session id may hold what a ref's name may not (git-check-ref-format(1)); it has no %.
     if ".." in session or session.endswith((".", ".lock")):
         session = session.replace(".", "%2E")
     return f"refs/prodigy/salvage/{session}/{moment.replace('.', '-')}"
 
 
-def sources(private: str) -> list[str]:
-    """Return the files of a private git directory that name objects, or say what HEAD is."""
-    found = [
-        one.path
-        for one in os.scandir(private)
-        if one.is_file(follow_symlinks=False) and one.name not in _OTHERS
-    ]
-    for folder in _FOLDERS:
-        for root, _, names in os.walk(f"{private}/{folder}"):
-            found += [f"{root}/{name}" for name in names]
-    return sorted(found)
+def ref_names(session: str, moment: str, count: int) -> list[str]:
+    """Return the names of as many salvage refs."""
+    ref = ref_name(session, moment)
+    return [ref if number == 1 else f"{ref}-{number}" for number in range(1, count + 1)]
 
 
 def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool = True) -> Anchors:
-    """Make the salvage ref of a worktree, and say what it does not hold.
+    """Make the salvage of a worktree, and say what it does not hold.
 
     ``limit`` is in bytes, for files that are not in git: larger ones are left out. ``dirty`` False says
     that index and working tree are HEAD's: they are not looked at. Objects that are missing already
@@ -99,36 +93,45 @@ def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool =
     for number in range(_TRIES):
         try:
             return _anchor(place, session, moment, limit, dirty=dirty, tried=number)
-        except _Gone as error:
+        except Unkept as error:
             trouble = str(error)
         finally:
-            _erase(_folder(place.common, session, moment))
+            apart.clear(place.common, session, moment)
     raise ProdigyError(f"what only this worktree holds could not be kept in git: {trouble}")
 
 
-def _folder(common: str, session: str, moment: str) -> str:
-    return f"{common}/prodigy-salvage-{session}-{moment}"
-
-
-def _erase(path: str) -> None:
-    for left in erase(path):
-        raise ProdigyError(f"{left}: delete {path} by hand")
-
-
 def delete(common: str, session: str, moment: str) -> None:
-    """Delete an entry's salvage refs, as they are now, and what a kill left. Raises `ProdigyError`."""
-    _erase(_folder(common, session, moment))
+    """Delete an entry's salvage, as it is now, and what a kill left of it. Raises `ProdigyError`."""
+    apart.delete(common, session, moment)
     ref = ref_name(session, moment)
     place = Place(common, common, common)
-    status, out, err = ask(
-        place, "for-each-ref", "--format=%(objectname) %(refname)", ref, f"{ref}-tag-*"
-    )
+    status, out, err = ask(place, "for-each-ref", "--format=%(objectname) %(refname)", *_all(ref))
     if status == 0:
         lines = (line.split(b" ", 1) for line in out.splitlines())
         request = b"".join(b"delete %s %s\n" % (name, sha) for sha, name in lines)
-        status, _, err = _update_refs(place, request) if request else (0, b"", "")
+        status, _, err = update_refs(place, request) if request else (0, b"", "")
     if status != 0:
         raise ProdigyError(f"the refs {ref}* could not be deleted: {said(err)}")
+
+
+def _all(ref: str) -> tuple[str, str]:
+    # Earlier versions wrote {ref}-tag-N, too, and ref was at the commit that holds all.
+    return ref, f"{ref}-*"
+
+
+def names_of(common: str, session: str) -> list[str]:
+    """Return the salvages that a repository has of a session, as their refs' names, oldest first."""
+    found = {ref_name(session, moment) for moment in apart.moments(common, session)}
+    pattern = f"{os.path.dirname(ref_name(session, '0'))}/"
+    place = Place(common, common, common)
+    _, out, _ = ask(place, "for-each-ref", "--format=%(refname)", pattern)
+    found |= {ref for ref in out.decode("ascii", "replace").split() if _MOMENT.search(ref)}
+    return sorted(found)
+
+
+def moment_of(ref: str) -> str:
+    """Return the entry's name that a salvage ref belongs to."""
+    return ".".join(os.path.basename(ref).rsplit("-", 1))
 
 
 def _anchor(
@@ -142,15 +145,15 @@ def _anchor(
     taken = uncommitted.Uncommitted()
     away = None
     if dirty or head is None or _keeps_more(f"{place.private}/index"):
-        away = Quarantine(place, _folder(place.common, session, moment))
+        away = Quarantine(place, apart.scratch(place.common, session, moment))
         taken = uncommitted.take(away, head, limit, careful=careful)
     if taken.trouble:
-        raise _Gone(taken.trouble)
+        raise Unkept(taken.trouble)
     found = _named(away or place, head, taken.objects, careful=careful)
     base = None
     if head is not None and (away is not None or found.commits or found.loose):
         base = _tree_of(place, head)
-        away = away or Quarantine(place, _folder(place.common, session, moment))
+        away = away or Quarantine(place, apart.scratch(place.common, session, moment))
     tip = head
     if away is not None and (
         found.commits or found.loose or taken.left_out or head is None
@@ -160,41 +163,55 @@ def _anchor(
         index = taken.index if taken.tree is not None else base
         tip = _commits(away, session, branch, head, tree, index, found, taken.left_out)
     if tip is None:
-        raise _Gone("no commit could be made")
-    ref = ref_name(session, moment)
-    tags = {f"{ref}-tag-{number}": sha for number, sha in enumerate(found.tags, 1)}
-    request = "".join(f"update {name} {sha}\n" for name, sha in {ref: tip, **tags}.items())
-    # Somebody prunes without a pause, it seems. A pack for each removal would be too many.
-    kept = away.pack() if away is not None and tried > 2 else []
-    try:
-        if away is not None:
-            away.release()
-        status, _, err = _update_refs(place, request.encode())
-    finally:
-        for path in kept:
-            os.unlink(path)
+        raise Unkept("no commit could be made")
+    own = own_branches(place.private, session, branch)
+    edges, above = apart.edge(away or place, tip, found.tags, own)
+    kept = Kept(tip, found.tags) if above or found.tags else None
+    if kept is not None:
+        away = away or Quarantine(place, apart.scratch(place.common, session, moment))
+        apart.put(away, session, moment, kept, edges)
+    else:
+        apart.delete(place.common, session, moment)  # an earlier try's
+    refs = ref_names(session, moment, len(edges))
+    request = "".join(f"update {name} {sha}\n" for name, sha in zip(refs, edges, strict=True))
+    status, _, err = update_refs(place, request.encode())
     if status != 0:
-        raise _Gone(said(err))
-    if tip != head or tags:
+        raise Unkept(said(err))
+    anchors = Anchors(session, moment, refs, head, kept, taken.left_out)
+    if kept is not None:
         _wait_for_gc(place.common)
-        if not _complete(place, [tip, *tags.values()], head):
-            raise _Gone("an object of it is missing; is 'git prune' running?")
-    return Anchors(ref, tip, head, list(tags), taken.left_out)
+        if not complete(place.common, anchors):
+            raise Unkept("an object of it is missing; is 'git prune' running?")
+    return anchors
+
+
+def own_branches(private: str, session: str, branch: str | None) -> set[str]:
+    """Return a worktree's own branches: HEAD's, a stopped rebase's, the one made for it."""
+    found = {f"prodigy-{session}", *([] if branch is None else [branch])}
+    for folder in ("rebase-merge", "rebase-apply"):
+        with contextlib.suppress(OSError):
+            name = os.fsdecode(files.read(f"{private}/{folder}/head-name")).strip()
+            found.add(name.removeprefix("refs/heads/"))
+    return found
 
 
 def complete(common: str, anchors: Anchors) -> bool:
-    """Whether the refs, and every object that they hold beside what HEAD reaches, are there."""
-    if anchors.tip == anchors.head and not anchors.tag_refs:
+    """Whether the salvage, and every object that it holds beside what HEAD reaches, is there."""
+    if anchors.kept is None:
         return True
     # Asked in the common directory: from a private one that has been moved, git finds no shared ref.
     place = Place(common, common, common)
-    return _complete(place, [anchors.ref, *anchors.tag_refs], anchors.head)
+    tips = (anchors.kept.commit, *anchors.kept.tags, *anchors.refs)
+    view = apart.view(common, anchors.session, anchors.moment)
+    return _complete(place, tips, anchors.head, view)
 
 
-def _complete(place: Place, tips: list[str], head: str | None) -> bool:
+def _complete(
+    place: Place, tips: Sequence[str], head: str | None, view: dict[str, str] | None = None
+) -> bool:
     return ask(
         place, "rev-list", "--objects", "--quiet", "--missing=allow-promisor", *tips,
-        *(["--not", head] if head is not None else []), "--",
+        *(["--not", head] if head is not None else []), "--", env=view,
     )[0] == 0  # fmt: skip
 
 
@@ -222,9 +239,9 @@ def _named(
 
     ``more`` are the index's own, as (mode, type, SHA).
     """
-    names, moves = _names_in_files(place.private)
+    names, moves = named.in_files(place.private)
     if os.path.isdir(f"{place.private}/reftable"):
-        names |= _names_in_reftable(place)
+        names |= named.in_reftable(place)
     moves.discard((head or "").encode())
     names -= moves | {(head or "").encode()}
     found = _Found(loose=set(more))
@@ -250,46 +267,6 @@ def _named(
     return found
 
 
-def _names_in_files(private: str) -> tuple[set[bytes], set[bytes]]:
-    """Return everything in a private git directory's files that may be an object's name.
-
-    Beside it those of them that HEAD's reflog names: commits, if they are there at all.
-    """
-    found: set[bytes] = set()
-    moves: set[bytes] = set()
-    for path in sources(private):
-        name = os.path.basename(path)
-        # A message may quote any SHA, and the index is read by git.
-        if name.endswith("MSG") or name.startswith(("index", "sharedindex")):
-            continue
-        try:
-            data = files.read(path)
-        except OSError:
-            continue
-        if path == f"{private}/logs/HEAD":
-            shas = {one for line in data.splitlines() for one in line.split(b" ", 2)[:2]}
-            moves = {one for one in shas if _NAME.fullmatch(one) and one.strip(b"0")}
-        found.update(one for one in _NAME.findall(data) if len(one) in (40, 64) and one.strip(b"0"))
-        if name in ("git-rebase-todo", "done", "todo"):
-            # `pick 1234567 subject`: an editor is given short names, and may leave them.
-            words = (line.split() for line in data.splitlines() if not line.startswith(b"#"))
-            short = (word for line in words for word in line[1:4])
-            found.update(word for word in short if re.fullmatch(rb"[0-9a-f]{4,64}", word))
-    return found, moves
-
-
-def _names_in_reftable(place: Place) -> set[bytes]:
-    """Return the values, now and before, of the refs that only this worktree has."""
-    private = ("refs/worktree", "refs/bisect", "refs/rewritten")
-    _, out, _ = ask(place, "for-each-ref", "--format=%(objectname) %(refname)", *private)
-    refs = [line.split(b" ", 1) for line in out.splitlines()]
-    found = {sha for sha, _ in refs} | {name.encode() for name in _PSEUDO_REFS}
-    for name in ("HEAD", *(os.fsdecode(name) for _, name in refs)):
-        _, out, _ = ask(place, "rev-list", "-g", name, "--")
-        found.update(out.split())
-    return found
-
-
 def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
     """Return those commits that HEAD does not reach, and none of the others."""
     if not tips:
@@ -304,7 +281,7 @@ def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
         stdin="".join(f"{one}\n" for one in lines).encode(),
     )
     if status != 0:
-        raise _Gone(said(err))
+        raise Unkept(said(err))
     reached: set[str] = set()
     listed = set()
     for line in out.decode("ascii").splitlines():
@@ -317,7 +294,7 @@ def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
 def _tree_of(place: Place, commit: str) -> str:
     status, out, err = ask(place, "rev-parse", "--verify", f"{commit}^{{tree}}")
     if status != 0:
-        raise _Gone(said(err))
+        raise Unkept(said(err))
     return out.decode().strip()
 
 
@@ -340,10 +317,10 @@ def _commits(
         lines = "".join(f"{mode} {kind} {sha}\t{sha}\n" for mode, kind, sha in sorted(found.loose))
         status, out, err = ask(place, "mktree", "--missing", stdin=lines.encode())
         if status != 0:
-            raise _Gone(said(err))
+            raise Unkept(said(err))
         kept = f"Everything else that only the worktree of session {session} named\n"
         parents.append(_commit(place, out.decode().strip(), found.commits, kept))
-    message = [f"Worktree of session {session}, as it was when it was removed", ""]
+    message = [f"{TITLE} {session}, as it was when it was removed", ""]
     if left_out:
         message += ["Not in it, since too large, not readable, or a repository:", ""]
         message += [f"  {jsonline.encode(path)}" for path in left_out] + [""]
@@ -361,11 +338,11 @@ def _commit(place: Place, tree: str, parents: list[str], message: str) -> str:
         place, "hash-object", "-t", "commit", "-w", "--stdin", stdin=os.fsencode(text)
     )
     if status != 0:
-        raise _Gone(said(err))
+        raise Unkept(said(err))
     return out.decode().strip()
 
 
-def _update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
+def update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
     """Run a transaction of ``git update-ref --stdin``; again where another process holds a lock."""
     for pause in (0.01, 0.05, 0.2, 1.0, 0):
         answer = ask(place, "update-ref", "--no-deref", "--stdin", stdin=request)

@@ -52,9 +52,9 @@ class _Line:
 
 
 class Quarantine(Place):
-    """A worktree, and a folder outside of the repository that git writes new objects to.
+    """A worktree, and a folder outside of the repository's objects that git writes new ones to.
 
-    No garbage collection knows of it; `release` brings everything into the repository at once.
+    No garbage collection knows of it, and no ref reaches into it.
     """
 
     __slots__ = ("folder",)
@@ -69,60 +69,17 @@ class Quarantine(Place):
 
     def environment(self) -> dict[str, str]:
         """Return what makes git write there, and read from the repository as well."""
-        there = f"{self.common}/objects"
-        if ":" in there or there.startswith('"'):
-            there = '"' + there.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return {
             "GIT_OBJECT_DIRECTORY": f"{self.folder}/objects",
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": there,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted(f"{self.common}/objects"),
         }
 
-    def release(self) -> None:
-        """Move the objects into the repository. Raises `OSError`; can be repeated."""
-        source, target = f"{self.folder}/objects", f"{self.common}/objects"
-        mode = stat.S_IMODE(os.stat(target).st_mode)
-        for folder in os.listdir(source):
-            # An index of a pack is found before its pack would be: it comes last.
-            for name in sorted(os.listdir(f"{source}/{folder}"), key=lambda n: n.endswith(".idx")):
-                for _ in range(3):
-                    if not os.path.isdir(f"{target}/{folder}"):  # git removes an empty one
-                        os.mkdir(f"{target}/{folder}")
-                        os.chmod(f"{target}/{folder}", mode)
-                        files.hand_over(f"{target}/{folder}")
-                    with contextlib.suppress(FileNotFoundError):
-                        os.rename(f"{source}/{folder}/{name}", f"{target}/{folder}/{name}")
-                        files.hand_over(f"{target}/{folder}/{name}")
-                        break
 
-    def pack(self) -> list[str]:
-        """Pack the objects, so that no prune takes one; return the ``.keep`` files to be removed.
-
-        These keep `git repack` from taking a pack (git-repack(1)). Raises `OSError`.
-        """
-        source, packs = f"{self.folder}/objects", f"{self.common}/objects/pack"
-        loose = [
-            (f"{source}/{folder}/{name}", folder + name)
-            for folder in os.listdir(source)
-            if len(folder) == 2
-            for name in os.listdir(f"{source}/{folder}")
-        ]
-        if loose:
-            os.makedirs(f"{source}/pack", exist_ok=True)
-            request = "".join(f"{name}\n" for _, name in loose).encode()
-            status, _, err = ask(self, "pack-objects", "-q", f"{source}/pack/pack", stdin=request)
-            if status != 0:
-                raise OSError(said(err))
-        for path, _ in loose:
-            os.unlink(path)
-        kept = []
-        for name in os.listdir(f"{source}/pack") if os.path.isdir(f"{source}/pack") else []:
-            if name.endswith(".pack"):
-                keep = f"{packs}/{name.removesuffix('pack')}keep"
-                with contextlib.suppress(FileExistsError):  # somebody else's: theirs to remove
-                    os.makedirs(packs, exist_ok=True)
-                    os.close(os.open(keep, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-                    kept.append(keep)
-        return kept
+def quoted(path: str) -> str:
+    """Return a path as git takes it in its list of object directories, which colons separate."""
+    if ":" in path or path.startswith('"'):
+        return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return path
 
 
 class _Failed(Exception):

@@ -124,8 +124,8 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
 
 def _left(store: str, item: "Item") -> dict[str, Any]:
     """Return where the worktree of an item's last agent is now: moved to the trash, perhaps."""
+    from prodigy_git.cleanup import salvage
     from prodigy_git.errors import ProdigyError
-    from prodigy_git.git.ask import git_status
     from prodigy_git.store import sessions
 
     known = item.worktree_artifacts
@@ -143,9 +143,7 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
     }
     common = session.text("repo_path")
     if common is not None and os.path.isdir(common):
-        refs = git_status(
-            common, "for-each-ref", "--format=%(refname)", f"refs/prodigy/salvage/{session.id}"
-        )[1].split()
+        refs = salvage.names_of(common, session.id)
         places["salvage_ref"] = refs[-1] if refs else None
     return found | {name: value for name, value in places.items() if value is not None}
 

@@ -13,7 +13,7 @@ from prodigy_git.store import home
 def restore(name: str, to: str | None, as_json: bool) -> None:
     """Bring back the worktree NAME that was cleaned, as it was, and print its path.
 
-    From the trash with everything in it; when that has been emptied, from the salvage ref what git
+    From the trash with everything in it; when that has been emptied, from the salvage what git
     holds: what was committed, staged, modified, or untracked and not ignored. Where its branch has
     moved or is checked out elsewhere, HEAD is detached at its old commit. What is not as it was before
     is said on stderr.

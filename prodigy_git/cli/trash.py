@@ -140,10 +140,10 @@ def empty(
 ) -> int:
     """Delete removed worktrees for good: of the sessions NAME, or all of this repository.
 
-    What git holds of them stays under refs/prodigy/salvage, and 'prodigy-git worktree restore' brings
-    that back. It needs no space on the disk. Interrupted, the rest goes with the next command that
-    cleans. What cannot be deleted is said, with the command that helps, and tried again the next time;
-    then it exits with 1.
+    What git holds of them, the salvage, stays, and 'prodigy-git worktree restore' brings that back.
+    Emptying needs no space on the disk. Interrupted, the rest goes with the next command that cleans.
+    What cannot be deleted is said, with the command that helps, and tried again the next time; then it
+    exits with 1.
     """
     from prodigy_git.cleanup import emptying
 
@@ -232,5 +232,5 @@ def _ask(wanted: "list[Entry]") -> None:
         return
     output.require_terminal()
     what = f"{_amount(wanted).rstrip(',')}: {', '.join(sorted({one.session for one in wanted}))}"
-    output.note(f"this deletes {what}; ignored files go for good, git's salvage refs remain")
+    output.note(f"this deletes {what}; ignored files go for good, what git holds remains")
     output.confirm("Delete them?")

@@ -19,10 +19,11 @@ from support_removal import (
     named_by,
     place_of,
     private_refs,
+    salvaged,
     staged_twice,
 )
 
-from prodigy_git.cleanup import entry, intent, moving, removal, salvage
+from prodigy_git.cleanup import entry, intent, moving, named, removal, salvage
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock, enrolment
 from prodigy_git.record.enrolment import Enrolment
@@ -91,7 +92,7 @@ def test_garbage_is_collected_between_any_two_steps(state, tree, repo, store):
         sys.setprofile(None)
     assert collected > 20
     collect_garbage(repo)
-    assert existing(repo, named) == named
+    assert existing(repo, named, found.salvage_ref) == named
     assert inside(found.folder) == folder
     assert inside(found.git) == private
     assert not os.path.lexists(tree)
@@ -122,8 +123,8 @@ def test_the_entry_says_everything(tree, repo, store, events):
     assert enrolment.read(found.git).nonce == there.nonce
     assert found.enrolment == Path(found.git, "prodigy").read_text()
     assert found.cursor == Path(found.git, "prodigy-cursor").read_text()
-    assert found.tag_refs == [f"{found.salvage_ref}-tag-1"]
-    assert git("cat-file", "-t", found.tag_refs[0], cwd=repo) == "tag"
+    sha, more = salvaged(repo, found.salvage_ref)
+    assert git("show", f"{sha}:README", cwd=repo, **more) == "in the working tree"
     fields = session_file(store, "w1")
     assert fields["metadata"]["trash_path"] == found.path
     assert fields["metadata"]["salvage_ref"] == found.salvage_ref
@@ -207,9 +208,9 @@ def test_commits_made_meanwhile_are_recorded_once(tree, repo, store, events, sea
 
 
 def test_a_lock_of_gits_goes_while_it_is_looked_at(tree, store, monkeypatch):
-    sources = salvage.sources
+    sources = named.sources
     monkeypatch.setattr(
-        salvage, "sources", lambda private: [*sources(private), f"{private}/gone.lock"]
+        named, "sources", lambda private: [*sources(private), f"{private}/gone.lock"]
     )
     assert remove(store, tree).git
     assert not tree.exists()

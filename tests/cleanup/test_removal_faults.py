@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 from support_cli import environment, new, session_file, snapshot
 from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
-from support_removal import collect_garbage, commit, enrolled, existing, git, named_by, staged_twice
+from support_removal import (
+    collect_garbage,
+    commit,
+    enrolled,
+    existing,
+    git,
+    named_by,
+    salvaged,
+    staged_twice,
+)
 
 from prodigy_git.cleanup import entry, removal
 
@@ -126,13 +135,15 @@ class Subject:
             for e in events("j")
             if e["type"] == "WorktreeCleaned" and e["session_id"] == self.name
         ]
-        assert existing(self.repo, self.named) == self.named
         if self.top.exists():
+            assert existing(self.repo, self.named) == self.named
             assert self._folder(self.top) == self.folder
             assert self._private(self.place.private) == self.private
             assert not os.path.exists(f"{self.place.private}/locked")
             assert self._refs() == self.refs
             assert list(self.store.glob(f"trash/repo/{self.name}/*")) == []
+            assert list(self.repo.glob(f".git/prodigy-salvage*/{self.name}")) == []
+            assert list(self.repo.glob(".git/prodigy-salvage-*")) == []
             assert cleaned == []
             assert session_file(self.store, self.name)["status"] == self.session
             assert "README" in git("status", "--porcelain", cwd=self.top)
@@ -142,8 +153,11 @@ class Subject:
         assert self._folder(found.folder) == self.folder
         assert self._private(found.git) == self.private
         assert not os.path.exists(self.place.private)
-        git("rev-list", "--objects", found.salvage_ref, *found.tag_refs, cwd=self.repo)
-        assert git("show", f"{found.salvage_ref}:untracked", cwd=self.repo) == self.name
+        assert existing(self.repo, self.named, found.salvage_ref) == self.named
+        assert list(self.repo.glob(".git/prodigy-salvage-*")) == []
+        sha, more = salvaged(self.repo, found.salvage_ref)
+        git("rev-list", "--objects", sha, cwd=self.repo, **more)
+        assert git("show", f"{sha}:untracked", cwd=self.repo, **more) == self.name
         assert found.branch_deleted == self.branch
         assert self.branch not in self._refs()
         assert [one["salvage_ref"] for one in cleaned] == [found.salvage_ref]

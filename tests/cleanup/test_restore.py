@@ -387,6 +387,7 @@ def test_objects_that_are_missing(world):
     sh(world.tree, "git update-ref refs/worktree/mine ORIG_HEAD")
     before = seen(world)
     remove(world)
+    shutil.rmtree(world.repo / ".git" / "prodigy-salvage")
     for sha in (lone, *blobs):
         _loose(world.repo, sha).unlink()
     done = bring_back(world)
@@ -408,6 +409,7 @@ def test_a_reflog_whose_history_has_a_gap(world):
     below = sh(world.tree, "git rev-parse HEAD~")
     sh(world.tree, "git reset -q --hard HEAD~2; git update-ref -d ORIG_HEAD")
     remove(world)
+    shutil.rmtree(world.repo / ".git" / "prodigy-salvage")
     _loose(world.repo, below).unlink()
     # The commit below, the one above, and where `reset` came from.
     assert "3 lines" in bring_back(world).notes[0]
@@ -415,18 +417,25 @@ def test_a_reflog_whose_history_has_a_gap(world):
     assert sh(world.tree, "git log -g --format=%gs").splitlines()[0].startswith("reset")
 
 
-def test_a_head_that_is_missing_moves_nothing(world):
+@pytest.mark.parametrize("way", ["fetched", "salvaged"])
+def test_a_head_that_is_missing_moves_nothing(world, way):
     sh(world.tree, "git commit -q --allow-empty -m own; git switch -q --detach")
     head = sh(world.tree, "git rev-parse HEAD")
     before = seen(world)
     remove(world)
     sh(world.repo, "git branch -q -D prodigy-w")
+    salvage = world.repo / ".git" / "prodigy-salvage"
+    salvage.rename(world.repo / "away")
     data = _loose(world.repo, head).read_bytes()
     _loose(world.repo, head).unlink()
     assert head in refusal(world)
-    _loose(world.repo, head).write_bytes(data)
-    sh(world.repo, f"git branch prodigy-w {head}")
+    # Either is enough: the object in the repository, or the salvage.
+    if way == "fetched":
+        _loose(world.repo, head).write_bytes(data)
+    else:
+        (world.repo / "away").rename(salvage)
     bring_back(world)
+    sh(world.repo, f"git branch prodigy-w {head}")
     assert difference(before, seen(world)) == []
 
 
@@ -550,7 +559,7 @@ def test_an_entry_of_which_nothing_is_left(world):
     sh(world.tree, "printf 'x' >u")
     found = remove(world)
     shutil.rmtree(found.folder)
-    sh(world.repo, f"git update-ref -d {found.salvage_ref}")
+    sh(world.repo, f"git update-ref -d {found.salvage_ref}; rm -r .git/prodigy-salvage")
     # HEAD's commit is there: what it holds is better than nothing, and it is said.
     done = bring_back(world)
     assert any("missing" in note for note in done.notes)

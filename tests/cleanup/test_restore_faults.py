@@ -117,6 +117,9 @@ class Subject:
             assert not (target / ".git").exists()
             bring_back(world, to=self.to or None)
         assert entries.entries(str(world.store), print) == []
+        assert not list((world.repo / ".git/objects/pack").glob("*.keep"))
+        assert not list((world.repo / ".git").glob("prodigy-salvage-*"))
+        assert (world.repo / ".git/prodigy-salvage").exists() == (self.case == "emptied")
         now = World(world.repo, world.store, target)
         assert self.told() == 1
         assert session_file(world.store, "w")["status"] == self.session["status"]
@@ -170,7 +173,7 @@ def test_killed_anywhere(case: str, repo: Path, store: Path, package: str, tmp_p
 def _kill_everywhere(subject: Subject, tmp_path: Path) -> None:
     points = subject.points(tmp_path)
     subject.check()
-    for needed in ("rename", "mkdir", "write", "unlink"):
+    for needed in ("rename", "mkdir", "write", "unlink", "link"):
         assert needed in {name for name, _ in points}, "is the list of calls out of date?"
     for name, number in points:
         subject.reset()

@@ -21,6 +21,7 @@ from support_removal import (
     place_of,
     private_refs,
     rebase,
+    salvaged,
     staged_twice,
 )
 
@@ -45,6 +46,13 @@ def anchor(tree: Path, **options: bool) -> salvage.Anchors:
     return salvage.anchor(place_of(tree), "s", MOMENT, LIMIT, **options)
 
 
+def reads(repo: Path, found: salvage.Anchors) -> None:
+    """Assert that everything is there that the salvage is to hold, and all below."""
+    sha, more = salvaged(repo, REF)
+    tags = found.kept.tags if found.kept else []
+    git("rev-list", "--objects", sha, *tags, *found.refs, cwd=repo, **more)
+
+
 def vanish(place: Place, repo: Path) -> None:
     """Make away with a worktree and everything else that may hold its objects."""
     shutil.rmtree(place.top)
@@ -67,14 +75,14 @@ def test_all_that_is_named_survives(tree, repo, state):
     before = snapshot(tree, Path(place.private))
     found = anchor(tree)
     assert snapshot(tree, Path(place.private)) == before
-    assert found.ref == REF
+    assert found.refs[:1] in ([REF], [])
     files = files_in(tree)
     files.pop(b"kept.ignored")
     assert files_of(repo, REF) == files
     vanish(place, repo)
-    assert existing(repo, named) == named
+    assert existing(repo, named, REF) == named
     assert git("fsck", "--full", "--strict", "--no-dangling", cwd=repo) == ""
-    git("rev-list", "--objects", REF, *found.tag_refs, cwd=repo)
+    reads(repo, found)
     salvage.delete(place.common, "s", MOMENT)
     assert git("for-each-ref", "refs/prodigy", cwd=repo) == ""
 
@@ -89,15 +97,17 @@ def test_named_by_git_files_though_the_working_tree_is_said_to_be_clean(tree, re
     anchor(tree, dirty=False)
     git("update-ref", "-d", "refs/stash", cwd=repo)
     vanish(place, repo)
-    assert existing(repo, named) == named
+    assert existing(repo, named, REF) == named
 
 
 def test_a_clean_worktree_needs_no_object(tree, repo):
-    objects = git("count-objects", "-v", cwd=repo)
+    git("branch", "other", "work", cwd=repo)
+    before = snapshot(repo / ".git" / "objects"), set(os.listdir(repo / ".git"))
     for dirty in (True, False):
         found = anchor(tree, dirty=dirty)
-        assert git("rev-parse", REF, cwd=repo) == git("rev-parse", "work", cwd=repo) == found.tip
-    assert git("count-objects", "-v", cwd=repo) == objects
+        assert (found.kept, found.refs) == (None, [REF])
+        assert git("rev-parse", REF, cwd=repo) == git("rev-parse", "work", cwd=repo) == found.head
+    assert (snapshot(repo / ".git" / "objects"), set(os.listdir(repo / ".git"))) == before
 
 
 def test_trailers_and_parents_tell_what_is_what(tree, repo):
@@ -107,15 +117,17 @@ def test_trailers_and_parents_tell_what_is_what(tree, repo):
     (tree / "intended").write_text("not yet staged\n")
     git("add", "-N", "intended", cwd=tree)
     index = git("write-tree", cwd=tree)
-    anchor(tree)
+    found = anchor(tree)
     head = git("rev-parse", "HEAD", cwd=tree)
-    assert git("log", "-1", "--format=%(trailers:only)", REF, cwd=repo).splitlines() == [
+    sha, more = salvaged(repo, REF)
+    assert git("log", "-1", "--format=%(trailers:only)", sha, cwd=repo, **more).splitlines() == [
         "Prodigy-Session: s", f"Prodigy-Head: {head}", "Prodigy-Branch: work",
         f"Prodigy-Index: {index}",
     ]  # fmt: skip
-    assert git("rev-parse", f"{REF}^1", f"{REF}^2^{{tree}}", cwd=repo).split() == [head, index]
-    assert git("cat-file", "-t", f"{REF}-tag-1", cwd=repo) == "tag"
-    assert git("show", f"{REF}:intended", cwd=repo) == "not yet staged"
+    parents = git("rev-parse", f"{sha}^1", f"{sha}^2^{{tree}}", cwd=repo, **more).split()
+    assert parents == [head, index]
+    assert [git("cat-file", "-t", tag, cwd=repo, **more) for tag in found.kept.tags] == ["tag"]
+    assert git("show", f"{sha}:intended", cwd=repo, **more) == "not yet staged"
 
 
 SETTINGS = [
@@ -186,9 +198,10 @@ def test_what_git_cannot_hold_is_left_out_and_named(tree, repo, tmp_path):
     assert sorted(found.left_out) == ["large", "nested/"]  # git itself passes fifos and sockets by
     assert files_of(repo, REF)[b"tracked-large"][1] == b"y" * (LIMIT + 2)
     assert b"fits" in files_of(repo, REF)
-    assert '"large"' in git("log", "-1", "--format=%B", REF, cwd=repo)
+    sha, more = salvaged(repo, REF)
+    assert '"large"' in git("log", "-1", "--format=%B", sha, cwd=repo, **more)
     size = git("hash-object", tree / "large", cwd=tree)
-    assert existing(repo, {size}) == set()
+    assert existing(repo, {size}, REF) == set()
 
 
 def test_a_filter_that_fails_or_hangs_nothing_up(tree, repo):
@@ -273,7 +286,7 @@ def test_kinds_of_repositories(repo, tmp_path, kind):
     anchor(tree)
     assert {p: v for p, v in files_of(main, REF).items() if p in expected} == expected
     vanish(place, main)
-    assert existing(main, named) == named
+    assert existing(main, named, REF) == named
 
 
 def test_objects_that_are_missing_already(tree, repo):
@@ -288,14 +301,14 @@ def test_objects_that_are_missing_already(tree, repo):
     for sha in (lost, blob):
         os.unlink(repo / ".git" / "objects" / sha[:2] / sha[2:])
     place = place_of(tree)
-    anchor(tree)
+    found = anchor(tree)
     assert files_of(repo, REF)[b"README"] == files_in(tree)[b"README"]
     assert b"other" in files_of(repo, REF)
-    assert existing(repo, {above}) == {above}
+    assert existing(repo, {above}, REF) == {above}
     shutil.rmtree(place.private)
     git("reflog", "expire", "--expire=now", "--all", cwd=repo)
     collect_garbage(repo)
-    git("rev-list", "--objects", REF, cwd=repo)
+    reads(repo, found)
 
 
 def test_without_and_with_a_damaged_index(tree, repo):
@@ -314,8 +327,8 @@ def test_without_and_with_a_damaged_index(tree, repo):
 @pytest.mark.parametrize("name", ["a.b", "a..b", "x.lock", "end.", "a.lock.b"])
 def test_ids_that_are_no_part_of_a_refs_name(tree, repo, name):
     (tree / "new").write_text("x\n")
-    found = salvage.anchor(place_of(tree), name, MOMENT, LIMIT)
-    assert git("cat-file", "-t", found.ref, cwd=repo) == "commit"
+    (ref,) = salvage.anchor(place_of(tree), name, MOMENT, LIMIT).refs
+    assert files_of(repo, ref)[b"new"] == ("100644", b"x\n")
     salvage.delete(place_of(tree).common, name, MOMENT)
     assert git("for-each-ref", "refs/prodigy", cwd=repo) == ""
 
@@ -348,24 +361,9 @@ def test_garbage_is_collected_between_any_two_commands_of_git(tree, repo, monkey
         salvage.delete(place_of(tree).common, "s", MOMENT)
         calls = 0
         found = anchor(tree)
-        assert existing(repo, named) == named, when
-        git("rev-list", "--objects", REF, *found.tag_refs, cwd=repo)
+        assert existing(repo, named, REF) == named, when
+        reads(repo, found)
         assert b"untracked" in files_of(repo, REF), when
-
-
-def test_pruned_without_a_pause(tree, repo, monkeypatch):
-    (tree / "untracked").write_text("u\n")
-    release = uncommitted.Quarantine.release
-
-    def pruned(away):
-        release(away)
-        git("prune", "--expire=now", cwd=repo)
-
-    monkeypatch.setattr(uncommitted.Quarantine, "release", pruned)
-    anchor(tree)
-    assert files_of(repo, REF)[b"untracked"] == ("100644", b"u\n")
-    assert list((repo / ".git").rglob("*.keep")) == []
-    assert list((repo / ".git").glob("prodigy-salvage-*")) == []
 
 
 def test_where_git_cannot_write_nothing_is_anchored(tree, repo):

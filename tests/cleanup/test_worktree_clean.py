@@ -17,6 +17,7 @@ from support_cli import (
     standing_in,
     write_hooks,
 )
+from support_removal import salvaged
 
 
 @pytest.fixture
@@ -124,13 +125,13 @@ def test_refused_with_the_reason_and_forced_kept_whole(
     expected[".git.in-trash"] = expected.pop(".git")
     assert {os.path.relpath(path, kept): s for path, s in snapshot(kept).items()} == expected
     assert str(finished) not in git("worktree", "list", cwd=repo)
-    assert git("fsck", cwd=repo) == ""
-    salvage = git("rev-parse", one["salvage_ref"], cwd=repo)
-    assert git("cat-file", "-t", salvage, cwd=repo) == "commit"
+    assert git("fsck", "--no-dangling", cwd=repo) == ""
+    sha, more = salvaged(repo, one["salvage_ref"])
+    assert git("cat-file", "-t", sha, cwd=repo, env=more) == "commit"
     assert [e["type"] for e in events("j")][-1] == "WorktreeCleaned"
 
 
-def test_salvage_ref_holds_what_was_modified_staged_and_untracked(repo, git, finished):
+def test_the_salvage_holds_what_was_modified_staged_and_untracked(repo, git, finished):
     _modified(git, finished, repo)
     _staged(git, finished, repo)
     (finished / "sub").mkdir()
@@ -139,11 +140,12 @@ def test_salvage_ref_holds_what_was_modified_staged_and_untracked(repo, git, fin
     (one,) = ok("worktree", "clean", "-f", "w1", "--json", cwd=repo).json
     ref = one["salvage_ref"]
     assert ref.startswith("refs/prodigy/salvage/w1/")
-    assert git("show", f"{ref}:README", cwd=repo) == "changed"
-    assert git("show", f"{ref}:staged", cwd=repo) == "x"
-    stored = git("rev-parse", f"{ref}:sub/untracked", cwd=repo)
+    sha, more = salvaged(repo, ref)
+    assert git("show", f"{sha}:README", cwd=repo, env=more) == "changed"
+    assert git("show", f"{sha}:staged", cwd=repo, env=more) == "x"
+    stored = git("rev-parse", f"{sha}:sub/untracked", cwd=repo, env=more)
     assert stored == git("hash-object", "--stdin", cwd=repo, input="\x00\r\n")
-    assert git("rev-parse", f"{ref}^", cwd=repo) == head
+    assert git("rev-parse", f"{sha}^", cwd=repo, env=more) == head
 
 
 def test_a_running_session_is_refused(repo, made):
@@ -422,7 +424,8 @@ def test_delete_branch(repo, git, four):
     (one,) = ok("worktree", "clean", "l", "-f", "--delete-branch", "--json", cwd=repo).json
     assert one["branch_deleted"] == "prodigy-l"
     assert "prodigy-l" not in branches()
-    git("merge-base", "--is-ancestor", head, one["salvage_ref"], cwd=repo)
+    sha, more = salvaged(repo, one["salvage_ref"])
+    git("merge-base", "--is-ancestor", head, sha, cwd=repo, env=more)
 
 
 def test_a_branch_that_the_session_did_not_make_stays_also_if_integrated(repo, git, finished):

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from prodigy_git.cleanup import apart, salvage
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
@@ -95,7 +96,7 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     if common is not None:
         known |= _from_git(common, sha, known["subject"])
         known["journal"] = [] if recorded else _noted(common, sha)
-    known["next"] = _next(known)
+    known["next"] = _next(known, common)
     return known
 
 
@@ -203,9 +204,10 @@ def _chain(
 
 
 def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
+    lies = apart.holding(common, sha) if len(sha) in (40, 64) else []
     status, out, _ = git_status(
         common, "show", "-s", "--no-show-signature", "--format=%an%x00%cI%x00%s",
-        "--end-of-options", f"{sha}^{{commit}}",
+        "--end-of-options", f"{sha}^{{commit}}", env=apart.view(common, *lies[-1]) if lies else {},
     )  # fmt: skip
     if status != 0:
         return {"exists": False, "refs": {}}
@@ -216,12 +218,15 @@ def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
         "author": author,
         "committed_at": None if moment is None else clock.stamp(moment),
         "subject": subject or own,
-        "refs": _containing(common, sha),
+        "refs": _containing(common, sha, [salvage.ref_name(*one) for one in lies]),
     }
 
 
-def _containing(common: str, sha: str) -> dict[str, list[str]]:
-    """Return what contains a commit, by kind; ``detached`` are worktrees whose HEAD is on no branch."""
+def _containing(common: str, sha: str, salvages: list[str]) -> dict[str, list[str]]:
+    """Return what contains a commit, by kind; ``detached`` are worktrees whose HEAD is on no branch.
+
+    ``salvages`` are those that have it apart; where only they do, no ref can be asked about it.
+    """
     _, out, _ = git_status(common, "for-each-ref", f"--contains={sha}", "--format=%(refname)")
     kinds = {"branches": "refs/heads/", "remotes": "refs/remotes/", "tags": "refs/tags/"}
     found: dict[str, list[str]] = {kind: [] for kind in (*kinds, "salvage", "others", "detached")}
@@ -232,6 +237,7 @@ def _containing(common: str, sha: str) -> dict[str, list[str]]:
                 break
         else:
             found["salvage" if ref.startswith(_SALVAGE) else "others"].append(ref)
+    found["salvage"] = sorted({*found["salvage"], *salvages})
     try:
         trees = repository.worktrees(common)
     except ProdigyError:
@@ -308,8 +314,8 @@ def _session(private: str) -> str | None:
     return None if there is None else there.session
 
 
-def _next(known: dict[str, Any]) -> list[str]:
-    """Return what to do, in sentences."""
+def _next(known: dict[str, Any], common: str | None) -> list[str]:
+    """Return what to do, in sentences; ``common`` is where git was asked."""
     advice = []
     if not known["recorded"]:
         noted = [
@@ -330,5 +336,11 @@ def _next(known: dict[str, Any]) -> list[str]:
         if known["replaced_by"]:
             last = known["replaced_by"][-1]["commit"]
             advice.append(f"'prodigy-git explain {last[:12]}' tells of what is there instead")
-        advice.append(f"'git branch NAME {known['commit'][:12]}' keeps it")
+        lies = [] if common is None else apart.holding(common, known["commit"])
+        if common is not None and lies:
+            session, moment = lies[-1]
+            how = apart.command(common, session, moment)
+            advice.append(f"'{how} show {known['commit'][:12]}' shows it, as all of {session}'s")
+        else:
+            advice.append(f"'git branch NAME {known['commit'][:12]}' keeps it")
     return advice

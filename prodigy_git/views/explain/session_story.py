@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry
+from prodigy_git.cleanup import entry, salvage
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import attempts
@@ -127,16 +127,16 @@ def _logs(where: Scope, found: dict[str, Any], shown: list[dict[str, Any]]) -> l
 
 
 def _refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bool | None]:
-    """Return the salvage refs, and whether the branch is there; None where there is nobody to ask."""
+    """Return the salvages (their refs), and whether the branch is there; None: nobody is to ask."""
     common = where.common(found["repo"])
     if common is None:
         return [], None
     branch = found["branch"]
-    patterns = [f"refs/prodigy/salvage/{name}", *([f"refs/heads/{branch}"] if branch else [])]
-    _, out, _ = git_status(common, "for-each-ref", "--format=%(refname)", "--", *patterns)
-    refs = out.splitlines()
-    salvage = [one for one in refs if one.startswith("refs/prodigy/")]
-    return salvage, (f"refs/heads/{branch}" in refs if branch else None)
+    kept = salvage.names_of(common, name)
+    if not branch:
+        return kept, None
+    asked = ("show-ref", "--verify", "--quiet", f"refs/heads/{branch}")
+    return kept, git_status(common, *asked)[0] == 0
 
 
 def _worktree(where: Scope, name: str, found: dict[str, Any]) -> dict[str, Any]:
