@@ -90,6 +90,7 @@ def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool =
     are left out. Raises `ProdigyError` where git cannot make or keep what is needed.
     """
     trouble = ""
+    apart.clear(place.common, session, moment)  # what a killed run was at
     for number in range(_TRIES):
         try:
             return _anchor(place, session, moment, limit, dirty=dirty, tried=number)

@@ -63,6 +63,7 @@ def _withdraw(common: str, ref: str, tags: list[str]) -> str:
         raise Unkept("something else lies apart already")
     own = salvage.own_branches(common, session, trailers.get("Branch"))
     edges, _ = apart.edge(place, commit, tagged, own)
+    apart.clear(common, session, moment)  # what a killed run was at
     try:
         away = Quarantine(place, apart.scratch(common, session, moment))
         apart.put(away, session, moment, Kept(commit, tagged), edges)

@@ -235,6 +235,7 @@ def test_what_earlier_versions_kept_in_refs_is_taken_out_of_their_reach(world):
     found = remove(world)
     sha = as_before(world, found)
     assert b"TOKEN untracked" in objects(world.repo)
+    os.mkdir(apart.scratch(found.common, "w", found.moment))  # another run was killed
     (line,) = removal.take_up(str(world.store), "repo", pytest.fail)
     assert found.salvage_ref in line
     assert removal.take_up(str(world.store), "repo", pytest.fail) == []
