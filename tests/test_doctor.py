@@ -66,7 +66,7 @@ def test_a_post_commit_that_is_in_place_but_records_nothing(installed, prodigy, 
 
 
 def test_a_store_open_to_others_is_closed_by_fix(installed, prodigy, store) -> None:
-    store.mkdir(mode=0o755)
+    store.chmod(0o755)
     assert _levels(_doctor(prodigy, installed)[1], "store")[0] == "warning"
     assert store.stat().st_mode & 0o777 == 0o755
     _doctor(prodigy, installed, "--fix")

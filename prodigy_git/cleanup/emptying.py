@@ -276,7 +276,8 @@ def _retire(store: str, found: Entry) -> None:
             # A git that a killed process of ours had started may just have deleted it.
             if not gone and repository.has_ref(found.common, ref):
                 return
-        salvage.delete(found.common, found.session, found.moment)
+        if not found.alone:
+            salvage.delete(found.common, found.session, found.moment)
         for left in erase(found.path):
             raise ProdigyError(str(left))
         for folder in (os.path.dirname(found.path), os.path.dirname(os.path.dirname(found.path))):
