@@ -72,7 +72,10 @@ def look(store: str, key: str, common: str, known: list[Session], broken: Broken
     if not os.path.isdir(common):
         if any(not one.ended for one in mine) or names_in(layout.worktrees(store, key)):
             wrong = f"the repository {common} is not there: is its disk mounted?"
-            seen.findings = [Finding("repository", key, key, common, wrong, "", repairable=False)]
+            remedy = "if it was deleted, 'prodigy-git worktree clean -f NAME' takes its worktrees"
+            seen.findings = [
+                Finding("repository", key, key, common, wrong, remedy, repairable=False)
+            ]
         return seen
     linked = list(linking.links(common, broken))
     memory = holding.recall(store, key)

@@ -143,7 +143,8 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
         for one in work.drift:
             if one.kind == "unknown" and not unknown_too:
                 continue
-            output.line(f"{one.wrong}: {one.done or one.error or one.remedy}")
+            what = one.done or one.error or one.remedy
+            output.line(f"{one.wrong}: {what}" if what else one.wrong)
         show_outcomes(work.worktrees)
         show_records(work.records, dry_run=dry_run)
         for entry in work.trash:
