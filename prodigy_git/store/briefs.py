@@ -143,7 +143,10 @@ def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Bri
 
 def _brief(name: str, data: bytes) -> Brief:
     """Return what a session's file says. Raises `ValueError`."""
-    whole = _decode(data)
+    try:
+        whole = _decode(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if whole.id != name:
         raise ValueError(f"it holds another session, {whole.id!r}")
     if whole.status not in STATUSES:
