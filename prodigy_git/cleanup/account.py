@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from prodigy_git.cleanup import lone, nested, presence
+from prodigy_git.cleanup import lone, nested, presence, trees
 from prodigy_git.cleanup.evidence import Evidence, Subject
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import indexfile, integration
 from prodigy_git.git.ask import look, said
 from prodigy_git.git.integration import Question
@@ -106,7 +106,11 @@ def _of_repository(
 
     def account(subject: Subject) -> tuple[Evidence, lone.Named]:
         e = _bare_account(subject)
-        named = _look_at(e, subject, here)
+        try:
+            named = _look_at(e, subject, here)
+        except Exception as error:  # whatever one worktree causes, the others are looked at
+            e.unreadable.append(f"it cannot be looked at ({told(error)})")
+            named = lone.Named(e.head, [])
         progress()
         return e, named
 
@@ -200,7 +204,7 @@ def _look_at(e: Evidence, subject: Subject, here: _Repository) -> lone.Named:
         e.branch, e.head = gitdir.head(place)
     except OSError as error:
         e.unreadable.append(f"its HEAD cannot be read ({error.strerror})")
-    if e.head is not None and e.head.strip("0123456789abcdef"):
+    if e.head is not None and (not e.head or e.head.strip("0123456789abcdef")):
         e.unreadable.append("its HEAD is damaged")
         e.head = None
     e.operations = list(dict.fromkeys(lone.operations(place)))
@@ -237,7 +241,7 @@ def _private_refs(place: Place) -> list[str]:
         return os.fsdecode(out).split("\n")[:-1]
     return sorted(
         os.path.relpath(f"{folder}/{name}", place.private)
-        for folder, _, names in os.walk(f"{place.private}/refs")
+        for folder, _, names in trees.walk(f"{place.private}/refs")
         for name in names
         if not name.endswith(".lock")
     )
@@ -245,6 +249,8 @@ def _private_refs(place: Place) -> list[str]:
 
 def _files(e: Evidence, place: Place, here: _Repository) -> None:
     index = indexfile.read(place, here.hash_size)
+    if not index.sound:
+        e.unreadable.append("its index is damaged")
     there = [path for path in index.hidden if os.path.lexists(os.fsencode(place.top) + b"/" + path)]
     with _unhidden(place, there) as env:
         status, out, err = look(place, *here.status, env=env)

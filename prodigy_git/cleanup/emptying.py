@@ -24,7 +24,7 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import allocated, erase
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import clock, files, log
 from prodigy_git.store import locked
@@ -256,8 +256,8 @@ def work(store: str, waiting: int) -> None:
                     _delete(store, one, note)
                 elif one.state == "emptied":
                     _retire(store, one)
-            except (ProdigyError, OSError) as error:
-                note(f"{one.path}: {error}")
+            except Exception as error:  # whatever one entry causes, the others are deleted
+                note(f"{one.path}: {told(error)}")
     finally:
         os.close(turn)
 

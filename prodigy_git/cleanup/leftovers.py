@@ -13,7 +13,7 @@ import psutil
 
 from prodigy_git import layout, names
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import presence
+from prodigy_git.cleanup import presence, trees
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline
 from prodigy_git.store import sessions
@@ -153,7 +153,7 @@ def temporary_files(store: str, key: str) -> Iterator[Finding]:
         folders = [
             root
             for top in (layout.state(store, key), f"{store}/dlq/{key}")
-            for root, _, _ in os.walk(top)
+            for root, _, _ in trees.walk(top)
         ]
         # Entries, and not what is in them: those files are the user's, whatever they are called.
         for session in names_in(f"{store}/trash/{key}"):

@@ -4,13 +4,17 @@ The worktree's own index, and every other file of it, stay as they are.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import stat
 from dataclasses import dataclass, field
 
+from prodigy_git.cleanup import trees
+from prodigy_git.git import indexfile
 from prodigy_git.git.ask import look, said
+from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
 
 # Settings under which git would run a program of the user's, refuse a file, or pass over one.
@@ -86,7 +90,7 @@ class Quarantine(Place):
                         os.mkdir(f"{target}/{folder}")
                         os.chmod(f"{target}/{folder}", mode)
                     with contextlib.suppress(FileNotFoundError):
-                        os.rename(f"{source}/{folder}/{name}", f"{target}/{folder}/{name}")
+                        _put(f"{source}/{folder}/{name}", f"{target}/{folder}/{name}")
                         break
 
     def pack(self) -> list[str]:
@@ -118,6 +122,20 @@ class Quarantine(Place):
                     os.close(os.open(keep, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                     kept.append(keep)
         return kept
+
+
+def _put(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # else ``objects`` is a link to another disk
+            raise
+        folder, name = os.path.split(target)
+        temporary = f"{folder}/tmp_obj_{name}"  # such a name git deletes after a while
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        trees.copy(source, temporary)
+        os.rename(temporary, target)
 
 
 class _Failed(Exception):
@@ -159,12 +177,18 @@ def _take(
     with contextlib.suppress(FileNotFoundError):
         # With its time: by that, git tells which files may have changed unnoticed.
         shutil.copy2(f"{place.private}/index", index)
+    sound = not os.path.exists(index) or indexfile.is_sound(files.read(index))
+    lines: list[_Line] = []
     try:
         lines = copy.lines()
     except _Failed:
-        if not careful:
+        if sound and not careful:
             raise
-        # A damaged index: the files are compared with HEAD's.
+        sound = False
+    if not sound:
+        # git reads on past the end of one that is cut off: what it says of it is half true. So the
+        # files are compared with HEAD's.
+        taken.objects |= copy.blobs(lines)
         os.unlink(index)
         if head is not None:
             copy.run("read-tree", head)
@@ -207,9 +231,19 @@ class _Index:
         found = []
         for entry in self.run("ls-files", "--stage", "-v", "-z").split(b"\0")[:-1]:
             about, _, path = entry.partition(b"\t")
-            tag, mode, sha, stage = about.decode().split(" ")
+            try:
+                tag, mode, sha, stage = about.decode().split(" ")
+            except ValueError:  # what a damaged one may say
+                raise _Failed("the index is damaged") from None
             found.append(_Line(tag, mode, sha, stage, path))
         return found
+
+    def blobs(self, lines: list[_Line]) -> set[tuple[str, str, str]]:
+        """Return those blobs of the entries that are there. Raises `_Failed`."""
+        names = sorted({line.sha for line in lines})
+        out = self.run("cat-file", "--batch-check", stdin="".join(f"{n}\n" for n in names).encode())
+        about = (line.decode("ascii", "replace").split(" ") for line in out.splitlines())
+        return {("100644", "blob", one[0]) for one in about if one[1:2] == ["blob"]}
 
     def write_tree(self) -> str:
         """Write the index as a tree and return its SHA. Raises `_Failed`."""
@@ -299,10 +333,14 @@ def _changed(
 
 def _beyond_link(top: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
     """Whether a folder of the working tree is, or lies behind, a symbolic link."""
-    if folder not in known:
-        known[folder] = os.path.islink(top + b"/" + folder) or _beyond_link(
-            top, os.path.dirname(folder), known
-        )
+    asked = []
+    while folder not in known:
+        asked.append(folder)
+        if os.path.islink(top + b"/" + folder):
+            known[folder] = True
+        else:
+            folder = os.path.dirname(folder)
+    known.update(dict.fromkeys(asked, known[folder]))
     return known[folder]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from prodigy_git import names as safe
 from prodigy_git.cleanup import account, evidence
 from prodigy_git.cleanup.evidence import Evidence, Subject
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, gitdir, repokey
@@ -135,10 +135,10 @@ def _clean(store: str, one: Subject, e: Evidence, options: Options, broken: Brok
                 one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch
             )
         return _remove(store, one, e, reasons, notes, options, broken)
-    except (ProdigyError, OSError, ValueError) as error:
+    except Exception as error:  # whatever one worktree causes, the others are cleaned
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
-        return Outcome(one.name, "failed", [str(error)])
+        return Outcome(one.name, "failed", [told(error)])
 
 
 def _trashed_meanwhile(store: str, one: Subject) -> bool:

@@ -39,13 +39,21 @@ def same(one: str, other: str) -> bool:
 
 def make_private(folder: str) -> None:
     """Create ``folder`` and what is missing above it, readable by the owner only."""
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        make_private(os.path.dirname(folder))
-        make_private(folder)
+    missing = []
+    while True:
+        try:
+            os.mkdir(folder, 0o700)
+            break
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+    for one in reversed(missing):
+        try:
+            os.mkdir(one, 0o700)
+        except FileExistsError:
+            continue
 
 
 def lock(path: str, patience: float = PATIENCE) -> int:
