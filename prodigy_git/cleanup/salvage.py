@@ -17,8 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prodigy_git.cleanup import uncommitted
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup import moving, trees, uncommitted
 from prodigy_git.cleanup.uncommitted import Quarantine, ask
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
@@ -83,7 +82,7 @@ def sources(private: str) -> list[str]:
         if one.is_file(follow_symlinks=False) and one.name not in _OTHERS
     ]
     for folder in _FOLDERS:
-        for root, _, names in os.walk(f"{private}/{folder}"):
+        for root, _, names in trees.walk(f"{private}/{folder}"):
             found += [f"{root}/{name}" for name in names]
     return sorted(found)
 
@@ -102,7 +101,7 @@ def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool =
         except _Gone as error:
             trouble = str(error)
         finally:
-            _erase(_folder(place.common, session, moment))
+            moving.remove(_folder(place.common, session, moment))
     raise ProdigyError(f"what only this worktree holds could not be kept in git: {trouble}")
 
 
@@ -110,14 +109,9 @@ def _folder(common: str, session: str, moment: str) -> str:
     return f"{common}/prodigy-salvage-{session}-{moment}"
 
 
-def _erase(path: str) -> None:
-    for left in erase(path):
-        raise ProdigyError(f"{left}: delete {path} by hand")
-
-
 def delete(common: str, session: str, moment: str) -> None:
     """Delete an entry's salvage refs, as they are now, and what a kill left. Raises `ProdigyError`."""
-    _erase(_folder(common, session, moment))
+    moving.remove(_folder(common, session, moment))
     ref = ref_name(session, moment)
     place = Place(common, common, common)
     status, out, err = ask(
