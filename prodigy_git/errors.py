@@ -3,3 +3,10 @@
 
 class ProdigyError(Exception):
     """What is wrong and what to do about it, in one line; the command line prints it and exits 1."""
+
+
+def told(error: Exception) -> str:
+    """Return an exception's text, on one line; with its type where nobody foresaw it."""
+    foreseen = isinstance(error, (ProdigyError, OSError, ValueError))
+    text = " ".join(str(error).split())
+    return text if foreseen and text else f"{type(error).__name__}: {text}"

@@ -23,7 +23,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from prodigy_git import names
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup import moving
 from prodigy_git.cleanup.uncommitted import Quarantine, ask, quoted
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
@@ -129,7 +129,7 @@ def put(away: Quarantine, session: str, moment: str, kept: Kept, edges: Sequence
     for one in (f"{fresh}/pack", fresh):
         files.sync_folder(one)
     _make(os.path.dirname(target), mode)
-    _erase(target)
+    moving.remove(target)
     try:
         os.rename(fresh, target)
     except FileNotFoundError as error:  # another store's last salvage was deleted just now
@@ -152,11 +152,6 @@ def _run(place: Place, *arguments: str, stdin: bytes = b"") -> bytes:
     if status != 0:
         raise Unkept(said(err))
     return out
-
-
-def _erase(path: str) -> None:
-    for left in erase(path):
-        raise ProdigyError(f"{left}: delete {path} by hand")
 
 
 def read(common: str, session: str, moment: str) -> Kept | None:
@@ -298,7 +293,7 @@ def _mark(session: str, moment: str) -> bytes:
 
 def clear(common: str, session: str, moment: str) -> None:
     """Delete what a salvage was made from, or a kill left of it. Raises `ProdigyError`."""
-    _erase(scratch(common, session, moment))
+    moving.remove(scratch(common, session, moment))
 
 
 def delete(common: str, session: str, moment: str) -> None:

@@ -192,7 +192,7 @@ def _leftover(store: str, common: str, found: Finding, broken: Broken) -> str:
         files.make_private(os.path.dirname(target))
         if os.path.lexists(target):
             target += f".{clock.stamp(clock.now())}"
-        moving.rename(layout.session(store, found.name), target)
+        moving.move_file(layout.session(store, found.name), target)
     return f"now {target}"
 
 
@@ -242,7 +242,7 @@ def _enrolment(store: str, common: str, found: Finding, broken: Broken) -> str:
     try:
         if back is not None:
             files.make_private(f"{store}/sessions")
-            moving.rename(back, layout.session(store, found.name))
+            moving.move_file(back, layout.session(store, found.name))
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(os.path.dirname(back))
             return "brought back from the trash"

@@ -27,7 +27,7 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.erasing import Freed, erase
 from prodigy_git.cleanup.settling import store_of
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.record import files, log, ownership
@@ -192,8 +192,8 @@ def work(store: str, waiting: int) -> None:
                         note(left)
                 elif one.state == "emptied":
                     _retire(store, one)
-            except (ProdigyError, OSError) as error:
-                note(f"{one.path}: {error}")
+            except Exception as error:  # whatever one entry causes, the others are deleted
+                note(f"{one.path}: {told(error)}")
     finally:
         ownership.hand_over_noted(0)
         os.close(turn)

@@ -37,7 +37,10 @@ DOCUMENT = "entry.json"
 TOMBSTONE = "emptying.json"
 
 DISABLED = ".git.in-trash"
-"""What a trashed worktree's ``.git`` file is called: no command run there may reach a successor."""
+"""What a trashed worktree's ``.git`` file is called, where the user has no file of that name.
+
+No command run there may reach a successor.
+"""
 
 
 @dataclass
@@ -73,6 +76,8 @@ class Entry:
     """The folder's own time of change: renaming ``.git`` inside changes it."""
     root_mode: int | None = None
     """The folder's permissions, where they do not let its owner write, and so not move it."""
+    disabled: str = DISABLED
+    """What ``.git`` is called in the trash; with ``.new`` behind it, it is nobody else's either."""
     enrolment: str | None = None
     cursor: str | None = None
     session_status: str | None = None
@@ -116,7 +121,7 @@ _OPTIONAL = (
 _LISTS = ("tag_refs", "left_out", "reasons", "linked")
 _NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
 _PATHS = ("worktree", "private", "common", "folder", "git")
-_DERIVED = ("repo", "folder", "git")
+_DERIVED = ("repo", "folder", "git", "disabled")
 _REST = ("settled", "restoring", "alone")
 _KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version", "store"))
 
@@ -167,6 +172,7 @@ def _parsed(path: str, fields: dict[str, Any]) -> Entry:
         "repo": os.path.basename(folder),
         "folder": f"{path}/worktree",
         "git": f"{path}/git",
+        "disabled": DISABLED,
     }
     for name, default in defaults.items():
         values[name] = _typed({name: default, **fields}, name, str)
@@ -189,6 +195,8 @@ def _parsed(path: str, fields: dict[str, Any]) -> Entry:
     for name in _PATHS:
         if not values[name].startswith("/") or "\0" in values[name]:
             raise ValueError(f"{name} is not an absolute path")
+    if not values["disabled"].startswith(DISABLED) or "/" in values["disabled"]:
+        raise ValueError(f"disabled is {values['disabled']!r}")
     if (values["repo"], values["session"]) != (os.path.basename(folder), session):
         raise ValueError("it belongs to another repository or session")
     names.checked(values["repo"], "repository key")
@@ -333,6 +341,15 @@ def entries(
 def _is_entry(path: str) -> bool:
     # The first once more, since the tombstone may be replaced by it between the two looks.
     return any(os.path.lexists(f"{path}/{name}") for name in (DOCUMENT, TOMBSTONE, DOCUMENT))
+
+
+def free_disabled(folder: str) -> str:
+    """Return a name for ``.git`` that is free in a worktree's folder, also with ``.new`` behind it."""
+    name, number = DISABLED, 0
+    while any(os.path.lexists(f"{folder}/{one}") for one in (name, f"{name}.new")):
+        number += 1
+        name = f"{DISABLED}-{number}"
+    return name
 
 
 def folders(path: str, only: str | None) -> list[str]:

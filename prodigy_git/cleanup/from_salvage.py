@@ -5,13 +5,13 @@ does not hold everything: ignored files, what was too large, empty folders, time
 operation under way are gone with the folders that held them.
 """
 
+import contextlib
 import os
 import re
-import shutil
 from dataclasses import dataclass
 
 from prodigy_git import layout
-from prodigy_git.cleanup import apart, orphans, salvage
+from prodigy_git.cleanup import apart, moving, orphans, salvage
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import DISABLED, Entry
 from prodigy_git.errors import ProdigyError
@@ -61,8 +61,8 @@ def rebuild(found: Entry, *, folder: bool, private: bool) -> list[str]:
         notes += _make_private(found, held)
     if folder:
         notes += _make_folder(found, held)
-    elif os.path.isdir(found.folder) and not os.path.lexists(f"{found.folder}/{DISABLED}"):
-        _write(f"{found.folder}/{DISABLED}", os.fsencode(f"gitdir: {found.private}\n"))
+    elif os.path.isdir(found.folder) and not os.path.lexists(f"{found.folder}/{found.disabled}"):
+        _disable(found, found.folder)
     found.state = "trashed"
     found.bytes = None
     entries.write(found)
@@ -105,6 +105,7 @@ def _complete(store: str, found: Entry) -> None:
     """Put into an entry what the salvage, the session's file and what is left in the trash say."""
     held = _read(found)
     found.head, found.branch = held.head, held.branch
+    found.disabled = _disabled_in(found.folder)
     try:
         fields = jsonline.decode_object(files.read(layout.session(store, found.session)))
         path = fields["metadata"]["worktree_path"]
@@ -120,7 +121,7 @@ def _complete(store: str, found: Entry) -> None:
         place = Place(found.git, found.common, found.worktree)
         found.branch, found.head = gitdir.head(place)
     for name, attribute in (
-        (f"{found.folder}/{DISABLED}", "private"),
+        (f"{found.folder}/{found.disabled}", "private"),
         (f"{found.git}/gitdir", "worktree"),
     ):
         try:
@@ -186,7 +187,7 @@ def _make_private(found: Entry, held: _Salvage) -> list[str]:
             f"--source={held.commit} -- .'"
         )
     fresh = f"{found.path}/git.new"
-    shutil.rmtree(fresh, ignore_errors=True)
+    moving.remove(fresh)
     files.make_private(f"{fresh}/logs")
     head = held.head if found.head is None else found.head
     ref = f"ref: refs/heads/{found.branch}" if found.branch is not None else head
@@ -212,7 +213,8 @@ def _make_private(found: Entry, held: _Salvage) -> list[str]:
     if found.enrolment is not None:
         _write_enrolment(found, fresh, line)
     if os.path.lexists(found.git):
-        os.rename(found.git, f"{found.path}/git.damaged-{clock.now()}")
+        name = f"git.damaged-{clock.now()}"
+        moving.move(found.git, f"{found.path}/{name}", f"{os.path.dirname(found.git)}/{name}")
     found.git = f"{found.path}/git"
     ownership.hand_over_tree(fresh)
     os.rename(fresh, found.git)
@@ -253,7 +255,7 @@ def _write_enrolment(found: Entry, fresh: str, line: bytes) -> None:
 def _make_folder(found: Entry, held: _Salvage) -> list[str]:
     """Check the salvage commit's tree out, without touching the worktree's own index."""
     fresh, index = f"{found.path}/worktree.new", f"{found.path}/index.new"
-    shutil.rmtree(fresh, ignore_errors=True)
+    moving.remove(fresh)
     if os.path.lexists(index):
         os.unlink(index)
     files.make_private(found.path)
@@ -277,7 +279,7 @@ def _make_folder(found: Entry, held: _Salvage) -> list[str]:
         if not lost:
             break
     os.unlink(index)
-    _write(f"{fresh}/{DISABLED}", os.fsencode(f"gitdir: {found.private}\n"))
+    _disable(found, fresh)
     found.folder = f"{found.path}/worktree"
     ownership.hand_over_tree(fresh)
     os.rename(fresh, found.folder)
@@ -290,6 +292,25 @@ def _make_folder(found: Entry, held: _Salvage) -> list[str]:
         notes.append(f"git does not hold {', '.join(gone[:3])}{more_than}")
     notes.append(f"the salvage is kept: {held.commit}")
     return notes
+
+
+def _disable(found: Entry, folder: str) -> None:
+    """Give a folder the file that `restoring` makes ``.git`` of, beside all that the user has there."""
+    if os.path.lexists(f"{folder}/{found.disabled}"):
+        found.disabled = entries.free_disabled(folder)
+        entries.write(found)
+    _write(f"{folder}/{found.disabled}", os.fsencode(f"gitdir: {found.private}\n"))
+
+
+def _disabled_in(folder: str) -> str:
+    """Return what ``.git`` is called in a trashed folder: the last such name, others are the user's."""
+    found = []
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if name == DISABLED or re.fullmatch(re.escape(DISABLED) + "-[0-9]+", name):
+            with contextlib.suppress(OSError):
+                if files.read(f"{folder}/{name}").startswith(b"gitdir: "):
+                    found.append((len(name), name))
+    return max(found, default=(0, DISABLED))[1]
 
 
 def _write(path: str, data: bytes) -> None:

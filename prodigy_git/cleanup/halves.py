@@ -121,7 +121,7 @@ def join(store: str, found: Entry) -> list[str]:
 def _take_over(found: Entry, one: Entry, *, folder: bool) -> None:
     """Give an entry what the other one says of the half that came from it."""
     if folder:
-        found.worktree = one.worktree
+        found.worktree, found.disabled = one.worktree, one.disabled
         found.root_mtime_ns, found.root_mode = one.root_mtime_ns, one.root_mode
         found.left_out = one.left_out
         return

@@ -16,6 +16,7 @@ from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 
+_SHA = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 """What the folder of an entry is called: when it was made."""
 
@@ -32,7 +33,7 @@ def make(
         raise ProdigyError(f"{enrolment.session} has no worktree at {top} (any more)")
     if os.path.realpath(place.private) == os.path.realpath(place.common):
         raise ProdigyError(f"{top} is the repository's main worktree: it is not removed")
-    branch, head = gitdir.head(place)
+    branch, commit = head(place)
     about = os.lstat(top)
     path, stamp = folder(store, enrolment.repo, enrolment.session)
     return Entry(
@@ -46,7 +47,7 @@ def make(
         created_at=stamp,
         folder=f"{path}/worktree",
         git=f"{path}/git",
-        head=head,
+        head=commit,
         branch=branch,
         salvage_ref=salvage.ref_name(enrolment.session, os.path.basename(path)),
         locked=text(f"{place.private}/locked"),
@@ -75,6 +76,17 @@ def folder(store: str, repo: str, session_id: str) -> tuple[str, str]:
             moment += 1
         else:
             return path, stamp
+
+
+def head_is_sound(place: Place) -> bool:
+    """Whether HEAD says something that git takes; a symbolic link is read as what it leads to."""
+    text = files.read(f"{place.private}/HEAD").strip()
+    return text.startswith(b"ref:") or bool(_SHA.fullmatch(text))
+
+
+def head(place: Place) -> tuple[str | None, str | None]:
+    """Return HEAD's branch and commit as `gitdir.head` does; None for both where it is damaged."""
+    return gitdir.head(place) if head_is_sound(place) else (None, None)
 
 
 def write(found: Entry) -> None:

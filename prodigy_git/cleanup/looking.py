@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prodigy_git.cleanup import heartbeat, lone, mounts, nested, presence
+from prodigy_git.cleanup import heartbeat, lone, mounts, nested, presence, trees
 from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.cleanup.mounts import Namespace
 from prodigy_git.errors import ProdigyError
@@ -57,7 +57,7 @@ def look_at(e: Evidence, subject: Subject, here: Repository, own: Namespace | No
         e.branch, e.head = gitdir.head(place)
     except OSError as error:
         e.unreadable.append(f"its HEAD cannot be read ({error.strerror})")
-    if e.head is not None and e.head.strip("0123456789abcdef"):
+    if e.head is not None and (not e.head or e.head.strip("0123456789abcdef")):
         e.unreadable.append("its HEAD is damaged")
         e.head = None
     e.operations = list(dict.fromkeys(lone.operations(place)))
@@ -105,7 +105,7 @@ def _private_refs(place: Place) -> list[str]:
         return os.fsdecode(out).split("\n")[:-1]
     return sorted(
         os.path.relpath(f"{folder}/{name}", place.private)
-        for folder, _, names in os.walk(f"{place.private}/refs")
+        for folder, _, names in trees.walk(f"{place.private}/refs")
         for name in names
         if not name.endswith(".lock")
     )
@@ -114,6 +114,8 @@ def _private_refs(place: Place) -> list[str]:
 def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None:
     """Fill in what git and the folders say; with ``listed`` the mounts are known already."""
     index = indexfile.read(place, here.hash_size)
+    if not index.sound:
+        e.unreadable.append("its index is damaged")
     root = os.fsencode(place.top)
     links: dict[bytes, bool] = {}
     there = [

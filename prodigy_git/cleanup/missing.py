@@ -5,22 +5,40 @@ private refs and the index of every worktree, and ends where it meets a gap. Wha
 to ``missing/`` inside the private directory, which git does not look into, and told.
 """
 
+import contextlib
 import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from prodigy_git.cleanup import salvage
+from prodigy_git.cleanup import intent, salvage, trees
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import indexfile
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import files
+from prodigy_git.record.gitdir import Place
 
 _ASIDE = "missing"
+"""Where in the private directory it goes, unless something of that name was there before."""
 # Pseudo-refs (gitglossary(7)) that do not end in _HEAD. Not MERGE_RR: what it has are no objects.
 _IRREGULAR = ("AUTO_MERGE", "BISECT_EXPECTED_REV", "MERGE_AUTOSTASH", "NOTES_MERGE_PARTIAL")
 # Besides the pseudo-refs: what a stopped rebase will want to have (sequencer.c, builtin/am.c).
 _REBASE = ("orig-head", "onto", "autostash", "stopped-sha", "orig_head", "original-commit")
+
+
+def free_aside(private: str) -> str:
+    """Return a name, free in a private directory, for what is to be taken out."""
+    name, number = _ASIDE, 0
+    while os.path.lexists(f"{private}/{name}"):
+        number += 1
+        name = f"{_ASIDE}-{number}"
+    return name
+
+
+def _aside(found: Entry) -> str:
+    # The intent of an older version does not say it.
+    return str((found.restoring or {}).get("missing", _ASIDE))
 
 
 def head_is_whole(found: Entry) -> bool:
@@ -34,9 +52,10 @@ def move_aside(found: Entry, folder: str) -> list[str]:
     """Take out of the private directory ``found.git`` what names missing objects; say what.
 
     ``folder`` is where the working tree is now: what the index names can be made again from its
-    files. Can be repeated. Raises `ProdigyError` or `OSError`.
+    files. What git cannot read stays as it is. Can be repeated. Raises `ProdigyError` or `OSError`.
     """
     notes = []
+    aside = f"{found.git}/{_aside(found)}"
     named = dict(_named(found.git))
     lost = _lost(found, {sha for shas in named.values() for sha in shas})
     for path, shas in sorted(named.items()) if lost else ():
@@ -44,20 +63,53 @@ def move_aside(found: Entry, folder: str) -> list[str]:
         if not gone:
             continue
         if path.startswith("logs/"):
-            count = _shorten(found.git, path, gone)
+            count = _shorten(found.git, path, gone, aside)
             notes.append(
                 f"{count} {'line' if count == 1 else 'lines'} of {path} named objects that are gone"
             )
         elif path.startswith("rebase-"):
             notes.append(f"{path} names an object that is gone")
         else:
-            _put_aside(found.git, path)
+            _put_aside(found.git, path, aside)
             notes.append(f"{path} named an object that is gone")
+    unread = None
     if not _index_is_whole(found) and not _is_whole_with_empty(found):
-        notes.append(_mend_index(found, folder))
-    if notes:
-        notes.append(f"what named them is kept in {found.private}/{_ASIDE}")
-    return notes
+        unread = _unreadable(found)
+        if unread is None:
+            try:
+                notes.append(_mend_index(found, folder, aside))
+            except ProdigyError as error:
+                unread = f"its index names objects that are gone ({error}): it is as it was"
+    if os.path.lexists(aside):
+        notes.append(f"what named them is kept in {_private(found)}/{_aside(found)}")
+    return notes if unread is None else [*notes, unread]
+
+
+def _private(found: Entry) -> str:
+    """Return where the private directory goes."""
+    return str((found.restoring or {}).get("private", found.private))
+
+
+def _unreadable(found: Entry) -> str | None:
+    """Return, in words, what of HEAD and index git cannot read, and what mends it; None: nothing."""
+    place = Place(found.git, found.common, found.worktree)
+    private = _private(found)
+    if not intent.head_is_sound(place):
+        return (
+            f"git cannot read its HEAD: it is as it was; 'ref: refs/heads/BRANCH', written into "
+            f"{private}/HEAD, mends it"
+        )
+    env = {"GIT_DIR": found.git, "GIT_COMMON_DIR": found.common}
+    status, _, err = git_status(found.git, "ls-files", "--stage", "-z", env=env)
+    why = said(err).replace(found.git, private)
+    if status == 0:
+        if indexfile.is_sound(files.read(f"{found.git}/index")):
+            return None
+        why = "its checksum is wrong"
+    return (
+        f"git cannot read its index ({why}): it is as it was; 'rm {private}/index', then 'git reset' "
+        "in the worktree, makes another"
+    )
 
 
 def _named(private: str) -> Iterator[tuple[str, list[str]]]:
@@ -67,7 +119,10 @@ def _named(private: str) -> Iterator[tuple[str, list[str]]]:
             name = os.path.basename(path)
             if folder == "" and not (name.endswith("_HEAD") or name in _IRREGULAR):
                 continue
-            data = files.read(f"{private}/{path}")
+            try:
+                data = files.read(f"{private}/{path}")
+            except OSError:  # not for this user: as it was
+                continue
             width = 2 if folder == "logs" else 1
             shas = [
                 word.decode("ascii")
@@ -88,7 +143,7 @@ def _named(private: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _files(private: str, folder: str, *, below: bool) -> Iterator[str]:
-    for root, folders, found in os.walk(f"{private}/{folder}" if folder else private):
+    for root, folders, found in trees.walk(f"{private}/{folder}" if folder else private):
         inside = os.path.relpath(root, private)
         for name in found:
             path = os.path.normpath(f"{inside}/{name}")
@@ -162,7 +217,7 @@ def _walk(
     return status == 0
 
 
-def _shorten(private: str, path: str, gone: set[str]) -> int:
+def _shorten(private: str, path: str, gone: set[str], aside: str) -> int:
     """Move a reflog's lines whose new object is gone; return how many.
 
     A line whose old one is gone stays, and follows the line before it, as after `git reflog expire
@@ -180,7 +235,7 @@ def _shorten(private: str, path: str, gone: set[str]) -> int:
             kept.append(line)
         else:
             moved.append(line)
-    target = f"{private}/{_ASIDE}/{path}"
+    target = f"{aside}/{path}"
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "ab") as stream:
         stream.writelines(moved)
@@ -192,14 +247,17 @@ def _shorten(private: str, path: str, gone: set[str]) -> int:
     return len(moved)
 
 
-def _put_aside(private: str, path: str) -> None:
-    target = f"{private}/{_ASIDE}/{path}"
+def _put_aside(private: str, path: str, aside: str) -> None:
+    target = f"{aside}/{path}"
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.rename(f"{private}/{path}", target)
 
 
-def _mend_index(found: Entry, folder: str) -> str:
-    """Make the missing objects of the index again from the files, or take out what cannot be."""
+def _mend_index(found: Entry, folder: str, aside: str) -> str:
+    """Make the missing objects of the index again from the files, or take out what cannot be.
+
+    Raises `ProdigyError`; then the index is as it was.
+    """
     env = {"GIT_DIR": found.git, "GIT_COMMON_DIR": found.common, "GIT_WORK_TREE": folder}
     env |= {"GIT_NO_LAZY_FETCH": "1", "GIT_LITERAL_PATHSPECS": "1"}
     entries = [
@@ -230,9 +288,10 @@ def _mend_index(found: Entry, folder: str) -> str:
                 continue
             mode, _, sha = tree.split("\t")[0].split(" ")
         lines.append(f"{mode} {sha} {stage}\t{path}")
-    fresh = {**env, "GIT_INDEX_FILE": f"{found.git}/index.new"}
-    if os.path.exists(f"{found.git}/index.new"):
-        os.unlink(f"{found.git}/index.new")
+    index = f"{found.git}/index.prodigy-new"
+    fresh = {**env, "GIT_INDEX_FILE": index}
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(index)
     _git(folder, fresh, "update-index", "-z", "--index-info", stdin="\0".join([*lines, ""]))
     for flag, letters in (("--skip-worktree", "Ss"), ("--assume-unchanged", "hs")):
         paths = [
@@ -241,12 +300,9 @@ def _mend_index(found: Entry, folder: str) -> str:
             if line[:1] and line[0] in letters
         ]
         _git(folder, fresh, "update-index", flag, "-z", "--stdin", stdin="\0".join([*paths, ""]))
-    os.makedirs(f"{found.git}/{_ASIDE}", exist_ok=True)
-    os.link(
-        f"{found.git}/index",
-        f"{found.git}/{_ASIDE}/index.{len(os.listdir(f'{found.git}/{_ASIDE}'))}",
-    )
-    os.rename(f"{found.git}/index.new", f"{found.git}/index")
+    os.makedirs(aside, exist_ok=True)
+    os.link(f"{found.git}/index", f"{aside}/index.{len(os.listdir(aside))}")
+    os.rename(index, f"{found.git}/index")
     return f"{len(gone)} staged contents are gone: those paths are in the index as HEAD has them"
 
 

@@ -1,16 +1,27 @@
 """Moving a folder so that a kill at any moment leaves it whole in one place, and that is told apart.
 
-Within one filesystem that is rename(2). Across: a copy beside the target (``{target}.copying``),
-verified; the source set aside under a name of its own (it vanishes at once, whole); verified again,
-since it may have been written to meanwhile; the copy given its name; what was set aside deleted.
+Within one filesystem that is rename(2). Across:
+
+1. a copy beside the target            ``.prodigy-{hash}.copying``, compared with the source
+2. the source is set aside             ``.prodigy-{hash}`` beside it: it vanishes at once, whole
+3. compared once more                  it may have been written to meanwhile; else back to the start
+4. the copy gets the target's name
+5. what was set aside is deleted
+
+overlayfs does not let a folder of its lower layer be renamed, not even within the folder that it is in
+(EXDEV, as between filesystems); a copy of it can be. There, instead of 2 to 5: a file in the source
+marks it; the copy is called ``.prodigy-{hash}.whole``; what has changed in the source since is copied
+too; the source is deleted, the mark last; the copy gets the target's name.
+
+The hash is of names, not of whole paths: it stays when store or repository is moved meanwhile.
 """
 
 import contextlib
 import errno
 import os
-import shutil
 import stat
 
+from prodigy_git.cleanup import mounts, trees
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files
@@ -42,17 +53,46 @@ def move(source: str, *targets: str) -> str:
         else:
             return target
     target = targets[0]
+    for mount in mounts.points(source):
+        raise ProdigyError(f"{mount} is a mount point: 'umount {mount}', then try again")
+    copy, whole, aside = _names(source, target)
     try:
-        _copy(source, f"{target}.copying")
-        _check(source, f"{target}.copying")
-        rename(source, _aside(source, target))
-        _check(_aside(source, target), f"{target}.copying")
-    except BaseException:
+        _copy(source, copy)
+        _check(source, copy)
+        if _can_rename(source, aside):
+            _check(aside, copy)
+        else:
+            _mark(source, aside)
+            rename(copy, whole)
+    except BaseException as error:
         if settle(source, target):
             return target
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise ProdigyError(
+                f"a path in {source} is longer than the system takes, so that it cannot be copied "
+                "to another filesystem: it stays where it is"
+            ) from None
         raise
     settle(source, target)
     return target
+
+
+def move_file(source: str, target: str) -> None:
+    """Move a file whose lock the caller holds, durably, also to another filesystem.
+
+    A kill leaves it whole, perhaps in both places. Raises `OSError`, also where ``target`` is there.
+    """
+    try:
+        rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy, _, _ = _names(source, target)
+        _copy(source, copy)
+        _check(source, copy)
+        rename(copy, target)
+        os.unlink(source)
+        files.sync_folder(os.path.dirname(source))
 
 
 def settle(source: str, target: str) -> bool:
@@ -60,114 +100,145 @@ def settle(source: str, target: str) -> bool:
 
     Raises `ProdigyError` where what is needed for either is in the way.
     """
-    copy, aside = f"{target}.copying", _aside(source, target)
-    if not os.path.lexists(aside):
-        _erase(copy)
-        return os.path.lexists(target)
-    if os.path.lexists(copy) and _difference(aside, copy) is None:
-        rename(copy, target)
-    if os.path.lexists(target) and _difference(aside, target) is None:
-        _erase(aside)
-        files.sync_folder(os.path.dirname(aside))
+    copy, whole, aside = _names(source, target)
+    if os.path.lexists(whole):
+        _drain(source, os.path.basename(aside), whole)
+        if os.path.lexists(target):
+            raise ProdigyError(
+                f"{target} is taken by something else: move that away, {whole} belongs there"
+            )
+        rename(whole, target)
         return True
-    if os.path.lexists(source):
-        raise ProdigyError(f"{aside} belongs at {source}, where something else is: move that away")
-    rename(aside, source)
-    _erase(copy)
-    return False
-
-
-def _aside(source: str, target: str) -> str:
-    """Return the name under which ``source`` waits for its deletion, beside where it was."""
-    folder, name = os.path.split(source)
-    return f"{folder}/.prodigy-{files.sha1_hex(os.fsencode(f'{name}/{target}'))[:16]}"
-
-
-def _erase(path: str) -> None:
-    for left in erase(path):
-        raise ProdigyError(f"{left}: delete {path} by hand")
-
-
-def _copy(source: str, target: str) -> None:
-    """Copy a tree durably: contents, links, hard links, modes, owners, times, attributes."""
-    _erase(target)
-    first: dict[tuple[int, int], str] = {}
-    _copy_one(source, target, first)
-    files.sync_folder(os.path.dirname(target))
-
-
-def _copy_one(source: str, target: str, first: dict[tuple[int, int], str]) -> None:
-    about = os.lstat(source)
-    kind = stat.S_IFMT(about.st_mode)
-    if about.st_nlink > 1 and kind != stat.S_IFDIR:
-        earlier = first.setdefault((about.st_dev, about.st_ino), target)
-        if earlier != target:
-            os.link(earlier, target, follow_symlinks=False)
-            return
-    if kind == stat.S_IFDIR:
-        os.mkdir(target, 0o700)
-        for name in os.listdir(source):
-            _copy_one(f"{source}/{name}", f"{target}/{name}", first)
-    elif kind == stat.S_IFLNK:
-        os.symlink(os.readlink(source), target)
-    elif kind == stat.S_IFREG:
-        shutil.copyfile(source, target)
+    if not os.path.lexists(aside):
+        _unmark(source, os.path.basename(aside), copy)
+        remove(copy)
+        return os.path.lexists(target)
+    if not os.path.lexists(copy):
+        if not os.path.lexists(target):
+            raise ProdigyError(
+                f"{target} was moved or its disk is not mounted: bring it back; what it was copied "
+                f"from is {aside}"
+            )
+    elif os.path.lexists(target) or trees.difference(aside, copy) is not None:
+        if os.path.lexists(source):
+            raise ProdigyError(
+                f"{aside} belongs at {source}, where something else is: move it away"
+            )
+        rename(aside, source)
+        remove(copy)
+        return False
     else:
-        os.mknod(target, about.st_mode, about.st_rdev)
-    with contextlib.suppress(PermissionError):
-        os.chown(target, about.st_uid, about.st_gid, follow_symlinks=False)
-    shutil.copystat(source, target, follow_symlinks=False)
-    if kind in (stat.S_IFDIR, stat.S_IFREG):
-        _sync(target)
+        rename(copy, target)
+    remove(aside)
+    files.sync_folder(os.path.dirname(aside))
+    return True
 
 
-def _sync(path: str) -> None:
+def remove(path: str) -> None:
+    """Delete what is ours at ``path``, mounts not. Raises `ProdigyError` where something is left."""
+    folder, name = os.path.split(path)
+    # `erase` follows no link; the folder may be reached by one.
+    for left in erase(f"{os.path.realpath(folder)}/{name}"):
+        if left.cause == "mount":
+            # Whoever deletes the folder that it is in deletes what is mounted there.
+            raise ProdigyError(
+                f"{left}: 'umount {left.path}', the next command then deletes {path}"
+            )
+        raise ProdigyError(f"{path} cannot be deleted, the next command tries again ({left})")
+
+
+def overwrite(path: str, text: str, *, like: str, through: str) -> None:
+    """Replace a file of git's, durably, with the permissions that ``like`` has.
+
+    ``through`` is a name beside it that nobody else has. Raises `OSError`.
+    """
+    mode = stat.S_IMODE(os.stat(like).st_mode)
+    descriptor = os.open(through, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:
-        return  # a file that its owner cannot read: the copy could only be made by root
-    try:
+        files.write_all(descriptor, os.fsencode(text))
+        os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    os.rename(through, path)
+    files.sync_folder(os.path.dirname(path))
+
+
+def _names(source: str, target: str) -> tuple[str, str, str]:
+    """Return the names of a copy under way and of a whole one, beside the target, and beside the source
+    the one under which it waits for its deletion: nobody else's, and the same at each asking."""
+    named = "/".join((*source.split("/")[-2:], "", *target.split("/")[-2:]))
+    name = f".prodigy-{files.sha1_hex(os.fsencode(named))[:16]}"
+    beside = os.path.dirname(target)
+    return (
+        f"{beside}/{name}.copying",
+        f"{beside}/{name}.whole",
+        f"{os.path.dirname(source)}/{name}",
+    )
+
+
+def _can_rename(source: str, aside: str) -> bool:
+    try:
+        rename(source, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def _copy(source: str, target: str) -> None:
+    remove(target)
+    trees.copy(source, target)
+    files.sync_folder(os.path.dirname(target))
 
 
 def _check(source: str, copy: str) -> None:
-    different = _difference(source, copy)
+    different = trees.difference(source, copy)
     if different is not None:
         raise ProdigyError(
             f"{different} was changed while it was copied: try again when it is at rest"
         )
 
 
-def _difference(source: str, copy: str) -> str | None:
-    """Return the first path below ``source`` that ``copy`` does not hold equally; None: it has all."""
-    about = os.lstat(source)
-    try:
-        there = os.lstat(copy)
-    except FileNotFoundError:
-        return source
-    kind = stat.S_IFMT(about.st_mode)
-    if about.st_mode != there.st_mode:
-        return source
-    if kind == stat.S_IFDIR:
+def _mark(source: str, aside: str) -> None:
+    os.close(os.open(f"{source}/{os.path.basename(aside)}", os.O_WRONLY | os.O_CREAT, 0o600))
+    files.sync_folder(source)
+
+
+def _unmark(source: str, mark: str, copy: str) -> None:
+    """Take a mark away again; the folder's time is as the copy has it."""
+    if os.path.lexists(f"{source}/{mark}"):
+        os.unlink(f"{source}/{mark}")
+        with contextlib.suppress(OSError):
+            about = os.lstat(copy)
+            os.utime(source, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def _drain(source: str, mark: str, whole: str) -> None:
+    """Delete a source that is copied, after what has changed in it since has been copied, too.
+
+    Without the mark it is gone, and what is there now is somebody else's.
+    """
+    if os.path.lexists(f"{source}/{mark}"):
+        _bring_up_to_date(source, mark, whole)
         for name in os.listdir(source):
-            different = _difference(f"{source}/{name}", f"{copy}/{name}")
-            if different is not None:
-                return different
-        return None
-    if kind == stat.S_IFLNK:
-        return None if os.readlink(source) == os.readlink(copy) else source
-    if kind == stat.S_IFREG and not _same_bytes(source, copy):
-        return source
-    return None
+            if name != mark:
+                remove(f"{source}/{name}")
+        os.unlink(f"{source}/{mark}")
+    with contextlib.suppress(OSError):  # gone, or somebody else's
+        os.rmdir(source)
+        files.sync_folder(os.path.dirname(source))
 
 
-def _same_bytes(one: str, other: str) -> bool:
-    with open(one, "rb") as first, open(other, "rb") as second:
-        while True:
-            part = first.read(1 << 20)
-            if part != second.read(1 << 20):
-                return False
-            if not part:
-                return True
+def _bring_up_to_date(source: str, mark: str, copy: str) -> None:
+    waiting = [f"/{name}" for name in os.listdir(source) if name != mark]
+    while waiting:
+        inside = waiting.pop()
+        one, other = f"{source}{inside}", f"{copy}{inside}"
+        # Not its mode, which an earlier, killed deletion may have changed.
+        if trees.is_folder(one) and trees.is_folder(other):
+            waiting += [f"{inside}/{name}" for name in os.listdir(one)]
+        elif trees.is_folder(one) or not trees.same(one, other):
+            remove(other)
+            trees.copy(one, other)

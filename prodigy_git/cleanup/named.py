@@ -3,6 +3,7 @@
 import os
 import re
 
+from prodigy_git.cleanup import trees
 from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
@@ -26,7 +27,7 @@ def sources(private: str) -> list[str]:
         if one.is_file(follow_symlinks=False) and one.name not in _OTHERS
     ]
     for folder in _FOLDERS:
-        for root, _, names in os.walk(f"{private}/{folder}"):
+        for root, _, names in trees.walk(f"{private}/{folder}"):
             found += [f"{root}/{name}" for name in names]
     return sorted(found)
 

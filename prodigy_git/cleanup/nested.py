@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from prodigy_git.cleanup import trees
 from prodigy_git.git.ask import look, said
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
@@ -215,7 +216,7 @@ def modules(private: str) -> Iterator[Place]:
     """Yield the git directories of submodules that a worktree keeps, also of those it has no more."""
     if os.path.islink(f"{private}/modules"):
         return  # shared with another worktree: they stay there
-    for folder, names, found in os.walk(f"{private}/modules"):
+    for folder, names, found in trees.walk(f"{private}/modules"):
         if "HEAD" in found and "objects" in names:
             # Submodules of the submodule are in its own `modules`; its other folders are git's.
             names[:] = [name for name in names if name == "modules"]

@@ -214,7 +214,7 @@ def _clean_session(store: str, one: Record) -> Iterator[Record]:
 def _to_trash(one: Record) -> None:
     assert one.trash_path is not None
     files.make_private(os.path.dirname(one.trash_path))
-    moving.rename(one.path, one.trash_path)
+    moving.move_file(one.path, one.trash_path)
 
 
 def _clean_job(

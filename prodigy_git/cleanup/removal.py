@@ -19,18 +19,27 @@ From then on it only goes forward, here or in the next command's `take_up`.
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 
 from prodigy_git import layout
-from prodigy_git.cleanup import emptying, intent, moving, named, salvage, settling, withdrawing
+from prodigy_git.cleanup import (
+    emptying,
+    intent,
+    moving,
+    named,
+    salvage,
+    settling,
+    trees,
+    withdrawing,
+)
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup.entry import DISABLED, Entry
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.uncommitted import ask
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
-from prodigy_git.record import drain, files, gitdir
+from prodigy_git.record import drain, files, gitdir, journal
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import locked
@@ -130,8 +139,8 @@ def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[st
         if found.half_way:
             try:
                 lines.append(_resume_of(found)(found, broken))
-            except (OSError, ProdigyError) as error:
-                broken(f"{found.path}: not finished ({error})")
+            except Exception as error:  # whatever one entry causes, the others go on
+                broken(f"{found.path}: not finished ({told(error)})")
     return lines
 
 
@@ -177,12 +186,14 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
     known = set(found.left_out)
     for _ in range(_TRIES):
         _lock(f"{place.private}/locked")
-        before = _signature(place)
+        number = os.stat(place.private).st_ino
+        before, before_copied = _signature(place), _signature(place, inodes=False)
         drain.drain(place, enrolment, recovered=True)
         written = (found.branch, found.head, found.left_out)
-        found.branch, found.head = gitdir.head(place)
-        limit = _limit(place) if dirty else _DEFAULT_LIMIT
-        anchors = salvage.anchor(place, found.session, found.moment, limit, dirty=dirty)
+        found.branch, found.head = intent.head(place)
+        with _readable(place) as asked:
+            limit = _limit(asked) if dirty else _DEFAULT_LIMIT
+            anchors = salvage.anchor(asked, found.session, found.moment, limit, dirty=dirty)
         # git says an untracked repository's folder with a slash.
         found.left_out = sorted(known | {path.rstrip("/") for path in anchors.left_out})
         if written != (found.branch, found.head, found.left_out):
@@ -194,12 +205,40 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
         finally:
             os.close(lock)
         now = Place(found.git, place.common, place.top)
-        undisturbed = _signature(now) == before and not os.path.lexists(place.private)
+        renamed = os.stat(found.git).st_ino == number
+        same = _signature(now, inodes=renamed) == (before if renamed else before_copied)
+        undisturbed = same and not os.path.lexists(place.private)
         if undisturbed and salvage.complete(place.common, anchors):
             return
         _put_back(found)
         dirty = True
     raise ProdigyError(f"git is at work in {place.top}: try again when it is at rest")
+
+
+@contextlib.contextmanager
+def _readable(place: Place) -> Iterator[Place]:
+    """Give the worktree as git can ask it: one whose HEAD is damaged is no repository to git.
+
+    Then it is one that is copied, with HEAD where the reflog ends; the worktree's own stays as it is.
+    """
+    if intent.head_is_sound(place):
+        yield place
+        return
+    try:
+        movements = journal.parse(files.read(f"{place.private}/logs/HEAD"), 0)
+    except OSError:
+        movements = []
+    with tempfile.TemporaryDirectory(prefix="prodigy-head-") as scratch:
+        for name in os.listdir(place.private):
+            if name not in ("HEAD", "commondir", "modules"):
+                trees.copy(f"{place.private}/{name}", f"{scratch}/{name}")
+        # By this file, and not by GIT_COMMON_DIR, git finds where the refs are.
+        with open(f"{scratch}/commondir", "wb") as stream:
+            stream.write(os.fsencode(place.common) + b"\n")
+        head = movements[-1].new if movements else "ref: refs/heads/prodigy-git/unknown"
+        with open(f"{scratch}/HEAD", "wb") as stream:
+            stream.write(head.encode("ascii") + b"\n")
+        yield Place(scratch, place.common, place.top)
 
 
 def _limit(place: Place) -> int:
@@ -222,11 +261,14 @@ def _lock(path: str) -> None:
             os.close(descriptor)
 
 
-def _signature(place: Place) -> tuple[object, ...]:
-    """Return what changes whenever git does something in a worktree."""
+def _signature(place: Place, *, inodes: bool = True) -> tuple[object, ...]:
+    """Return what changes whenever git does something in a worktree.
+
+    Without ``inodes``, which a copy has its own of, for a private directory that is copied.
+    """
     private = place.private
     about = [
-        (path[len(private) :], _state(path))
+        (path[len(private) :], _state(path, inodes=inodes))
         for path in named.sources(private)
         if not os.path.basename(path).startswith("sharedindex")  # reading it changes its time
     ]
@@ -237,13 +279,13 @@ def _signature(place: Place) -> tuple[object, ...]:
     )
 
 
-def _state(path: str) -> tuple[int, int, int] | None:
+def _state(path: str, *, inodes: bool) -> tuple[int, int, int] | None:
     """Return what tells a file from what it is after a change; None for one that has just gone."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:  # as a lock of git's, between the listing and this
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino if inodes else 0, found.st_size, found.st_mtime_ns
 
 
 def make_writable(found: Entry) -> None:
@@ -268,8 +310,11 @@ def _undo(found: Entry) -> None:
 
 def _put_back(found: Entry) -> None:
     """Bring the private directory back. Raises `ProdigyError` where the folder is gone, too."""
-    source = next(filter(os.path.lexists, _privates(found)), None)
+    for one in _privates(found):
+        moving.settle(one, found.private)  # a way back that was killed
+    source = next((to for to in _privates(found) if moving.settle(found.private, to)), None)
     if source is None:
+        _name_private(found)
         return
     if not os.path.lexists(f"{found.worktree}/.git"):
         raise ProdigyError(
@@ -286,16 +331,27 @@ def _put_back(found: Entry) -> None:
             break
         number += 1  # another worktree of the same name was made meanwhile
         target = f"{found.private}{number}"
-    moving.rename(source, target)
     if target != found.private:
         found.private = target
         entries.write(found)
-        files.replace(f"{found.worktree}/.git", os.fsencode(f"gitdir: {target}\n"))
+    moving.move(source, target)
+    _name_private(found)
+
+
+def _name_private(found: Entry) -> None:
+    """See to it that the folder names the private directory that it has now."""
+    path = f"{found.worktree}/.git"
+    named = gitdir.find(found.worktree, {})
+    if not os.path.isfile(f"{found.private}/commondir") or not os.path.isfile(path):
+        return
+    if named is None or not files.same(named.private, found.private):
+        through = f"{found.worktree}/{entries.free_disabled(found.worktree)}"
+        moving.overwrite(path, f"gitdir: {found.private}\n", like=path, through=through)
 
 
 def _absorb(stray: str, private: str) -> None:
     """Bring into a private directory what git, that was at work in it, wrote where it had been."""
-    for root, _, names in os.walk(stray):
+    for root, _, names in trees.walk(stray):
         inside = root[len(stray) :]
         os.makedirs(private + inside, exist_ok=True)
         for name in names:
@@ -304,15 +360,23 @@ def _absorb(stray: str, private: str) -> None:
                     stream.write(files.read(f"{root}/{name}"))
             else:
                 os.replace(f"{root}/{name}", f"{private}{inside}/{name}")
-    for left in erase(stray):
-        raise ProdigyError(left)
+    moving.remove(stray)
+
+
+def _disable(found: Entry) -> None:
+    """Give the folder's ``.git`` its other name, one that is in the document before the file has it."""
+    if not os.path.lexists(f"{found.folder}/.git"):
+        return
+    if os.path.lexists(f"{found.folder}/{found.disabled}"):  # the user's own file
+        found.disabled = entries.free_disabled(found.folder)
+        entries.write(found)
+    os.rename(f"{found.folder}/.git", f"{found.folder}/{found.disabled}")
+    files.sync_folder(found.folder)
 
 
 def _finish(found: Entry, broken: Broken, *, again: bool) -> None:
     """Take steps 6 to 8; ``again`` says that a process that was killed may have done some of them."""
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(f"{found.folder}/.git", f"{found.folder}/{DISABLED}")
-        files.sync_folder(found.folder)
+    _disable(found)
     if found.root_mode is not None:
         with contextlib.suppress(FileNotFoundError):
             os.chmod(found.folder, found.root_mode)

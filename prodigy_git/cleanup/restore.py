@@ -59,6 +59,7 @@ def restore(store: str, name: str, *, to: str | None, broken: Broken) -> Restore
         return interrupted
     repo = _choose(store, name, broken).repo
     with locked.repository(store, repo):
+        _refuse_unfinished(store, name)
         # Once more, since another process may have been at it meanwhile.
         return _restore(store, _choose(store, name, broken), to, broken)
 
@@ -80,6 +81,16 @@ def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | Non
             top = (one.restoring or {}).get("to") if one.state == "restoring" else one.worktree
             return Restored(name, str(top), "trash")
     return None
+
+
+def _refuse_unfinished(store: str, name: str) -> None:
+    """Raise `ProdigyError` where an entry could not be brought to an end: why has been said."""
+    for one in entries.entries(store, lambda _: None, session=name):
+        if one.state in ("moving", "restoring"):
+            raise ProdigyError(
+                f"{one.path} is {one.state} still, nothing else is done with {name} before that ends: "
+                "put right what is in its way, then restore again"
+            )
 
 
 def _choose(store: str, name: str, broken: Broken) -> Entry:
@@ -151,6 +162,7 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
             "private": alive or heads.free_private(found),
             "whole": whole,
             "log": None,
+            "missing": missing.free_aside(found.git),
         }
         found.state = "restoring"
         entries.write(found)

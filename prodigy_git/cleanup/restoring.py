@@ -3,23 +3,24 @@
 The order is DESIGN's, section 7: the folder, its ``.git``, then everything in the private directory
 that must be right before git sees it, the private directory itself, and what tells of it. A kill
 before the folder has moved leaves an entry that goes back to the trash, a later one an entry that
-goes on (`resume`). ``entry.restoring`` is ``{to, private, whole, log}``: where folder and private
-directory go; whether they are what the removal took, all of it; where in the job's log the event was
-about to be written.
+goes on (`resume`). ``entry.restoring`` is ``{to, private, whole, log, missing}``: where folder and
+private directory go; whether they are what the removal took, all of it; where in the job's log the
+event was about to be written; where in the private directory goes what `missing` takes out of it.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import apart, heads, missing, moving, returned, salvage
+from prodigy_git.cleanup import apart, heads, missing, moving, returned, salvage, trees
 from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup.entry import DISABLED, Entry
+from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.settling import store_of
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import files
 from prodigy_git.store.events import Broken
 
@@ -61,12 +62,13 @@ def carry_out(found: Entry, broken: Broken) -> list[str]:
                 take_back(found)
             raise
     _enable(found)
+    _settle_private(found)
     notes = []
     if os.path.lexists(found.git):
         notes += missing.move_aside(found, target)
         notes += heads.settle(found)
         _unlock(found)
-        _point_back(found)
+        notes += _point_back(found)
         notes += _register(found)
     _times(found)
     if found.alone:
@@ -113,7 +115,7 @@ def _enable(found: Entry) -> None:
     """Give the folder its ``.git`` again, with the private directory's new path if it has one."""
     plan = _intent(found)
     target, private = plan["to"], plan["private"]
-    disabled, enabled = f"{target}/{DISABLED}", f"{target}/.git"
+    disabled, enabled = f"{target}/{found.disabled}", f"{target}/.git"
     if not os.path.lexists(disabled):
         return
     if (target, private) == entries.names_in_halves(found):
@@ -122,16 +124,15 @@ def _enable(found: Entry) -> None:
         path = os.fsdecode(files.read(disabled).removeprefix(b"gitdir: ").rstrip(b"\r\n"))
         if not os.path.isabs(path):
             private = os.path.relpath(private, target)
-        _overwrite(enabled, f"gitdir: {private}\n", like=disabled)
+        text = f"gitdir: {private}\n"
+        moving.overwrite(enabled, text, like=disabled, through=f"{disabled}.new")
         os.unlink(disabled)
     files.sync_folder(target)
 
 
 def _overwrite(path: str, text: str, like: str) -> None:
-    """Replace a file of git's, durably, with the permissions that ``like`` has."""
-    mode = stat.S_IMODE(os.stat(like).st_mode)
-    files.replace(path, os.fsencode(text))
-    os.chmod(path, mode)
+    """Replace a file in a private git directory or in a submodule; see `moving.overwrite`."""
+    moving.overwrite(path, text, like=like, through=f"{path}.prodigy-new")
 
 
 def _unlock(found: Entry) -> None:
@@ -148,55 +149,67 @@ def _unlock(found: Entry) -> None:
     with contextlib.suppress(FileNotFoundError):
         if files.read(path) == data:
             return
-    with open(f"{path}.new", "wb") as stream:  # git's: with the modes that git gives
+    with open(f"{path}.prodigy-new", "wb") as stream:  # git's: with the modes that git gives
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    files.hand_over(f"{path}.new")
-    os.rename(f"{path}.new", path)
+    files.hand_over(f"{path}.prodigy-new")
+    os.rename(f"{path}.prodigy-new", path)
 
 
-def _point_back(found: Entry) -> None:
-    """Write where the worktree is into the private directory, and into those of its submodules."""
+def _point_back(found: Entry) -> list[str]:
+    """Write where the worktree is into the private directory, and into those of its submodules.
+
+    Returns in words what could not be written.
+    """
     plan = _intent(found)
     target, private = plan["to"], plan["private"]
     worktree, was_private = entries.names_in_halves(found)
     if (target, private) == (worktree, was_private):
-        return
+        return []
     path = f"{found.git}/gitdir"
     before = os.fsdecode(files.read(path).rstrip(b"\r\n")) if os.path.exists(path) else "/"
     if not os.path.isabs(before):
         _overwrite(path, os.path.relpath(f"{target}/.git", private) + "\n", like=path)
     elif target != worktree:
         _overwrite(path, f"{target}/.git\n", like=path if before != "/" else found.git)
-    for root, folders, names in os.walk(f"{found.git}/modules"):
+    notes = []
+    for root, folders, names in trees.walk(f"{found.git}/modules"):
         if "HEAD" in names and "config" in names:
             folders[:] = [name for name in folders if name == "modules"]
-            _point_submodule(found, os.path.relpath(root, found.git))
+            notes += _point_submodule(found, os.path.relpath(root, found.git))
+    return notes
 
 
-def _point_submodule(found: Entry, inside: str) -> None:
+def _point_submodule(found: Entry, inside: str) -> list[str]:
     """Bring right the two files by which a submodule's git directory and folder find each other."""
     plan = _intent(found)
     config = f"{found.git}/{inside}/config"
     status, out, _ = git_status(found.git, "config", "-f", config, "--get", "core.worktree")
     if status != 0:
-        return
+        return []
     worktree, private = entries.names_in_halves(found)
     old = os.path.normpath(f"{private}/{inside}/{out.removesuffix(chr(10))}")
     if not f"{old}/".startswith(f"{worktree}/"):
         # Written by an earlier, killed run; or it never was in this worktree.
         old = os.path.normpath(f"{plan['private']}/{inside}/{out.removesuffix(chr(10))}")
         if not f"{old}/".startswith(f"{plan['to']}/"):
-            return
+            return []
         old = worktree + old.removeprefix(plan["to"])
     new = plan["to"] + old.removeprefix(worktree)
     private = f"{plan['private']}/{inside}"
-    git(found.git, "config", "-f", config, "core.worktree", os.path.relpath(new, private))
+    way = os.path.relpath(new, private)
+    status, _, err = git_status(found.git, "config", "-f", config, "core.worktree", way)
+    if status != 0:  # a lock that a killed git left, say
+        return [
+            f"core.worktree in {private}/config, which is to be {way}, could not be written "
+            f"({said(err, f'exit status {status}')})"
+        ]
     if os.path.isfile(f"{new}/.git"):
         times = os.stat(new)
         _overwrite(f"{new}/.git", f"gitdir: {os.path.relpath(private, new)}\n", like=f"{new}/.git")
         os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return []
 
 
 def _register(found: Entry) -> list[str]:
@@ -215,11 +228,17 @@ def _register(found: Entry) -> list[str]:
             if not about.st_mode & stat.S_ISVTX or not stat.S_ISDIR(about.st_mode):
                 plan["private"] = heads.free_private(found)
                 entries.write(found)
-                os.rename(f"{plan['to']}/.git", f"{plan['to']}/{DISABLED}")
+                os.rename(f"{plan['to']}/.git", f"{plan['to']}/{found.disabled}")
                 _enable(found)
                 _point_back(found)
                 continue
-        os.rename(found.git, private)
+        try:
+            os.rename(found.git, private)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _bring_near(found, error)
+            continue
         files.sync_folder(os.path.dirname(private))
         files.sync_folder(os.path.dirname(found.git))
         if os.path.basename(private) == os.path.basename(found.private):
@@ -228,6 +247,38 @@ def _register(found: Entry) -> list[str]:
             f"git knows it as {os.path.basename(private)} now, another worktree is "
             f"{os.path.basename(found.private)}"
         ]
+
+
+def _near(found: Entry) -> tuple[str, str]:
+    """Return where the private directory may wait on the filesystem that it is to be renamed on.
+
+    The second is for a repository whose ``worktrees`` is on yet another one.
+    """
+    name = f"{found.session}-{found.moment}"
+    beside = os.path.dirname(_intent(found)["private"])
+    return f"{found.common}/prodigy-trash/{name}-back", f"{beside}/.prodigy-{name}"
+
+
+def _bring_near(found: Entry, error: OSError) -> None:
+    """Copy a private directory that cannot be renamed into its place, whole, to where it can be.
+
+    Not into its place at once: git must not see, or prune, half of it. Raises ``error`` where there
+    is no such place.
+    """
+    near = _near(found)
+    left = near[near.index(found.git) + 1 :] if found.git in near else near
+    if not left:
+        raise error
+    found.git = moving.move(found.git, left[0])
+    entries.write(found)
+
+
+def _settle_private(found: Entry) -> None:
+    """Finish or take back what `_bring_near` had begun when it was killed."""
+    for near in _near(found):
+        if near != found.git and moving.settle(found.git, near) and not os.path.lexists(found.git):
+            found.git = near
+            entries.write(found)
 
 
 def _times(found: Entry) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup import moving
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import ENDED
@@ -85,10 +86,9 @@ def _bring_file_back(store: str, found: Entry, entered: Enrolment) -> list[str]:
             try:
                 if jsonline.decode_object(files.read(f"{folder}/{one}")).get("id") != name:
                     continue
-                os.rename(f"{folder}/{one}", layout.session(store, name))
-            except (OSError, ValueError):
+                moving.move_file(f"{folder}/{one}", layout.session(store, name))
+            except (OSError, ProdigyError, ValueError):
                 continue
-            files.sync_folder(f"{store}/sessions")
             return []
         metadata = {
             "repo": entered.repo,

@@ -4,13 +4,16 @@ The worktree's own index, and every other file of it, stay as they are.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import stat
 from dataclasses import dataclass, field
 
+from prodigy_git.cleanup import trees
 from prodigy_git.cleanup.nested import beyond_link
+from prodigy_git.git import indexfile
 from prodigy_git.git.ask import look, said
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
@@ -82,6 +85,20 @@ def quoted(path: str) -> str:
     return path
 
 
+def _put(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # else ``objects`` is a link to another disk
+            raise
+        folder, name = os.path.split(target)
+        temporary = f"{folder}/tmp_obj_{name}"  # such a name git deletes after a while
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        trees.copy(source, temporary)
+        os.rename(temporary, target)
+
+
 class _Failed(Exception):
     """What git said."""
 
@@ -121,12 +138,18 @@ def _take(
     with contextlib.suppress(FileNotFoundError):
         # With its time: by that, git tells which files may have changed unnoticed.
         shutil.copy2(f"{place.private}/index", index)
+    sound = not os.path.exists(index) or indexfile.is_sound(files.read(index))
+    lines: list[_Line] = []
     try:
         lines = copy.lines()
     except _Failed:
-        if not careful:
+        if sound and not careful:
             raise
-        # A damaged index: the files are compared with HEAD's.
+        sound = False
+    if not sound:
+        # git reads on past the end of one that is cut off: what it says of it is half true. So the
+        # files are compared with HEAD's.
+        taken.objects |= copy.blobs(lines)
         os.unlink(index)
         if head is not None:
             copy.run("read-tree", head)
@@ -170,9 +193,19 @@ class _Index:
         found = []
         for entry in self.run("ls-files", "--stage", "-v", "-z").split(b"\0")[:-1]:
             about, _, path = entry.partition(b"\t")
-            tag, mode, sha, stage = about.decode().split(" ")
+            try:
+                tag, mode, sha, stage = about.decode().split(" ")
+            except ValueError:  # what a damaged one may say
+                raise _Failed("the index is damaged") from None
             found.append(_Line(tag, mode, sha, stage, path))
         return found
+
+    def blobs(self, lines: list[_Line]) -> set[tuple[str, str, str]]:
+        """Return those blobs of the entries that are there. Raises `_Failed`."""
+        names = sorted({line.sha for line in lines})
+        out = self.run("cat-file", "--batch-check", stdin="".join(f"{n}\n" for n in names).encode())
+        about = (line.decode("ascii", "replace").split(" ") for line in out.splitlines())
+        return {("100644", "blob", one[0]) for one in about if one[1:2] == ["blob"]}
 
     def write_tree(self) -> str:
         """Write the index as a tree and return its SHA. Raises `_Failed`."""

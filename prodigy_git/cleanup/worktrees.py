@@ -13,7 +13,7 @@ from prodigy_git.cleanup.evidence import Evidence, Subject
 from prodigy_git.cleanup.verdicts import Options as Options
 from prodigy_git.cleanup.verdicts import describe as describe
 from prodigy_git.cleanup.verdicts import verdict as verdict
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files, gitdir, repokey
@@ -121,7 +121,7 @@ def _clean(
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
         known = isinstance(error, ProdigyError | OSError | ValueError)
-        why = space.said(error, store, cwd) if known else f"{type(error).__name__}: {error}"
+        why = space.said(error, store, cwd) if known else told(error)
         return Outcome(one.name, "failed", [why])
 
 

@@ -4,6 +4,7 @@ Read from the file (gitformat-index(5)), since one more process per worktree wou
 status itself. In the forms that are not read here (version 4, split, sparse) git is asked.
 """
 
+import hashlib
 import os
 import struct
 from dataclasses import dataclass
@@ -22,30 +23,47 @@ class Index:
     """What an index holds; paths are bytes, relative to the top.
 
     ``hidden`` are the entries that git is told not to look at (assume-unchanged, skip-worktree),
-    ``gitlinks`` the submodules, ``folders`` those with tracked files, the top left out.
+    ``gitlinks`` the submodules, ``folders`` those with tracked files, the top left out. ``sound`` says
+    that its checksum is right: git itself reads on past the end of one that is cut off.
     """
 
     hidden: list[bytes]
     gitlinks: list[bytes]
     folders: set[bytes]
+    sound: bool = True
 
 
 EMPTY = Index([], [], set())
+DAMAGED = Index([], [], set(), sound=False)
+
+
+def is_sound(data: bytes) -> bool:
+    """Whether an index's checksum is that of its contents, or it has none (index.skipHash)."""
+    for size, digest in ((20, hashlib.sha1), (32, hashlib.sha256)):
+        end = data[-size:]
+        if data.startswith(b"DIRC") and end in (
+            digest(data[:-size], usedforsecurity=False).digest(),
+            bytes(size),
+        ):
+            return True
+    return False
 
 
 def read(place: Place, hash_size: int) -> Index:
-    """Return what a worktree's index says; an empty one where there is none or it is damaged.
+    """Return what a worktree's index says; `EMPTY` where there is none, `DAMAGED` where it is that.
 
-    ``hash_size`` is in bytes. What is damaged `git status` reports.
+    ``hash_size`` is in bytes.
     """
     try:
         data = files.read(f"{place.private}/index")
     except OSError:
         return EMPTY
+    if not is_sound(data):
+        return DAMAGED
     try:
         found = _parse(data, hash_size)
     except (struct.error, ValueError, IndexError):
-        return EMPTY
+        return DAMAGED
     return _asked(place) if found is None else found
 
 

@@ -60,7 +60,7 @@ def newest(
             found = _read(f"{folder}/{name}", job)
         except FileNotFoundError:
             continue  # being replaced by a newer one
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
             broken(f"{folder}/{name} is damaged ({error}): passed over")
             continue
         if found is None:

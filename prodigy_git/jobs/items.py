@@ -59,6 +59,8 @@ def _explained(text: str, error: ValueError) -> str:
         json.loads(text)
     except ValueError as better:
         return str(better)
+    except RecursionError:
+        pass
     return str(error)
 
 
@@ -125,7 +127,7 @@ def write(store: str, repo: str, job: str, items: list[tuple[str, Any]]) -> str:
     for name, data in items:
         try:
             lines.append(jsonline.encode({"id": name, "data": data}))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ProdigyError(f"item {name}: cannot be kept as JSON ({error})") from error
     text = ("\n".join(lines) + "\n").encode("ascii")
     path = layout.items(store, repo, job)
@@ -142,7 +144,7 @@ def read(path: str) -> Iterator[tuple[str, int, int]]:
         for number, line in enumerate(stream, 1):
             try:
                 name = decode(line).id
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 raise ProdigyError(f"{path}:{number}: no item ({error}): restore it") from error
             yield name, offset, len(line.rstrip(b"\n"))
             offset += len(line)

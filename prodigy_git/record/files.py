@@ -48,19 +48,24 @@ def make_private(folder: str, mode: int = 0o700) -> None:
     With ``mode`` as that says, less the umask: git's own folders are not private. What root makes
     belongs to the owner of the folder above.
     """
-    try:
-        os.mkdir(folder, mode)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        make_private(os.path.dirname(folder), mode)
+    missing = []
+    while True:
         try:
             os.mkdir(folder, mode)
         except FileExistsError:
-            return  # somebody else has been quicker
-        hand_over(folder)
-    else:
-        hand_over(folder)
+            break
+        except FileNotFoundError:
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        else:
+            hand_over(folder)
+            break
+    for one in reversed(missing):
+        try:
+            os.mkdir(one, mode)
+        except FileExistsError:
+            continue  # somebody else has been quicker
+        hand_over(one)
 
 
 def create(path: str, flags: int, mode: int = 0o600) -> int:

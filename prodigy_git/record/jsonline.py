@@ -38,6 +38,9 @@ except (ImportError, AttributeError, TypeError):  # not CPython, or a CPython wi
     _scan = _encoder = None
 
 _SPACE = " \t\n\r"
+_DEEPEST = 200
+"""Levels of nesting. How many more there is the stack for depends on who asks; and what pydantic has
+read with more than 255, it does not write."""
 
 
 def encode(value: Any) -> str:
@@ -68,10 +71,32 @@ def decode(text: str) -> Any:
             raise ValueError("nested too deeply") from None
         if text[end:].strip(_SPACE):
             raise ValueError("more than one JSON value")
-        return value
-    import json
+    else:
+        import json
 
-    return json.loads(text)
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+    if text.count("{") + text.count("[") > _DEEPEST and _is_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested more deeply than is read."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+        level = inner
+        if not level:
+            return False
+    return True
 
 
 def decode_object(data: bytes) -> dict[str, Any]:

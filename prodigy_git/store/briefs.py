@@ -148,6 +148,8 @@ def _brief(name: str, data: bytes) -> Brief:
     except msgspec.MsgspecError:
         # A path that is not UTF-8 is in it as halves of surrogate pairs, which the decoder refuses.
         whole = msgspec.convert(jsonline.decode_object(data), _File)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if whole.id != name:
         raise ValueError(f"it holds another session, {whole.id!r}")
     if whole.status not in STATUSES:

@@ -31,7 +31,7 @@ from prodigy_git.record.enrolment import Enrolment
 
 def inside(folder: Path | str) -> dict[str, object]:
     return {
-        os.path.relpath(path, folder).replace(removal.DISABLED, ".git"): state
+        os.path.relpath(path, folder).replace(entry.DISABLED, ".git"): state
         for path, state in snapshot(Path(folder)).items()
         if not path.endswith(("/prodigy-cursor", "/locked"))
     }
@@ -267,6 +267,20 @@ def apart(monkeypatch, tmp_path, store):
     return roots.append
 
 
+def cannot_be_renamed(monkeypatch, *lower: Path | str) -> None:
+    """Pretend that folders are in a lower layer of overlayfs: only copies of them can be renamed."""
+    real = os.rename
+    # Held open: else the filesystem may give a number to the copy.
+    held = {os.lstat(path).st_ino: os.open(path, os.O_RDONLY) for path in lower}
+
+    def rename(source, target):
+        if os.lstat(source).st_ino in held:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+
+
 def elsewhere(repo: Path, store: Path, path: Path) -> tuple[Path, Enrolment]:
     """Make a worktree outside of the store, with an enrolment of its own."""
     git("worktree", "add", "-q", "-b", path.name, path, cwd=repo)
@@ -326,7 +340,7 @@ def test_on_a_third_filesystem_it_is_copied_whole(repo, store, tmp_path, apart):
     assert found.folder == f"{found.path}/worktree"
     assert inside(found.folder) == folder
     now = _about(found.folder)
-    now[".git"] = now.pop(removal.DISABLED)
+    now[".git"] = now.pop(entry.DISABLED)
     assert now == about
     assert os.getxattr(f"{found.folder}/mode", "user.test") == b"kept"
     assert os.path.samefile(f"{found.folder}/linked", f"{found.folder}/deep/er/x")
@@ -357,13 +371,20 @@ def test_what_changes_while_it_is_copied_is_not_lost(repo, store, tmp_path, apar
     assert os.listdir(tmp_path / "disk") == ["far"]
 
 
-@pytest.mark.parametrize("kill_at", range(1, 7))
-def test_a_copying_that_is_killed_is_taken_up(repo, store, tmp_path, apart, monkeypatch, kill_at):
+@pytest.mark.parametrize(
+    ("lower", "kill_at"),
+    [*((False, at) for at in range(1, 14)), *((True, at) for at in range(1, 40))],
+)
+def test_a_copying_that_is_killed_is_taken_up(
+    repo, store, tmp_path, apart, monkeypatch, lower, kill_at
+):
     """A kill is what no handler sees: the exceptions are raised in a process of its own."""
     tree, _ = elsewhere(repo, store, tmp_path / "disk" / "far")
     _everything(tree)
     apart(str(tmp_path / "disk"))
-    folder = inside(tree)
+    if lower:
+        cannot_be_renamed(monkeypatch, tree, place_of(tree).private)
+    folder, private = inside(tree), inside(place_of(tree).private)
     child = os.fork()
     if child == 0:
         steps = 0
@@ -378,29 +399,38 @@ def test_a_copying_that_is_killed_is_taken_up(repo, store, tmp_path, apart, monk
 
             return stepped
 
-        for name in ("_copy", "_check", "rename", "_erase"):
-            monkeypatch.setattr(moving, name, stop(getattr(moving, name)))
-        monkeypatch.setattr(removal.moving, "move", moving.move)
-        remove(store, tree)
-        os._exit(0)
-    os.waitpid(child, 0)
-    (line,) = removal.take_up(str(store), "repo", never)
+        try:
+            for name in ("_copy", "_check", "_mark", "rename", "remove"):
+                monkeypatch.setattr(moving, name, stop(getattr(moving, name)))
+            remove(store, tree)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (9, 0)
+    lines = removal.take_up(str(store), "repo", never)
+    assert len(lines) == (status == 9)
     if tree.exists():
-        assert "as it was" in line
+        assert "as it was" in lines[0]
         assert inside(tree) == folder
+        assert inside(place_of(tree).private) == private
         assert git("status", "--porcelain", cwd=tree)
         assert os.listdir(tmp_path / "disk") == ["far"]
+        assert os.listdir(repo / ".git" / "worktrees") == ["far"]
     else:
         (found,) = entry.entries(str(store), never)
         assert inside(found.folder) == folder
+        assert inside(found.git) == private
         assert os.listdir(tmp_path / "disk") == []
+        assert not (repo / ".git" / "worktrees").exists() or not os.listdir(repo / ".git/worktrees")
+        assert [name for name in os.listdir(found.path) if name.startswith(".")] == []
 
 
 def test_a_folder_that_its_owner_may_not_write(tree, store):
     tree.chmod(0o555)
     found = remove(store, tree)
     assert os.stat(found.folder).st_mode & 0o7777 == 0o555
-    assert os.path.lexists(f"{found.folder}/{removal.DISABLED}")
+    assert os.path.lexists(f"{found.folder}/{entry.DISABLED}")
 
 
 def test_private_directory_of_another_name_and_relative_paths(repo, store, tmp_path):
@@ -414,7 +444,7 @@ def test_private_directory_of_another_name_and_relative_paths(repo, store, tmp_p
     Path(place.private, "gitdir").write_text("../../../../w/.git\n")
     found = remove(store, tree)
     assert found.private == place.private
-    assert Path(found.folder, removal.DISABLED).read_text().startswith("gitdir: ../w/")
+    assert Path(found.folder, entry.DISABLED).read_text().startswith("gitdir: ../w/")
     assert git("status", "--porcelain", cwd=tmp_path / "one" / "w") == ""
 
 

@@ -92,7 +92,7 @@ class Subject:
 
     def _folder(self, top: Path | str) -> dict[str, object]:
         return {
-            os.path.relpath(path, top).replace(removal.DISABLED, ".git"): state
+            os.path.relpath(path, top).replace(entry.DISABLED, ".git"): state
             for path, state in snapshot(Path(top)).items()
         }
 

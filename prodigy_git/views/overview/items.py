@@ -98,7 +98,7 @@ def queued(index: Index, broken: Broken) -> int:
         ours = len(known) <= dead and not os.path.isdir(f"{os.path.dirname(path)}/items")
     except FileNotFoundError:
         ours = not os.path.isdir(f"{os.path.dirname(path)}/items")
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         ours = False
     if ours:
         return dead

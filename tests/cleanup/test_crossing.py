@@ -1,0 +1,429 @@
+"""Removing and restoring where repository, store and worktree lie on different filesystems.
+
+``/dev/shm`` is another filesystem that needs no mount; what does need one is for root.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support_cli import new, session_file
+from support_removal import enrolled
+from support_restore import World, bring_back, difference, files_of, remove, seen, sh, whole
+
+from prodigy_git import layout
+from prodigy_git.cleanup import drift, emptying, entry, moving, records, removal, trees
+from prodigy_git.cleanup.erasing import erase
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import clock
+
+SHARED = Path("/dev/shm")
+CAN_MOUNT = (
+    os.geteuid() == 0
+    and subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+)
+mounting = pytest.mark.skipif(not CAN_MOUNT, reason="NOT TESTED: mounts; this user makes none")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another filesystem than the tests'."""
+    if not SHARED.is_dir() or SHARED.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("NOT TESTED: another filesystem; /dev/shm is none")
+    folder = SHARED / f"prodigy-crossing-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    assert erase(str(folder)) == []
+
+
+def never(text: str) -> None:
+    raise AssertionError(text)
+
+
+def _work(tree: Path) -> None:
+    script = "printf m >README; printf s >s; git add s; printf u >u; ln u h; mkdir e; mkfifo p"
+    sh(tree, f"{script}; touch -d 2001-01-01 u .")
+
+
+def _empty(found: entry.Entry) -> None:
+    """What the trash is after its retention."""
+    for path in (found.folder, found.git):
+        assert erase(path) == []
+    found.state = "emptied"
+    entry.write(found)
+
+
+def test_restored_after_the_retention(repo: Path, store: Path, disk: Path) -> None:
+    far = disk / "repo"
+    shutil.copytree(repo, far, symlinks=True)
+    new(far, "w", "--job", "j")
+    world = World(far, store, store / "worktrees/repo/w")
+    _work(world.tree)
+    _empty(remove(world))
+    done = bring_back(world)
+    assert done.source == "salvage"
+    assert sh(world.tree, "git status --porcelain") == " M README\nA  s\n?? h\n?? u"
+    assert entry.entries(str(store), never) == []
+    assert not list((far / ".git").glob("prodigy-trash/*"))
+    whole(far)
+
+
+def test_the_trash_is_a_link(world: World, disk: Path) -> None:
+    (disk / "trash").mkdir()
+    (world.store / "trash").symlink_to(disk / "trash")
+    _work(world.tree)
+    before = seen(world)
+    found = remove(world)
+    assert list((disk / "trash").glob("*/w/*/entry.json"))
+    assert os.path.isdir(found.folder)
+    bring_back(world)
+    assert difference(before, seen(world)) == []
+
+
+def test_so_is_the_trash_beside_the_repository(world: World, disk: Path) -> None:
+    for name, link in (("one", world.store / "trash"), ("two", world.repo / ".git/prodigy-trash")):
+        (disk / name).mkdir()
+        link.symlink_to(disk / name)
+    _work(world.tree)
+    before = seen(world)
+    remove(world)
+    assert os.listdir(world.repo / ".git" / "worktrees") == []
+    bring_back(world)
+    assert difference(before, seen(world)) == []
+    assert not list((disk / "two").iterdir())
+
+
+def test_so_are_the_objects(world: World, disk: Path) -> None:
+    objects = world.repo / ".git" / "objects"
+    shutil.copytree(objects, disk / "objects")
+    shutil.rmtree(objects)
+    objects.symlink_to(disk / "objects")
+    _work(world.tree)
+    before = seen(world)
+    found = remove(world)
+    assert sh(world.repo, f"git show {found.salvage_ref}:u") == "u"
+    bring_back(world)
+    assert difference(before, seen(world)) == []
+    whole(world.repo)
+
+
+@pytest.fixture
+def apart_sessions(world: World, disk: Path) -> Path:
+    shutil.copytree(world.store / "sessions", disk / "sessions")
+    shutil.rmtree(world.store / "sessions")
+    (world.store / "sessions").symlink_to(disk / "sessions")
+    return disk / "sessions"
+
+
+def test_a_sessions_file_goes_to_the_trash_and_back(world: World, apart_sessions: Path) -> None:
+    sh(world.store.parent, "prodigy-git finish w")
+    before = (apart_sessions / "w.json").read_bytes()
+    remove(world)
+    limits = {"sessions": clock.now() + 1}
+    (one,) = records.find(str(world.store), limits, never)
+    (done,) = records.carry_out(str(world.store), [one], never)
+    assert done.error is None
+    assert os.listdir(apart_sessions) == []
+    assert json.loads(Path(str(done.trash_path)).read_bytes())["id"] == "w"
+    bring_back(world)
+    assert json.loads((apart_sessions / "w.json").read_bytes())["id"] == json.loads(before)["id"]
+    assert not os.path.lexists(str(done.trash_path))
+
+
+def test_a_sessions_file_is_brought_back_by_a_repair(world: World, apart_sessions: Path) -> None:
+    path = layout.session(str(world.store), "w")
+    kept = world.store / "trash" / "repo" / "w" / "session.json"
+    kept.parent.mkdir(parents=True)
+    shutil.move(path, kept)
+    found = [one for one in drift.find(str(world.store), "repo", never) if one.kind == "enrolment"]
+    (done,) = drift.repair(str(world.store), found, never)
+    assert (done.done, done.error) == ("brought back from the trash", "")
+    assert os.listdir(apart_sessions) == ["w.json"]
+    assert not kept.exists()
+
+
+def _far(world: World, disk: Path) -> World:
+    """A second worktree of the world's repository, on the other filesystem."""
+    sh(
+        world.repo,
+        f"git worktree add -q -b far {disk}/far && prodigy-git worktree adopt {disk}/far",
+    )
+    return World(world.repo, world.store, disk / "far")
+
+
+def test_holes_stay_holes(world: World, disk: Path) -> None:
+    far = _far(world, disk)
+    # git's reading of them would fill holes: tmpfs does that where a file is mapped.
+    (far.tree / ".gitignore").write_text("sparse\nempty\n")
+    with open(far.tree / "sparse", "wb") as stream:
+        stream.truncate(50 << 20)
+        stream.seek(10 << 20)
+        stream.write(b"in the middle")
+    with open(far.tree / "empty", "wb") as stream:
+        stream.truncate(20 << 20)
+    before = files_of(far.tree)
+    session = enrolled(far.tree)[1].session
+    found = remove(far)
+    for name in ("sparse", "empty"):
+        about = os.stat(f"{found.folder}/{name}")
+        assert about.st_blocks * 512 < 1 << 20
+    bring_back(far, session)
+    for name in ("sparse", "empty"):
+        assert os.stat(far.tree / name).st_blocks * 512 < 1 << 20
+    assert files_of(far.tree) == before
+
+
+def test_what_a_hole_hides_counts_as_different(tmp_path: Path) -> None:
+    """A file of zeros, or one with other data where the first has a hole, is another file."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for path in (one, other):
+        with open(path, "wb") as stream:
+            stream.truncate(8 << 20)
+    assert trees.same(str(one), str(other))
+    with open(other, "r+b") as stream:
+        stream.seek(5 << 20)
+        stream.write(b"x")
+    assert not trees.same(str(one), str(other))
+    assert not trees.same(str(other), str(one))
+    with open(one, "r+b") as stream:
+        stream.write(bytes(1 << 20))
+    with open(other, "wb") as stream:
+        stream.truncate(8 << 20)
+    assert trees.same(str(one), str(other))
+
+
+def _dig(top: Path, levels: int) -> None:
+    """Make folders in one another, deeper than a path can say."""
+    back = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(top)
+        for _ in range(levels):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("bottom").write_text("bottom\n")
+    finally:
+        os.fchdir(back)
+        os.close(back)
+
+
+def _bottom(top: Path, levels: int) -> str:
+    return Path(f"{top}/{'d/' * levels}bottom").read_text()
+
+
+def test_folders_1200_deep(world: World, disk: Path) -> None:
+    far = _far(world, disk)
+    (far.tree / ".gitignore").write_text("/d\n")
+    _dig(far.tree, 1200)
+    session = enrolled(far.tree)[1].session
+    found = remove(far)
+    assert _bottom(Path(found.folder), 1200) == "bottom\n"
+    assert not far.tree.exists()
+    bring_back(far, session)
+    assert _bottom(far.tree, 1200) == "bottom\n"
+    assert erase(str(far.tree / "d")) == []
+
+
+def test_deeper_than_a_path_can_say(world: World, disk: Path, cleaning: list[str]) -> None:
+    """It stays as it is, with one line; the others are cleaned."""
+    far = _far(world, disk)
+    (far.tree / ".gitignore").write_text("/d\n")
+    _dig(far.tree, 2200)
+    done = subprocess.run(cleaning, cwd=world.repo, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    line = next(line for line in done.stdout.splitlines() if "far" in line or "failed" in line)
+    assert "longer than the system takes" in line
+    assert len(line) < 400
+    assert "Traceback" not in done.stderr
+    assert not world.tree.exists()
+    assert sh(far.tree, "git status --porcelain") == "?? .gitignore"
+    assert os.listdir(disk) == ["far"]
+    assert [one.session for one in entry.entries(str(world.store), never)] == ["w"]
+    assert erase(str(far.tree / "d")) == []
+
+
+@pytest.fixture
+def cleaning() -> list[str]:
+    return ["prodigy-git", "worktree", "clean", "--all", "-f", "--min-age", "0s"]
+
+
+def test_one_that_nobody_foresaw_stops_no_other(
+    world: World, cleaning: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prodigy_git.cleanup import account, worktrees
+
+    new(world.repo, "x", "--job", "j")
+    look = account._look_at
+
+    def odd(e, subject, here):
+        if subject.name == "w":
+            raise RecursionError("too deep")
+        return look(e, subject, here)
+
+    monkeypatch.setattr(account, "_look_at", odd)
+    options = worktrees.Options(every=True, force=True, min_age=0)
+    outcomes = worktrees.clean(str(world.store), str(world.repo), None, options, never)
+    assert {one.name: one.result for one in outcomes} == {"w": "cleaned", "x": "cleaned"}
+    assert any("RecursionError: too deep" in text for one in outcomes for text in one.reasons)
+    monkeypatch.undo()
+    bring_back(world)
+
+    def broken(store, place, there, **more):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(removal, "remove", broken)
+    (outcome,) = worktrees.clean(str(world.store), str(world.repo), ["w"], options, never)
+    assert (outcome.result, outcome.reasons) == ("failed", ["RecursionError: too deep"])
+
+
+def test_a_killed_move_is_not_taken_back_once_the_copy_has_its_name(
+    tmp_path: Path, disk: Path
+) -> None:
+    """What is set aside may be half deleted then, and the user may be at work in the target."""
+    source, target = tmp_path / "m" / "worktree", disk / "w"
+    source.mkdir(parents=True)
+    for name in ("a", "b"):
+        (source / name).write_text(name)
+    copy, _, aside = moving._names(str(source), str(target))
+    trees.copy(str(source), copy)
+    os.rename(source, aside)
+    os.rename(copy, target)
+    os.unlink(f"{aside}/a")
+    (target / "b").write_text("changed by the user\n")
+    assert moving.settle(str(source), str(target))
+    assert sorted(os.listdir(target)) == ["a", "b"]
+    assert (target / "b").read_text() == "changed by the user\n"
+    assert not source.exists()
+    assert os.listdir(source.parent) == []
+
+
+def test_a_target_that_is_taken_at_the_last_moment(tmp_path: Path, disk: Path) -> None:
+    source, target = tmp_path / "m" / "worktree", disk / "w"
+    source.mkdir(parents=True)
+    (source / "a").write_text("a")
+    copy, _, aside = moving._names(str(source), str(target))
+    trees.copy(str(source), copy)
+    os.rename(source, aside)
+    target.mkdir()
+    (target / "mine").write_text("mine")
+    assert not moving.settle(str(source), str(target))
+    assert (source / "a").read_text() == "a"
+    assert os.listdir(target) == ["mine"]
+    assert os.listdir(disk) == ["w"]
+
+
+def test_a_folder_beside_the_target_is_not_taken_for_a_copy(world: World) -> None:
+    """Restoring deleted ``w.copying`` beside ``w``, whoever had made it."""
+    remove(world)
+    mine = world.tree.parent / "w.copying"
+    mine.mkdir()
+    (mine / "file").write_text("mine\n")
+    bring_back(world)
+    assert (mine / "file").read_text() == "mine\n"
+
+
+def test_an_entry_that_cannot_be_finished_is_not_restored_a_second_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It made a second entry from the salvage ref, and half of a worktree from each."""
+    from prodigy_git.cleanup import restoring
+
+    _work(world.tree)
+    remove(world)
+
+    def fails(found):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(restoring, "_register", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        bring_back(world)
+    from prodigy_git.cleanup import restore
+
+    said: list[str] = []
+    with pytest.raises(ProdigyError, match="is restoring still"):
+        restore.restore(str(world.store), "w", to=None, broken=said.append)
+    assert "Input/output error" in said[0]
+    assert len(entry.entries(str(world.store), never)) == 1
+    monkeypatch.undo()
+    removal.take_up(str(world.store), "repo", print)
+    assert sh(world.tree, "git status --porcelain") == " M README\nA  s\n?? h\n?? u"
+
+
+@mounting
+def test_in_the_lower_layer_of_overlayfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything was baked into an image: repository, store, a worktree, one in the trash."""
+    for name in ("low", "up", "work", "mnt"):
+        (tmp_path / name).mkdir()
+    sh(tmp_path, "mount --bind low mnt")
+    try:
+        repo, store = tmp_path / "mnt" / "repo", tmp_path / "mnt" / "store"
+        monkeypatch.setenv("PRODIGY_HOME", str(store))
+        sh(
+            tmp_path,
+            "git init -q mnt/repo; cd mnt/repo; echo x >README; git add .; git commit -qm 1",
+        )
+        worlds = {}
+        for name in ("here", "trashed", "emptied"):
+            new(repo, name, "--job", "j")
+            worlds[name] = World(repo, store, store / "worktrees" / "repo" / name)
+            _work(worlds[name].tree)
+        before = {name: seen(one) for name, one in worlds.items()}
+        remove(worlds["trashed"])
+        _empty(remove(worlds["emptied"]))
+    finally:
+        sh(tmp_path, "umount mnt")
+    mount = f"lowerdir={tmp_path}/low,upperdir={tmp_path}/up,workdir={tmp_path}/work"
+    sh(tmp_path, f"mount -t overlay overlay -o {mount} mnt")
+    try:
+        before["here"] = seen(worlds["here"])
+        found = remove(worlds["here"])
+        assert os.path.isdir(found.folder)
+        assert not worlds["here"].tree.exists()
+        whole(repo)
+        for name in ("here", "trashed", "emptied"):
+            bring_back(worlds[name], name)
+        for name in ("here", "trashed"):
+            after = seen(worlds[name])
+            for one in (before[name], after):
+                del one["list"], one["refs"]
+            assert difference(before[name], after) == []
+        assert sh(worlds["emptied"].tree, "git status --porcelain") == " M README\nA  s\n?? h\n?? u"
+        assert entry.entries(str(store), never) == []
+        whole(repo)
+        remove(worlds["here"])
+        (taken,) = emptying.empty_now(entry.entries(str(store), never), never)
+        assert taken.session == "here"
+    finally:
+        sh(tmp_path, "umount -l mnt")
+
+
+@mounting
+def test_no_advice_deletes_what_is_mounted(tmp_path: Path, disk: Path) -> None:
+    """A mount inside of what is copied: nothing moves, and what is said names the mount."""
+    source, shared = tmp_path / "w", tmp_path / "shared"
+    for folder in (source / "in side", shared):
+        folder.mkdir(parents=True)
+    (shared / "file").write_text("somebody's\n")
+    (source / "own").write_text("own\n")
+    sh(tmp_path, "mount --bind shared 'w/in side'")
+    try:
+        with pytest.raises(ProdigyError, match="in side is a mount point: 'umount"):
+            moving.move(str(source), str(disk / "w"))
+        assert (source / "own").read_text() == "own\n"
+        assert os.listdir(disk) == []
+        with pytest.raises(ProdigyError, match="umount") as caught:
+            moving.remove(str(source))
+        assert "by hand" not in str(caught.value)
+    finally:
+        sh(tmp_path, "umount 'w/in side'")
+    assert (shared / "file").read_text() == "somebody's\n"
+
+
+@pytest.fixture
+def world(repo: Path, store: Path) -> World:
+    new(repo, "w", "--job", "j")
+    assert session_file(store, "w")["id"] == "w"
+    return World(repo, store, store / "worktrees" / "repo" / "w")
