@@ -108,7 +108,11 @@ def _expire(store: str, cwd: str, *, dry_run: bool) -> None:
     from prodigy_git.record import repokey
 
     try:
-        key = repokey.known(store, repository.find(cwd).common)
+        common = repository.find(cwd).common
+    except ProdigyError:
+        return  # a worktree can be named from anywhere
+    try:
+        key = repokey.known(store, common)
         if key is None:
             return
         plan = expiry.plan(store, output.note, key)
