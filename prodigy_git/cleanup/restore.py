@@ -16,7 +16,17 @@ from prodigy_git.record import files
 from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
-_GITS = ("hooks", "info", "logs", "modules", "objects", "prodigy-trash", "refs", "worktrees")
+_GITS = (
+    "hooks",
+    "info",
+    "logs",
+    "modules",
+    "objects",
+    "prodigy-reserve",
+    "prodigy-trash",
+    "refs",
+    "worktrees",
+)
 
 
 @dataclass(frozen=True)
