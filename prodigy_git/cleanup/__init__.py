@@ -13,7 +13,8 @@ Where to look:
 - what of either has stopped half-way: `interrupted`
 - the way back: `restore` (whether, and what), `restoring` (carrying it out), `heads`, `missing`,
   `returned` (what may have changed meanwhile), `from_salvage` (when the trash has it no more)
-- the end of an entry: `emptying`, `erasing`
+- the end of an entry: `expiry` (which, when), `emptying`, `erasing`, `stuck` (what cannot be deleted)
+- a full disk: `space` (what to say), `store/reserve.py`
 - what has drifted apart: `drift` (mending), `orphans`, `linking` and `leftovers` (finding), `holding`
   (whether a half of a worktree may be moved), `halves` (bringing two together)
 - sessions, logs, checkpoints and queues by age: `records`, `job_records`, `archive`

@@ -156,8 +156,17 @@ def _limited(decided: Plan, key: str, some: list[Entry], broken: Broken) -> None
     except ProdigyError as error:
         broken(str(error))
         return
-    decided.measured += [one for one in some if one.bytes is None]
-    total = sum(map(measured, some))
+    total = 0
+    for one in some:
+        known = one.bytes is not None
+        try:
+            total += measured(one)
+        except ProdigyError as error:  # it names what is not in the trash: it is not deleted either
+            broken(str(error))
+            may_go = [other for other in may_go if other is not one]
+            continue
+        if not known:
+            decided.measured.append(one)
     left, taken = total, []
     for one in may_go:
         if left > most:

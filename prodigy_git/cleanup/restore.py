@@ -26,8 +26,8 @@ from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
 _GITS = (
-    "hooks", "info", "logs", "modules", "objects", "prodigy-salvage", "prodigy-trash", "refs",
-    "worktrees",
+    "hooks", "info", "logs", "modules", "objects", "prodigy-reserve", "prodigy-salvage",
+    "prodigy-trash", "refs", "worktrees",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """clean: the one maintenance command."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -170,6 +171,10 @@ def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
             work.trash += emptying.under_way(asked.store, asked.repo)
         for text in work.expired.words:
             output.note(text)
+    if worktrees_too:
+        for one in work.trash:
+            with contextlib.suppress(ProdigyError):
+                expiry.measured(one)
     return work
 
 

@@ -122,7 +122,7 @@ def _expire(store: str, cwd: str, *, dry_run: bool) -> None:
     try:
         common = repository.find(cwd).common
     except ProdigyError:
-        return  # we stand in none: then there is no trash to look at
+        return  # a worktree can be named from anywhere
     try:
         key = repokey.known(store, common)
         if key is None:

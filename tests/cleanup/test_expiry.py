@@ -118,6 +118,17 @@ def test_the_limit_leaves_what_had_not_ended_or_is_nowhere_else(store, repo, git
     assert sessions(plan) == ["goes"]
 
 
+def test_an_entry_that_names_what_is_not_its_own_stops_no_other(store, repo, git, tmp_path):
+    odd = make(store, repo, git, "odd", age=9000)
+    odd.folder = str(tmp_path)
+    entry.write(odd)
+    make(store, repo, git, "goes", age=1000)
+    git("config", "prodigy.trashLimit", "1", cwd=repo)
+    said = []
+    assert sessions(expiry.plan(str(store), said.append)) == ["goes"]
+    assert "not in the trash" in said[0]
+
+
 def test_each_repository_has_a_limit_of_its_own(store, repo, git):
     make(store, repo, git, "mine", age=9000)
     make(store, repo, git, "other", age=9000, key="other")
@@ -214,3 +225,17 @@ def test_worktree_clean_expires_on_the_way_but_not_what_it_moves(big, store, exp
     work(store)
     assert states(store) == {"c": "trashed", "d": "trashed"}
     assert session_file(store, "d")["status"] == "Cancelled"
+
+
+def test_worktree_clean_from_elsewhere_says_nothing_of_the_trash(big, store, expire, tmp_path):
+    new(big, "d")
+    assert ok("worktree", "clean", "-f", "d", cwd=tmp_path).err == ""
+    assert set(states(store).values()) == {"trashed"}
+
+
+def test_a_dry_run_says_how_much_would_go(store, repo, git):
+    make(store, repo, git, age=8 * DAY)
+    (store / "state" / "repo").mkdir(parents=True)
+    for options in ((), ("--trash",)):
+        done = ok("clean", *options, "--all-repos", "--dry-run", cwd=repo)
+        assert "trash\t1\t24.0 KiB\twould be deleted for good" in done.out

@@ -25,7 +25,7 @@ from support_removal import (
 
 from prodigy_git.cleanup import entry, intent, moving, named, removal, salvage
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, enrolment
+from prodigy_git.record import clock, enrolment, session
 from prodigy_git.record.enrolment import Enrolment
 
 
@@ -287,6 +287,8 @@ def elsewhere(repo: Path, store: Path, path: Path) -> tuple[Path, Enrolment]:
     made = Enrolment(
         store=str(store), repo="repo", session=path.name, job="j", nonce="n", worktree=path.name
     )
+    metadata = {"repo": "repo", "job_id": "j", session.NONCE: "n", "worktree_path": str(path)}
+    session.reserve(str(store), session.document(path.name, "j", path.name, metadata))
     enrolment.write(place_of(path).private, made)
     return path, made
 
