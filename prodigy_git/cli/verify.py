@@ -50,6 +50,8 @@ def verify(job: str | None, name: str | None, every: bool, fix: bool, as_json: b
         elif not every:
             common = os.path.realpath(repository.find(gitenv.here()).common)
             chosen = [one for one in chosen if one.text("repo_path") == common]
+            for text in verifying.out_of_reach(common):
+                broken(text)
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken)
     ids = {one.id for one in chosen}
     halves = [one for one in interrupted.find(store, broken) if one.session in ids]
