@@ -115,6 +115,24 @@ def verify(
     return verdicts, lines
 
 
+def out_of_reach(common: str) -> list[str]:
+    """Return, in words, which worktrees of a repository are recorded where we cannot look."""
+    found = []
+    for tree in repository.worktrees(common):
+        place = gitdir.find(tree.path, {})
+        try:
+            there = enrolment.read(place.private) if place is not None else None
+            if there is not None:
+                os.listdir(f"{there.store}/sessions")
+        except FileNotFoundError:
+            continue  # a store that is gone, or never was: nobody's
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            where = getattr(error, "filename", None)
+            found.append(f"{tree.path}: not verified ({why}{f': {where}' if where else ''})")
+    return found
+
+
 def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: bool) -> Verdict:
     own = [e for e in logged if e.type == "CommitCreated" and e.session_id == found.id]
     shas = [str(event.own().get("commit")) for event in own]

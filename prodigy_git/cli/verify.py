@@ -53,8 +53,11 @@ def verify(
             if not chosen:
                 raise ProdigyError(f"no session of a job {job}: 'sessions list' shows the jobs")
         elif not every:
-            key = repokey.known(store, repository.find(gitenv.here()).common)
+            common = repository.find(gitenv.here()).common
+            key = repokey.known(store, common)
             chosen = [one for one in chosen if key is not None and one.text("repo") == key]
+            for text in verifying.out_of_reach(common):
+                broken(text)
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
     ids = {one.id for one in chosen}
     halves = [one for one in interrupted.find(store, broken) if one.session in ids]

@@ -170,6 +170,16 @@ def _adopt(user: User) -> None:
     user.as_root("prodigy-git", "worktree", "adopt", top)
 
 
+def test_verify_is_not_green_for_what_another_user_records(user: User) -> None:
+    store = user.folder / "roots"
+    user.as_root("git", "commit", "-q", "--allow-empty", "-m", "x", PRODIGY_HOME=str(store))
+    user.run("git", "commit", "-q", "--allow-empty", "-m", "y", check=False)
+    os.chown(store, 0, 0)  # as root's own is, in root's home
+    done = user.run("prodigy-git", "verify", check=False)
+    assert done.returncode == 1
+    assert f"{user.repo}: not verified (Permission denied: {store}/sessions)" in done.stderr
+
+
 @pytest.mark.parametrize(
     "act",
     [
