@@ -1,6 +1,5 @@
 """Worktrees whose repository was deleted: by name and by force, and back as the folder they were."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,9 +9,10 @@ from typing import Any
 import pytest
 from support_cli import call, new, ok, refused, rewrite_session, session_file
 from support_restore import difference, files_of
+from support_trash import work
 
-from prodigy_git.cleanup import emptying, moving, settling
 from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup import moving, settling
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_never_by_all(tree, store):
 
 def test_purge_deletes_it_and_leaves_no_entry(tree, store):
     ok("worktree", "clean", "-f", "--purge", "--yes", "w", cwd="/")
-    emptying.work(str(store), os.dup(0))
+    work(store)
     assert entries.entries(str(store), pytest.fail) == []
     assert not tree.exists()
     ok("sessions", "clean", "--older-than", "0s", cwd="/")

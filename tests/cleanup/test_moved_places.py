@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support_cli import call, new, ok, session_file
 from support_restore import World, difference, seen, sh
+from support_trash import work
 
 from prodigy_git.cleanup import emptying
 from prodigy_git.cleanup import entry as entries
@@ -75,7 +76,7 @@ def test_moved_store_is_emptied(world, tmp_path, monkeypatch):
     removed(world)
     store = move_store(world.store, tmp_path / "moved", monkeypatch)
     ok("trash", "empty", "w", "--yes", cwd=world.repo)
-    emptying.work(str(store), os.dup(0))
+    work(store)
     (entry,) = entries.entries(str(store), pytest.fail)
     assert (entry.state, os.listdir(entry.path)) == ("emptied", ["entry.json"])
     # And from the salvage ref it comes back into the store that there is.

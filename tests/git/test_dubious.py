@@ -3,14 +3,13 @@
 git takes every repository for another user's where it is told so by the variable of its own tests.
 """
 
-import os
 from pathlib import Path
 
 import pytest
 from conftest import GIT_CONFIG
 from support_cli import call, new, ok, refused, snapshot
+from support_trash import work
 
-from prodigy_git.cleanup import emptying
 from prodigy_git.git.ask import git_status
 
 TRUST = "git config --global --add safe.directory"
@@ -76,7 +75,7 @@ def test_nothing_that_has_drifted_is_moved(untrusted: Path, store: Path) -> None
 def test_an_entry_of_which_git_cannot_be_asked_stays(untrusted: Path, store: Path) -> None:
     """Its ref was not found, so nothing was left that needed an entry: that was no answer of git's."""
     ok("trash", "empty", "--yes", "w3", "--all-repos")
-    emptying.work(str(store), os.open(os.devnull, os.O_RDONLY))
+    work(store)
     assert list((store / "trash" / "repo" / "w3").glob("*/entry.json"))
 
 
