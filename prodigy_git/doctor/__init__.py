@@ -37,7 +37,8 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
-        findings.append(Finding("repository", "warning", str(error), "change into a clone"))
+        # What git says of a repository that it does not trust has its own remedy.
+        findings.append(Finding("repository", "warning", str(error)))
         return [*findings, *places.sessions(store)]
     try:
         hooks = list(_hooks(cwd, fix=fix))

@@ -10,7 +10,7 @@ from support_cli import call, new, ok, session_file
 from support_restore import World, difference, seen, sh
 from support_trash import work
 
-from prodigy_git.cleanup import emptying
+from prodigy_git.cleanup import emptying, expiry
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.errors import ProdigyError
 
@@ -116,11 +116,11 @@ def test_what_does_not_lie_in_the_trash_is_not_deleted(world, tmp_path, name):
     setattr(entry, name, str(precious))
     entries.write(entry)
     troubles: list[str] = []
-    assert emptying.empty_now(entry, troubles.append) == []
+    assert emptying.empty_now([entry], troubles.append) == []
     assert len(troubles) == 1
     assert "which is not in the trash" in troubles[0]
     with pytest.raises(ProdigyError):
-        emptying.measured(entries.read(entry.path))
+        expiry.measured(entries.read(entry.path))
     assert precious.is_dir()
 
 
