@@ -300,9 +300,15 @@ def delete(common: str, session: str, moment: str) -> None:
     """Delete what is kept apart of a salvage, and what a kill left of it. Raises `ProdigyError`."""
     let_go(common, session, moment)
     clear(common, session, moment)
-    with contextlib.suppress(FileNotFoundError):
+    try:
         # At once: nobody reads half of it.
         os.rename(folder(common, session, moment), scratch(common, session, moment))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # in a lower layer of overlayfs
+            raise
+        moving.remove(folder(common, session, moment))
     clear(common, session, moment)
     for empty in (f"{common}/prodigy-salvage/{session}", f"{common}/prodigy-salvage"):
         with contextlib.suppress(OSError):

@@ -317,7 +317,10 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
     """Return why a session has no worktree that could be cleaned."""
     for one in interrupted.find(store, lambda _: None, session=found.id):
         return one.text()
-    half = sessions.journal_of(store, found, known)
+    try:
+        half = sessions.journal_of(store, found, known)
+    except (OSError, ValueError) as error:
+        return f"its enrolment cannot be read ({error})"
     if half is not None:
         # One of the two was moved: git says what links them again, and does it.
         top, common = half[0].top, half[0].common

@@ -1,5 +1,6 @@
 """Worktrees in every state, and everything that a removal and a restore must leave as it was."""
 
+import json
 import os
 import shutil
 import stat
@@ -96,8 +97,17 @@ def files_of(top: Path, *, skip: Iterable[str] = ()) -> dict[bytes, tuple[Any, .
 
 
 def private_of(private: Path) -> dict[bytes, tuple[Any, ...]]:
-    """Return the private directory's files, less the times that git or a drain without news changes."""
+    """Return the private directory's files, less the times that git or a drain without news changes.
+
+    Of the enrolment without where it was written: a copy across filesystems is another folder.
+    """
     found = files_of(private)
+    if b"prodigy" in found:
+        mode, _, text, more = found[b"prodigy"]
+        fields = json.loads(text)
+        for name in ("inode", "private"):
+            fields.pop(name, None)
+        found[b"prodigy"] = (mode, 0, json.dumps(fields).encode(), more)
     return {
         name: (about[0], *about[2:])
         if stat.S_ISDIR(about[0]) or name.startswith((b"prodigy-cursor", b"sharedindex."))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import new, session_file
-from support_removal import enrolled
+from support_removal import enrolled, salvaged
 from support_restore import World, bring_back, difference, files_of, remove, seen, sh, whole
 
 from prodigy_git import layout
@@ -105,7 +105,8 @@ def test_so_are_the_objects(world: World, disk: Path) -> None:
     _work(world.tree)
     before = seen(world)
     found = remove(world)
-    assert sh(world.repo, f"git show {found.salvage_ref}:u") == "u"
+    commit, more = salvaged(world.repo, str(found.salvage_ref))
+    assert sh(world.repo, f"git show {commit}:u", **more) == "u"
     bring_back(world)
     assert difference(before, seen(world)) == []
     whole(world.repo)
@@ -253,23 +254,22 @@ def cleaning() -> list[str]:
 def test_one_that_nobody_foresaw_stops_no_other(
     world: World, cleaning: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prodigy_git.cleanup import account, worktrees
+    from prodigy_git.cleanup import looking, worktrees
 
     new(world.repo, "x", "--job", "j")
-    look = account._look_at
+    look = looking.look_at
 
-    def odd(e, subject, here):
+    def odd(e, subject, *more):
         if subject.name == "w":
             raise RecursionError("too deep")
-        return look(e, subject, here)
+        return look(e, subject, *more)
 
-    monkeypatch.setattr(account, "_look_at", odd)
+    monkeypatch.setattr(looking, "look_at", odd)
     options = worktrees.Options(every=True, force=True, min_age=0)
     outcomes = worktrees.clean(str(world.store), str(world.repo), None, options, never)
-    assert {one.name: one.result for one in outcomes} == {"w": "cleaned", "x": "cleaned"}
+    assert {one.name: one.result for one in outcomes} == {"w": "refused", "x": "cleaned"}
     assert any("RecursionError: too deep" in text for one in outcomes for text in one.reasons)
     monkeypatch.undo()
-    bring_back(world)
 
     def broken(store, place, there, **more):
         raise RecursionError("too deep")

@@ -548,7 +548,7 @@ def test_ignored_files_are_sized_and_symlinks_not_followed(repo, store, tree):
     ("damage", "words"),
     [
         (lambda t, p: (t / ".git").unlink(), ".git in"),
-        (lambda t, p: (t / ".git").write_text("nonsense"), "git does not know"),
+        (lambda t, p: (t / ".git").write_text("nonsense"), "worktree repair"),
         (lambda t, p: (p / "HEAD").write_text("nonsense"), "HEAD"),
         (lambda t, p: (p / "HEAD").write_text("f" * 40), "git cannot read it"),
         (lambda t, p: (p / "HEAD").unlink(), ""),

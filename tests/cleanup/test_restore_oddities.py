@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import call, new, ok
+from support_removal import salvaged
 from support_restore import World, bring_back, difference, files_of, private_of, remove, sh, whole
 
 from prodigy_git.cleanup import entry as entries
@@ -34,13 +35,20 @@ INDEXES = {
 }
 
 
+def _salvaged(world: World, found: entries.Entry, script: str) -> str:
+    """Run a script in which $S is the commit of a salvage, with all that it needs to be read."""
+    assert found.salvage_ref is not None
+    commit, more = salvaged(world.repo, found.salvage_ref)
+    return sh(world.repo, script, S=commit, **more)
+
+
 @pytest.mark.parametrize("damage", INDEXES)
 def test_an_index_that_git_cannot_read(world: World, damage: str) -> None:
     sh(world.tree, "printf work >work; printf m >README")
     sh(world.private, INDEXES[damage])
     before = _state(world)
     found = remove(world)
-    assert sh(world.repo, f"git show {found.salvage_ref}:work") == "work"
+    assert _salvaged(world, found, "git show $S:work") == "work"
     done = bring_back(world)
     assert difference(before, _state(world)) == []
     assert entries.entries(str(world.store), print) == []
@@ -68,8 +76,8 @@ def test_a_head_that_git_cannot_read(world: World, text: str) -> None:
     ok("worktree", "clean", "-f", "w", cwd=world.repo)
     (found,) = entries.entries(str(world.store), print)
     # What only it held is held by git, too, with the commit that its reflog ends at.
-    assert sh(world.repo, f"git show {found.salvage_ref}:u {found.salvage_ref}:s") == "us"
-    sh(world.repo, f"git merge-base --is-ancestor {tip} {found.salvage_ref}")
+    assert _salvaged(world, found, "git show $S:u $S:s") == "us"
+    _salvaged(world, found, f"git merge-base --is-ancestor {tip} $S")
     done = bring_back(world)
     assert difference(before, _state(world)) == []
     assert sh(world.repo, "git for-each-ref") == refs
@@ -176,7 +184,8 @@ def test_what_an_earlier_restore_took_out_stays(world: World) -> None:
         remove(world)
         sh(
             world.repo,
-            "git for-each-ref --format='delete %(refname)' refs/prodigy | git update-ref --stdin",
+            "git for-each-ref --format='delete %(refname)' refs/prodigy | git update-ref --stdin;"
+            "rm -r .git/prodigy-salvage",
         )
         (world.repo / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
         done = bring_back(world)
