@@ -15,7 +15,8 @@ from prodigy_git.store.reserve import NO_SPACE
 def said(error: BaseException, store: str, cwd: str) -> str:
     """Return an error's words; where there was no space, with what makes some."""
     text = str(error)
-    full = [os.strerror(number) for number in NO_SPACE]
+    # The last is git's, for a pack.
+    full = [*map(os.strerror, NO_SPACE), "Out of diskspace"]
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         text = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     elif not any(words in text for words in full):

@@ -2,6 +2,7 @@
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 
@@ -22,7 +23,7 @@ def forget(path: str | None, every: bool, anew: bool, as_json: bool) -> int:
 
     if every and path is not None:
         raise click.UsageError("Give either PATH or --all.")
-    paths = forgetting.of_repository(".") if every else [path or "."]
+    paths = forgetting.of_repository(gitenv.here()) if every else [path or gitenv.here()]
     done, failed = [], False
     for one in paths:
         try:

@@ -24,7 +24,10 @@ def repository(cwd: str) -> tuple[str, str]:
     """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`."""
     # git itself is asked where its files do not say: a process takes longer than reading them.
     place = gitdir.find(cwd, {}) or git_repository.find(cwd)
-    there = home.enrolled(place)
+    try:
+        there = enrolment.read(place.private)
+    except (OSError, ValueError):
+        there = None  # 'hooks' and 'doctor' say so
     if there is not None:
         if not there.known:  # a key would be taken, in a store that is not this worktree's
             raise ProdigyError(f"{place.top}: {whose.words(there)}")

@@ -395,7 +395,7 @@ def test_in_the_lower_layer_of_overlayfs(tmp_path: Path, monkeypatch: pytest.Mon
         whole(repo)
         remove(worlds["here"])
         (taken,) = emptying.empty_now(entry.entries(str(store), never), never)
-        assert taken.session == "here"
+        assert taken.entry.session == "here"
     finally:
         sh(tmp_path, "umount -l mnt")
 

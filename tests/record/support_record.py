@@ -6,6 +6,7 @@ sealed HOME, so that a clone or a submodule has them at once.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -212,7 +213,11 @@ class Templates:
         ):  # fmt: skip
             for path in target.glob(pattern):
                 if path.is_file():
-                    path.write_bytes(path.read_bytes().replace(old, new))
+                    text = path.read_bytes().replace(old, new)
+                    if path.name == "prodigy":  # else it is a worktree that was moved
+                        inode = path.parent.stat().st_ino
+                        text = re.sub(rb'"inode":[0-9]+', b'"inode":%d' % inode, text)
+                    path.write_bytes(text)
         return World(target, target / "repo", target / "store")
 
     def _build(self, kind: str, root: Path) -> None:
