@@ -61,7 +61,7 @@ def test_nothing_in_repository_and_store_changes(installed, tmp_path, prodigy, g
     assert _recording(prodigy, installed)["level"] == "ok"
     assert snapshot(installed / ".git") == before
     assert not (tmp_path / "ran").exists()
-    assert not store.exists()
+    assert [path.name for path in store.iterdir()] == ["reserve"]  # which `install` made
 
 
 def test_a_hook_that_reads_the_terminal_is_not_waited_for(installed, tmp_path) -> None:

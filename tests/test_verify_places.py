@@ -210,7 +210,7 @@ def test_what_cannot_be_looked_at_is_not_green(repo, git, prodigy, commit, store
     there.write_text("damaged")
     done = prodigy("verify", "--json", cwd=repo)
     assert done.returncode == 1
-    assert '"not_verified":["session ' in done.stdout.replace('": [', '":[').replace("\n  ", "")
+    assert '"session ' in done.stdout.replace('": [', '":[').replace("\n  ", "")
     there.write_bytes(whole)
     (session,) = store.glob("sessions/*.json")
     session.write_text("damaged")

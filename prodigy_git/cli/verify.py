@@ -47,7 +47,11 @@ def verify(
     if name is not None:
         chosen = [sessions.load(store, name)]
     else:
-        chosen = sessions.load_all(store, broken)
+        try:
+            chosen = sessions.load_all(store, broken)
+        except OSError as error:  # another user's store
+            chosen = []
+            broken(f"{store}: not verified ({error.strerror})")
         if job is not None:
             chosen = [one for one in chosen if one.job == job]
             if not chosen:
