@@ -70,7 +70,10 @@ def _hand_over() -> None:
     if place is not None:
         from prodigy_git.record import ownership
 
-        ownership.hand_over_tree(place.common, beside=ownership.KEPT)
+        there = read(place.private)
+        # With a session of root's own beside the user's, their commits must stay apart.
+        own = there is not None and os.path.isdir(there.store) and os.stat(there.store).st_uid == 0
+        ownership.hand_over_tree(place.common, beside=ownership.KEPT, objects=not own)
 
 
 def _arguments_from_pre_commit(hook: str) -> list[str]:
