@@ -70,9 +70,12 @@ def _hand_over() -> None:
     if place is not None:
         from prodigy_git.record import ownership
 
-        there = read(place.private)
+        try:
+            there = read(place.private)
+            own = there is not None and os.stat(there.store).st_uid == 0
+        except (OSError, ValueError):
+            own = False
         # With a session of root's own beside the user's, their commits must stay apart.
-        own = there is not None and os.path.isdir(there.store) and os.stat(there.store).st_uid == 0
         ownership.hand_over_tree(place.common, beside=ownership.KEPT, objects=not own)
 
 

@@ -105,6 +105,22 @@ def test_each_has_the_own_commits_in_the_own_store(users: tuple[User, User]) -> 
     all_is_well(alice, bob)
 
 
+def test_an_enrolment_that_everybody_can_read(users: tuple[User, User]) -> None:
+    alice, bob = users
+    commit(alice, "a1")
+    alice.run("chmod", "-R", "g+rwX", alice.repo / ".git")
+    (alice.folder / "store" / "locks").chmod(0o777)
+    kept = of_user(alice, alice.repo / ".git")
+    assert commit(bob, "b1", "b2") == ""
+    assert of_user(alice, alice.repo / ".git") == kept
+    # Damaged it may be, but not for another to remove.
+    (alice.repo / ".git/prodigy").write_text("{")
+    assert commit(bob, "b3") == ""
+    assert "damaged" not in bob.run("prodigy-git", "hooks").stdout
+    assert (subjects(alice), subjects(bob)) == (["a1"], ["b1", "b2", "b3"])
+    all_is_well(bob)
+
+
 def test_what_no_hook_saw_is_told_by_who_made_it(users: tuple[User, User]) -> None:
     alice, bob = users
     commit(alice, "a1")
