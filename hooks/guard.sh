@@ -104,7 +104,10 @@ prodigy_unless_rebasing() {
 }
 
 prodigy_enrolled() {
-	[ -f "$prodigy_dir/prodigy" ]
+	[ ! -f "$prodigy_dir/prodigy" ] || return 0
+	# Of several users in one worktree each has one; the first's may be gone.
+	set -- "$prodigy_dir"/prodigy.[0-9]*
+	[ -f "$1" ]
 }
 
 prodigy_say_once() {

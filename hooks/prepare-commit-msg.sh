@@ -5,8 +5,11 @@ prodigy_trailers() {
 	prodigy_enrolled || return 0
 	[ "$(git config --type=bool --get prodigy.trailers 2>/dev/null)" = true ] || return 0
 	[ -n "${2-}" ] || return 0
+	# Where several users record, each has an enrolment, the first one under the plain name.
+	prodigy_own=$prodigy_dir/prodigy.$(id -u)
+	[ -f "$prodigy_own" ] || prodigy_own=$prodigy_dir/prodigy
 	prodigy_line=
-	IFS= read -r prodigy_line 2>/dev/null <"$prodigy_dir/prodigy"
+	[ ! -r "$prodigy_own" ] || IFS= read -r prodigy_line <"$prodigy_own"
 	# One JSON object on one line, and ids hold no character that JSON escapes.
 	case $prodigy_line in
 	*'"session":"'*'"job":"'*) ;;

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 ENROLMENT = "prodigy"
 """The enrolment's file name inside a worktree's private git directory."""
 CURSOR = "prodigy-cursor"
-"""The cursor's file name, beside the enrolment."""
+"""The cursor's file name, beside the enrolment. A second user's are ``prodigy.{uid}`` and
+``prodigy-cursor.{uid}``."""
 FIRST = "prodigy-first"
 """The file, at the same place, that says where a session begins that could not be registered yet."""
 

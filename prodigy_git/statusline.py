@@ -162,7 +162,7 @@ def _of_session(place: Place, there: Enrolment) -> dict[str, Any]:
         found["branch"] = gitdir.head(place)[0]
     except OSError:
         pass
-    known = cursor.read(place.private)
+    known = cursor.read(place.private, there.suffix)
     if known is not None:
         found["commits"] = known.commits
     try:

@@ -28,6 +28,7 @@ from prodigy_git.record import (
     made,
     repokey,
     session,
+    sharing,
     witnesses,
 )
 from prodigy_git.record.cursor import Cursor
@@ -115,24 +116,6 @@ def verify(
     return verdicts, lines
 
 
-def out_of_reach(common: str) -> list[str]:
-    """Return, in words, which worktrees of a repository are recorded where we cannot look."""
-    found = []
-    for tree in repository.worktrees(common):
-        place = gitdir.find(tree.path, {})
-        try:
-            there = enrolment.read(place.private) if place is not None else None
-            if there is not None:
-                os.listdir(f"{there.store}/sessions")
-        except FileNotFoundError:
-            continue  # a store that is gone, or never was: nobody's
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            where = getattr(error, "filename", None)
-            found.append(f"{tree.path}: not verified ({why}{f': {where}' if where else ''})")
-    return found
-
-
 def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: bool) -> Verdict:
     own = [e for e in logged if e.type == "CommitCreated" and e.session_id == found.id]
     shas = [str(event.own().get("commit")) for event in own]
@@ -144,7 +127,8 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
         reading = made.read(place, cursor, rebase_ended=False, doubts=True)
         if reading is not None:
             expected = elsewhere.without(entered, reading.made)
-            verdict.unclear = _unrecorded(entered, reading.unclear, shas)
+            expected, unclear = sharing.divide(place, entered, expected)
+            verdict.unclear = _unrecorded(entered, [*reading.unclear, *unclear], shas)
         # What was recorded before the worktree was made again, has another nonce: see `resume`.
         again = clock.parse(found.text("enrolled_again_at") or "") or 0
         later = [event for event in own if event.moment is None or event.moment >= again]

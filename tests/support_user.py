@@ -28,11 +28,17 @@ sys.exit(not os.access(sys.executable, os.X_OK))
 """
 
 
-def become(uid: int = UID) -> list[str]:
+def become(uid: int = UID, gid: int | None = None) -> list[str]:
     """Return what a command begins with so that another user runs it; nothing for who is one."""
     if os.geteuid() != 0:
         return []
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all"]
+    return [
+        "setpriv",
+        f"--reuid={uid}",
+        f"--regid={gid or uid}",
+        "--clear-groups",
+        "--inh-caps=-all",
+    ]
 
 
 @functools.cache
@@ -73,9 +79,9 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 class User:
     """A user with a folder of one's own, in which are a home, a store and a repository."""
 
-    def __init__(self, folder: Path, uid: int = UID) -> None:
-        """Make the home; the folder is there."""
-        self.folder, self.uid = folder, uid
+    def __init__(self, folder: Path, uid: int = UID, gid: int | None = None) -> None:
+        """Make the home; the folder is there. ``gid`` None is a group of the user's own."""
+        self.folder, self.uid, self.gid = folder, uid, gid
         self.store, self.repo = folder / "store", folder / "repo"
         (folder / "home").mkdir()
         # Who trusts whom is not what is tested here: the user trusts nobody, root everybody.
@@ -89,7 +95,9 @@ class User:
         self, *command: str | Path, cwd: Path | None = None, check: bool = True, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as this user; ``prodigy-git`` stands for the program."""
-        return self._run(become(self.uid), command, cwd, check, environment(self.folder, **more))
+        return self._run(
+            become(self.uid, self.gid), command, cwd, check, environment(self.folder, **more)
+        )
 
     def as_root(
         self, *command: str | Path, cwd: Path | None = None, check: bool = True, **more: str

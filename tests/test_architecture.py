@@ -17,7 +17,7 @@ HEIGHTS = {
     "duration": 2, "statusline": 2,
     "model": 2,
     "store": 3, "git": 3,
-    "jobs": 4, "hookstate": 4,
+    "jobs": 4, "hookstate": 4, "reach": 4,
     "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "verify": 6,

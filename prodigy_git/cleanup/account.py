@@ -14,7 +14,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import integration
 from prodigy_git.git.ask import look
 from prodigy_git.git.integration import Question
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, files, whose
 from prodigy_git.record.gitdir import Place
 
 DAY = 86400 * clock.SECOND
@@ -127,6 +127,7 @@ def _of_repository(
                 sight.unseen,
                 [*sight.why, *presence.away(subject.session)],
             )
+            e.users = sorted(whose.others(subject.place.private).values())
             e.stashes = stashes.get(e.branch or "", 0)
         except Exception as error:  # no worktree stops the others
             return _failed(subject, error)

@@ -257,7 +257,7 @@ def _document(
 ) -> dict[str, Any]:
     """Return a session's document from what its enrolment, cursor and log say."""
     top = next((one.top for one in linking.links(common, broken) if one.private == private), None)
-    at = cursor.read(private)
+    at = cursor.read(private, there.suffix)
     metadata = {
         "repo": there.repo,
         "job_id": there.job,
@@ -336,9 +336,10 @@ def _registration(store: str, common: str, found: Finding, broken: Broken) -> st
     entry.private = private
     entry.branch, entry.head = gitdir.head(place)
     entry.salvage_ref = salvage.ref_name(entry.session, entry.moment)
+    suffix = "" if there is None else there.suffix
     for field, name in (("enrolment", layout.ENROLMENT), ("cursor", layout.CURSOR)):
         with contextlib.suppress(OSError):
-            setattr(entry, field, os.fsdecode(files.read(f"{private}/{name}")))
+            setattr(entry, field, os.fsdecode(files.read(f"{private}/{name}{suffix}")))
     entries.write(entry)
     try:
         with tempfile.TemporaryDirectory(prefix="prodigy-gone-") as nothing:

@@ -46,7 +46,8 @@ class Evidence:
     minute, ``old_git_locks`` older ones. ``mounts`` are mount points in the folder or the private git
     directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
     looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
-    done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what.
+    done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what. Other
+    ``users`` have a session in it.
     ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
     says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
     Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
@@ -87,6 +88,7 @@ class Evidence:
     unseen: list[str] = field(default_factory=list)
     last_sign: int | None = None
     last_sign_of: str = ""
+    users: list[str] = field(default_factory=list)
     git_locks: list[str] = field(default_factory=list)
     old_git_locks: list[str] = field(default_factory=list)
     integration: Integration = NOTHING
@@ -120,6 +122,10 @@ def forbids(e: Evidence, *, unlock: bool = False) -> list[str]:
         reasons.append(
             f"it is locked ({e.locked or 'no reason given'}), --unlock cleans it all the same"
         )
+    reasons += [
+        f"user {user} has a session in it, which 'prodigy-git worktree forget --anew' of that user ends"
+        for user in e.users
+    ]
     if e.mounts:
         itself = e.mounts == [e.path]
         what = "it is a mount point" if itself else f"{_some('mount point', e.mounts)} in it"

@@ -11,7 +11,7 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, files, gitdir, session
+from prodigy_git.record import clock, files, gitdir, session, whose
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -31,6 +31,9 @@ def make(
     there = enrolments.read(place.private) if here is not None else None
     if here is None or there is None or there.nonce != enrolment.nonce:
         raise ProdigyError(f"{enrolment.session} has no worktree at {top} (any more)")
+    users = sorted(whose.others(place.private).values())
+    if users:
+        raise ProdigyError(f"{top}: user {users[0]} has a session in it: it is not removed")
     if os.path.realpath(place.private) == os.path.realpath(place.common):
         raise ProdigyError(f"{top} is the repository's main worktree: it is not removed")
     branch, commit = head(place)
@@ -53,8 +56,8 @@ def make(
         locked=text(f"{place.private}/locked"),
         root_mtime_ns=about.st_mtime_ns,
         root_mode=None if about.st_mode & stat.S_IWUSR else stat.S_IMODE(about.st_mode),
-        enrolment=text(f"{place.private}/{layout.ENROLMENT}"),
-        cursor=text(f"{place.private}/{layout.CURSOR}"),
+        enrolment=text(f"{place.private}/{layout.ENROLMENT}{there.suffix}"),
+        cursor=text(f"{place.private}/{layout.CURSOR}{there.suffix}"),
         session_status=_session_fields(store, enrolment.session).get("status"),
         reasons=reasons,
         delete_branch=delete_branch,

@@ -12,7 +12,7 @@ from prodigy_git.cleanup import holding, leftovers
 from prodigy_git.cleanup.holding import Half, Memory
 from prodigy_git.cleanup.leftovers import Finding, names_in
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir
+from prodigy_git.record import enrolment, files, gitdir, whose
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.store.events import Broken
 
@@ -118,13 +118,17 @@ def lone_registrations(
                 remedy="written again" if ours else "'git worktree repair' in it, if it still is one",
             )  # fmt: skip
             continue
+        finding = replace(
+            finding, wrong=f"the folder {one.top} of a registered worktree is missing"
+        )
+        if users := sorted(whose.others(one.private).values()):
+            # They may see it, or clean it: it is not lost as long as anybody needs it.
+            yield replace(finding, remedy=f"left: user {users[0]} has a session in it")
+            continue
         half = Half(
             one.private, one.top, os.path.dirname(one.top), by_id.get(name) if own else None
         )
         halves.append(half)
-        finding = replace(
-            finding, wrong=f"the folder {one.top} of a registered worktree is missing"
-        )
         doubt = _perhaps_elsewhere(one) or holding.why(half, memory)
         if doubt:
             remedy = f"left: {doubt}; 'git worktree repair PATH' if it was moved"

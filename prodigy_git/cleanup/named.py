@@ -11,7 +11,8 @@ from prodigy_git.record.gitdir import Place
 _NAME = re.compile(rb"[0-9a-f]{40,64}")
 _FOLDERS = ("refs", "logs", "reftable", "rebase-merge", "rebase-apply", "sequencer")
 """Where in a private git directory objects are named, beside the files at its top."""
-_OTHERS = ("commondir", "gitdir", "locked", "config.worktree", "prodigy", "prodigy-cursor")
+_OTHERS = ("commondir", "gitdir", "locked", "config.worktree")
+_OURS = ("prodigy", "prodigy-cursor")  # with a uid behind a dot they are a second user's
 # With reftable these are not files (gitglossary(7), pseudoref).
 _PSEUDO_REFS = (
     "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE",
@@ -24,7 +25,9 @@ def sources(private: str) -> list[str]:
     found = [
         one.path
         for one in os.scandir(private)
-        if one.is_file(follow_symlinks=False) and one.name not in _OTHERS
+        if one.is_file(follow_symlinks=False)
+        and one.name not in _OTHERS
+        and one.name.partition(".")[0] not in _OURS
     ]
     for folder in _FOLDERS:
         for root, _, names in trees.walk(f"{private}/{folder}"):

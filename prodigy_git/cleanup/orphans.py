@@ -16,7 +16,7 @@ from prodigy_git.cleanup.leftovers import Finding, names_in
 from prodigy_git.cleanup.linking import Linked
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, repokey
+from prodigy_git.record import enrolment, files, repokey, whose
 from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
@@ -151,8 +151,9 @@ def _unenrolled(
     for one in linked:
         if one.enrolled is not None or not files.same(os.path.dirname(one.top), root):
             continue
-        if os.path.lexists(f"{one.private}/{layout.ENROLMENT}") or not os.path.isdir(one.top):
-            continue  # damaged, which was said; or found as a registration
+        taken = os.path.lexists(f"{one.private}/{layout.ENROLMENT}") or whose.others(one.private)
+        if taken or not os.path.isdir(one.top):
+            continue  # another user's; damaged, which was said; or found as a registration
         begun = by_id.get(os.path.basename(one.top))
         wrong = f"{one.top} has no session"
         if begun is not None and begun.status == "Initializing":

@@ -39,7 +39,7 @@ from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
-from prodigy_git.record import drain, files, gitdir, journal
+from prodigy_git.record import drain, files, gitdir, journal, whose
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import locked
@@ -382,7 +382,7 @@ def _finish(found: Entry, broken: Broken, *, again: bool) -> None:
             os.chmod(found.folder, found.root_mode)
     if found.state == "moving":
         found.state = "trashed"
-        found.cursor = intent.text(f"{found.git}/{layout.CURSOR}")
+        found.cursor = intent.text(f"{found.git}/{layout.CURSOR}{whose.suffix(found.git)}")
     try:
         settling.settle(found, broken, again=again)
     finally:

@@ -13,6 +13,7 @@ from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import hooksdir
 from prodigy_git.git.ask import git_status
+from prodigy_git.record import whose
 from prodigy_git.store import home
 
 
@@ -79,6 +80,8 @@ def hooks(as_json: bool) -> int:
     else:
         when = "at its first commit" if auto else "by hand only (prodigy.autoRegister is false)"
         output.line(f"worktree: not enrolled yet, will be {when}")
+    for user in sorted(whose.others(where.git_dir).values()):
+        output.line(f"worktree: user {user} records it, too, in a store of their own")
     return 0 if good else 1
 
 
@@ -92,8 +95,8 @@ def _store(enrolled: str | None) -> tuple[str | None, str | None]:
 
 
 def _enrolment(git_dir: str) -> tuple[dict[str, Any] | None, str]:
-    """Return the enrolment, or what is wrong with it."""
-    path = os.path.join(git_dir, layout.ENROLMENT)
+    """Return this user's enrolment, or what is wrong with it."""
+    path = os.path.join(git_dir, layout.ENROLMENT + whose.suffix(git_dir))
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             value = json.load(stream)

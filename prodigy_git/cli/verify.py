@@ -29,6 +29,7 @@ def verify(
     session's worktree, in the trash too, or its branch. What is unclear is counted: commits that came
     to a worktree, but perhaps were not made in it.
     """
+    from prodigy_git import reach
     from prodigy_git import verify as verifying
     from prodigy_git.cleanup import interrupted
     from prodigy_git.git import repository
@@ -60,7 +61,7 @@ def verify(
             common = repository.find(gitenv.here()).common
             key = repokey.known(store, common)
             chosen = [one for one in chosen if key is not None and one.text("repo") == key]
-            for text in verifying.out_of_reach(common):
+            for text in reach.out_of_reach(common):
                 broken(text)
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
     ids = {one.id for one in chosen}

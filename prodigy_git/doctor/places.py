@@ -30,7 +30,10 @@ def links(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
         if key is not None and not os.path.lexists(top):  # it was in the store, which was moved
             places.append(f"{layout.worktrees(store, key)}/{os.path.basename(top)}")
         path = next((one for one in places if _is_other_half(one, private)), None)
-        if not os.path.isfile(f"{private}/{layout.ENROLMENT}") or path is None:
+        if (
+            not os.path.isfile(f"{private}/{layout.ENROLMENT}{whose.suffix(private)}")
+            or path is None
+        ):
             continue
         finding = Finding(
             "link", "warning", f"git does not find {private} and {path} from each other",
@@ -68,6 +71,9 @@ def worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
         if original is not None:
             yield _copy(where, original, fix=fix)
         if there is None:
+            for user in sorted(whose.others(where.private).values()):
+                words = f"{tree.path} is recorded by user {user}; your first commit there begins a "
+                yield Finding("enrolment", "ok", f"{words}session of your own beside it")
             continue
         count += 1
         if not there.known:

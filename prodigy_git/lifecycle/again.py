@@ -35,7 +35,7 @@ def take_over(store: str, place: Place, there: Enrolment) -> tuple[str, int]:
             return now.session, drain(place, now, recovered=True)
         # First: once the session has its file, whoever comes drains from where the cursor is.
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{place.private}/{layout.CURSOR}")
+            os.unlink(f"{place.private}/{layout.CURSOR}{there.suffix}")
         entered = _entered(store, repo, place, there)
         register.map_session(store, repo, entered.session, entered.job)
         _move_over(place, entered)
@@ -70,6 +70,7 @@ def _entered(store: str, repo: str, place: Place, there: Enrolment) -> Enrolment
     return Enrolment(
         store=store, repo=repo, session=name, job=job or name, agent=there.agent, item=there.item,
         nonce=there.nonce, worktree=there.worktree, opening=there.opening, start=there.start,
+        suffix=there.suffix,
     )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def _move_over(place: Place, entered: Enrolment) -> None:
     try:
         enrolments.claim(lock, entered)
         enrolments.write(place.private, entered)
-        whose.forget_said(place.private)
+        whose.forget_said(place.private, entered.suffix)
         fields = session.read(entered.store, entered.session)
         fields["status"] = "Running"
         session.write(entered.store, entered.session, fields)

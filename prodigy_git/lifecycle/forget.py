@@ -65,11 +65,11 @@ def forget(path: str, *, anew: bool, broken: Broken) -> Forgotten:
         lock = files.lock(layout.session_lock(there.store, there.session))
         try:
             _note(there)
-            _unlink(place)
+            _unlink(place, there)
         finally:
             os.close(lock)
     else:
-        _unlink(place)  # no lock: the store would be made anew
+        _unlink(place, there)  # no lock: the store would be made anew
     return Forgotten(place.top, there.session)
 
 
@@ -104,8 +104,9 @@ def _note(there: Enrolment) -> None:
             session.write(there.store, there.session, fields)
 
 
-def _unlink(place: Place) -> None:
-    # The enrolment first: a cursor alone means nothing.
-    for name in (layout.ENROLMENT, layout.CURSOR):
+def _unlink(place: Place, there: Enrolment) -> None:
+    # The enrolment first: a cursor alone means nothing. But one beside another user's enrolment stays:
+    # it says that what this user committed is not for the other to record.
+    for name in (layout.ENROLMENT, layout.CURSOR)[: 1 if there.suffix else 2]:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{place.private}/{name}")
+            os.unlink(f"{place.private}/{name}{there.suffix}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import appeared, cursor, files, jsonline, made
+from prodigy_git.record import appeared, cursor, files, jsonline, made, sharing
 from prodigy_git.record.journal import MADE, PICK, START, UNDECIDED
 
 TYPE_CHECKING = False
@@ -24,14 +24,15 @@ def behind(last: Movement) -> Start:
     return last.end, len(last.line), files.sha1_hex(last.line), last.new, last.seconds
 
 
-def first(place: Place, movements: list[Movement], seen: int, installed: int) -> int:
+def first(place: Place, movements: list[Movement], seen: int, installed: int, suffix: str) -> int:
     """Return the index of the movement at which a session begins, of which a hook has ``seen`` one.
 
     That is the earliest of these: ``seen``; what a hook remembered that could not register the session;
     the first commit after ``installed`` (seconds since 1970; 0: unknown), for hooks that could not even
-    start. But nothing that an earlier session of the worktree recorded: its cursor outlives it.
+    start. But nothing that an earlier session of the worktree recorded: its cursor outlives it; nor
+    what another user made. ``suffix`` is the enrolment's.
     """
-    earlier = cursor.read(place.private)
+    earlier = cursor.read(place.private, suffix)
     after = 0
     if earlier is not None:
         following, placed = made.behind(place, earlier)
@@ -39,13 +40,16 @@ def first(place: Place, movements: list[Movement], seen: int, installed: int) ->
     found = min(
         seen, _remembered(place, movements, seen), _since(place, movements, installed, seen)
     )
-    return min(max(found, after), len(movements))
+    found = min(max(found, after), len(movements))
+    return found if found >= seen else sharing.first_own(place, movements[:seen], found)
 
 
 def remember(place: Place, movements: list[Movement], at: int) -> None:
     """Note that a session begins at ``movements[at]``, as well as that can be done; never raises."""
     start = behind(movements[at - 1]) if at > 0 else None
     text = jsonline.encode({"start": start}) + "\n"
+    if _is_anothers(place):
+        return
     try:
         files.replace(f"{place.private}/{layout.FIRST}", text.encode("ascii"))
     except OSError:
@@ -54,13 +58,26 @@ def remember(place: Place, movements: list[Movement], at: int) -> None:
 
 def forget(place: Place) -> None:
     """Remove the note: the session has begun."""
+    if _is_anothers(place):
+        return
     try:
         os.unlink(f"{place.private}/{layout.FIRST}")
     except OSError:
         pass
 
 
+def _is_anothers(place: Place) -> bool:
+    """Whether the note is of another user, whose session has yet to begin."""
+    try:
+        owner = os.stat(f"{place.private}/{layout.FIRST}").st_uid
+    except OSError:
+        return False
+    return owner != os.geteuid() and not files.ROOT
+
+
 def _remembered(place: Place, movements: list[Movement], otherwise: int) -> int:
+    if _is_anothers(place):
+        return otherwise
     try:
         noted = jsonline.decode_object(files.read(f"{place.private}/{layout.FIRST}"))["start"]
         if noted is None:

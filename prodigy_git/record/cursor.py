@@ -54,10 +54,10 @@ class Cursor:
         self.boot = ""
 
 
-def read(private: str) -> Cursor | None:
-    """Return the cursor of a private git directory; None where it is missing or damaged."""
+def read(private: str, suffix: str = "") -> Cursor | None:
+    """Return the cursor of the enrolment with a ``suffix``; None where it is missing or damaged."""
     try:
-        line = files.read(f"{private}/{layout.CURSOR}").partition(b"\n")[0]
+        line = files.read(f"{private}/{layout.CURSOR}{suffix}").partition(b"\n")[0]
         fields = jsonline.decode_object(line)
         cursor = Cursor()
         for name in ("offset", "length", "seconds", "commits"):
@@ -77,8 +77,11 @@ def read(private: str) -> Cursor | None:
     return cursor
 
 
-def write(private: str, cursor: Cursor) -> None:
-    """Write the cursor. The caller holds the session's lock. Raises `OSError`."""
+def write(private: str, cursor: Cursor, suffix: str = "") -> None:
+    """Write the cursor of the enrolment with a ``suffix``. The caller holds the session's lock.
+
+    Raises `OSError`.
+    """
     fields: dict[str, Any] = {}
     for name in Cursor.__slots__:
         value = getattr(cursor, name)
@@ -89,7 +92,7 @@ def write(private: str, cursor: Cursor) -> None:
         if value is not None:
             fields[name] = value
     data = (jsonline.encode(fields) + "\n").encode("ascii")
-    descriptor = files.create(f"{private}/{layout.CURSOR}", os.O_WRONLY)
+    descriptor = files.create(f"{private}/{layout.CURSOR}{suffix}", os.O_WRONLY)
     try:
         files.write_all(descriptor, data)
         if os.fstat(descriptor).st_size > len(data):

@@ -58,7 +58,7 @@ def drain(
         whose.settle(place, enrolment, patience)
     lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
     try:
-        cursor = cursors.read(place.private)
+        cursor = cursors.read(place.private, enrolment.suffix)
         lost = cursor is None
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
@@ -67,6 +67,8 @@ def drain(
             from prodigy_git.record import elsewhere  # only where something was brought
 
             reading.made = elsewhere.without(enrolment, reading.made)
+        if reading is not None and _perhaps_others(place, enrolment, reading.made):
+            _leave_others(place, enrolment, reading, reported=burst)
         new = 0
         if reading is not None or cursor.log is None or cursor.intent is not None:
             reading = reading or made.Reading()
@@ -78,6 +80,33 @@ def drain(
         return new
     finally:
         os.close(lock)
+
+
+def _perhaps_others(place: Place, enrolment: Enrolment, made: list[Made]) -> bool:
+    """Whether another user may have made one of the commits: the cheap question, asked first."""
+    uid = os.geteuid()
+    try:
+        return bool(enrolment.suffix) or any(
+            os.stat(f"{place.common}/objects/{one.sha[:2]}/{one.sha[2:]}").st_uid != uid
+            for one in made
+        )
+    except OSError:
+        return True  # packed
+
+
+def _leave_others(place: Place, enrolment: Enrolment, reading: Reading, *, reported: bool) -> None:
+    """Take out of a reading what is for other users' sessions to record."""
+    from prodigy_git.record import sharing  # not on the usual way
+
+    mine, unclear = sharing.divide(place, enrolment, reading.made)
+    if reported and unclear and reading.consumed and reading.consumed[-1].new == unclear[-1]:
+        # A `gc` was quicker; but the hook runs for this line, so it is this user's.
+        mine.append(next(one for one in reading.made if one.sha == unclear[-1]))
+    left = {one.sha for one in reading.made} - {one.sha for one in mine}
+    reading.made = mine
+    for rewrite in reading.rewrites:
+        rewrite.pairs = [(old, new) for old, new in rewrite.pairs if new not in left]
+    reading.rewrites = [one for one in reading.rewrites if one.pairs]
 
 
 def _record(
@@ -119,7 +148,7 @@ def _record(
     def mark(position: log.Position) -> None:
         if cursor.intent is None:
             cursor.intent = position
-        cursors.write(place.private, cursor)
+        cursors.write(place.private, cursor, enrolment.suffix)
 
     missing = [event for event in events if event["id"] not in written]
     if missing:
@@ -144,7 +173,7 @@ def _record(
     due = burst and bool(new) and not 0 <= now - cursor.noted < BURST
     if due:
         cursor.noted = now
-    cursors.write(place.private, cursor)
+    cursors.write(place.private, cursor, enrolment.suffix)
     if due:
         _checkpoint(enrolment, cursor)
     return len(new)

@@ -6,6 +6,9 @@ graphical client starts finds the same store as the terminal does.
 It says where it was written, too (path and inode of the private git directory), and the store knows
 it in turn by its nonce (the text of the session's lock file, and the session's file). Where one of the
 two does not fit, something was moved, copied or put back: then `whose` looks more closely.
+
+Where several users commit in one worktree, the first one's enrolment has the plain name, and every
+other one's its uid behind that: each records in a store of its own, and touches nobody else's file.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ class Enrolment:
     private git directory when it was written (None: by a release that did not note them).
 
     ``known`` is False where no store in sight knows the session: then nothing is recorded. ``stale``
-    says that the file is to be written anew, since store or worktree are elsewhere now.
+    says that the file is to be written anew, since store or worktree are elsewhere now. ``suffix`` is
+    what the names of its file and of its cursor's end with: nothing, or `own_suffix`.
     """
 
     __slots__ = (
@@ -52,6 +56,7 @@ class Enrolment:
         "stale",
         "start",
         "store",
+        "suffix",
         "worktree",
     )
 
@@ -70,6 +75,7 @@ class Enrolment:
         start: Start | None = None,
         private: str | None = None,
         inode: int | None = None,
+        suffix: str = "",
     ) -> None:
         """Check every id, since they become paths. Raises `names.BadName`."""
         self.store = store
@@ -84,12 +90,13 @@ class Enrolment:
         self.start = start
         self.private = private
         self.inode = inode
+        self.suffix = suffix
         self.known = True
         self.stale = False
 
 
 def read(private: str) -> Enrolment | None:
-    """Return the enrolment of a private git directory, None where it has none of its own.
+    """Return this user's enrolment in a private git directory, None where it has none of its own.
 
     A copy of a repository has none, though the file was copied with it: it is the original's. Where
     the store was moved, ``store`` is where it is now. Raises `ValueError` for one that is damaged.
@@ -115,28 +122,51 @@ def knows(store: str, there: Enrolment) -> bool:
         return False
 
 
+def own_suffix() -> str:
+    """Return what the name of this user's enrolment ends with where the plain one is another's."""
+    return f".{os.geteuid()}"
+
+
 def as_written(private: str) -> Enrolment | None:
-    """Return what the file in a private git directory says, whoever's it is; None: there is none.
+    """Return what the file in a private git directory says, copied or not; None: there is none.
+
+    Of the files of several users the first that this one can read. Raises `ValueError` for one that
+    is damaged, `OSError`; both only for a file of this user's.
+    """
+    try:
+        there = in_file(private, "")
+    except (PermissionError, ValueError) as error:
+        owner = os.stat(f"{private}/{layout.ENROLMENT}").st_uid
+        # Root reads all there is: what is damaged then is for root to say.
+        if owner == os.geteuid() or (files.ROOT and not isinstance(error, OSError)):
+            raise
+        there = None
+    return in_file(private, own_suffix()) if there is None else there
+
+
+def in_file(private: str, suffix: str) -> Enrolment | None:
+    """Return what the enrolment of that ``suffix`` says, None where there is none.
 
     Raises `ValueError` for one that is damaged, `OSError`.
     """
+    path = f"{private}/{layout.ENROLMENT}{suffix}"
     try:
-        data = files.read(f"{private}/{layout.ENROLMENT}")
+        data = files.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     fields = jsonline.decode_object(data)
     if fields.get("version") != VERSION:
-        raise ValueError(f"enrolment of an unknown version: {private}/{layout.ENROLMENT}")
-    texts: dict[str, Any] = {}
+        raise ValueError(f"enrolment of an unknown version: {path}")
+    texts: dict[str, Any] = {"suffix": suffix}
     for name in _TEXTS:
         value = fields.get(name)
         if value is None and name in ("agent", "item"):
             continue
         if not isinstance(value, str) or not value:
-            raise ValueError(f"damaged enrolment, no {name}: {private}/{layout.ENROLMENT}")
+            raise ValueError(f"damaged enrolment, no {name}: {path}")
         texts[name] = value
     if not texts["store"].startswith("/"):
-        raise ValueError(f"damaged enrolment, store not absolute: {private}/{layout.ENROLMENT}")
+        raise ValueError(f"damaged enrolment, store not absolute: {path}")
     try:
         texts["opening"] = [(str(kind), dict(own)) for kind, own in fields.get("opening", [])]
         if "start" in fields:
@@ -145,7 +175,7 @@ def as_written(private: str) -> Enrolment | None:
         if "private" in fields:
             texts["private"], texts["inode"] = str(fields["private"]), int(fields["inode"])
     except (TypeError, ValueError, KeyError):
-        raise ValueError(f"damaged enrolment: {private}/{layout.ENROLMENT}") from None
+        raise ValueError(f"damaged enrolment: {path}") from None
     return Enrolment(**texts)
 
 
@@ -174,7 +204,8 @@ def write(private: str, enrolment: Enrolment) -> None:
     if enrolment.start is not None:
         fields["start"] = enrolment.start
     fields["private"], fields["inode"] = enrolment.private, enrolment.inode
-    files.replace(f"{private}/{layout.ENROLMENT}", (jsonline.encode(fields) + "\n").encode("ascii"))
+    path = f"{private}/{layout.ENROLMENT}{enrolment.suffix}"
+    files.replace(path, (jsonline.encode(fields) + "\n").encode("ascii"))
 
 
 def envelope(enrolment: Enrolment, identity: str, kind: str) -> dict[str, Any]:

@@ -70,7 +70,13 @@ def _hand_over() -> None:
     if place is not None:
         from prodigy_git.record import ownership
 
-        ownership.hand_over_tree(place.common, beside=ownership.KEPT)
+        try:
+            there = read(place.private)
+            own = there is not None and os.stat(there.store).st_uid == 0
+        except (OSError, ValueError):
+            own = False
+        # With a session of root's own beside the user's, their commits must stay apart.
+        ownership.hand_over_tree(place.common, beside=ownership.KEPT, objects=not own)
 
 
 def _arguments_from_pre_commit(hook: str) -> list[str]:

@@ -34,11 +34,15 @@ def hand_over_noted(since: float) -> None:
         hand_over_tree(_written.pop(), since=since, beside=KEPT)
 
 
-def hand_over_tree(top: str, *, since: float = 0, beside: Collection[str] = ()) -> None:
+def hand_over_tree(
+    top: str, *, since: float = 0, beside: Collection[str] = (), objects: bool = True
+) -> None:
     """Give what is root's below ``top``, and ``top``, to the owner of the folder that each lies in.
 
     Only what has changed after ``since``; not what is in the folders of ``top`` that ``beside``
-    names. Nothing where root owns the folder above, nor for anybody but root. Never raises.
+    names. Without ``objects`` not the loose objects of the repository ``top`` that everybody can read:
+    they say who made a commit, see `sharing`. Nothing where root owns the folder above, nor for anybody
+    but root. Never raises.
     """
     if not files.ROOT:
         return
@@ -57,7 +61,9 @@ def hand_over_tree(top: str, *, since: float = 0, beside: Collection[str] = ()) 
                 continue
             for name in os.listdir(folder):
                 about = os.lstat(name, dir_fd=folder)
-                if about.st_uid == 0 and about.st_ctime >= since:
+                readable = stat.S_ISREG(about.st_mode) and about.st_mode & 0o044 == 0o044
+                kept = not objects and readable and os.path.dirname(path) == f"{top}/objects"
+                if about.st_uid == 0 and about.st_ctime >= since and not kept:
                     files.give(folder, name, owner)
                 if stat.S_ISDIR(about.st_mode) and not (path == top and name in beside):
                     waiting.append(f"{path}/{name}")

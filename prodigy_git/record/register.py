@@ -116,7 +116,9 @@ def forget(store: str, repo: str, name: str, private: str | None = None) -> None
     try:
         paths = [layout.session(store, name)]
         if private is not None:
-            paths = [f"{private}/{layout.ENROLMENT}", f"{private}/{layout.CURSOR}", *paths]
+            end = whose.suffix(private)
+            named = (f"{private}/{layout.ENROLMENT}{end}", f"{private}/{layout.CURSOR}{end}")
+            paths = [*named, *paths]
         for path in paths:
             try:
                 os.unlink(path)
@@ -133,17 +135,19 @@ def forget(store: str, repo: str, name: str, private: str | None = None) -> None
 def enrol(place: Place, enrolment: Enrolment) -> None:
     """Write cursor and enrolment, and switch the journal on where git's configuration has it off.
 
-    The session is ``Running`` from here on. The caller then drains.
+    Where another user's enrolment has the plain name, ours goes beside it. The session is ``Running``
+    from here on. The caller then drains.
     """
     _switch_on_reflog(place)
+    enrolment.suffix = whose.suffix(place.private)
     lock = files.lock(layout.session_lock(enrolment.store, enrolment.session))
     try:
         cursor = cursors.Cursor(enrolment.start)
         cursor.boot = cursors.boot_id()
         enrolments.claim(lock, enrolment)
-        cursors.write(place.private, cursor)
+        cursors.write(place.private, cursor, enrolment.suffix)
         enrolments.write(place.private, enrolment)
-        whose.forget_said(place.private)
+        whose.forget_said(place.private, enrolment.suffix)
         fields = session.read(enrolment.store, enrolment.session)
         fields["status"] = "Running"
         fields["metadata"].update(_identity(place, enrolment))
@@ -209,7 +213,8 @@ def register_in_hook(
     A worktree made after ``installed`` (seconds since 1970; 0: unknown) has its journal recorded from
     its start; another one from its first commit after ``installed``, or else from the commit that the
     hook ran for. A hook that ran for no commit registers only a new worktree. What could not be
-    registered is remembered beside the journal, so that the next hook begins at the same place.
+    registered is remembered beside the journal, so that the next hook begins at the same place. Where
+    another user has a session in the worktree, it was there before, and what that user made stays out.
     ``prodigy.autoRegister false`` switches this off.
     """
     status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
@@ -217,6 +222,9 @@ def register_in_hook(
         return None
     movements, _ = made.behind(place, cursors.Cursor())
     original = whose.copied_from(place)
+    suffix = whose.suffix(place.private)
+    if suffix:
+        installed = 0
     if original is None:
         first = _first_own(movements, hook, arguments, installed)
     else:
@@ -224,7 +232,7 @@ def register_in_hook(
     if first is None:
         return None
     if original is None:
-        first = beginnings.first(place, movements, first, installed)
+        first = beginnings.first(place, movements, first, installed, suffix)
     try:
         store = layout.store_from(environ)
         repo = repokey.take(store, place.common)

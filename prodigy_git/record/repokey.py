@@ -193,7 +193,7 @@ def mark_of(common: str) -> str | None:
     try:
         text = files.read(f"{common}/{MARK}").decode("ascii").strip()
     except (OSError, ValueError):
-        return None
+        return None  # also one of an earlier release, which only the user who made it can read
     return text if len(text) == 32 and not text.strip("0123456789abcdef") else None
 
 
@@ -230,13 +230,21 @@ def _mark_both(
     store: str, key: str, document: dict[str, Any], common: str, mark: str | None
 ) -> None:
     """Write id and place into the document, and the id into the repository if it bears another."""
+    path = f"{common}/{MARK}"
+    if mark is None and os.path.lexists(path) and not os.access(path, os.R_OK):
+        document["common_dir"] = common
+        document.pop("id", None)
+        _write(store, key, document)
+        return  # another user's, in whose store this id is: the place tells us enough
     fresh = mark or os.urandom(16).hex()
     document.update(common_dir=common, id=fresh)
     # The document first: a mark that no document has is one that nobody asks for.
     _write(store, key, document)
     if fresh != mark_of(common):
         try:
-            files.replace(f"{common}/{MARK}", f"{fresh}\n".encode("ascii"))
+            files.replace(path, f"{fresh}\n".encode("ascii"))
+            # For all who can read the repository, whatever the umask: it is one id for all stores.
+            os.chmod(path, 0o644)
         except OSError:
             pass  # a repository that can only be read is told by its place alone
 

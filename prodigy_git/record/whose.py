@@ -8,6 +8,8 @@ path (a container, a link), is alone. Nothing is forgotten in doubt: what is no 
 A store that was moved still knows the session. One that does not know it (deleted and begun anew, an
 older one put back, another one at the same path in a container) is not the session's: nothing is
 recorded there, and the cursor stays where the session's own store needs it.
+
+An enrolment that leads to a store of another user's, out of this one's reach, is that user's.
 """
 
 from __future__ import annotations
@@ -38,6 +40,11 @@ def found(private: str, there: Enrolment) -> Enrolment | None:
 
     Writes nothing: ``stale`` says that `settle` is to.
     """
+    if _is_anothers(there):
+        own = enrolments.in_file(private, enrolments.own_suffix())
+        if own is None or (enrolments.is_at(own, private) and enrolments.knows(own.store, own)):
+            return own
+        there = own
     _follow_store(there)
     if not enrolments.is_at(there, private):
         named = there.private
@@ -47,6 +54,70 @@ def found(private: str, there: Enrolment) -> Enrolment | None:
             return None
         there.stale = True
     return there
+
+
+def _is_anothers(there: Enrolment) -> bool:
+    """Whether a readable enrolment of the plain name is another user's."""
+    if there.suffix or enrolments.knows(there.store, there):
+        return False
+    owner = _barred_by(there.store)
+    return owner is not None and owner != os.geteuid()
+
+
+def _barred_by(store: str) -> int | None:
+    """Return the uid of whoever keeps this user out of a store; None: it can be used, or is gone."""
+    while True:
+        try:
+            # As the system decides it: modes, access lists, a filesystem that is read-only.
+            return None if os.access(store, os.R_OK | os.W_OK | os.X_OK) else os.stat(store).st_uid
+        except PermissionError:
+            store = os.path.dirname(store)
+        except OSError:
+            return None
+
+
+def owner_of_plain(private: str) -> int | None:
+    """Return the uid of another user whose enrolment has the plain name; None: free, or ours."""
+    try:
+        there = enrolments.in_file(private, "")
+    except (OSError, ValueError) as error:
+        try:
+            owner = os.stat(f"{private}/{layout.ENROLMENT}").st_uid
+        except OSError:
+            return None
+        barred = isinstance(error, PermissionError) or not files.ROOT
+        return owner if barred and owner != os.geteuid() else None
+    return _barred_by(there.store) if there is not None and _is_anothers(there) else None
+
+
+def suffix(private: str) -> str:
+    """Return the suffix that an enrolment of this user's has, or is to have, in a private directory."""
+    own = enrolments.own_suffix()
+    taken = owner_of_plain(private) is not None
+    return own if taken or os.path.lexists(f"{private}/{layout.ENROLMENT}{own}") else ""
+
+
+def others(private: str) -> dict[int, str]:
+    """Return the other users who have an enrolment in a private git directory: uid and name."""
+    found = {owner_of_plain(private)}
+    try:
+        listed = os.listdir(private)
+    except OSError:
+        listed = []
+    for name in listed:
+        before, _, uid = name.partition(".")
+        if before == layout.ENROLMENT and uid.isdecimal():
+            found.add(int(uid))
+    return {uid: _user(uid) for uid in found if uid is not None and uid != os.geteuid()}
+
+
+def _user(uid: int) -> str:
+    import pwd  # a hook that records does not need it
+
+    try:
+        return names.printable(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return f"with uid {uid}"
 
 
 def _follow_store(there: Enrolment) -> None:
@@ -101,7 +172,7 @@ def _is_copied(private: str, there: Enrolment) -> bool:
         try:
             if not os.path.isdir(other) or files.same(other, private):
                 continue
-            written = enrolments.as_written(other)
+            written = enrolments.in_file(other, there.suffix)
             if written is None or written.nonce != there.nonce:
                 continue
             # Moved away, and then a copy put where it was: the inode went with it.
@@ -146,7 +217,7 @@ def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> 
     moved = there.private != place.private and there.inode == os.stat(place.private).st_ino
     lock = files.lock(layout.session_lock(there.store, there.session), patience)
     try:
-        now = enrolments.as_written(place.private)
+        now = enrolments.in_file(place.private, there.suffix)
         if now is None or now.nonce != there.nonce:
             raise ValueError(f"{place.private} has another enrolment by now: try again")
         if enrolments.is_at(now, place.private) and enrolments.knows(now.store, now):
@@ -159,7 +230,7 @@ def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> 
     finally:
         os.close(lock)
     repokey.follow(there.store, there.repo, place.common, certain=moved)
-    forget_said(place.private)
+    forget_said(place.private, there.suffix)
 
 
 def _belongs(there: Enrolment) -> tuple[str, str, str, str]:
@@ -209,7 +280,7 @@ def words(there: Enrolment) -> str:
 def say_once(place: Place, there: Enrolment) -> str | None:
     """Return what to tell the user of an enrolment that no store knows; None where that was said."""
     text = words(there)
-    path = f"{place.private}/{SAID}"
+    path = f"{place.private}/{SAID}{there.suffix}"
     try:
         if files.read(path) == os.fsencode(text):
             return None
@@ -222,10 +293,10 @@ def say_once(place: Place, there: Enrolment) -> str | None:
     return names.printable(f"prodigy-git: {place.top}: {text} (said once)") + "\n"
 
 
-def forget_said(private: str) -> None:
+def forget_said(private: str, suffix: str) -> None:
     """Forget what was said of a state that is over."""
     try:
-        os.unlink(f"{private}/{SAID}")
+        os.unlink(f"{private}/{SAID}{suffix}")
     except OSError:
         pass
 
@@ -234,7 +305,9 @@ def copied_from(place: Place) -> Enrolment | None:
     """Return the original's enrolment that lies in a copy; None where the worktree is no copy."""
     try:
         there = enrolments.as_written(place.private)
-        return there if there is not None and enrolments.read(place.private) is None else None
+        if there is None or _is_anothers(there) or enrolments.read(place.private) is not None:
+            return None
+        return there
     except (OSError, ValueError):
         return None
 

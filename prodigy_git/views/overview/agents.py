@@ -142,7 +142,8 @@ def _of_session(
     memory: Memory,
 ) -> Agent:
     over = brief.over and mine is None
-    place = None if brief.status in WELL else _worktree(brief)
+    where = None if brief.status in WELL else _worktree(brief)
+    place, suffix = where or (None, "")
     agent = Agent(
         "finished", key, brief.job, brief.id, brief.agent, brief.item,
         began=brief.started, last=brief.updated, branch=brief.branch,
@@ -154,7 +155,7 @@ def _of_session(
         with contextlib.suppress(OSError):
             branch, agent.head = gitdir.head(place)
             agent.branch = branch or "(detached)"
-        known = cursor.read(place.private)
+        known = cursor.read(place.private, suffix)
         if known is not None and not brief.over:  # the file is written once a second at most
             agent.commits, agent.last_commit = known.commits, known.last or agent.last_commit
     agent.missing = place is None and brief.worktree is not None and brief.status not in WELL
@@ -202,8 +203,8 @@ def _of_claim(agent: Agent, mine: Held) -> None:
     agent.last = max(filter(None, (agent.last, mine.since)), default=None)
 
 
-def _worktree(brief: Brief) -> Place | None:
-    """Return a session's worktree; None where it is gone, or another session's."""
+def _worktree(brief: Brief) -> tuple[Place, str] | None:
+    """Return a session's worktree, and its enrolment's suffix; None: gone, or another session's."""
     path = brief.worktree
     if path is None or not os.path.isdir(path):
         return None
@@ -212,8 +213,9 @@ def _worktree(brief: Brief) -> Place | None:
         return None
     with contextlib.suppress(OSError, ValueError):
         there = enrolment.read(place.private)
-        return place if there is not None and there.session == brief.id else None
-    return place
+        own = there is not None and there.session == brief.id
+        return (place, there.suffix) if there is not None and own else None
+    return place, ""
 
 
 def hear(store: str, key: str, agents: list[Agent], limit: int, memory: Memory) -> None:
