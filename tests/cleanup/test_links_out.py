@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import support_removal
 from support_cli import call, new, ok
 
 from prodigy_git.cleanup import nested, worktrees
@@ -183,13 +184,12 @@ def test_a_sparse_folder_that_a_link_replaced_is_not_looked_into(repo, store, tr
     ok("finish", "w1", cwd=repo)
     assert worktrees.show(str(store), str(repo), "w1").hidden == 0
     ok("worktree", "clean", "-f", "w1", cwd=repo)
-    refs = subprocess.run(
-        ["git", "for-each-ref", "--format=%(refname)", "refs/prodigy/salvage"],
-        cwd=repo, check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
-    for ref in refs:
+    refs = support_removal.git("for-each-ref", "--format=%(refname)", "refs/prodigy", cwd=repo)
+    assert refs
+    for ref in refs.split():
         # The entry that sparse checkout leaves out is no deletion.
-        subprocess.run(["git", "cat-file", "-e", f"{ref}^1:dir/sub/file"], cwd=repo, check=True)
+        commit, more = support_removal.salvaged(repo, ref)
+        support_removal.git("cat-file", "-e", f"{commit}:dir/sub/file", cwd=repo, **more)
 
 
 def test_a_repository_in_it_still_keeps_it(repo, tree, outside):

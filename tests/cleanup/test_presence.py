@@ -138,4 +138,4 @@ def test_a_lock_on_its_branch_counts(repo, tree):
 def test_a_folder_that_is_gone_has_nobody_in_it(repo, tree):
     with standing(tree):
         shutil.rmtree(tree)
-        assert "no worktree" in call("worktree", "clean", "w1", cwd=repo).out
+        assert "it is not at" in call("worktree", "clean", "w1", cwd=repo).out
