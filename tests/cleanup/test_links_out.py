@@ -187,9 +187,9 @@ def test_a_sparse_folder_that_a_link_replaced_is_not_looked_into(repo, store, tr
     refs = support_removal.git("for-each-ref", "--format=%(refname)", "refs/prodigy", cwd=repo)
     assert refs
     for ref in refs.split():
-        # The entry that sparse checkout leaves out is no deletion.
+        # The entry that sparse checkout leaves out is no deletion: the index has it.
         commit, more = support_removal.salvaged(repo, ref)
-        support_removal.git("cat-file", "-e", f"{commit}:dir/sub/file", cwd=repo, **more)
+        support_removal.git("cat-file", "-e", f"{commit}^2:dir/sub/file", cwd=repo, **more)
 
 
 def test_a_repository_in_it_still_keeps_it(repo, tree, outside):
