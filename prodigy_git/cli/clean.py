@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prodigy_git import gitenv, layout
+from prodigy_git import gitenv
 from prodigy_git.cli import clean_report, output
 from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
@@ -89,7 +89,6 @@ def clean(
     if not (dry_run or yes):
         output.require_terminal()
     store, cwd = home.here(), gitenv.here()
-    store, cwd = layout.store_from(os.environ), gitenv.here()
     if os.path.lexists(store):
         os.listdir(store)  # one that cannot be read is not an empty one
     key = None if all_repos else _key_here(store, cwd)

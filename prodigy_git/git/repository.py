@@ -68,7 +68,11 @@ def check_trusted(common: str) -> None:
 
 def _outside(cwd: str) -> str:
     """Say that no repository is here; in a worktree that was cleaned under somebody's feet, why."""
-    _, trash, inside = os.path.realpath(cwd).partition(f"{layout.store_from(os.environ)}/trash/")
+    try:
+        store = layout.store_from(os.environ)
+    except layout.NoStore:
+        store = "/nonexistent"  # then it lies in none
+    _, trash, inside = os.path.realpath(cwd).partition(f"{store}/trash/")
     session = inside.split("/")[1:2]
     if trash and session and names.is_safe(session[0]):
         return (
