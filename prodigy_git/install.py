@@ -78,7 +78,7 @@ def install(
         changed = [hook for hook in wanted if _install_one(directory, hook, runtime, force)]
     _forget_warnings(where)
     with contextlib.suppress(ProdigyError):  # without a store, `_no_store` says so
-        reserve.keep(home.here(cwd), where.common)
+        reserve.keep(home.here(os.fspath(cwd)), where.common)
     states = [
         dataclasses.replace(state_of(where, hook), changed=hook in changed) for hook in wanted
     ]

@@ -18,7 +18,7 @@ PARTS = {
     "modes": (
         "cli/test_hostile_input.py::test_a_store_that_cannot_be_read",
         "lifecycle/test_new_worktree_undo.py::test_a_store_with_a_folder_that_cannot_be_written",
-        "cleanup/test_emptying.py::test_folders_that_their_owner_may_not_write_or_read",
+        "cleanup/test_erasing.py::test_folders_that_their_owner_may_not_write_or_read",
     ),
     "main flow": (
         "e2e/test_main_job.py", "test_verify.py", "test_doctor.py", "lifecycle/test_finish.py",
