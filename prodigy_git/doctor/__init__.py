@@ -133,7 +133,7 @@ def _space(store: str, cwd: str) -> str:
     """Return what makes space: with nothing in the trash, deleting what is done with, by name."""
 
     def done() -> list[str]:
-        options = worktrees.Options(every=True, all_repos=True, purge=True, dry_run=True, min_age=0)
+        options = worktrees.Options(every=True, all_repos=True, purge=True, dry_run=True)
         outcomes = worktrees.clean(store, cwd, None, options, lambda _: None)
         return [one.name for one in outcomes if one.result == "would-clean"]
 
