@@ -148,19 +148,20 @@ def test_a_file_that_is_there_is_kept_without_force(team, tmp_path):
 
 
 def test_an_export_that_is_interrupted_leaves_nothing(store, tmp_path):
-    os.mkfifo(tmp_path / "gate")
-    folder = store / "events" / "r" / "j"
-    folder.mkdir(parents=True)
-    # Whoever reads it waits in the middle of the export.
-    (folder / "events-20250111.jsonl").symlink_to(tmp_path / "gate")
-    child = start("events", "export", "-o", tmp_path / "out")
-    with open(tmp_path / "gate", "w"):  # opens when the export does
+    # Long enough to be in the middle of it when its file has just been begun.
+    write_log(store, "r", "j", "events-20250111.jsonl", *[at(1, v="x" * 400)] * 100_000)
+    out = tmp_path / "there"
+    out.mkdir()
+    inotify = pytest.importorskip("inotify_simple")
+    with inotify.INotify() as seen:
+        seen.add_watch(str(out), inotify.flags.CREATE)
+        child = start("events", "export", "-o", out / "out")
+        assert seen.read(timeout=60_000)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "interrupted" in err
-    assert not list(tmp_path.glob("*out*"))
-    assert not list(tmp_path.glob(".*"))
+    assert not list(out.iterdir())
 
 
 @pytest.mark.parametrize(
