@@ -13,6 +13,10 @@ try:
 except ImportError:
     from hashlib import sha1
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import io
+
 PATIENCE = 5.0
 """How many seconds a lock is waited for, where the caller does not say."""
 
@@ -21,8 +25,33 @@ ROOT = os.geteuid() == 0
 """Whether root runs this: asked once, a hook of an ordinary user pays nothing more."""
 
 
+LARGEST = 1 << 28
+"""How many bytes `read` takes in at most, where the caller does not say: a quarter of a GiB. No
+document of the store is near that; a file with a hole in it may claim any size."""
+
+# NONBLOCK: opening a FIFO waits for its other end, for ever. On a regular file it does nothing.
+# NOCTTY: a terminal must not become a hook's controlling one.
+_DOOR = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_REGULAR = 0o100000
+_KINDS = {
+    0o010000: "a FIFO",
+    0o020000: "a character device",
+    0o040000: "a folder",
+    0o060000: "a block device",
+    0o140000: "a socket",
+}
+
+
 class Busy(OSError):
     """A lock was not to be had before the deadline."""
+
+
+class NotRegular(OSError):
+    """What should be a file is something else; ``strerror`` says what, ``filename`` where."""
+
+
+class TooLarge(OSError):
+    """A file holds more than is ever read of its kind."""
 
 
 def sha1_hex(data: bytes) -> str:
@@ -40,6 +69,49 @@ def same(one: str, other: str) -> bool:
     except (OSError, ValueError):
         return False
     return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """Open a regular file without ever waiting, and return its descriptor, which children do not get.
+
+    The one door to what others may have put in a place of ours or of git's: a FIFO there would hang
+    whoever opens it, a device would be written to. Raises `NotRegular` for both, for a socket and a
+    folder; `FileNotFoundError` also for a name that no file can have; `OSError` as open(2) does.
+    """
+    return opened(path, flags, mode)[0]
+
+
+def opened(
+    path: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, folder: int | None = None
+) -> tuple[int, os.stat_result]:
+    """Do what `open_regular` does, and return with the descriptor what fstat(2) said of it.
+
+    ``folder`` is an open one that a relative ``path`` begins in.
+    """
+    try:
+        descriptor = os.open(path, flags | _DOOR, mode, dir_fd=folder)
+    except ValueError:  # a NUL, or a character that no file name has
+        raise FileNotFoundError(errno.ENOENT, "no file can have such a name", path) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
+            raise NotRegular(errno.ELOOP, "is a link, not a file", path) from None
+        if error.errno == errno.ENXIO:  # for writing, and nobody reads; or a socket
+            raise NotRegular(errno.ENXIO, "is a FIFO or a socket, not a file", path) from None
+        if error.errno == errno.EISDIR:
+            raise NotRegular(errno.EISDIR, "is a folder, not a file", path) from None
+        raise
+    about = os.fstat(descriptor)
+    if about.st_mode & 0o170000 != _REGULAR:
+        os.close(descriptor)
+        kind = _KINDS.get(about.st_mode & 0o170000, "something else")
+        code = errno.EISDIR if kind == "a folder" else errno.EINVAL
+        raise NotRegular(code, f"is {kind}, not a file", path)
+    return descriptor, about
+
+
+def stream(path: str) -> io.BufferedReader:
+    """Open a regular file for reading, as `open_regular` does, and return it as a stream of bytes."""
+    return open(open_regular(path), "rb")
 
 
 def make_private(folder: str, mode: int = 0o700) -> None:
@@ -69,33 +141,43 @@ def make_private(folder: str, mode: int = 0o700) -> None:
 
 
 def create(path: str, flags: int, mode: int = 0o600) -> int:
-    """Open a file, made where it is missing, and return its descriptor. Raises `OSError`.
+    """Open a file for writing, made where it is missing, as `open_regular` does. Raises `OSError`.
 
-    What root makes in somebody's folder belongs to that folder's owner: it would shut the owner out
-    of the own store from then on.
+    Never through a link in its place (`NotRegular`): what that leads to is not ours to write to. What
+    root makes in somebody's folder belongs to that folder's owner: it would shut the owner out of the
+    own store from then on.
     """
+    flags |= os.O_CREAT | os.O_NOFOLLOW
     if not ROOT:
-        return os.open(path, flags | os.O_CREAT, mode)
+        return open_regular(path, flags, mode)
     folder, name = os.path.split(path)
     above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         owner = os.fstat(above)
-        if owner.st_uid == 0:
-            return os.open(name, flags | os.O_CREAT, mode, dir_fd=above)
-        try:
-            # Whose file is given away must be beyond doubt. Through a link it could be any of root's.
-            descriptor = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, mode, dir_fd=above)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            return os.open(name, flags, mode, dir_fd=above)
-        _give(descriptor, owner)
+        descriptor, found = opened(name, flags, mode, folder=above)
+        if owner.st_uid != 0:
+            _give(descriptor, owner, found)
         return descriptor
     except OSError as error:
         error.filename = path  # not the name alone
         raise
     finally:
         os.close(above)
+
+
+def create_anew(path: str, flags: int, mode: int = 0o600) -> int:
+    """Open a new file in the place of whatever has this name, which was only ever meant for a while.
+
+    The caller holds the lock that guards it. What a killed writer left is not written over: by a
+    link, or a second name, that could be anybody's. Makes folders that are missing. Raises `OSError`.
+    """
+    try:
+        return create(path, flags | os.O_EXCL, mode)
+    except FileExistsError:
+        os.unlink(path)
+    except FileNotFoundError:
+        make_private(os.path.dirname(path))
+    return create(path, flags | os.O_EXCL, mode)
 
 
 def hand_over(path: str) -> None:
@@ -129,13 +211,12 @@ def give(folder: int, name: str, owner: os.stat_result) -> None:
         # NONBLOCK: should it be a pipe by now, nobody is waited for.
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         try:
-            _give(descriptor, owner)
+            _give(descriptor, owner, os.fstat(descriptor))
         finally:
             os.close(descriptor)
 
 
-def _give(descriptor: int, owner: os.stat_result) -> None:
-    found = os.fstat(descriptor)
+def _give(descriptor: int, owner: os.stat_result, found: os.stat_result) -> None:
     # Under a second name it may be a file of root's from elsewhere (link(2)). A folder has none.
     if found.st_uid == 0 and (found.st_nlink == 1 or found.st_mode & 0o170000 == 0o040000):
         try:
@@ -194,7 +275,7 @@ def _hold(descriptor: int, path: str, patience: float) -> int:
 def is_held(path: str) -> bool:
     """Whether another process holds the lock ``path`` now, whichever way it was taken."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_regular(path)
     except OSError:
         return False
     try:
@@ -216,10 +297,14 @@ def _open_lock(path: str) -> int:
         return create(path, os.O_RDWR)
 
 
-def read(path: str) -> bytes:
-    """Return a file's contents. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY)
+def read(path: str, most: int = LARGEST) -> bytes:
+    """Return a file's contents. Raises `TooLarge` for more than ``most`` bytes, `OSError`."""
+    descriptor, about = opened(path)
     try:
+        if about.st_size > most:
+            raise TooLarge(
+                errno.EFBIG, f"is larger than the {most} bytes that are read of it", path
+            )
         parts = []
         # For files below /proc the kernel sets aside as much as is asked for: 1 MiB costs 0.1 ms.
         while part := os.read(descriptor, 1 << 16):
@@ -244,11 +329,7 @@ def replace(path: str, data: bytes) -> None:
     """
     folder, name = os.path.split(path)
     temporary = f"{folder}/.{name}.new"
-    try:
-        descriptor = create(temporary, os.O_WRONLY | os.O_TRUNC)
-    except FileNotFoundError:
-        make_private(folder)
-        descriptor = create(temporary, os.O_WRONLY | os.O_TRUNC)
+    descriptor = create_anew(temporary, os.O_WRONLY)
     try:
         write_all(descriptor, data)
         os.fsync(descriptor)

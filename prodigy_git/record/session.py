@@ -77,7 +77,7 @@ def reserve(store: str, fields: dict[str, Any]) -> bool:
     path = layout.session(store, fields["id"])
     temporary = f"{store}/sessions/.{fields['id']}.{os.getpid()}.new"
     files.make_private(f"{store}/sessions")
-    descriptor = files.create(temporary, os.O_WRONLY | os.O_TRUNC)
+    descriptor = files.create_anew(temporary, os.O_WRONLY)
     try:
         files.write_all(descriptor, _encoded(fields))
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """What root makes in somebody's folder is given to that folder's owner, and nothing else is."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def test_no_file_of_roots_elsewhere_is_given_away_through_a_link(
         os.link(secret, theirs / "lock")
     else:
         (theirs / "lock").symlink_to(secret)
-    os.close(files.create(f"{theirs}/lock", os.O_RDWR))
+    with contextlib.suppress(files.NotRegular):
+        os.close(files.create(f"{theirs}/lock", os.O_RDWR))
     files.hand_over(f"{theirs}/lock")
     ownership.hand_over_tree(str(theirs))
     assert secret.stat().st_uid == 0

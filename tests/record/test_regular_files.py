@@ -1,0 +1,113 @@
+"""The one door through which files of the store and of git are opened: it never waits, never misses."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prodigy_git.record import files
+
+KINDS = (
+    "a FIFO",
+    "a socket",
+    "a folder",
+    "a character device",
+    "link to itself",
+    "link to a device",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting() -> Iterator[None]:
+    signal.alarm(60)  # ends the test process: what waits for a FIFO's other end waits for ever
+    yield
+    signal.alarm(0)
+
+
+def put(kind: str, path: Path) -> None:
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        held = os.getcwd()
+        os.chdir(path.parent)  # a socket's path has room for 107 bytes
+        try:
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(path.name)
+        finally:
+            os.chdir(held)
+    elif kind == "a folder":
+        path.mkdir()
+    elif kind == "a character device":
+        try:
+            os.mknod(path, 0o020600, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("devices are root's to make")
+    else:
+        path.symlink_to(path if kind == "link to itself" else "/dev/zero")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_named_and_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    put(kind, path)
+    before = path.lstat()
+    for attempt in (
+        lambda: files.read(str(path)),
+        lambda: files.stream(str(path)),
+        lambda: files.open_regular(str(path), os.O_RDWR | os.O_APPEND),
+        lambda: files.open_regular(str(path), os.O_WRONLY),
+        lambda: files.create(str(path), os.O_WRONLY | os.O_APPEND),
+        lambda: files.lock(str(path), 0),
+    ):
+        with pytest.raises(OSError) as said:
+            attempt()
+        assert said.value.filename == str(path)
+        if not kind.startswith("link to itself"):
+            assert isinstance(said.value, files.NotRegular)
+            assert (said.value.strerror or "").startswith("is a")
+    assert not files.is_held(str(path))
+    assert path.lstat() == before
+
+
+def test_the_descriptor_is_the_files_and_no_childs(tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    path.write_bytes(b"text")
+    with files.stream(str(path)) as stream:
+        assert stream.read() == b"text"
+        assert not os.get_inheritable(stream.fileno())
+    assert files.read(str(path)) == b"text"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud83d"])
+def test_a_name_that_no_file_can_have_is_one_that_is_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read(f"{tmp_path}/{name}")
+
+
+def test_a_file_with_a_hole_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    with path.open("wb") as stream:
+        stream.truncate(10 << 30)
+    with pytest.raises(files.TooLarge):
+        files.read(str(path))
+
+
+@pytest.mark.parametrize("kind", ["link", "second name"])
+def test_a_replacement_is_not_written_through_what_lies_in_its_way(
+    kind: str, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("not ours")
+    (tmp_path / "store").mkdir()
+    for name in (".document.new", "document"):
+        if kind == "link":
+            (tmp_path / "store" / name).symlink_to(outside)
+        else:
+            os.link(outside, tmp_path / "store" / name)
+    files.replace(f"{tmp_path}/store/document", b"ours")
+    assert outside.read_text() == "not ours"
+    assert (tmp_path / "store" / "document").read_bytes() == b"ours"
+    assert not (tmp_path / "store" / "document").is_symlink()
