@@ -26,7 +26,7 @@ _TYPE = re.compile(rb'"(?:event_)?type": ?"([^"\\]+)"')
 # which HEAD's log stands. The rest is what agents tell.
 _NO_SIGNS = frozenset((
     "SessionStarted", "WorktreeCreated", "AgentStarted", "JobStarted", "SessionFinished",
-    "AgentCompleted", "AgentFailed", "AgentRetrying", "WorkItemProcessed",
+    "AgentCompleted", "AgentFailed", "AgentRetrying", "ClaimReleased", "WorkItemProcessed",
     "CheckpointSaved", "CommitCreated", "CommitsRewritten", "WorktreeCleaned", "WorktreeRestored",
     "WorktreeMerged", "JobPhaseChanged", "JobCompleted", "JobFailed", "DLQItemAdded",
     "DLQItemRemoved", "DLQItemsReprocessed",

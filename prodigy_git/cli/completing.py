@@ -31,9 +31,9 @@ _JOBS = 8
 _TAIL = 1 << 16
 _TYPES = (
     "AgentCompleted", "AgentFailed", "AgentRetrying", "AgentStarted", "CheckpointSaved",
-    "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
-    "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted", "JobFailed",
-    "JobPaused", "JobPhaseChanged", "JobResumed", "JobStarted", "SessionFinished",
+    "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
+    "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
+    "JobFailed", "JobPaused", "JobPhaseChanged", "JobResumed", "JobStarted", "SessionFinished",
     "SessionStarted", "WorkItemProcessed", "WorktreeCleaned", "WorktreeCreated", "WorktreeMerged",
     "WorktreeRestored",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from prodigy_git.record import clock
 
 Outcome = Literal["running", "completed", "failed", "cancelled"]
 _OUTCOMES: dict[str, Outcome] = {
-    "AgentCompleted": "completed", "AgentFailed": "failed",
+    "AgentCompleted": "completed", "AgentFailed": "failed", "ClaimReleased": "cancelled",
     "Completed": "completed", "Failed": "failed", "Cancelled": "cancelled",
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ class Attempts:
         kind = event.type
         if kind == "AgentStarted":
             found: Attempt | None = self._started(event)
-        elif kind in ("AgentCompleted", "AgentFailed"):
+        elif kind in ("AgentCompleted", "AgentFailed", "ClaimReleased"):
             found = self._ended(event)
         elif kind == "SessionStarted" and event.agent_id is None and event.session_id:
             found = self._begin(event, event.session_id, None)

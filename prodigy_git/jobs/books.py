@@ -69,6 +69,8 @@ class Item(msgspec.Struct, omit_defaults=True, gc=False):
     """Attempt that may begin (time of the failure, milliseconds) later."""
     requeued: int = 0
     """The last attempt before the item was put back from the queue; those before do not count."""
+    released: list[int] = []
+    """The attempts, in order, that were interrupted and given back: they do not count either."""
     signature: tuple[str, str] | None = None
     """(time, error signature) of the last time it was queued."""
     late: int = 0
@@ -222,6 +224,12 @@ def _placed(item: Item, agent: str, loose: End, newest: tuple[Key, str] | None) 
     if start is None or start.attempt == 0:
         return 0, loose.at, loose.stage
     return (start.attempt, "", loose.stage) if loose.at >= start.at else None
+
+
+def last_attempt(item: Item, most: int) -> int:
+    """Return the number of the last attempt that may be made at an item tried ``most`` times."""
+    uncounted = sum(attempt > item.requeued for attempt in item.released)
+    return item.requeued + uncounted + most
 
 
 def ready_at(item: Item, attempt: int) -> tuple[str, int] | None:

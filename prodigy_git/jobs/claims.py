@@ -15,7 +15,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, snapshots
+from prodigy_git.jobs import books, endings, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.endings import (
     Claim,
@@ -93,9 +93,10 @@ def claim(
             attempt=attempt, worktree=worktree, owner=owner, lease_until=until,
         )  # fmt: skip
         record(index, [*_into_map(index), started], broken)
+        last = books.last_attempt(found, index.job.max_attempts)
         return Claim(
-            job, chosen, agent, attempt, found.requeued + index.job.max_attempts,
-            index.data(chosen), worktree, until, attempt - found.requeued,
+            job, chosen, agent, attempt, last, index.data(chosen), worktree, until,
+            attempt - books.last_attempt(found, 0),
         )  # fmt: skip
 
 
@@ -205,6 +206,12 @@ def fail(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how
         return end_badly(index, claim, broken=broken, **how)
 
 
+def release(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
+    """Give a claim back; ``how`` as `endings.release` takes it. Raises as `step`."""
+    with step(store, repo, job, broken) as index:
+        return endings.release(index, claim, broken=broken, **how)
+
+
 def renew(
     store: str, repo: str, job: str, item: str, agent: str | None, lease: int, broken: Broken
 ) -> str:
@@ -236,9 +243,9 @@ def claim_of(index: Index, item: str, agent: str | None) -> Claim:
     begun = found.starts.get(agent) if agent is not None else view.start
     if begun is None:
         raise ProdigyError(f"agent {agent} has not claimed item {item} of job {index.job_id}")
-    most = found.requeued + index.job.max_attempts
+    last = books.last_attempt(found, index.job.max_attempts)
     return Claim(
-        index.job_id, item, agent or view.agent, begun.attempt, most, None, begun.worktree,
+        index.job_id, item, agent or view.agent, begun.attempt, last, None, begun.worktree,
         begun.lease,
     )  # fmt: skip
 

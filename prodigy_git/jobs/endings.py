@@ -135,6 +135,30 @@ def end_badly(
     return _ended(index, claim, late=late)
 
 
+def release(
+    index: Index,
+    claim: Claim,
+    *,
+    reason: str,
+    session: str | None = None,
+    extra: Iterable[dict[str, Any]] = (),
+    before: Callable[[log.Position], None] | None = None,
+    broken: Broken,
+) -> Ended:
+    """Give a claim back, ClaimReleased: its item is pending at once, and the attempt does not count.
+
+    ``reason`` says why it was interrupted. Where the item is somebody else's by now, only ``extra`` is
+    recorded. Otherwise as `end_well`.
+    """
+    late = not _counts(index, claim, completed=False)
+    released = event(
+        index, "ClaimReleased", session_id=session, agent_id=claim.agent_id,
+        item_id=claim.item_id, attempt=claim.attempt, reason=reason,
+    )  # fmt: skip
+    record(index, [*([] if late else [released]), *extra], broken, before=before)
+    return _ended(index, claim, late=late)
+
+
 def _counts(index: Index, claim: Claim, *, completed: bool) -> bool:
     """Whether a claim's end changes anything: the item is still its agent's, or free again."""
     found = index.item(claim.item_id)
@@ -234,7 +258,7 @@ def end_dead(index: Index, broken: Broken, *, unknown_too: bool = False) -> list
         start = view.start
         claim = Claim(
             index.job_id, name, view.agent or "", view.attempt,
-            item.requeued + index.job.max_attempts, None,
+            books.last_attempt(item, index.job.max_attempts), None,
         )  # fmt: skip
         session = start.worktree or start.session if start is not None else None
         events = _failure(

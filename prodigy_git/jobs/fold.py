@@ -123,6 +123,18 @@ def _ended(state: State, step: Step) -> None:
             waiting.append(end)
 
 
+def _released(state: State, step: Step) -> None:
+    """A claim that was given back: its item is free, and the attempt does not count."""
+    if step.item_id is None or not step.attempt:
+        return
+    item = state.item(step.item_id)
+    if step.attempt not in item.released:
+        item.released = sorted([*item.released, step.attempt])
+    end = _end(step, FAILED)
+    end.reason = step.reason
+    _settle(item, end)
+
+
 def _processed(state: State, step: Step) -> None:
     """An item's end as other writers record it who name no agent for it."""
     if step.item_id is not None and step.status in ("completed", "failed"):
@@ -244,6 +256,7 @@ _HANDLERS: dict[str, Callable[[State, Step], None]] = {
     "AgentCompleted": _ended,
     "AgentFailed": _ended,
     "AgentRetrying": _retrying,
+    "ClaimReleased": _released,
     "WorkItemProcessed": _processed,
     "DLQItemAdded": _queued,
     "DLQItemRemoved": _queued,

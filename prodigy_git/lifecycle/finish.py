@@ -70,10 +70,11 @@ def finish(
 ) -> Finished:
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
 
-    ``cancelled`` is for a session that no agent has. With its item's claim, if it has one: ``failure``
-    says more of why it failed. All events go into the log with one write. A finish that was killed can
-    be repeated: where in the log it was about to write is noted in the session's file first. Raises
-    `ProdigyError` for an unknown or already finished session, `OSError` where the store refuses.
+    With its item's claim, if it has one: ``failure`` says more of why it failed. With ``cancelled`` the
+    item is given back, and the attempt does not count; ``error`` says why it was interrupted. All
+    events go into the log with one write. A finish that was killed can be repeated: where in the log it
+    was about to write is noted in the session's file first. Raises `ProdigyError` for an unknown or
+    already finished session, `OSError` where the store refuses.
     """
     found = sessions.catch_up(store, sessions.load(store, name), broken)
     repo = found.text("repo")
@@ -208,6 +209,11 @@ def _append_once(
             ended = endings.end_well(
                 index, claim, commits=how.commits, duration=how.duration, log_path=how.log,
                 session=found.id, extra=[finished], before=note, broken=broken,
+            )  # fmt: skip
+        elif how.status == "Cancelled":
+            ended = endings.release(
+                index, claim, reason=how.error or "the session was cancelled", session=found.id,
+                extra=[finished], before=note, broken=broken,
             )  # fmt: skip
         else:
             if how.failure.max_attempts is not None:

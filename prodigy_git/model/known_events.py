@@ -78,6 +78,14 @@ class ClaimRenewed(_OfAgent, kw_only=True):
     lease_until: str
 
 
+class ClaimReleased(_OfAgent, kw_only=True):
+    """A claim was given back: the item is free, and the attempt does not count."""
+
+    item_id: str
+    attempt: Count
+    reason: str | None = None
+
+
 class WorkItemProcessed(_Event, kw_only=True):
     """An item's end."""
 
@@ -229,8 +237,9 @@ class DLQItemsReprocessed(_Event, kw_only=True):
 KNOWN: dict[str, type[_Event]] = {
     kind.__name__: kind
     for kind in (
-        AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimRenewed, WorkItemProcessed,
-        CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged, JobCompleted, JobFailed,
+        AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
+        WorkItemProcessed, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
+        JobCompleted, JobFailed,
         SessionStarted, SessionFinished, CommitCreated, CommitsRewritten, WorktreeCreated,
         WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded, DLQItemRemoved,
         DLQItemsReprocessed,

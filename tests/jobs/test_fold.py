@@ -22,6 +22,7 @@ of_items = st.fixed_dictionaries(
             [
                 "AgentStarted", "ClaimRenewed", "AgentCompleted", "AgentFailed", "AgentRetrying",
                 "WorkItemProcessed", "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed",
+                "ClaimReleased",
             ]
         ),
         "timestamp": st.sampled_from(TIMES),
@@ -165,6 +166,10 @@ def test_a_checkpoint_and_the_tail_are_the_whole_log(tmp_path_factory, history, 
         ([("AgentStarted", 1), ("AgentFailed", None)], "pending"),
         ([("AgentStarted", 1), ("AgentFailed", None), ("AgentStarted", 2)], "in_progress"),
         ([("AgentStarted", 1), ("WorkItemProcessed", None)], "completed"),
+        ([("AgentStarted", 1), ("ClaimReleased", 1)], "pending"),
+        ([("ClaimReleased", 1), ("AgentStarted", 1), ("AgentStarted", 2)], "in_progress"),
+        ([("AgentStarted", 1), ("AgentCompleted", 1), ("ClaimReleased", 1)], "completed"),
+        ([("AgentStarted", 1), ("DLQItemAdded", 1), ("ClaimReleased", 1)], "dead"),
     ],
 )
 def test_what_an_items_events_come_to(types, state):
@@ -177,6 +182,18 @@ def test_what_an_items_events_come_to(types, state):
     ]  # fmt: skip
     found = folded(history)
     assert books.view(found.items.get("i", books.Item())).state == state
+
+
+def test_attempts_that_were_given_back_do_not_count(tmp_path):
+    def event(kind, attempt):
+        return {"type": kind, "attempt": attempt, "item_id": "i", "agent_id": "a"}
+
+    given_back = [event("ClaimReleased", n) for n in (3, 1, 3)]
+    history = [event("AgentStarted", 4), event("AgentFailed", 2), *given_back]
+    assert books.last_attempt(folded(history).items["i"], 3) == 5
+    # Those before the item came back from the queue count no more than any other of that time.
+    back = {"type": "DLQItemsReprocessed", "items": {"i": 2}}
+    assert books.last_attempt(folded([*history, back]).items["i"], 3) == 6
 
 
 def test_an_end_that_names_no_item_is_of_what_its_agent_started(tmp_path):

@@ -27,6 +27,7 @@ VALID = {
     "AgentCompleted": {"agent_id": "a", "duration": {"secs": 1, "nanos": 2}, "commits": ["abc1234"]},
     "AgentFailed": {"agent_id": "a", "error": "x"},
     "AgentRetrying": {"agent_id": "a", "attempt": 2, "backoff_ms": 5},
+    "ClaimReleased": {"agent_id": "a", "item_id": "i", "attempt": 1, "reason": "interrupted"},
     "ClaimRenewed": {"agent_id": "a", "item_id": "i", "lease_until": "2025-01-11T12:00:00Z"},
     "WorkItemProcessed": {"item_id": "i", "status": "completed", "result": {"x": 1}},
     "CheckpointSaved": {"phase": "map", "checkpoint_path": "/p", "version": 1},

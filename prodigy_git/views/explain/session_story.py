@@ -17,8 +17,8 @@ from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _OF_NOTE = frozenset((
     "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",
-    "AgentRetrying", "WorktreeCreated", "WorktreeCleaned", "WorktreeRestored", "WorktreeMerged",
-    "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
+    "AgentRetrying", "ClaimReleased", "WorktreeCreated", "WorktreeCleaned", "WorktreeRestored",
+    "WorktreeMerged", "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
 ))  # fmt: skip
 
 
