@@ -29,7 +29,7 @@ FIELDS = (
 PATIENCE = 0.25
 """How many seconds ``git status`` is waited for."""
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _PHASES = ("setup", "map", "reduce", "complete")
 _ENDED = ("completed", "dead", "failed")
 

@@ -118,7 +118,7 @@ def says_it_runs(store: str, repo: str, job: str, known: Jobs, broken: Broken) -
         )
         if left:
             logged = replay.whole(store, repo, job, lambda _: None).sessions
-            left = {name for name in left if logged.get(name) not in ENDED}
+            left = {name for name in left if logged.get(name, (0, ""))[1] not in ENDED}
         return bool(left)
     return (
         bool(fields.get("in_progress_items"))

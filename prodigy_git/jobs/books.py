@@ -23,6 +23,11 @@ Key = tuple[int, str, int]
 """(attempt, epoch, stage)."""
 
 
+Standing = tuple[int, str]
+"""(how often a session was resumed, its status)."""
+_SESSION_STATUSES = ("Running", "Failed", "Cancelled", "Completed")
+
+
 class Start(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     """The newest start of one agent on an item."""
 
@@ -152,7 +157,7 @@ class State:
         self,
         job: Job,
         items: dict[str, Item] | None = None,
-        sessions: dict[str, str] | None = None,
+        sessions: dict[str, Standing] | None = None,
         find_item: Callable[[str], Item | None] = lambda _: None,
         find_agent: Callable[[str], str | None] = lambda _: None,
     ) -> None:
@@ -186,6 +191,21 @@ class State:
         known = self._agents.get(agent)
         if known is None or (at, item) > known:
             self._agents[agent] = (at, item)
+
+
+def standing(one: Standing, other: Standing) -> Standing:
+    """Return which of two says how it stands with a session, in whatever order they were written.
+
+    A later stretch of work before an earlier one; within one an end before none, and its own good end
+    before what others took for its end: who was only believed dead may come back.
+    """
+    return max(one, other, key=_standing_order)
+
+
+def _standing_order(mark: Standing) -> tuple[int, int, str]:
+    resumed, status = mark
+    known = status in _SESSION_STATUSES
+    return resumed, _SESSION_STATUSES.index(status) if known else 1, status
 
 
 def view(item: Item) -> View:

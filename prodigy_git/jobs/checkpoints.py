@@ -34,7 +34,8 @@ Row = tuple[str, bytes | None, books.Item]
 class _Fold(msgspec.Struct):
     job: books.Job
     items: dict[str, books.Item]
-    sessions: dict[str, str]
+    sessions: dict[str, books.Standing | str]
+    """A status alone where an earlier version wrote it, which knew of no resumption."""
 
 
 class _Checkpoint(msgspec.Struct):
@@ -69,7 +70,11 @@ def newest(
             broken(f"{folder}/{name} says more than the log holds now: passed over")
             continue
         held = found.fold
-        return books.State(held.job, held.items, held.sessions), found.position
+        stood = {
+            name: (0, mark) if isinstance(mark, str) else mark
+            for name, mark in held.sessions.items()
+        }
+        return books.State(held.job, held.items, stood), found.position
     return None
 
 
@@ -113,7 +118,7 @@ def write(
     job: books.Job,
     kind: Kind,
     rows: Iterable[Row],
-    sessions: dict[str, str],
+    sessions: dict[str, books.Standing],
     position: replay.Position,
 ) -> str:
     """Write a checkpoint and ``job-state.json``, record CheckpointSaved, and return the path.
@@ -172,7 +177,7 @@ def _document(
     kind: Kind,
     moment: str,
     rows: Iterable[Row],
-    sessions: dict[str, str],
+    sessions: dict[str, books.Standing],
     position: replay.Position,
 ) -> bytes:
     lists: dict[str, list[Any]] = {"pending": [], "completed": [], "failed": []}
@@ -213,9 +218,10 @@ def _document(
     fields = {
         "version": VERSION, "job_id": job.job_id, "phase": kind, "timestamp": moment,
         "status": job.status, "started_at": job.started_at, "updated_at": job.updated_at,
-        **own[kind], "sessions": sessions, "commits": job.counts.get("CommitCreated", 0),
+        **own[kind], "sessions": {name: status for name, (_, status) in sessions.items()},
+        "commits": job.counts.get("CommitCreated", 0),
         "events": sum(job.counts.values()), "position": position,
-        "fold": _Fold(job, known, sessions),
+        "fold": _Fold(job, known, {**sessions}),
     }  # fmt: skip
     body = msgspec.json.encode(fields)[:-1]
     return body + _SEAL + _digest(body) + b'"}\n'

@@ -27,6 +27,7 @@ from prodigy_git.jobs.books import (
     Start,
     State,
     order_of,
+    standing,
 )
 from prodigy_git.jobs.steps import Step
 
@@ -242,12 +243,10 @@ def _status(state: State, step: Step) -> None:
 def _session(state: State, step: Step) -> None:
     if step.session_id is None:
         return
-    if step.type == "SessionStarted":
-        state.sessions.setdefault(step.session_id, "Running")
-    else:
-        before = state.sessions.get(step.session_id, "Running")
-        ended = step.status or "Completed"
-        state.sessions[step.session_id] = ended if before == "Running" else max(before, ended)
+    status = (step.status or "Completed") if step.type == "SessionFinished" else "Running"
+    mark = (step.resumed or 0, status)
+    before = state.sessions.get(step.session_id)
+    state.sessions[step.session_id] = mark if before is None else standing(before, mark)
 
 
 _HANDLERS: dict[str, Callable[[State, Step], None]] = {
@@ -266,4 +265,5 @@ _HANDLERS: dict[str, Callable[[State, Step], None]] = {
     **dict.fromkeys(_STATUS_OF, _status),
     "SessionStarted": _session,
     "SessionFinished": _session,
+    "SessionResumed": _session,
 }

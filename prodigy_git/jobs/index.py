@@ -21,7 +21,7 @@ from prodigy_git.jobs import books, checkpoints, dead_letters, items, replay
 from prodigy_git.record import clock, files
 from prodigy_git.store.events import Broken
 
-_VERSION = 1
+_VERSION = 2
 PATIENCE = 120.0  # seconds; another holder may be writing a checkpoint of a large job
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
 NUMBER = {state: number for number, state in enumerate(_ORDER)}
@@ -35,7 +35,9 @@ CREATE TABLE items (
 ) WITHOUT ROWID;
 CREATE INDEX by_state ON items (state, due, number);
 CREATE INDEX by_agent ON items (agent) WHERE agent IS NOT NULL;
-CREATE TABLE sessions (id TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY, resumed INTEGER NOT NULL, status TEXT NOT NULL
+) WITHOUT ROWID;
 """
 # ``due``: in microseconds since 1970, from when on a pending item may be claimed; for any other when it
 # came to its state.
@@ -226,15 +228,22 @@ def advance(index: Index, broken: Broken) -> None:
     index.meta.position = position
     for name in state.touched:
         _put(index, name, state.items[name])
-    # The session's end may come in the files before its start, and is not to be undone by that.
-    index.connection.executemany(
-        "INSERT INTO sessions VALUES (?, ?) ON CONFLICT DO UPDATE SET status = CASE"
-        " WHEN status = 'Running' THEN excluded.status WHEN excluded.status = 'Running' THEN status"
-        " ELSE max(status, excluded.status) END",
-        state.sessions.items(),
-    )
+    for name, mark in state.sessions.items():
+        known = standing_of(index.connection, name)
+        index.connection.execute(
+            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)",
+            (name, *(mark if known is None else books.standing(known, mark))),
+        )
     index.save()
     index.connection.execute("COMMIT")
+
+
+def standing_of(connection: sqlite3.Connection, session: str) -> books.Standing | None:
+    """Return how it stands with a session, as the log says; None where it does not name it."""
+    row: books.Standing | None = connection.execute(
+        "SELECT resumed, status FROM sessions WHERE id = ?", (session,)
+    ).fetchone()
+    return row
 
 
 def _item_of(connection: sqlite3.Connection, agent: str) -> str | None:
@@ -319,7 +328,10 @@ def made_anew(
     meta = Meta(_VERSION, _boot(), state.job, position, {}, 0, clock.now())
     found = Index(store, repo, job, connection, meta)
     connection.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?)", _rows(found, state))
-    connection.executemany("INSERT INTO sessions VALUES (?, ?)", state.sessions.items())
+    connection.executemany(
+        "INSERT INTO sessions VALUES (?, ?, ?)",
+        ((name, *mark) for name, mark in state.sessions.items()),
+    )
     found.save()
     connection.execute("COMMIT")
     return found

@@ -67,7 +67,8 @@ def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) ->
     if kind is None:
         kind = {"setup": "setup", "map": "map"}.get(index.job.phase, "reduce")  # type: ignore[assignment]
         assert kind is not None
-    sessions = dict(index.connection.execute("SELECT id, status FROM sessions"))
+    rows = index.connection.execute("SELECT id, resumed, status FROM sessions")
+    sessions = {name: (resumed, status) for name, resumed, status in rows}
     path = checkpoints.write(
         index.store, index.repo, index.job, kind, _rows(index), sessions, meta.position
     )

@@ -46,6 +46,7 @@ class Step(msgspec.Struct, gc=False):
     item_ids: list[str] | None = None
     to: str | None = None
     sequence: _Number | None = None
+    resumed: _Number | None = None
     total_items: _Number | None = None
     max_attempts: _Number | None = None
     items_sha256: str | None = None

@@ -161,6 +161,15 @@ class SessionFinished(_Event, kw_only=True):
 
     session_id: str
     status: str
+    error: str | None = None
+    resumed: Count | None = None
+
+
+class SessionResumed(_Event, kw_only=True):
+    """A session that had ended goes on."""
+
+    session_id: str
+    resumed: Count
 
 
 class CommitCreated(_Event, kw_only=True):
@@ -240,9 +249,9 @@ KNOWN: dict[str, type[_Event]] = {
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
         WorkItemProcessed, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
         JobCompleted, JobFailed,
-        SessionStarted, SessionFinished, CommitCreated, CommitsRewritten, WorktreeCreated,
-        WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded, DLQItemRemoved,
-        DLQItemsReprocessed,
+        SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
+        WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,
+        DLQItemRemoved, DLQItemsReprocessed,
     )
 } | dict.fromkeys(("JobPaused", "JobResumed", "JobCancelled"), JobTurned)  # fmt: skip
 

@@ -46,12 +46,13 @@ of_jobs = st.fixed_dictionaries(
             [
                 "JobStarted", "JobPaused", "JobResumed", "JobCompleted", "JobFailed",
                 "JobCancelled", "JobPhaseChanged", "SessionStarted", "SessionFinished",
-                "CommitCreated", "ClaudeMessage",
+                "SessionResumed", "CommitCreated", "ClaudeMessage",
             ]
         ),
         "timestamp": st.sampled_from(TIMES),
         "session_id": st.sampled_from(["s1", "s2"]),
         "sequence": numbers,
+        "resumed": numbers,
         "to": st.sampled_from([None, "map", "reduce", "complete"]),
         "status": st.sampled_from([None, "Completed", "Failed"]),
         "error": st.sampled_from([None, "x"]),
@@ -224,3 +225,26 @@ def test_fields_of_other_shapes_are_left_out_and_the_event_counts(tmp_path, line
     fold.apply(state, [step])
     msgspec.json.encode(state.items["i"])
     assert step.timestamp in (None, "2025-01-11T12:00:00.123456Z")
+
+
+@pytest.mark.parametrize(
+    ("marks", "comes_to"),
+    [
+        ([(0, "Running"), (0, "Failed")], (0, "Failed")),
+        # Believed dead, and back.
+        ([(0, "Failed"), (0, "Completed")], (0, "Completed")),
+        ([(0, "Failed"), (1, "Running")], (1, "Running")),
+        ([(0, "Completed"), (1, "Running"), (1, "Failed")], (1, "Failed")),
+        ([(0, "Running"), (0, "Waiting")], (0, "Waiting")),
+    ],
+)
+def test_how_it_stands_with_a_session(marks, comes_to):
+    for order in (marks, marks[::-1]):
+        state = folded(
+            {
+                "type": "SessionFinished" if status != "Running" else "SessionResumed",
+                "session_id": "s", "status": status, "resumed": resumed,
+            }
+            for resumed, status in order
+        )  # fmt: skip
+        assert state.sessions == {"s": comes_to}
