@@ -7,7 +7,7 @@ which is run at every prompt, and shell completion, at every TAB.
 import os
 import sys
 
-from prodigy_git import encoding
+from prodigy_git import descriptors, encoding
 
 COMPLETE = "_PRODIGY_GIT_COMPLETE"
 """The variable by which the shell's script, which click makes, asks for completion."""
@@ -16,6 +16,7 @@ COMPLETE = "_PRODIGY_GIT_COMPLETE"
 def main() -> None:
     """Run the program and exit."""
     encoding.settle()
+    descriptors.reserve()  # `settle` may start the process anew, which is to find them as they were
     if os.environ.get(COMPLETE, "").endswith("_complete"):
         _complete()
     if sys.argv[1:2] == ["statusline"]:

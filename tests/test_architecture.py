@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 
 # Each room, and the height it is on; it may import what is lower, and its own room.
 HEIGHTS = {
-    "layout": 0, "names": 0, "encoding": 0,
+    "layout": 0, "names": 0, "encoding": 0, "descriptors": 0,
     "errors": 1, "record": 1,
     "gitenv": 0,
     "glance": 0,

@@ -275,7 +275,7 @@ def test_what_it_imports(worktree):
     ours = {name for name in found if name.split(".")[0] == "prodigy_git"}
     assert {name for name in ours if not name.startswith("prodigy_git.record")} == {
         "prodigy_git", "prodigy_git.__main__", "prodigy_git.statusline", "prodigy_git.gitenv",
-        "prodigy_git.encoding",
+        "prodigy_git.encoding", "prodigy_git.descriptors",
         "prodigy_git.glance", "prodigy_git.layout", "prodigy_git.names",
     }  # fmt: skip
     others = {name.partition(".")[0] for name in found - ours}

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from prodigy_git import __version__, layout
+from prodigy_git import __version__, descriptors, layout
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
@@ -96,7 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if descriptors.lost():
+        from prodigy_git.cli import output
+
+        output.error(
+            "standard output is closed: what was done stands, but the result is not printed"
+        )
+        code = code or 1
+    _drop_output()
+    sys.exit(code)
 
 
 class _Interrupted(BaseException):

@@ -233,10 +233,12 @@ def next_(
 ) -> int:
     """Claim an item for an agent, and print it as JSON; exit status 3 when none is to be had."""
     from prodigy_git import names
+    from prodigy_git.cli import answering
     from prodigy_git.jobs import claims, owner
 
     if owner_pid is not None and lease is not None:
         raise click.UsageError("--owner-pid and --lease exclude each other")
+    answering.require_stdout()
     store, repo, known = here(name)
     who = agent or os.environ.get("PRODIGY_AGENT_ID") or names.fresh("agent")
     held = None if owner_pid is None else owner.of_process(owner_pid).as_json()
@@ -248,13 +250,7 @@ def next_(
     if made is None:
         _say_what_waits(claims.waiting(store, repo, known, output.note), known)
         return NONE_LEFT
-    output.emit_json(
-        {
-            "job_id": known, "item_id": made.item_id, "agent_id": made.agent_id,
-            "attempt": made.attempt, "max_attempts": made.max_attempts,
-            "lease_until": made.lease_until, "work_item": {"id": made.item_id, "data": made.data},
-        }
-    )  # fmt: skip
+    answering.tell(store, repo, made)
     return 0
 
 
