@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import stat
 
+from prodigy_git.record import files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +32,12 @@ def generation(path: str) -> bytes | None:
     Raises `OSError`.
     """
     try:
-        with open(f"{path}-journal", "rb") as journal:
+        with files.stream(f"{path}-journal") as journal:
             if journal.read(8) == _JOURNAL_MAGIC:
                 return None
     except FileNotFoundError:
         pass
-    with open(path, "rb") as stream:
+    with files.stream(path) as stream:
         return stream.read(28)[24:]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.record import files
 
 HOOKS = ("post-commit", "post-checkout", "post-merge", "post-rewrite", "post-applypatch")
 """The hooks that we install."""
@@ -161,7 +162,7 @@ def look(path: str) -> Found | None:
         return None
     executable = os.access(path, os.X_OK) and os.path.isfile(path)
     try:
-        with open(path, "rb") as stream:
+        with files.stream(path) as stream:
             content = stream.read(1 << 20)
     except OSError:
         return Found("plain", executable)

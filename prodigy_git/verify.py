@@ -107,7 +107,7 @@ def verify(
                     if path.endswith(".jsonl"):
                         lines += _broken_lines(store, key, path, fix=fix)
                     # One that cannot be read must not pass for one without events.
-                    open(path, "rb").close()
+                    files.stream(path).close()
                 # What is broken has just been listed, with more than a reader could say of it.
                 logs[key] = list(events.read_job(store, *key, lambda _: None))
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
@@ -332,7 +332,7 @@ def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> 
 def _scanned(path: str) -> list[BrokenLine]:
     found = []
     offset = 0
-    with open(path, "rb") as stream:
+    with files.stream(path) as stream:
         for number, line in enumerate(stream, 1):
             text = line.rstrip(b"\n")
             if text.strip():
@@ -353,7 +353,7 @@ def _quarantine(path: str, found: list[BrokenLine]) -> None:
     appending to it, and readers pass blank lines over.
     """
     beside = f"{path}.quarantine"
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = files.open_regular(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         copy = files.create(beside, os.O_WRONLY | os.O_APPEND)
         try:

@@ -203,7 +203,7 @@ def holding(common: str, sha: str) -> list[tuple[str, str]]:
 def _lists(index: str, sha: str) -> bool:
     """Whether a pack's index has an object (gitformat-pack(5), version 2)."""
     name = bytes.fromhex(sha)
-    with open(index, "rb") as stream:
+    with files.stream(index) as stream:
         head = stream.read(8 + 256 * 4)
         before = [0, *(int.from_bytes(head[8 + n * 4 : 12 + n * 4], "big") for n in range(256))]
         first, last = before[name[0]], before[name[0] + 1]

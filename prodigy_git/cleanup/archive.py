@@ -31,7 +31,7 @@ def compress(store: str, repo: str, job: str, path: str, size: int, newest: int)
     """
     temporary = _temporary(path)
     try:
-        with open(path, "rb") as original:
+        with files.stream(path) as original:
             before = os.fstat(original.fileno())
             if before.st_size >= _LARGEST:
                 raise ProdigyError(f"{path} is larger than 4 GiB, so it is kept: split it by hand")

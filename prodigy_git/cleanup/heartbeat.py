@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prodigy_git.cleanup.evidence import Evidence, Subject
-from prodigy_git.record import clock, log
+from prodigy_git.record import clock, files, log
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events
 
@@ -93,7 +93,7 @@ def note_events(accounts: Iterable[tuple[Subject, Evidence]], since: int) -> Non
 
 
 def _read(path: str, asked: _Asked) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = files.open_regular(path)
     try:
         for line in log.lines_backwards(descriptor, os.fstat(descriptor).st_size):
             stamp = log.stamp_of(line)

@@ -31,8 +31,7 @@ def links(common: str, broken: Broken) -> Iterator[Linked]:
     for name in names_in(f"{common}/worktrees"):
         private = f"{common}/worktrees/{name}"
         try:
-            with open(f"{private}/gitdir", "rb") as stream:
-                text = os.fsdecode(stream.read().rstrip(b"\r\n"))
+            text = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
         except OSError:
             continue  # git's own business, and no worktree of anybody's
         # git 2.48 can write it relative to the private directory.
@@ -153,8 +152,8 @@ def _moved_to(one: Linked, root: str) -> str | None:
 def _perhaps_elsewhere(one: Linked) -> str:
     """Return why a missing folder is most likely back later; empty: nothing says so."""
     try:
-        with open(f"{one.private}/locked", encoding="utf-8", errors="replace") as stream:
-            return f"it is locked ({stream.read().strip() or 'no reason given'})"
+        reason = files.read(f"{one.private}/locked").decode("utf-8", "replace").strip()
+        return f"it is locked ({reason or 'no reason given'})"
     except FileNotFoundError:
         pass
     except OSError as error:

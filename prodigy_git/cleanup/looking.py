@@ -15,7 +15,7 @@ from prodigy_git.cleanup.mounts import Namespace
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import indexfile
 from prodigy_git.git.ask import look, said
-from prodigy_git.record import clock, gitdir
+from prodigy_git.record import clock, files, gitdir
 from prodigy_git.record.gitdir import Place
 
 STATUS = (
@@ -92,8 +92,7 @@ def _mounts(e: Evidence, place: Place, own: Namespace) -> None:
 def _lock_reason(place: Place) -> str | None:
     """Return why a worktree is locked (git-worktree(1)), None where it is not."""
     try:
-        with open(f"{place.private}/locked", encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip()
+        return files.read(f"{place.private}/locked").decode("utf-8", "replace").strip()
     except OSError:
         return None
 

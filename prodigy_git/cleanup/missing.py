@@ -103,7 +103,7 @@ def _unreadable(found: Entry) -> str | None:
     status, _, err = git_status(found.git, "ls-files", "--stage", "-z", env=env)
     why = said(err).replace(found.git, private)
     if status == 0:
-        if indexfile.is_sound(files.read(f"{found.git}/index")):
+        if indexfile.is_sound(files.read(f"{found.git}/index", files.LARGEST_OF_GIT)):
             return None
         why = "its checksum is wrong"
     return (

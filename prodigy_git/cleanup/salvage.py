@@ -228,7 +228,9 @@ def _sound(place: Place, sha: str, *, thorough: bool, without: str | None = None
 def _keeps_more(index: str) -> bool:
     """Whether an index that equals HEAD may name more: what a resolved conflict was made from."""
     try:
-        return b"REUC" in files.read(index)  # gitformat-index(5), resolve undo
+        return b"REUC" in files.read(
+            index, files.LARGEST_OF_GIT
+        )  # gitformat-index(5), resolve undo
     except OSError:
         return False
 

@@ -11,6 +11,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 
+from prodigy_git.record import files
+
 _PIECE = 1 << 20
 
 
@@ -91,7 +93,7 @@ def _finish(source: str, target: str, about: os.stat_result) -> None:
 
 def _sync(path: str) -> None:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = files.open_regular(path)
     except PermissionError:
         return  # a file that its owner cannot read: the copy could only be made by root
     try:

@@ -138,7 +138,7 @@ def _take(
     with contextlib.suppress(FileNotFoundError):
         # With its time: by that, git tells which files may have changed unnoticed.
         shutil.copy2(f"{place.private}/index", index)
-    sound = not os.path.exists(index) or indexfile.is_sound(files.read(index))
+    sound = not os.path.exists(index) or indexfile.is_sound(files.read(index, files.LARGEST_OF_GIT))
     lines: list[_Line] = []
     try:
         lines = copy.lines()

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from prodigy_git import gitenv, glance, layout, names
 from prodigy_git.lifecycle import locate
-from prodigy_git.record import enrolment, gitdir
+from prodigy_git.record import enrolment, files, gitdir
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 
@@ -279,7 +279,7 @@ def _in_tail(store: str, repo: str, job: str, field: bytes) -> list[str]:
     last = [name for name in _listed(folder) if name.endswith(".jsonl")][-1:]
     if not last or not glance.is_file(f"{folder}/{last[0]}"):
         return []
-    with open(f"{folder}/{last[0]}", "rb") as stream:
+    with files.stream(f"{folder}/{last[0]}") as stream:
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL))
         data = stream.read(_TAIL)
     found = re.findall(rb'"%s":"([A-Za-z0-9._-]+)"' % field, data)

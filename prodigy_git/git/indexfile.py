@@ -55,7 +55,7 @@ def read(place: Place, hash_size: int) -> Index:
     ``hash_size`` is in bytes.
     """
     try:
-        data = files.read(f"{place.private}/index")
+        data = files.read(f"{place.private}/index", files.LARGEST_OF_GIT)
     except OSError:
         return EMPTY
     if not is_sound(data):

@@ -355,7 +355,7 @@ def _rows(index: Index, state: books.State) -> Iterator[tuple[Any, ...]]:
 
 def _sha256(path: str) -> str | None:
     try:
-        with open(path, "rb") as stream:
+        with files.stream(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         return None

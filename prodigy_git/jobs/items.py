@@ -140,7 +140,7 @@ def read(path: str) -> Iterator[tuple[str, int, int]]:
     """Yield (id, offset, length) of each line of a job's items. Raises `OSError`, `ProdigyError`."""
     decode = msgspec.json.Decoder(_Line).decode
     offset = 0
-    with open(path, "rb") as stream:
+    with files.stream(path) as stream:
         for number, line in enumerate(stream, 1):
             try:
                 name = decode(line).id
@@ -152,7 +152,7 @@ def read(path: str) -> Iterator[tuple[str, int, int]]:
 
 def data_at(path: str, offset: int, length: int) -> Any:
     """Return the data of the item at a place of the file. Raises `OSError`, `ValueError`."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = files.open_regular(path)
     try:
         return jsonline.decode_object(os.pread(descriptor, length, offset)).get("data")
     finally:

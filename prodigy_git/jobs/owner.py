@@ -90,7 +90,7 @@ def alive(store: str, repo: str, job: str, owner: dict[str, Any]) -> bool | None
 
 def _is_held(path: str, nonce: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = files.open_regular(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:

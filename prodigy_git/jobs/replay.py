@@ -92,7 +92,7 @@ def _size(path: str) -> int:
 def _digest(path: str, offset: int) -> str:
     begin = max(0, offset - _DIGESTED)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = files.open_regular(path)
     except FileNotFoundError:
         return ""
     try:

@@ -9,7 +9,7 @@ from prodigy_git.jobs import books, checkpoints, dead_letters
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.dlq import Item, Queue
-from prodigy_git.record import clock
+from prodigy_git.record import clock, files
 from prodigy_git.store import queues, sessions
 from prodigy_git.store.events import Broken
 
@@ -84,7 +84,7 @@ def _rows(index: Index) -> Iterator[checkpoints.Row]:
     path = layout.items(index.store, index.repo, index.job_id)
     rows = index.connection.execute("SELECT id, offset, length, record FROM items ORDER BY number")
     try:
-        text = os.open(path, os.O_RDONLY)
+        text = files.open_regular(path)
     except FileNotFoundError:
         text = None
     try:

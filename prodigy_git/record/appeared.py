@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+from prodigy_git.record import files
+
 SECOND = 1_000_000_000
 """A second, in the unit of these times."""
 _SLACK = SECOND // 50
@@ -93,7 +95,7 @@ def not_before(objects: Objects, sha: str, seconds: int, journal: int) -> int:
 def _holds(path: str, name: bytes) -> bool:
     """Whether the index ``path`` of a pack has an object."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = files.open_regular(path)
     except OSError:
         return False
     try:

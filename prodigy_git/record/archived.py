@@ -14,7 +14,7 @@ import gzip
 import os
 import zlib
 
-from prodigy_git.record import clock
+from prodigy_git.record import clock, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def is_copy(path: str) -> bool:
     False where either is missing or cannot be read.
     """
     try:
-        with open(f"{path}{ENDING}", "rb") as packed:
+        with files.stream(f"{path}{ENDING}") as packed:
             # Checksum and length of what was compressed stand at the end of a gzip file.
             packed.seek(-8, os.SEEK_END)
             trailer = packed.read(8)
         wanted = int.from_bytes(trailer[:4], "little")
         left = int.from_bytes(trailer[4:], "little")
         checksum = 0
-        with open(path, "rb") as original:
+        with files.stream(path) as original:
             while left and (piece := original.read(min(left, _PIECE))):
                 checksum = zlib.crc32(piece, checksum)
                 left -= len(piece)
@@ -48,17 +48,25 @@ def is_copy(path: str) -> bool:
 
 def newest(path: str) -> int | None:
     """Return a moment not before an archive's newest event; None where its header has none."""
-    with open(path, "rb") as stream:
+    with files.stream(path) as stream:
         header = stream.read(8)
     seconds = int.from_bytes(header[4:8], "little") if header[:2] == b"\x1f\x8b" else 0
     return seconds * clock.SECOND or None
 
 
+def stream(path: str) -> gzip.GzipFile:
+    """Open an archive's text for reading, as `files.stream` does a file. Raises `OSError`."""
+    packed = files.stream(path)
+    text = gzip.GzipFile(fileobj=packed, mode="rb")
+    text.myfileobj = packed  # type: ignore[assignment]  # what it closes with itself
+    return text
+
+
 def lines(path: str, start: int) -> Iterator[bytes]:
     """Yield the lines of an archive from an offset of the original on, up to where it is damaged."""
     try:
-        with gzip.open(path, "rb") as stream:
-            stream.seek(start)
-            yield from stream
+        with stream(path) as text:
+            text.seek(start)
+            yield from text
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return  # what follows is lost; what is recorded once more for it is not

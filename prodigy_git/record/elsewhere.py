@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 
-from prodigy_git.record import archived, jsonline
+from prodigy_git.record import archived, files, jsonline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def _lines_with(path: str, wanted: set[str]) -> Iterator[bytes]:
     if not path.endswith(".jsonl"):
         return
     try:
-        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data:
+        with (
+            files.stream(path) as stream,
+            mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data,
+        ):
             for hit in _COMMIT.finditer(data):
                 if hit[1].decode("ascii") in wanted:
                     begin, end = data.rfind(b"\n", 0, hit.start()) + 1, data.find(b"\n", hit.end())

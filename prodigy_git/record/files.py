@@ -29,6 +29,9 @@ LARGEST = 1 << 28
 """How many bytes `read` takes in at most, where the caller does not say: a quarter of a GiB. No
 document of the store is near that; a file with a hole in it may claim any size."""
 
+LARGEST_OF_GIT = 1 << 32
+"""The same for what git itself reads as a whole: the index and the packed refs."""
+
 # NONBLOCK: opening a FIFO waits for its other end, for ever. On a regular file it does nothing.
 # NOCTTY: a terminal must not become a hook's controlling one.
 _DOOR = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -93,8 +96,9 @@ def opened(
     except ValueError:  # a NUL, or a character that no file name has
         raise FileNotFoundError(errno.ENOENT, "no file can have such a name", path) from None
     except OSError as error:
-        if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
-            raise NotRegular(errno.ELOOP, "is a link, not a file", path) from None
+        if error.errno == errno.ELOOP:
+            what = "is a link" if flags & os.O_NOFOLLOW else "is a link that leads in a circle"
+            raise NotRegular(errno.ELOOP, f"{what}, not a file", path) from None
         if error.errno == errno.ENXIO:  # for writing, and nobody reads; or a socket
             raise NotRegular(errno.ENXIO, "is a FIFO or a socket, not a file", path) from None
         if error.errno == errno.EISDIR:

@@ -6,8 +6,11 @@ git costs more than a millisecond, so the usual way starts none.
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
+
+from prodigy_git.record import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,13 +113,10 @@ def _is_git_dir(folder: str) -> bool:
 def _follow(dot_git: str) -> str | None:
     """Return the git directory that ``.git`` is or names."""
     try:
-        with open(dot_git, "rb") as stream:
-            line = stream.read(8192)
-    except IsADirectoryError:
-        return dot_git
-    except OSError:
-        return None
-    if not line.startswith(b"gitdir: "):
+        line = files.read(dot_git, 8192)
+    except OSError as error:
+        return dot_git if error.errno == errno.EISDIR else None
+    if not line.startswith(b"gitdir: ") or b"\0" in line:
         return None
     # A path may end in blanks; git itself takes off the line end only.
     return os.path.join(os.path.dirname(dot_git), os.fsdecode(line[8:].rstrip(b"\r\n")))
@@ -125,10 +125,11 @@ def _follow(dot_git: str) -> str | None:
 def common_of(private: str) -> str:
     """Return the common git directory that a private one belongs to."""
     try:
-        with open(f"{private}/commondir", "rb") as stream:
-            line = os.fsdecode(stream.read().rstrip(b"\r\n"))
+        line = os.fsdecode(files.read(f"{private}/commondir", 8192).rstrip(b"\r\n"))
     except OSError:
         return private
+    if "\0" in line:
+        return private  # damaged: no path
     return os.path.normpath(os.path.join(private, line))
 
 
@@ -152,15 +153,17 @@ def head(place: Place) -> tuple[str | None, str | None]:
 def _symbolic(path: str) -> bytes:
     """Return what a symbolic ref's file says, also where it is a link (core.preferSymlinkRefs)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
+        descriptor = files.open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
         # As git does: a link whose text is a ref's name is read, not followed.
         target = os.readlink(os.fsencode(path))
-        if target.startswith(b"refs/"):
-            return b"ref: " + target
-        descriptor = os.open(path, os.O_RDONLY)
-    with open(descriptor, "rb") as stream:
-        return stream.read()
+        return b"ref: " + target if target.startswith(b"refs/") else files.read(path)
+    try:
+        return os.read(descriptor, 1 << 16)  # longer is no ref's name
+    finally:
+        os.close(descriptor)
 
 
 def tip(place: Place, name: str) -> str | None:
@@ -171,8 +174,7 @@ def tip(place: Place, name: str) -> str | None:
 def _resolve(place: Place, ref: str) -> str | None:
     folder = place.private if ref.startswith(("refs/worktree/", "refs/bisect/")) else place.common
     try:
-        with open(f"{folder}/{ref}", "rb") as stream:
-            value = stream.read().strip()
+        value = files.read(f"{folder}/{ref}").strip()
     except OSError:
         value = b""
     if value.startswith(b"ref:"):  # a symbolic ref that points to another
@@ -184,8 +186,7 @@ def _resolve(place: Place, ref: str) -> str | None:
         status, out = ask(place, "rev-parse", "-q", "--verify", ref)
         return out.decode().strip() if status == 0 else None
     try:
-        with open(f"{place.common}/packed-refs", "rb") as stream:
-            packed = b"\n" + stream.read()
+        packed = b"\n" + files.read(f"{place.common}/packed-refs", files.LARGEST_OF_GIT)
     except OSError:
         return None
     end = packed.find(b" " + os.fsencode(ref) + b"\n")
@@ -247,8 +248,7 @@ def read_commits(place: Place, shas: Iterable[str]) -> dict[str, Commit]:
 
 def _read_loose(place: Place, sha: str) -> Commit | None:
     try:
-        with open(f"{place.common}/objects/{sha[:2]}/{sha[2:]}", "rb") as stream:
-            data = zlib.decompress(stream.read())
+        data = zlib.decompress(files.read(f"{place.common}/objects/{sha[:2]}/{sha[2:]}"))
         header, _, body = data.partition(b"\0")
         return Commit(body) if header.startswith(b"commit ") else None
     except (OSError, zlib.error, ValueError):

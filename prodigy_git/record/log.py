@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import clock, files, jsonline, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_FILE = 100 * 1000 * 1000
 """A file of this many bytes or more is not appended to; the next one is named by the second."""
+LONGEST = 1 << 26
+"""How many bytes a line of a log may have that is read backwards: an event has a megabyte at most."""
 _AHEAD = 5 * 60 * clock.SECOND  # a last stamp further ahead than this came from a wrong clock
 _TAIL = 8192
 
@@ -66,6 +68,7 @@ def append(
     the next append closes off, was written.
     """
     folder = layout.job_log(store, repo, job)
+    within.refuse_links(store, folder)
     lock = files.lock(layout.log_lock(store, repo, job), patience)
     try:
         last, newest, packed = _last_stamp(folder)
@@ -74,9 +77,8 @@ def append(
             moment = last
         name = _file_for(folder, moment, newest, packed)
         text = _lines(events, clock.stamp(moment))
-        descriptor, created = _open(folder, name)
+        descriptor, size, created = _open(folder, name)
         try:
-            size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 _report_unterminated(store, folder, name, descriptor, size)
                 text = b"\n" + text
@@ -108,16 +110,17 @@ def _lines(events: list[dict[str, Any]], stamp: str) -> bytes:
     return ("\n".join(out) + "\n").encode("ascii")
 
 
-def _open(folder: str, name: str) -> tuple[int, bool]:
-    """Open a log file for appending; say whether it is new."""
+def _open(folder: str, name: str) -> tuple[int, int, bool]:
+    """Open a log file for appending; return its descriptor and size, and whether it is new."""
     path = f"{folder}/{name}"
     # Reading too: the last byte tells whether the last line is whole.
     flags = os.O_RDWR | os.O_APPEND
     try:
-        return os.open(path, flags), False
+        descriptor, about = files.opened(path, flags | os.O_NOFOLLOW)
     except FileNotFoundError:
         files.make_private(folder)
-        return files.create(path, flags), True
+        return files.create(path, flags), 0, True
+    return descriptor, about.st_size, False
 
 
 def _write_once(descriptor: int, text: bytes, size: int) -> None:
@@ -158,24 +161,28 @@ def report(store: str, text: str) -> None:
 def _file_for(folder: str, moment: int, newest: list[str], packed: set[str]) -> str:
     """Return the name of the file that an event stamped ``moment`` goes to.
 
-    None that an archive stands for: it would take that archive's place.
+    None that an archive stands for: it would take that archive's place. And none where something
+    else than a file is: the events go into the next one, as behind one that is full.
     """
     text = clock.stamp(moment)
     day = text[:10].replace("-", "")
     plain = f"events-{day}.jsonl"
     # Sorted newest first; of one day, the names with a time sort behind the plain one.
     current = next((name for name in newest if name.startswith(f"events-{day}")), plain)
-    try:
-        full = os.stat(f"{folder}/{current}").st_size >= MAX_FILE
-    except FileNotFoundError:
-        full = current in packed
-    while full:
+    while not _has_room(folder, current, packed):
         current = f"events-{day}T{text[11:19].replace(':', '')}Z.jsonl"
-        full = current in packed
         moment += clock.SECOND
         text = clock.stamp(moment)
         day = text[:10].replace("-", "")
     return current
+
+
+def _has_room(folder: str, name: str, packed: set[str]) -> bool:
+    try:
+        about = os.lstat(f"{folder}/{name}")
+    except FileNotFoundError:
+        return name not in packed
+    return about.st_mode & 0o170000 == 0o100000 and about.st_size < MAX_FILE
 
 
 def _own(name: str) -> bool:
@@ -224,9 +231,12 @@ def _packed_stamp(path: str, latest: int) -> int | None:
 
 def _last_stamp_in(path: str, latest: int) -> int | None:
     """Return the moment of the last line of ``path`` that has one not behind ``latest``."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        for line in lines_backwards(descriptor, os.fstat(descriptor).st_size):
+        descriptor, about = files.opened(path)
+    except (FileNotFoundError, files.NotRegular):
+        return None  # a link to nothing, a FIFO: no log, and nothing is written to it either
+    try:
+        for line in lines_backwards(descriptor, about.st_size):
             moment = stamp_of(line)
             if moment is not None and moment <= latest:
                 return moment
@@ -248,7 +258,10 @@ def stamp_of(line: bytes) -> int | None:
 
 
 def lines_backwards(descriptor: int, size: int) -> Iterator[bytes]:
-    """Yield the lines of the first ``size`` bytes of a file, the last first, without newlines."""
+    """Yield the lines of the first ``size`` bytes of a file, the last first, without newlines.
+
+    As far as one of more than `LONGEST` bytes: that is a hole in the file, or no log.
+    """
     rest = b""
     at = size
     step = _TAIL
@@ -258,6 +271,10 @@ def lines_backwards(descriptor: int, size: int) -> Iterator[bytes]:
         step = min(step * 2, 1 << 20)
         rest = os.pread(descriptor, length, at) + rest
         if at > 0 and b"\n" not in rest[:-1]:
+            if len(rest) > LONGEST:
+                return
+            # A line that is longer than the step: as much again as there is of it already.
+            step = max(step, len(rest))
             continue
         lines = rest.split(b"\n")
         rest = lines.pop(0) if at > 0 else b""
@@ -303,11 +320,14 @@ def _lines_from(path: str, start: int) -> Iterator[bytes]:
     """Yield the lines of a log file, then those of its archive, from an offset of the file on."""
     missing = None
     try:
-        with open(path, "rb") as stream:
+        with files.stream(path) as stream:
             stream.seek(start)
-            yield from stream
+            while line := stream.readline(LONGEST):
+                yield line
     except FileNotFoundError as error:
         missing = error  # archived, perhaps since the folder was listed
+    except files.NotRegular:
+        return  # nothing of ours is in it
     if os.path.exists(f"{path}.gz"):
         from prodigy_git.record import archived
 

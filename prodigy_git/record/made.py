@@ -117,7 +117,7 @@ def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
     Where it was not, the movements are all that the journal has.
     """
     try:
-        descriptor = os.open(f"{place.private}/logs/HEAD", os.O_RDONLY)
+        descriptor = files.open_regular(f"{place.private}/logs/HEAD")
     except FileNotFoundError:
         whole = _asked_of_git(place)
         last = whole[max(0, cursor.offset - cursor.length) : cursor.offset]

@@ -180,7 +180,7 @@ def _unlogged(place: Place, logged: set[str], floor: int) -> Iterator[tuple[str,
                 continue
         try:
             if os.stat(f"{common}/packed-refs").st_mtime_ns >= floor:
-                every += _listed(files.read(f"{common}/packed-refs"))
+                every += _listed(files.read(f"{common}/packed-refs", files.LARGEST_OF_GIT))
         except OSError:
             pass
     for ref, sha in every:

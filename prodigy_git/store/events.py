@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prodigy_git import layout, names
 from prodigy_git.model.event import Event, parse_line
-from prodigy_git.record import archived, clock, log
+from prodigy_git.record import archived, clock, files, log
 from prodigy_git.store.stream import Broken as Broken
 from prodigy_git.store.stream import merge
 from prodigy_git.store.stream import read_file as read_file
@@ -96,7 +96,7 @@ def _backwards(path: str, session: str, limit: int | None) -> list[Event]:
     needle = session.encode()
     found = []
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = files.open_regular(path)
     except FileNotFoundError:
         return []
     try:

@@ -294,7 +294,7 @@ def _end(path: str) -> int:
     with contextlib.suppress(OSError, EOFError, zlib.error):
         if path.endswith(archived.ENDING):
             return max((offset + len(block) for offset, block in blocks(path)), default=0)
-        with open(path, "rb") as stream:
+        with files.stream(path) as stream:
             at = os.fstat(stream.fileno()).st_size
             while at > 0:
                 begin = max(0, at - 8192)

@@ -7,7 +7,6 @@ leaves are kept from that look instead of read again.
 """
 
 import contextlib
-import gzip
 import heapq
 import os
 import tempfile
@@ -23,7 +22,7 @@ import msgspec
 
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import archived, clock
+from prodigy_git.record import archived, clock, files
 
 Broken = Callable[[str], None]
 """Called with one line of text for everything that could not be read."""
@@ -373,9 +372,9 @@ def opened(path: str) -> tuple[IO[bytes], bool]:
     """Open a log file; say whether it is a plain one. Raises `OSError`."""
     if not path.endswith(archived.ENDING):
         try:
-            return open(path, "rb"), True
+            return files.stream(path), True
         except FileNotFoundError:
             path += archived.ENDING  # archived since the folder was listed, or gone
             if not os.path.exists(path):
                 raise
-    return gzip.open(path, "rb"), False  # type: ignore[return-value]
+    return archived.stream(path), False  # type: ignore[return-value]

@@ -21,7 +21,7 @@ import msgspec
 
 from prodigy_git.model.event import Event, parse_line, pascal_case
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import archived, clock
+from prodigy_git.record import archived, clock, files
 from prodigy_git.store.stream import Broken, blocks, unordered
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _shares(job: str, path: str) -> Iterator[_Share]:
         size = os.stat(path).st_size
         start = 0
         if not path.endswith(archived.ENDING):
-            with open(path, "rb") as stream:
+            with files.stream(path) as stream:
                 while size - start > 2 * _SHARE:
                     stream.seek(start + _SHARE)
                     stream.readline()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prodigy_git.record import files
+from prodigy_git import layout
+from prodigy_git.record import files, log, within
 
 KINDS = (
     "a FIFO",
@@ -65,9 +66,8 @@ def test_what_is_no_file_is_named_and_not_waited_for(kind: str, tmp_path: Path) 
         with pytest.raises(OSError) as said:
             attempt()
         assert said.value.filename == str(path)
-        if not kind.startswith("link to itself"):
-            assert isinstance(said.value, files.NotRegular)
-            assert (said.value.strerror or "").startswith("is a")
+        assert isinstance(said.value, files.NotRegular)
+        assert (said.value.strerror or "").startswith("is a")
     assert not files.is_held(str(path))
     assert path.lstat() == before
 
@@ -111,3 +111,60 @@ def test_a_replacement_is_not_written_through_what_lies_in_its_way(
     assert outside.read_text() == "not ours"
     assert (tmp_path / "store" / "document").read_bytes() == b"ours"
     assert not (tmp_path / "store" / "document").is_symlink()
+
+
+def _event(number: int) -> dict[str, str]:
+    return {"id": log.event_id("nonce", str(number)), "type": "ClaudeMessage"}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "link to a file", "a file with a hole"])
+def test_events_go_beside_what_takes_the_place_of_the_log(kind: str, tmp_path: Path) -> None:
+    store, outside = str(tmp_path / "store"), tmp_path / "outside"
+    outside.write_text("not ours\n")
+    name = Path(
+        layout.job_log(store, "repo", "job"), log.append(store, "repo", "job", [_event(1)]).file
+    )
+    name.unlink()
+    if kind == "link to a file":
+        name.symlink_to(outside)
+    elif kind == "a file with a hole":
+        with name.open("wb") as stream:
+            stream.truncate(10 << 30)
+    else:
+        put(kind, name)
+    before = name.lstat()
+    position = log.append(store, "repo", "job", [_event(2)])
+    assert position.file != name.name
+    again = log.append(store, "repo", "job", [_event(3)])
+    assert (again.file, again.offset > position.offset) == (position.file, True)
+    wanted = {_event(2)["id"], _event(3)["id"]}
+    if kind != "a file with a hole":  # which takes as long to search as it is large
+        assert log.find(str(name.parent), wanted, None) == wanted
+    assert name.lstat() == before
+    assert outside.read_text() == "not ours\n"
+
+
+@pytest.mark.parametrize("level", ["job", "repository"])
+def test_no_event_is_written_behind_a_link_in_the_store(level: str, tmp_path: Path) -> None:
+    store, outside = str(tmp_path / "store"), tmp_path / "outside"
+    outside.mkdir()
+    folder = Path(layout.job_log(store, "repo", "job"))
+    link = folder if level == "job" else folder.parent
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(within.Outside) as said:
+        log.append(store, "repo", "job", [_event(1)])
+    assert said.value.filename == str(link)
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize("top", ["store", "events"])
+def test_the_store_and_its_top_folders_may_be_links(top: str, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "a larger disk"
+    elsewhere.mkdir()
+    store = tmp_path / "store"
+    if top == "events":
+        store.mkdir()
+    (store if top == "store" else store / top).symlink_to(elsewhere)
+    log.append(str(store), "repo", "job", [_event(1)])
+    assert len([path for path in elsewhere.rglob("events-*.jsonl") if path.is_file()]) == 1

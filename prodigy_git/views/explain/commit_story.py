@@ -12,7 +12,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import clock, enrolment, journal
+from prodigy_git.record import clock, enrolment, files, journal
 from prodigy_git.views.explain.scope import Job, Scope, text
 
 _AROUND = 5
@@ -260,7 +260,7 @@ def _noted(common: str, sha: str) -> list[dict[str, Any]]:
     found = []
     for private in privates:
         try:
-            with open(f"{private}/logs/HEAD", "rb") as stream:
+            with files.stream(f"{private}/logs/HEAD") as stream:
                 data = stream.read()
         except OSError:
             continue
@@ -299,8 +299,7 @@ def _top(private: str, common: str) -> str:
     if private == common:
         return os.path.dirname(common) if os.path.basename(common) == ".git" else common
     try:
-        with open(f"{private}/gitdir", "rb") as stream:
-            named = os.fsdecode(stream.read().rstrip(b"\r\n"))
+        named = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
     except OSError:
         return private
     return os.path.dirname(os.path.normpath(os.path.join(private, named)))

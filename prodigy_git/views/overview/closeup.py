@@ -1,7 +1,6 @@
 """One agent from close by: its output, its last commit, its item's history; lines of foreign text."""
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 
 from prodigy_git.errors import ProdigyError
@@ -9,7 +8,7 @@ from prodigy_git.git import ask
 from prodigy_git.jobs.attempts import Attempt, of_events
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import clock
+from prodigy_git.record import clock, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
@@ -41,11 +40,8 @@ def log(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
 
 def _end_of(path: str) -> list[str]:
     # What an event names may be anything: a pipe would keep us waiting.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor, status = files.opened(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(22, "not a file")
         begin = max(0, status.st_size - LOG_BYTES)
         data = os.pread(descriptor, LOG_BYTES, begin)
     finally:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from prodigy_git.model.event import Event, parse_line
-from prodigy_git.record import log
+from prodigy_git.record import files, log
 from prodigy_git.store import events
 
 _FURTHER = 2 << 20
@@ -63,7 +63,7 @@ def _tail(path: str, count: int) -> list[Event]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[tuple[int, int]]:
     """Give a file's descriptor, and the offset behind its last whole line."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = files.open_regular(path)
     try:
         yield descriptor, _whole(descriptor, os.fstat(descriptor).st_size)
     finally:
