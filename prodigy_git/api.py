@@ -21,14 +21,14 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import claims, course, owner, summary
+from prodigy_git.jobs import claims, course, given, owner, summary
 from prodigy_git.jobs import items as _items
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.event import Event
-from prodigy_git.record import clock
-from prodigy_git.store import events, recording
+from prodigy_git.store import events as _events
 from prodigy_git.store import follow as following
+from prodigy_git.store import recording
 
 __all__ = [
     "Claim",
@@ -60,32 +60,65 @@ class Job:
     repo: str
     job_id: str
 
+    def __post_init__(self) -> None:
+        """Check what becomes paths. Raises `ProdigyError`."""
+        if not isinstance(self.store, str) or not os.path.isabs(self.store):
+            raise ProdigyError(f"store {self.store!r:.80}: give an absolute path")
+        names.checked(self.repo, "repository key")
+        names.checked(self.job_id, "job id")
+
 
 def open_job(
     job_id: str,
     *,
     items: Iterable[Any] | None = None,
     max_attempts: int = 3,
-    cwd: str | None = None,
+    cwd: str | os.PathLike[str] | None = None,
     exist_ok: bool = True,
     broken: Broken = _log,
 ) -> Job:
     """Return a job of the repository around ``cwd`` (default: the current directory).
 
-    With ``items`` (any values that JSON has a form for; the id of each is its field ``id``, else
-    ``item-{n}``) it is started; one that was started before is returned as it is, or refused unless
-    ``exist_ok``. Raises `ProdigyError`, `OSError`.
+    With ``items`` (at least one; any values that JSON has a form for; the id of each is its field
+    ``id``, else ``item-{n}``) it is started; one that was started before is returned as it is, or
+    refused unless ``exist_ok``. Raises `ProdigyError`, and then nothing was written; `OSError`.
     """
-    store, repo = whereabouts.repository(os.getcwd() if cwd is None else cwd)
-    job = Job(store, repo, names.checked(job_id, "job id"))
-    if items is not None:
-        given = _items.named(list(items), "items")
+    names.checked(job_id, "job id")
+    most = given.max_attempts(max_attempts)
+    wanted = None if items is None else _named(items)
+    store, repo = whereabouts.repository(_folder(cwd))
+    job = Job(store, repo, job_id)
+    if wanted is not None:
         try:
-            course.start(store, repo, job_id, given=given, max_attempts=max_attempts, broken=broken)
+            course.start(store, repo, job_id, given=wanted, max_attempts=most, broken=broken)
         except course.Started:
             if not exist_ok:
                 raise
     return job
+
+
+def _named(found: Any) -> list[tuple[str, Any]]:
+    if isinstance(found, str | bytes | dict) or not isinstance(found, Iterable):
+        raise ProdigyError(f"items {found!r:.40}: give a list")
+    listed = list(found)
+    if not listed:
+        raise ProdigyError("items: the list is empty: give at least one item, or None for no items")
+    return _items.named(listed, "items")
+
+
+def _folder(cwd: Any) -> str:
+    if cwd is None:
+        return os.getcwd()
+    path = os.fsdecode(cwd) if isinstance(cwd, str | bytes | os.PathLike) else ""
+    if not path or "\0" in path or not os.path.isdir(path):
+        raise ProdigyError(f"cwd {cwd!r:.80} is no folder: give one in the repository")
+    return path
+
+
+def _is(value: Any, kind: type, name: str) -> None:
+    """Refuse an argument of another type. Raises `ProdigyError`."""
+    if not isinstance(value, kind):
+        raise ProdigyError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
 
 
 def claim(
@@ -101,8 +134,9 @@ def claim(
     The claim lives as long as this process, or with ``lease`` that many seconds unless `renew`
     extends it. Raises `ProdigyError` for an item that is not pending.
     """
+    _is(job, Job, "job")
+    micros = None if lease is None else given.lease(lease)
     held = owner.of_process(os.getpid()).as_json() if lease is None else None
-    micros = None if lease is None else int(lease * clock.SECOND)
     return claims.claim(
         job.store, job.repo, job.job_id, agent=agent, item=item, owner=held, lease=micros,
         broken=broken,
@@ -114,9 +148,12 @@ def renew(job: Job, claim: Claim, *, lease: float = _LEASE, broken: Broken = _lo
 
     Raises `ProdigyError` where the agent does not have the item any more.
     """
+    _is(job, Job, "job")
+    _is(claim, Claim, "claim")
+    micros = given.lease(lease)
     return claims.renew(
         job.store, job.repo, job.job_id, claim.item_id, claim.agent_id,
-        int(lease * clock.SECOND), broken,
+        micros, broken,
     )  # fmt: skip
 
 
@@ -135,22 +172,30 @@ def finish(
     """End a claim: well, or with ``error`` (why) badly; return what became of the item.
 
     ``reason`` is the event's failure_reason; with ``retry`` the item is tried again until its attempts
-    are used up. ``Ended.late`` says that the item was somebody else's by then.
+    are used up. ``Ended.late`` says that the item was somebody else's by then. ``result`` is what the
+    item yielded, anything that JSON has a form for, of at most `given.LARGEST_RESULT` bytes. Raises
+    `ProdigyError`, and then nothing was recorded.
     """
+    _is(job, Job, "job")
+    _is(claim, Claim, "claim")
+    made = given.commits(commits)
+    given.result(result)
+    path = None if log_path is None else given.text(log_path, "log_path")
     where = (job.store, job.repo, job.job_id, claim)
     if error is None:
         return claims.complete(
-            *where, commits=list(commits), result=result, log_path=log_path,
-            session=claim.worktree, broken=broken,
+            *where, commits=made, result=result, log_path=path, session=claim.worktree,
+            broken=broken,
         )  # fmt: skip
     return claims.fail(
-        *where, error=error, reason=reason, retry=retry, log_path=log_path,
-        session=claim.worktree, broken=broken,
+        *where, error=given.text(error, "error"), reason=given.text(reason, "reason"), retry=retry,
+        log_path=path, session=claim.worktree, broken=broken,
     )  # fmt: skip
 
 
 def job_state(job: Job, *, broken: Broken = _log) -> dict[str, Any]:
     """Return what ``prodigy-git job show --json`` prints. Raises `ProdigyError` for an unknown job."""
+    _is(job, Job, "job")
     return summary.whole(job.store, job.repo, job.job_id, broken)
 
 
@@ -162,17 +207,24 @@ def record_event(job: Job, kind: str, **fields: Any) -> str:
     return record_events(job, [{**fields, "type": kind}])[0]
 
 
-def record_events(job: Job, given: Iterable[dict[str, Any]]) -> list[str]:
+def record_events(job: Job, events: Iterable[dict[str, Any]]) -> list[str]:
     """Record events, each with its ``type``, all of them or none; return their ids.
 
     Raises `ProdigyError`, naming event and field.
     """
-    return recording.record(job.store, job.repo, job.job_id, list(given))
+    _is(job, Job, "job")
+    if isinstance(events, str | bytes | dict) or not isinstance(events, Iterable):
+        raise ProdigyError(f"events {events!r:.40}: give a list of dictionaries")
+    return recording.record(job.store, job.repo, job.job_id, list(events))
 
 
 def read_events(job: Job, *, broken: Broken = _log) -> Iterator[Event]:
-    """Yield a job's events by timestamp, then position; in little memory, however many there are."""
-    return events.read_job(job.store, job.repo, job.job_id, broken)
+    """Yield a job's events by timestamp, then position; in little memory, however many there are.
+
+    Raises `ProdigyError` for what is no job.
+    """
+    _is(job, Job, "job")
+    return _events.read_job(job.store, job.repo, job.job_id, broken)
 
 
 def follow(
@@ -186,7 +238,11 @@ def follow(
 
     Begins at ``since``: a cursor from before, a time in microseconds since 1970, or with None now.
     Going on at a cursor neither loses nor repeats one. Ends when ``stop`` is set, within a second.
+    Raises `ProdigyError` for what is no cursor, when the first event is asked for.
     """
+    _is(job, Job, "job")
+    if isinstance(since, bool) or not isinstance(since, str | int | None):
+        raise ProdigyError(f"since {since!r:.40}: give a cursor, microseconds since 1970, or None")
     follower = following.Follower(job.store, lambda: [(job.repo, job.job_id)], since, broken)
     for found in follower.follow(stop):
         *others, (_, _, last) = found

@@ -14,6 +14,22 @@ _TERMINAL = "prodigy_git_terminal"
 """The interpreter's option (``-X``) that tells the program, started again, what the terminal takes."""
 
 
+def valid(text: str) -> str:
+    """Return ``text`` with what no UTF-8 has a form for made readable.
+
+    A byte of the command line that was not UTF-8 becomes ``\\xNN``, half a UTF-16 pair U+FFFD: every
+    reader of JSON takes that, and it can be printed.
+    """
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\x{ord(c) - 0xDC00:02x}" if 0xDC80 <= ord(c) <= 0xDCFF
+        else "\ufffd" if 0xD800 <= ord(c) <= 0xDFFF
+        else c
+        for c in text
+    )  # fmt: skip
+
+
 def settle() -> None:
     """See to it that this process works with UTF-8, and that it can print anything.
 

@@ -6,6 +6,8 @@ file names and parts of ref names. Standard library only: the hooks use this mod
 
 import os
 
+from prodigy_git.errors import ProdigyError
+
 MAX_LENGTH = 128
 
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -15,7 +17,7 @@ _REST = _FIRST | frozenset("._-")
 _ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
 
 
-class BadName(ValueError):
+class BadName(ProdigyError, ValueError):
     """A name that may not become a file name of the store."""
 
 
@@ -27,6 +29,8 @@ def is_safe(name: str) -> bool:
 
 def checked(name: str, what: str) -> str:
     """Return ``name``, or raise `BadName` with a line that says what ``what`` may contain."""
+    if not isinstance(name, str):  # a program's mistake, where ids come from somebody's own data
+        raise BadName(f"{what} {name!r:.40} is not a string")
     if not is_safe(name):
         shown = name if len(name) <= 40 else name[:37] + "..."
         raise BadName(

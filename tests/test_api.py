@@ -4,8 +4,11 @@ import json
 import threading
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from prodigy_git import api
+from prodigy_git.record import jsonline
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_following_goes_on_where_it_was(job):
 
 
 def test_it_says_nothing_on_its_own(job, capfd):
-    made = api.claim(job, agent="a", lease=-1)
+    made = api.claim(job, agent="a", lease=1e-6)
     assert api.claim(job, agent="b", item=made.item_id).attempt == 2
     assert capfd.readouterr() == ("", "")  # it goes to the logger
 
@@ -86,3 +89,134 @@ def test_the_example_of_its_documentation(repo):
     state = api.job_state(api.open_job("review", cwd=str(repo)))
     assert (state["completed"], state["total_items"]) == (1, 1)
     json.dumps(state)
+
+
+NO_NAME = st.sampled_from(
+    ["", "a b", "../x", "\udcff", "x" * 200, 5, None, b"a", ["a"], {"a": 1}, 1.5]
+)
+NO_NAME_OR_NONE = NO_NAME.filter(lambda value: value is not None)
+NO_LEASE = st.sampled_from(
+    [0, -5, -0.0, float("nan"), float("inf"), -float("inf"), 1e300, 10**400, "3", True, [1], b"1"]
+)
+NO_ATTEMPTS = st.sampled_from([0, -1, 10**9, "3", True, 1.0, None, [1]])
+NO_JSON = st.sampled_from(
+    [object(), b"x", {1: 2}, {None: 1}, float("nan"), [float("-inf")], {"t": "\ud83d"},
+     {"\ud83d": 1}, {"a": [{"b": {"c": "x\udc00"}}]}, {1}, 1j, jsonline.decode, range(3)]
+)  # fmt: skip
+NO_COMMITS = st.sampled_from(
+    ["abcdef1", b"abcdef1", 5, ["x"], ["abc"], [None], ["\udcff"], ["a" * 65]]
+)
+NO_FOLDER = st.sampled_from(["/nowhere/at/all", "", "\0", 5, b"/nowhere", ["/"]])
+
+
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@st.composite
+def wrong_calls(draw):
+    """Draw a call with one argument that is wrong, as (function, positional, named)."""
+    which = draw(st.integers(0, 16))
+    if which == 0:
+        return api.open_job, (draw(NO_NAME),), {}
+    if which == 1:
+        return api.open_job, ("n",), {"items": [1], "max_attempts": draw(NO_ATTEMPTS)}
+    if which == 2:
+        return api.open_job, ("n",), {"items": [1, draw(NO_JSON)]}
+    if which == 3:
+        bad = draw(st.sampled_from([[], (), iter(()), 5, "ab", b"ab", {"a": 1}, object()]))
+        return api.open_job, ("n",), {"items": bad}
+    if which == 4:
+        return api.open_job, ("n",), {"items": [1], "cwd": draw(NO_FOLDER)}
+    if which == 5:
+        return api.open_job, ("n",), {"levels": draw(st.sampled_from([101, 250, 990, 5000]))}
+    if which == 6:
+        return api.claim, ("job",), {"agent": draw(NO_NAME)}
+    if which == 7:
+        return api.claim, ("job",), {"agent": "a", "item": draw(NO_NAME_OR_NONE)}
+    if which == 8:
+        return api.claim, ("job",), {"agent": "a", "lease": draw(NO_LEASE)}
+    if which == 9:
+        return api.renew, ("job", "claim"), {"lease": draw(NO_LEASE)}
+    if which == 10:
+        return api.finish, ("job", "claim"), {"commits": draw(NO_COMMITS)}
+    if which == 11:
+        return api.finish, ("job", "claim"), {"result": draw(NO_JSON)}
+    if which == 12:
+        name = draw(st.sampled_from(["error", "reason", "log_path"]))
+        return (
+            api.finish,
+            ("job", "claim"),
+            {"error": "x", name: draw(st.sampled_from([5, b"x", ["x"]]))},
+        )
+    if which == 13:
+        kind = draw(st.sampled_from(["", 5, "a b", None, b"x"]))
+        return api.record_event, ("job", kind), {}
+    if which == 14:
+        return api.record_event, ("job", "Mine"), {"field": draw(NO_JSON.filter(no_text))}
+    if which == 15:
+        given = draw(st.sampled_from([5, "x", b"x", {"type": "Mine"}, [5], [None], [{}]]))
+        return api.record_events, ("job", given), {}
+    since = draw(st.sampled_from(["", "x", b"x", 1.5, True, [], "%%%", "\udcff", "a.b"]))
+    return (lambda *a, **k: list(api.follow(*a, **k))), ("job",), {"since": since, "stop": STOPPED}
+
+
+STOPPED = threading.Event()
+STOPPED.set()
+
+
+def no_text(value):
+    """An event's text may be cut anywhere; the log keeps it as an escape, and its readers cope."""
+    return "ud" not in repr(value)
+
+
+@pytest.fixture
+def begun(job):
+    return job, api.claim(job, agent="a1")
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(call=wrong_calls())
+def test_what_a_caller_gets_wrong_is_a_prodigy_error_and_writes_nothing(begun, repo, store, call):
+    """Whatever else it raises nobody has foreseen, and after what was written nobody could go on."""
+    job, claimed = begun
+    function, positional, named = call
+    known = {"job": job, "claim": claimed}
+    positional = [known.get(one, one) if isinstance(one, str) else one for one in positional]
+    if "levels" in named:  # hypothesis itself cannot show such a list
+        named = {"items": [deep(named["levels"])]}
+    if function is api.open_job:
+        named = {"cwd": str(repo), **named}
+    log = store / "events"
+    before = {path: path.stat().st_size for path in log.rglob("*.jsonl")}
+    with pytest.raises(api.ProdigyError) as caught:
+        function(*positional, **named)
+    assert "\n" not in str(caught.value)
+    str(caught.value).encode("utf-8", "strict" if "\udcff" not in str(call) else "replace")
+    assert before == {path: path.stat().st_size for path in log.rglob("*.jsonl")}
+    assert not list(store.rglob("jobs/n"))
+
+
+def test_no_job_and_no_claim_are_told_by_their_types(job):
+    for call in (
+        lambda: api.claim("j", agent="a"), lambda: api.renew(job, "a"), lambda: api.finish(job, None),
+        lambda: api.job_state(None), lambda: api.record_event(5, "Mine"),
+        lambda: api.read_events("j"), lambda: next(api.follow("j")),
+        lambda: api.Job("here", "r", "j"), lambda: api.Job("/x", "../r", "j"),
+    ):  # fmt: skip
+        with pytest.raises(api.ProdigyError):
+            call()
+
+
+def test_texts_that_are_none_are_recorded_readable(job):
+    first = api.claim(job, agent="a1")
+    ended = api.finish(job, first, error="x \ud800 y \udcff", retry=False)
+    assert ended.state == "dead"
+    (failed,) = [one for one in api.read_events(job) if one.type == "AgentFailed"]
+    assert failed.own()["error"] == "x \ufffd y \\xff"
+    assert api.job_state(job)["failures"][0]["error_signature"] == "x \ufffd y \\xff"

@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 
 # Each room, and the height it is on; it may import what is lower, and its own room.
 HEIGHTS = {
+    "errors": -1,
     "layout": 0, "names": 0, "encoding": 0, "descriptors": 0,
-    "errors": 1, "record": 1,
+    "record": 1,
     "gitenv": 0,
     "glance": 2,
     "duration": 2, "statusline": 3,
@@ -28,7 +29,7 @@ HEIGHTS = {
     "cli": 9,
     "__main__": 10,
 }  # fmt: skip
-HOT = ("layout.py", "names.py", "__init__.py", "record")
+HOT = ("layout.py", "names.py", "errors.py", "__init__.py", "record")
 """What a hook runs."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 

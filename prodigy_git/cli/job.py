@@ -316,10 +316,11 @@ def done(
     """
     from dataclasses import asdict
 
-    from prodigy_git.jobs import claims
+    from prodigy_git.jobs import claims, given
 
     if (error is not None or no_retry) and not failed:
         raise click.UsageError("--error and --no-retry go with --failed")
+    made = given.commits(commits)
     store, repo, known = here(name)
     held = claims.claim_now(store, repo, known, item, agent, output.note)
     path = None if log_path is None else os.path.abspath(log_path)
@@ -330,7 +331,7 @@ def done(
         )  # fmt: skip
     else:
         ended = claims.complete(
-            store, repo, known, held, commits=list(commits), log_path=path,
+            store, repo, known, held, commits=made, log_path=path,
             session=held.worktree, broken=output.note,
         )  # fmt: skip
     if ended.late:

@@ -79,6 +79,8 @@ def claim(
     with step(store, repo, job, broken) as index:
         if index.job.status != "running":
             return None
+        if index.meta.unreadable is not None:
+            raise ProdigyError(f"no item can be handed out: {index.meta.unreadable}")
         if item is None:
             chosen, _ = index.next_pending(clock.now())
             if chosen is None:

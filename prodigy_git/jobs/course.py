@@ -31,7 +31,7 @@ def start(
 
     The items are written whole before the event that names them: killed before that, nothing was
     started and it can be tried again. A job that has been worked on already, as by ``new-worktree
-    --job``, can be opened once. Raises `ProdigyError`, `names.BadName`, `OSError`.
+    --job``, can be opened once. Raises `ProdigyError`, `OSError`.
     """
     names.checked(job, "job id")
     lock = files.lock(layout.claims_lock(store, repo, job), indexes.PATIENCE)

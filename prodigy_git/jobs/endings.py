@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from prodigy_git import encoding
 from prodigy_git.jobs import books, dead_letters, owner, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
@@ -60,13 +61,17 @@ def record(index: Index, events: list[dict[str, Any]], broken: Broken, **how: An
 
 
 def event(index: Index, kind: str, **fields: Any) -> dict[str, Any]:
-    """Return an event of the job; fields that are None are left out."""
+    """Return an event of the job; fields that are None are left out, texts made `encoding.valid`."""
     head = {
         "id": log.event_id(index.job_id, os.urandom(16).hex()), "timestamp": "", "type": kind,
         "event_type": kind, "correlation_id": fields.get("session_id") or index.job_id,
         "job_id": index.job_id,
     }  # fmt: skip
-    return head | {name: value for name, value in fields.items() if value is not None}
+    return head | {
+        name: encoding.valid(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 def end_well(

@@ -60,6 +60,8 @@ class Meta(msgspec.Struct):
     queue_at: int = 0
     queue_changes: int = 0
     """When the queue's file was written last, and how often the queue had changed by then."""
+    unreadable: str | None = None
+    """Why the job's items cannot be read; then none is handed out, and each opening looks again."""
 
 
 @dataclass
@@ -202,7 +204,9 @@ def meta_of(connection: sqlite3.Connection) -> Meta | None:
     """Return what an index knows beside the items; None where it is of another version or boot."""
     row = connection.execute("SELECT value FROM meta").fetchone()
     meta = None if row is None else msgspec.json.decode(row[0], type=Meta)
-    return meta if meta is not None and (meta.version, meta.boot) == (_VERSION, _boot()) else None
+    if meta is None or (meta.version, meta.boot) != (_VERSION, _boot()):
+        return None
+    return meta if meta.unreadable is None else None  # they may have been put back
 
 
 def _boot() -> str:
@@ -327,7 +331,16 @@ def made_anew(
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(_VERSION, _boot(), state.job, position, {}, 0, clock.now())
     found = Index(store, repo, job, connection, meta)
-    connection.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?)", _rows(found, state))
+    defined: list[tuple[str, int, int]] = []
+    try:
+        defined = _defined(found)
+    except (ProdigyError, OSError) as error:
+        # The job can be looked at, cancelled and cleaned all the same, from its log.
+        meta.unreadable = str(error)
+        broken(str(error))
+    connection.executemany(
+        "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?)", _rows(found, state, defined)
+    )
     connection.executemany(
         "INSERT INTO sessions VALUES (?, ?, ?)",
         ((name, *mark) for name, mark in state.sessions.items()),
@@ -337,16 +350,25 @@ def made_anew(
     return found
 
 
-def _rows(index: Index, state: books.State) -> Iterator[tuple[Any, ...]]:
-    """Yield all items' rows: those of the input in its order, then whatever else the log names."""
-    meta = index.meta
-    rest = dict(state.items)
+def _defined(index: Index) -> list[tuple[str, int, int]]:
+    """Return (id, offset, length) of each item that the job was given.
+
+    Raises `ProdigyError` where they are not those that its log names, `OSError`.
+    """
     path = layout.items(index.store, index.repo, index.job_id)
-    opening = state.job.opened
+    opening = index.job.opened
     wanted = None if opening is None else opening.items_sha256
     if wanted and wanted != _sha256(path):
         raise ProdigyError(f"{path} is not what the job was started with: restore it")
-    defined = items.read(path) if os.path.exists(path) else iter(())
+    return list(items.read(path)) if os.path.exists(path) else []
+
+
+def _rows(
+    index: Index, state: books.State, defined: list[tuple[str, int, int]]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield all items' rows: those of the input in its order, then whatever else the log names."""
+    meta = index.meta
+    rest = dict(state.items)
     for name, offset, length in defined:
         yield _row(meta, name, offset, length, rest.pop(name, None))
     for name, item in rest.items():

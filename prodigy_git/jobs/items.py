@@ -13,6 +13,7 @@ import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import given
 from prodigy_git.record import files, jsonline
 
 _NAMES = ("id", "item_id")
@@ -49,7 +50,7 @@ def _document(text: str, where: str) -> Any:
     try:
         return jsonline.decode(text)
     except ValueError as error:
-        raise ProdigyError(f"{where}: not JSON ({_explained(text, error)})") from error
+        raise ProdigyError(f"{where}: {_explained(text, error)}") from error
 
 
 def _explained(text: str, error: ValueError) -> str:
@@ -57,11 +58,12 @@ def _explained(text: str, error: ValueError) -> str:
 
     try:
         json.loads(text)
-    except ValueError as better:
-        return str(better)
     except RecursionError:
-        pass
-    return str(error)
+        return f"nested too deeply: an item may have {given.DEEPEST} levels"
+    except ValueError as better:
+        return f"not JSON ({better})"
+    # It is JSON, and yet more than is read.
+    return f"{error}: an item may have {given.DEEPEST} levels"
 
 
 def _lines(text: str, where: str) -> list[Any]:
@@ -72,8 +74,8 @@ def _lines(text: str, where: str) -> list[Any]:
                 found.append(jsonline.decode(line))
             except ValueError as error:
                 raise ProdigyError(
-                    f"{where}:{number}: not JSON ({_explained(line, error)}); give a JSON array, "
-                    "one JSON value a line, or --json-path"
+                    f"{where}:{number}: {_explained(line, error)}; give a JSON array, one JSON "
+                    "value a line, or --json-path"
                 ) from error
     return found
 
@@ -90,18 +92,23 @@ def _picked(document: Any, json_path: str) -> list[Any]:
 
 
 def named(found: list[Any], where: str) -> list[tuple[str, Any]]:
-    """Return items with their ids, as `parse` gives them. Raises `ProdigyError` for one that recurs."""
-    given = [_id_of(data) for data in found]
+    """Return items with their ids, as `parse` gives them.
+
+    Raises `ProdigyError` for an id that recurs, and for data that JSON has no form for that is read
+    back everywhere (`given.json_value`).
+    """
+    ids = [_id_of(data) for data in found]
     seen: dict[str, int] = {}
-    for number, name in enumerate(given, 1):
+    for number, name in enumerate(ids, 1):
         if name is not None and seen.setdefault(name, number) != number:
             raise ProdigyError(f"{where}: items {seen[name]} and {number} have the same id, {name}")
     items = []
-    for number, (name, data) in enumerate(zip(given, found, strict=True), 1):
+    for number, (name, data) in enumerate(zip(ids, found, strict=True), 1):
         fresh = name or f"item-{number}"
         while name is None and fresh in seen:
             fresh += "-1"  # an id that was given looks like one that was not
         seen.setdefault(fresh, number)
+        given.json_value(data, f"{where}: item {fresh}")
         items.append((fresh, data))
     return items
 
@@ -121,19 +128,29 @@ def _id_of(data: Any) -> str | None:
 def write(store: str, repo: str, job: str, items: list[tuple[str, Any]]) -> str:
     """Write a job's items, durably and whole; return the SHA-256 of the file in hex.
 
-    Raises `OSError`; `ProdigyError` for data that JSON has no form for.
+    Raises `OSError`; `ProdigyError`, before anything is written, for items that could not be read back.
     """
-    lines = []
-    for name, data in items:
-        try:
-            lines.append(jsonline.encode({"id": name, "data": data}))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ProdigyError(f"item {name}: cannot be kept as JSON ({error})") from error
-    text = ("\n".join(lines) + "\n").encode("ascii")
+    text = _text(items)
     path = layout.items(store, repo, job)
     files.make_private(os.path.dirname(path))
     files.replace(path, text)
     return sha256(text).hexdigest()
+
+
+def _text(items: list[tuple[str, Any]]) -> bytes:
+    """Return the file of some items, each line read back by the decoders that will read it."""
+    named = msgspec.json.Decoder(_Line).decode
+    lines = []
+    for name, data in items:
+        try:
+            line = jsonline.encode({"id": name, "data": data})
+            jsonline.decode(line)
+            if named(line.encode("ascii")).id != name:
+                raise ValueError("it is read back with another id")
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+            raise ProdigyError(f"item {name}: cannot be kept as JSON ({error})") from error
+        lines.append(line)
+    return ("\n".join(lines) + "\n").encode("ascii")
 
 
 def read(path: str) -> Iterator[tuple[str, int, int]]:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from prodigy_git import encoding
 from prodigy_git.model.event import Event, parse_line, pascal_case
 from prodigy_git.record import clock
 from prodigy_git.store.stream import Broken, blocks
@@ -116,9 +117,12 @@ def _step(event: Event) -> Step:
     step = Step()
     fields = event.fields()
     for name in fields.keys() & _TYPES.keys():
+        given = fields[name]
         try:
-            value = msgspec.convert(fields[name], _TYPES[name])
-            msgspec.json.encode(value)  # half a surrogate pair could not be written to a snapshot
+            # Half a surrogate pair could not be written to a snapshot.
+            value = encoding.valid(given) if isinstance(given, str) else given
+            value = msgspec.convert(value, _TYPES[name])
+            msgspec.json.encode(value)  # nor within anything else
         except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
             continue
         setattr(step, name, value)

@@ -4,7 +4,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prodigy_git import layout
+from prodigy_git import encoding, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
@@ -76,6 +76,8 @@ def finish(
     was about to write is noted in the session's file first. Raises `ProdigyError` for an unknown or
     already finished session, `OSError` where the store refuses.
     """
+    error = None if error is None else encoding.valid(error)
+    log_path = None if log_path is None else encoding.valid(os.path.abspath(log_path))
     found = sessions.catch_up(store, sessions.load(store, name), broken)
     repo = found.text("repo")
     if repo is None:

@@ -435,3 +435,32 @@ class Job(RuleBasedStateMachine):
 
 Job.TestCase.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
 TestJob = Job.TestCase
+
+
+@pytest.mark.parametrize("damage", [None, b"{\n", b'{"id":"i0","data":"\\ud83d"}\n'])
+def test_a_job_whose_items_cannot_be_read_can_be_looked_at_and_ended(store, damage):
+    """As an older version left it that began a job before it had read its items back."""
+    start(store, 2)
+    made = claim(store)
+    path = store / "state/r/mapreduce/jobs/j/items.jsonl"
+    kept = path.read_bytes()
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage)
+    index.discard(str(store), "r", "j")
+    said = []
+    assert summary.line(str(store), "r", "j", said.append)["in_progress"] == 1
+    assert any("restore it" in text for text in said)
+    with pytest.raises(ProdigyError, match=r"items.jsonl.*restore it"):
+        claim(store, "b")
+    course.pause(str(store), "r", "j", None, quiet)
+    path.write_bytes(kept)  # once they are back all is as before
+    course.unpause(str(store), "r", "j", quiet)
+    second = claim(store, "b")
+    assert (second.item_id, second.data) == ("i1", {"n": 1})
+    path.unlink()
+    index.discard(str(store), "r", "j")
+    assert complete(store, made).state == "completed"
+    course.cancel(str(store), "r", "j", None, quiet)
+    assert summary.line(str(store), "r", "j", quiet)["status"] == "cancelled"
