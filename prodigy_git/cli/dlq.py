@@ -27,10 +27,10 @@ def dlq() -> None:
 
 
 def _queue(name: str | None) -> tuple[tuple[str, str, str], "list[Item]"]:
-    from prodigy_git.jobs import claims, snapshots
+    from prodigy_git.jobs import peek, snapshots
 
     where = here(name)
-    with claims.step(*where, output.note) as index:
+    with peek.opened(*where, output.note) as index:
         return where, snapshots.queue(index, output.note).items
 
 

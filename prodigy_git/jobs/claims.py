@@ -51,10 +51,7 @@ def step(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
     with indexes.opened(store, repo, job, broken) as index:
         end_dead(index, broken)
         yield index
-        try:
-            snapshots.write_due(index, broken)
-        except OSError as error:
-            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+        snapshots.write_due(index, broken)
 
 
 def claim(
@@ -79,14 +76,14 @@ def claim(
     with step(store, repo, job, broken) as index:
         if index.job.status != "running":
             return None
-        if index.meta.unreadable is not None:
-            raise ProdigyError(f"no item can be handed out: {index.meta.unreadable}")
+        index.require_items()
         if item is None:
             chosen, _ = index.next_pending(clock.now())
             if chosen is None:
                 return None
         else:
             chosen = _checked_pending(index, item)
+        data = index.data(chosen)  # what cannot be read is not claimed
         found = index.item(chosen) or books.Item()
         attempt = attempts(index, chosen) + 1
         until = None if lease is None else clock.stamp(clock.now() + lease)
@@ -97,7 +94,7 @@ def claim(
         record(index, [*_into_map(index), started], broken)
         last = books.last_attempt(found, index.job.max_attempts)
         return Claim(
-            job, chosen, agent, attempt, last, index.data(chosen), worktree, until,
+            job, chosen, agent, attempt, last, data, worktree, until,
             attempt - books.last_attempt(found, 0),
         )  # fmt: skip
 

@@ -167,10 +167,16 @@ def read(path: str) -> Iterator[tuple[str, int, int]]:
             offset += len(line)
 
 
-def data_at(path: str, offset: int, length: int) -> Any:
-    """Return the data of the item at a place of the file. Raises `OSError`, `ValueError`."""
+def data_at(path: str, name: str, offset: int, length: int) -> Any:
+    """Return the data of the item ``name``, which is at a place of the file.
+
+    Raises `OSError`; `ValueError` where there is something else.
+    """
     descriptor = files.open_regular(path)
     try:
-        return jsonline.decode_object(os.pread(descriptor, length, offset)).get("data")
+        line = jsonline.decode_object(os.pread(descriptor, length, offset))
     finally:
         os.close(descriptor)
+    if line.get("id") != name:
+        raise ValueError("another item is in its place")
+    return line.get("data")

@@ -1,21 +1,19 @@
 """Looking at a job's state without keeping anybody from changing it."""
 
 import contextlib
-import sqlite3
+import os
 import time
 from collections.abc import Iterator
-
-import msgspec
 
 from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import index as indexes
-from prodigy_git.jobs import replay
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import files
 from prodigy_git.store.events import Broken
 
 _ATTEMPTS = 5
+_MOST = 1 << 30  # bytes of an index, which has all of a job's items
 
 
 @contextlib.contextmanager
@@ -27,41 +25,29 @@ def opened(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
     """
     if not indexes.exists(store, repo, job):
         raise ProdigyError(f"no job {job}: 'prodigy-git job list' shows what there is")
-    found = None
-    copied = _copied(layout.index(store, repo, job))
-    if copied:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            connection.deserialize(copied)
-            meta = indexes.meta_of(connection)
-            if meta is not None and replay.holds(store, repo, job, meta.position):
-                found = Index(store, repo, job, connection, meta)
-                indexes.advance(found, broken)
-        except (sqlite3.Error, msgspec.MsgspecError, ValueError):
-            found = None  # damaged: made anew below
-        if found is None:
-            connection.close()
-    if found is None:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        found = indexes.made_anew(store, repo, job, connection, broken)
+    found = indexes.in_memory(store, repo, job, *_copied(layout.index(store, repo, job)), broken)
     try:
+        if found.fault is not None:
+            broken(found.fault)
         yield found
     finally:
-        found.connection.close()
+        found.close()
 
 
-def _copied(path: str) -> bytes | None:
-    """Return the bytes of an index that nobody wrote to meanwhile; None where none can be had.
+def _copied(path: str) -> tuple[bytes | None, int]:
+    """Return the bytes of an index that nobody wrote to meanwhile, and its inode; None: none to be had.
 
     A reader's lock would make whoever commits wait.
     """
     for _ in range(_ATTEMPTS):
         try:
+            inode = os.stat(path).st_ino
             before = glance.generation(path)
-            data = files.read(path) if before is not None else b""
-            if before is not None and glance.generation(path) == before:
-                return data
+            data = files.read(path, _MOST) if before is not None else b""
+            unchanged = glance.generation(path) == before and os.stat(path).st_ino == inode
+            if before is not None and unchanged:
+                return data, inode
         except OSError:
-            return None
+            return None, 0
         time.sleep(0.001)
-    return None  # somebody is at it all the time, or was killed and left its journal
+    return None, 0  # somebody is at it all the time, or was killed and left its journal

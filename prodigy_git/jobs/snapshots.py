@@ -8,6 +8,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, dead_letters
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
+from prodigy_git.jobs.tables import DAMAGE
 from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.record import clock, files
 from prodigy_git.store import queues, sessions
@@ -28,7 +29,7 @@ _SMALL = 50
 def write_due(index: Index, broken: Broken) -> None:
     """Write a checkpoint where one is due, and the queue's file where it lacks anything.
 
-    Raises `OSError`.
+    That may fail, as `write` may.
     """
     meta = index.meta
     ended = index.count("completed", "dead", "failed")
@@ -58,49 +59,68 @@ def _queue_changes(index: Index) -> int:
     return sum(count for kind, count in index.job.counts.items() if kind.startswith("DLQ"))
 
 
-def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) -> str:
+def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) -> str | None:
     """Write a checkpoint of the job, by default of the phase that it is in; return its path.
 
-    The queue's file is brought up to it. Raises `OSError`.
+    The queue's file is brought up to it. What a step has written to the log is done, whatever comes of
+    its checkpoint: one that cannot be written is a word to ``broken``, and None is returned.
     """
-    meta = index.meta
-    if kind is None:
-        kind = {"setup": "setup", "map": "map"}.get(index.job.phase, "reduce")  # type: ignore[assignment]
-        assert kind is not None
-    rows = index.connection.execute("SELECT id, resumed, status FROM sessions")
-    sessions = {name: (resumed, status) for name, resumed, status in rows}
-    path = checkpoints.write(
-        index.store, index.repo, index.job, kind, _rows(index), sessions, meta.position
-    )
-    meta.checkpoint_at = clock.now()
-    meta.checkpoint_ended = index.count("completed", "dead", "failed")
+    try:
+        path = _write(index, kind)
+    except (OSError, ProdigyError, *DAMAGE) as error:
+        broken(f"no checkpoint of job {index.job_id} written ({error}): the log has everything")
+        path = None
     write_queue(index, broken)
     indexes.advance(index, broken)
     index.save()
     return path
 
 
+def _write(index: Index, kind: checkpoints.Kind | None) -> str:
+    meta = index.meta
+    if kind is None:
+        kind = {"setup": "setup", "map": "map"}.get(index.job.phase, "reduce")  # type: ignore[assignment]
+        assert kind is not None
+    rows = index.rows("SELECT id, resumed, status FROM sessions")
+    sessions = {name: (resumed, status) for name, resumed, status in rows}
+    path = checkpoints.write(
+        index.store, index.repo, index.job, kind, _rows(index), sessions, meta.position
+    )
+    meta.checkpoint_at = clock.now()
+    meta.checkpoint_ended = index.count("completed", "dead", "failed")
+    return path
+
+
 def _rows(index: Index) -> Iterator[checkpoints.Row]:
     path = layout.items(index.store, index.repo, index.job_id)
-    rows = index.connection.execute("SELECT id, offset, length, record FROM items ORDER BY number")
+    rows = index.rows(
+        "SELECT id, offset, length, record FROM items ORDER BY number", (),
+        lambda row: (row[0], row[1], row[2], indexes.item_of(row[3])),
+    )  # fmt: skip
+    if len(rows) != index.meta.numbered:
+        raise ValueError("the index lacks items")
     try:
         text = files.open_regular(path)
     except FileNotFoundError:
         text = None
     try:
-        for name, offset, length, record in rows:
+        for name, offset, length, item in rows:
             line = None
             if text is not None and offset is not None:
                 line = os.pread(text, length, offset)
-            yield name, line, books.Item() if record is None else indexes.item_of(record)
+            yield name, line, item
     finally:
         if text is not None:
             os.close(text)
 
 
 def write_queue(index: Index, broken: Broken) -> None:
-    """Bring the queue's file up to the log. Raises `OSError`."""
-    dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
+    """Bring the queue's file up to the log; one that cannot be written is a word to ``broken``."""
+    try:
+        dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
+    except (OSError, ProdigyError, *DAMAGE) as error:
+        broken(f"the queue's file of job {index.job_id} is not written ({error}): the log has all")
+        return
     index.meta.queue_at = clock.now()
     index.meta.queue_changes = _queue_changes(index)
     index.save()

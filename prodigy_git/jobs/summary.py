@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from prodigy_git import layout, names
-from prodigy_git.jobs import books, owner
+from prodigy_git.jobs import books, owner, peek
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
@@ -33,11 +33,7 @@ def known(store: str, repo: str) -> list[str]:
 
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
     """Return a job in a few words: phase, status, items in each state. Raises `ProdigyError`."""
-    from prodigy_git.jobs import (
-        claims,  # slow to import, and those who use `head` and `of` need none
-    )
-
-    with claims.step(store, repo, job, broken) as index:
+    with peek.opened(store, repo, job, broken) as index:
         return head(index)
 
 
@@ -61,10 +57,11 @@ def head(index: Index) -> dict[str, Any]:
 
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
-    """Return all there is to say of a job, as `of`, what is dead ended first. Raises `ProdigyError`."""
-    from prodigy_git.jobs import claims
+    """Return all there is to say of a job, as `of`. Raises `ProdigyError`.
 
-    with claims.step(store, repo, job, broken) as index:
+    Only looks: the claims of dead agents are said to be dead, and not ended.
+    """
+    with peek.opened(store, repo, job, broken) as index:
         return of(index)
 
 
@@ -77,9 +74,7 @@ def of(index: Index) -> dict[str, Any]:
     rest will be done at that rate.
     """
     found = head(index)
-    found["sessions"] = dict(
-        index.connection.execute("SELECT status, count(*) FROM sessions GROUP BY status")
-    )
+    found["sessions"] = dict(index.rows("SELECT status, count(*) FROM sessions GROUP BY status"))
     found["commits"] = index.job.counts.get("CommitCreated", 0)
     found["attempts"] = index.job.counts.get("AgentStarted", 0)
     found["events"] = sum(index.job.counts.values())
@@ -117,7 +112,7 @@ def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
 
 
 def _agents(index: Index) -> list[dict[str, Any]]:
-    rows = index.connection.execute(
+    rows = index.rows(
         "SELECT agent, sum(state = 1), sum(state = 2), sum(state IN (3, 4)), max(at) FROM items"
         " WHERE agent IS NOT NULL GROUP BY agent ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
     )
@@ -126,7 +121,7 @@ def _agents(index: Index) -> list[dict[str, Any]]:
 
 
 def _failures(index: Index) -> list[dict[str, Any]]:
-    rows = index.connection.execute(
+    rows = index.rows(
         "SELECT signature, count(*), min(at), max(at), min(id), sum(state = 0) FROM items"
         " WHERE signature IS NOT NULL AND state IN (0, 3, 4)"
         " GROUP BY signature ORDER BY 2 DESC, 1 LIMIT ?",
@@ -141,9 +136,9 @@ def _rates(index: Index) -> dict[str, Any]:
     now = clock.now()
     begun = clock.parse(index.job.started_at) or now
     since = max(begun, now - _RECENT)
-    (ended,) = index.connection.execute(
+    ((ended,),) = index.rows(
         "SELECT count(*) FROM items WHERE state IN (2, 3, 4) AND due > ?", (since,)
-    ).fetchone()
+    )
     minutes = (now - since) / (60 * clock.SECOND)
     rate = ended / minutes if minutes > 0 else 0.0
     left = index.count("pending", "in_progress")

@@ -42,14 +42,13 @@ def _held(index: Index) -> Iterator[Held]:
     for state in ("in_progress", "pending", "dead", "failed"):
         # Of what is pending only what has failed before: the rest is nobody's, and may be much.
         tried = "AND signature IS NOT NULL" if state == "pending" else ""
-        rows = index.connection.execute(
+        rows = index.rows(
             f"SELECT id, record FROM items WHERE state = ? {tried} ORDER BY at DESC LIMIT ?",
-            (NUMBER[state], _MOST),
-        )
-        for name, record in rows.fetchall():
-            if record is None:
+            (NUMBER[state], _MOST), lambda row: (row[0], row[1] and item_of(row[1])),
+        )  # fmt: skip
+        for name, item in rows:
+            if item is None:
                 continue
-            item = item_of(record)
             view = books.view(item)
             if state == "pending" and (view.end is None or view.end.stage != books.FAILED):
                 continue  # put back from the queue: nobody's

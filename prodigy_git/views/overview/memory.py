@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
 
-from prodigy_git import layout
+from prodigy_git import glance, layout
 from prodigy_git.git import divergence
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek, replay
@@ -91,25 +90,13 @@ def _has_ended(store: str, repo: str, job: str) -> bool:
 
     No lock is taken: what a writer changes meanwhile is looked at again as a whole.
     """
-    path = layout.index(store, repo, job)
-    if not os.path.exists(path):
-        return False
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)
-        ) as connection:
-            row = connection.execute("SELECT value FROM meta").fetchone()
-        return (
-            row is not None and msgspec.json.decode(row[0], type=indexes.Meta).job.status in ENDED
+        return any(
+            msgspec.json.decode(value, type=indexes.Meta).job.status in ENDED
+            for (value,) in glance.rows(layout.index(store, repo, job), "SELECT value FROM meta")
         )
-    except (sqlite3.Error, msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, TypeError):
         return False
-
-
-def _quoted(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(os.fsencode(path))
 
 
 def _working_directories() -> list[str]:

@@ -1,0 +1,232 @@
+"""The tables of a job's index: what a row holds, and how all of them are made from the log.
+
+What is read back of them is checked, since a damaged page may be readable: a record bears a checksum,
+and says for which file, job and run of the machine it was made.
+"""
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, dead_letters, items, replay
+from prodigy_git.record import clock, cursor, files
+
+_VERSION = 3
+_ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
+NUMBER = {state: number for number, state in enumerate(_ORDER)}
+"""What an item's state is called in the column ``state``; NULL for what is no item."""
+DAMAGE = (
+    sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError, IndexError, OverflowError,
+    RecursionError,
+)  # fmt: skip
+"""What reading a damaged index may raise."""
+
+_SCHEMA = """
+CREATE TABLE meta (value BLOB NOT NULL);
+CREATE TABLE items (
+  id TEXT PRIMARY KEY, number INTEGER NOT NULL, offset INTEGER, length INTEGER, state INTEGER,
+  due INTEGER NOT NULL DEFAULT 0, agent TEXT, at TEXT, signature TEXT, record BLOB
+) WITHOUT ROWID;
+CREATE INDEX by_state ON items (state, due, number);
+CREATE INDEX by_agent ON items (agent) WHERE agent IS NOT NULL;
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY, resumed INTEGER NOT NULL, status TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+# ``due``: in microseconds since 1970, from when on a pending item may be claimed; for any other when it
+# came to its state. ``record``: a checksum of four bytes, and what the log says of the item as JSON.
+
+
+class Meta(msgspec.Struct):
+    """What the index knows beside the items."""
+
+    version: int
+    boot: str
+    inode: int
+    """Of the file that it was written to: a copy may be torn, and is not trusted."""
+    job: books.Job
+    position: replay.Position
+    counts: dict[str, int]
+    """Items in each state."""
+    numbered: int
+    """How many items have a number: those of the input first, in its order."""
+    checkpoint_at: int = 0
+    checkpoint_ended: int = 0
+    """When the last checkpoint was written, and how many items had ended then."""
+    queue_at: int = 0
+    queue_changes: int = 0
+    """When the queue's file was written last, and how often the queue had changed by then."""
+
+
+def meta_of(connection: sqlite3.Connection, job: str, inode: int) -> Meta | None:
+    """Return what an index knows beside the items; None where it is not to be trusted.
+
+    It is of another version, boot, file or job then. Raises as `DAMAGE` says.
+    """
+    row = connection.execute("SELECT value FROM meta").fetchone()
+    meta = None if row is None else msgspec.json.decode(row[0], type=Meta)
+    if meta is None or (meta.version, meta.boot) != (_VERSION, cursor.boot_id()):
+        return None
+    return meta if (meta.job.job_id, meta.inode) == (job, inode) else None
+
+
+def save(connection: sqlite3.Connection, meta: Meta) -> None:
+    """Write ``meta``. Raises `sqlite3.Error`."""
+    connection.execute("UPDATE meta SET value = ?", (msgspec.json.encode(meta),))
+
+
+_decode = msgspec.json.Decoder(books.Item).decode
+
+
+def item_of(record: bytes | None) -> books.Item:
+    """Return the item that a row's ``record`` holds. Raises as `DAMAGE` says."""
+    if record is None:
+        return books.Item()
+    body = record[4:]
+    if zlib.crc32(body) != int.from_bytes(record[:4], "big"):
+        raise ValueError("a record is damaged")
+    return _decode(body)
+
+
+def _record_of(item: books.Item) -> bytes:
+    body = msgspec.json.encode(item)
+    return zlib.crc32(body).to_bytes(4, "big") + body
+
+
+Given = list[tuple[str, int, int]]
+"""(id, offset, length) of each item that a job was given."""
+
+
+def given_of(
+    store: str, repo: str, job: str, opening: books.Opening | None
+) -> tuple[Given, str | None]:
+    """Return the items that a job was given, and what is wrong with their file: None for nothing."""
+    path = layout.items(store, repo, job)
+    wanted = None if opening is None else opening.items_sha256
+    try:
+        if wanted:
+            with files.stream(path) as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != wanted:
+                return [], f"{path} is not what the job was started with: restore it"
+        return list(items.read(path)), None
+    except FileNotFoundError:
+        return [], f"{path} is missing: restore it" if wanted else None
+    except ProdigyError as error:
+        return [], str(error)
+    except OSError as error:
+        return [], f"{path} cannot be read ({error.strerror or error}): restore it"
+
+
+def fill(
+    connection: sqlite3.Connection,
+    state: books.State,
+    position: replay.Position,
+    given: Given,
+    inode: int,
+) -> Meta:
+    """Make the tables from what the log comes to, in one transaction.
+
+    ``inode`` is the file's that they are made in. Raises `sqlite3.Error`.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO meta VALUES ('')")
+    meta = Meta(_VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
+    connection.executemany(
+        "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?)", _rows(meta, given, dict(state.items))
+    )
+    connection.executemany(
+        "INSERT INTO sessions VALUES (?, ?, ?)",
+        ((name, *mark) for name, mark in state.sessions.items()),
+    )
+    save(connection, meta)
+    connection.execute("COMMIT")
+    return meta
+
+
+def _rows(meta: Meta, given: Given, known: dict[str, books.Item]) -> Iterator[tuple[Any, ...]]:
+    """Yield all items' rows: those of the input in its order, then whatever else the log names."""
+    for name, offset, length in given:
+        yield _row(meta, name, offset, length, known.pop(name, None))
+    for name, item in known.items():
+        yield _row(meta, name, None, None, item)
+
+
+def _row(
+    meta: Meta, name: str, offset: int | None, length: int | None, item: books.Item | None
+) -> tuple[Any, ...]:
+    number = meta.numbered
+    meta.numbered += 1
+    columns = (0, 0, None, None, None, None) if item is None else _columns(name, item)
+    if columns[0] is not None:
+        state = _ORDER[columns[0]]
+        meta.counts[state] = meta.counts.get(state, 0) + 1
+    return (name, number, offset, length, *columns)
+
+
+def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item) -> None:
+    """Write an item's row, and count it in ``meta``. Raises as `DAMAGE` says."""
+    row = connection.execute("SELECT state, number FROM items WHERE id = ?", (name,)).fetchone()
+    if row is None:
+        number = meta.numbered
+        meta.numbered += 1
+    else:
+        number = row[1]
+        if row[0] is not None:
+            meta.counts[_ORDER[row[0]]] -= 1
+    columns = _columns(name, item)
+    if columns[0] is not None:
+        state = _ORDER[columns[0]]
+        meta.counts[state] = meta.counts.get(state, 0) + 1
+    connection.execute(
+        "INSERT INTO items (id, number, state, due, agent, at, signature, record)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
+        " due = excluded.due, agent = excluded.agent, at = excluded.at,"
+        " signature = excluded.signature, record = excluded.record",
+        (name, number, *columns),
+    )
+
+
+def standing_of(connection: sqlite3.Connection, session: str) -> books.Standing | None:
+    """Return how it stands with a session, as the log says; None where it does not name it."""
+    row: books.Standing | None = connection.execute(
+        "SELECT resumed, status FROM sessions WHERE id = ?", (session,)
+    ).fetchone()
+    return row
+
+
+def _columns(name: str, item: books.Item) -> tuple[Any, ...]:
+    """Return state, due, agent, at, signature and record of an item's row."""
+    view = books.view(item)
+    due = 0
+    if view.state == "pending":
+        ready = books.ready_at(item, view.attempt)
+        if ready is not None:
+            due = (clock.parse(ready[0]) or 0) + ready[1] * 1000
+    elif view.since:
+        due = clock.parse(view.since) or 0
+    number = None if name.startswith(books.FREE) else NUMBER[view.state]
+    return number, due, view.agent, view.since, last_signature(item), _record_of(item)
+
+
+def last_signature(item: books.Item) -> str | None:
+    """Return what an item's last failure has in common with others; None where it has none."""
+    if item.signature is not None:
+        return item.signature[1]
+    last = last_failure(item)
+    return None if last is None else dead_letters.signature(last.error or "")
+
+
+def last_failure(item: books.Item) -> books.End | None:
+    """Return an item's last failure; None where it has none."""
+    if not item.failures:
+        return None
+    return max(item.failures.values(), key=lambda end: (end.attempt, end.epoch))
