@@ -30,11 +30,11 @@ from prodigy_git.cleanup.leftovers import Finding
 from prodigy_git.cleanup.orphans import find
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.record import clock, cursor, enrolment, files, gitdir, log, register, session
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import events, locked, sessions
+from prodigy_git.store import events, locked, sessions, standing
 from prodigy_git.store.events import Broken
 
 __all__ = ["Finding", "find", "repair"]
@@ -156,31 +156,28 @@ def _lone(store: str, common: str, found: Finding, broken: Broken) -> str:
     """End a session whose worktree is gone; its job's log says so once."""
     del common
     one = sessions.load(store, found.name)
-    with _session(store, one.id) as fields:
-        if one.ended:
-            return "ended meanwhile"
-        # As `finish` names it: a finish that was killed may have written it already.
-        event = {**sessions.envelope(one, "SessionFinished", "SessionFinished")}
-        status, _ = _logged(store, found.repo, one.job, one.id, broken)
-        if status is None:
-            status = "Cancelled"
-            log.append(store, found.repo, one.job, [{**event, "status": status}])
-        fields["status"] = status
-        fields["completed_at"] = clock.stamp(clock.now())
-        fields["error"] = fields.get("error") or "its worktree is gone, and its process, too"
-        session.write(store, one.id, fields)
-    return f"ended as {status}"
+    resumed = standing.resumptions(one)
+    status, _ = _logged(store, found.repo, one.job, one.id, broken, resumed)
+    why = one.error or "its worktree is gone, and its process, too"
+    if status is not None:  # a finish that was killed
+        ended = standing.note(store, one.id, standing.End(status, why, None, resumed))
+    else:
+        end = standing.End("Cancelled", why, why, resumed)
+        ended = standing.end_now(store, found.repo, one, end)
+    return f"ended as {status or 'Cancelled'}" if ended else "ended meanwhile"
 
 
 def _logged(
-    store: str, repo: str, job: str, name: str, broken: Broken
+    store: str, repo: str, job: str, name: str, broken: Broken, resumed: int = 0
 ) -> tuple[str | None, str | None]:
     """Return how a session ended, and when it began, as its job's log says; None where it does not."""
     ended = began = None
     for event in events.read_job(store, repo, job, broken):
-        if event.session_id == name and event.type == "SessionFinished":
+        if event.session_id != name:
+            continue
+        if event.type == "SessionFinished" and event.own().get("resumed", 0) == resumed:
             ended = str(event.own().get("status"))
-        if event.session_id == name and event.type == "SessionStarted":
+        if event.type == "SessionStarted":
             began = began or event.timestamp
     return (ended if ended in ("Completed", "Failed", "Cancelled") else None), began
 

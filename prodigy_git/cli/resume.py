@@ -15,9 +15,9 @@ from prodigy_git.cli import completing, output
 def resume(id_: str, force: bool, as_json: bool) -> int:
     """Take up a job, or a session and its job, where a crash left it.
 
-    Items in progress with an agent that is gone are pending again, a paused job hands out items,
-    missing worktrees of sessions that have not ended are made again from their branches. Exits with 1
-    if one could not be.
+    Items in progress with an agent that is gone are pending again and its session is Failed, a paused
+    job hands out items, missing worktrees of sessions that have not ended are made again from their
+    branches. A session that ended so goes on if it is named. Exits with 1 if one could not be.
     """
     from prodigy_git.lifecycle import resume as resuming
 
@@ -30,9 +30,12 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
     if done.was_paused:
         output.line(f"{done.job_id}: was paused, hands out items again")
     for one in done.released:
-        output.line(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again")
+        ended = f"; session {one.session_id} is Failed" if one.session_id is not None else ""
+        output.line(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again{ended}")
     for path in done.worktrees:
         output.line(f"{path}: made again")
+    for name in done.taken_up:
+        output.line(f"{name}: goes on")
     output.line(
         f"{done.job_id}: {done.pending} pending, {done.in_progress} in progress, "
         f"{len(done.sessions)} sessions not ended"

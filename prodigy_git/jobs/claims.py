@@ -43,13 +43,16 @@ class Waiting:
 
 
 @contextlib.contextmanager
-def step(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
+def step(
+    store: str, repo: str, job: str, broken: Broken, *, sparing: str | None = None
+) -> Iterator[Index]:
     """Hold the job's claims lock, its index up to date and what it gave up ended.
 
+    But for the claim of the item ``sparing``, which its owner is about to end.
     Afterwards checkpoint and queue are written where they are due. Raises as `index.opened`.
     """
     with indexes.opened(store, repo, job, broken) as index:
-        end_dead(index, broken)
+        end_dead(index, broken, sparing=sparing)
         yield index
         snapshots.write_due(index, broken)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import encoding
-from prodigy_git.jobs import books, dead_letters, owner, snapshots
+from prodigy_git.jobs import books, dead_letters, deserted, owner, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
@@ -51,6 +51,8 @@ class Released:
     agent_id: str
     attempt: int
     state: books.ItemState
+    session_id: str | None = None
+    """The session that ended with it."""
 
 
 def record(index: Index, events: list[dict[str, Any]], broken: Broken, **how: Any) -> None:
@@ -134,7 +136,7 @@ def end_badly(
     events = _failure(
         index, claim, error=error, reason=reason, retry=retry, backoff_ms=backoff_ms,
         late=late, duration=duration or _lasted(index, claim), log_path=log_path,
-        session=session, artifacts=artifacts,
+        session=session, artifacts=artifacts, commits=[],
     )  # fmt: skip
     record(index, [*events, *extra], broken, before=before)
     return _ended(index, claim, late=late)
@@ -196,6 +198,7 @@ def _failure(
     log_path: str | None,
     session: str | None,
     artifacts: dict[str, str] | None,
+    commits: list[str],
 ) -> list[dict[str, Any]]:
     who: dict[str, Any] = {
         "session_id": session, "agent_id": claim.agent_id, "item_id": claim.item_id,
@@ -206,7 +209,7 @@ def _failure(
         event(
             index, "AgentFailed", **who, attempt=claim.attempt, late=late or None, error=error,
             failure_reason=reason, retry_eligible=again, duration=duration,
-            json_log_location=log_path,
+            json_log_location=log_path, commits=commits or None,
         )
     ]  # fmt: skip
     if late:
@@ -250,13 +253,18 @@ def _ended(index: Index, claim: Claim, *, late: bool) -> Ended:
     return Ended(claim.item_id, claim.attempt, state, late)
 
 
-def end_dead(index: Index, broken: Broken, *, unknown_too: bool = False) -> list[Released]:
-    """End the claims of an open job whose owners are gone, as `claims.release_dead`."""
+def end_dead(
+    index: Index, broken: Broken, *, unknown_too: bool = False, sparing: str | None = None
+) -> list[Released]:
+    """End the claims of an open job whose owners are gone, as `claims.release_dead` and `claims.step`.
+
+    The sessions that worked on them end with them, in the same write.
+    """
     dead = []
     for name, item in index.in_state("in_progress"):
         view = books.view(item)
         why = _why_dead(index, view.start, unknown_too=unknown_too)
-        if why is not None:
+        if why is not None and name != sparing:
             dead.append((name, item, view, why))
     released = []
     for name, item, view, why in dead:
@@ -266,14 +274,19 @@ def end_dead(index: Index, broken: Broken, *, unknown_too: bool = False) -> list
             books.last_attempt(item, index.job.max_attempts), None,
         )  # fmt: skip
         session = start.worktree or start.session if start is not None else None
+        gone = deserted.session_of(index, start, name, claim.agent_id, why, broken)
         events = _failure(
             index, claim, error=why, reason="Unknown", retry=True, backoff_ms=None, late=False,
             duration=_lasted(index, claim), log_path=None, session=session,
             artifacts=snapshots.artifacts_of(index.store, session),
+            commits=[] if gone is None else gone.commits,
         )  # fmt: skip
-        record(index, events, broken)
+        record(index, events if gone is None else [*events, gone.finished], broken)
+        if gone is not None:
+            deserted.note(index, gone)
         state = _ended(index, claim, late=False).state
-        released.append(Released(name, claim.agent_id, claim.attempt, state))
+        ended = None if gone is None else gone.session_id
+        released.append(Released(name, claim.agent_id, claim.attempt, state, ended))
         broken(f"item {name}: {why}; agent {claim.agent_id}'s attempt {claim.attempt} failed")
     return released
 

@@ -7,12 +7,11 @@ from typing import Any
 from prodigy_git import encoding, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git_status
-from prodigy_git.jobs import claims, endings, snapshots
+from prodigy_git.jobs import claims, endings, snapshots, surviving
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, gitdir, log, session, whose
-from prodigy_git.store import events, sessions
+from prodigy_git.record import clock, enrolment, files, log, session, whose
+from prodigy_git.store import events, sessions, standing
 
 
 @dataclass(frozen=True)
@@ -73,27 +72,30 @@ def finish(
     With its item's claim, if it has one: ``failure`` says more of why it failed. With ``cancelled`` the
     item is given back, and the attempt does not count; ``error`` says why it was interrupted. All
     events go into the log with one write. A finish that was killed can be repeated: where in the log it
-    was about to write is noted in the session's file first. Raises `ProdigyError` for an unknown or
-    already finished session, `OSError` where the store refuses.
+    was about to write is noted in the session's file first. A session that others ended, since nobody
+    seemed to be there (`store.standing`), can be finished by who comes back. Raises `ProdigyError` for
+    an unknown or already finished session, `OSError` where the store refuses.
     """
     error = None if error is None else encoding.valid(error)
     log_path = None if log_path is None else encoding.valid(os.path.abspath(log_path))
-    found = sessions.catch_up(store, sessions.load(store, name), broken)
+    # What a finish that was killed has not written into the file is for this one to write.
+    found = sessions.catch_up(store, sessions.load(store, name), broken, mend=False)
     repo = found.text("repo")
     if repo is None:
         raise ProdigyError(f"session {name} was not made by prodigy-git: it names no repository")
-    surviving = _surviving(store, repo, found, broken)
+    commits = surviving.commits(store, repo, found, broken)
     lock = files.lock(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
         found = Session.model_validate(fields)
-        if found.ended:
+        if found.ended and standing.by_others(found) is None:
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Cancelled" if cancelled else "Completed"
-        how = _How(status, surviving, duration, error, log_path, failure or Failure())
+        how = _How(status, commits, duration, error, log_path, failure or Failure())
         ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)
+        fields["metadata"].pop(standing.BECAUSE, None)
         fields["status"] = status
         fields["completed_at"] = clock.stamp(clock.now())
         fields["error"] = error if failed else None
@@ -103,7 +105,7 @@ def finish(
     finally:
         os.close(lock)
     return Finished(
-        name, found.job, found.text("agent_id"), found.text("item_id"), status, surviving, duration,
+        name, found.job, found.text("agent_id"), found.text("item_id"), status, commits, duration,
         None if ended is None else ended.state,
     )  # fmt: skip
 
@@ -118,36 +120,7 @@ def _since(started_at: str) -> dict[str, int]:
 def commits_of(store: str, name: str, broken: events.Broken) -> list[str]:
     """Return the commits that a session has made so far and still has, oldest first."""
     found = sessions.catch_up(store, sessions.load(store, name), broken)
-    return _surviving(store, found.text("repo") or "", found, broken)
-
-
-def _surviving(store: str, repo: str, found: Session, broken: events.Broken) -> list[str]:
-    """Return the session's recorded commits that its HEAD, or then any branch, still contains."""
-    since = clock.parse(found.started_at)
-    recorded = [
-        event.own().get("commit")
-        for event in events.of_session(store, repo, found.job, found.id, since, broken)
-        if event.type == "CommitCreated"
-    ]
-    if not recorded:
-        return []
-    where = sessions.journal_of(store, found)
-    common = sessions.common_of(store, found)
-    if where is not None:
-        # By its commit: the folder may be out of sight.
-        _, head = gitdir.head(where[0])
-        if head is None:
-            return []
-        cwd, tips = where[0].common, [head]
-    elif common is not None:
-        # The worktree is gone: what its branch has, or what it was merged into.
-        cwd, tips = common, ["--branches", "--remotes", "--tags"]
-    else:
-        return []
-    base = found.text("base_commit")
-    status, out, _ = git_status(cwd, "rev-list", *tips, *([f"^{base}"] if base else []), "--")
-    contained = set(out.split()) if status == 0 else set()
-    return [sha for sha in dict.fromkeys(recorded) if sha in contained]
+    return surviving.commits(store, found.text("repo") or "", found, broken)
 
 
 @dataclass(frozen=True)
@@ -184,8 +157,9 @@ def _append_once(
 
     They are one write: if the last of them is there, all are. Return what became of the item.
     """
-    finished = sessions.envelope(found, "SessionFinished", "SessionFinished")
-    finished["status"] = how.status
+    end = standing.End(how.status, how.error, None, standing.resumptions(found))
+    envelope = standing.envelope(found, standing.identity(end.resumed), "SessionFinished")
+    finished = standing.finished(envelope, end)
     if "finishing" in fields["metadata"]:
         since = _position(fields["metadata"]["finishing"])
         if log.find(layout.job_log(store, repo, found.job), [finished["id"]], since):
@@ -202,7 +176,8 @@ def _append_once(
         if agent is not None and found.mapreduce_data is not None:
             _checkpoint(store, repo, found.job, broken)
         return None
-    with claims.step(store, repo, found.job, broken) as index:
+    # Its own claim may be one whose lease has ended: that is no reason not to take what it did.
+    with claims.step(store, repo, found.job, broken, sparing=item) as index:
         try:
             claim = claims.claim_of(index, item, agent)
         except ProdigyError:  # what it started with has been cleaned from the log
@@ -244,7 +219,7 @@ def _of_agent(found: Session, how: _How) -> dict[str, Any]:
         }  # fmt: skip
     if how.log is not None:
         own["json_log_location"] = how.log
-    return sessions.envelope(found, kind, kind) | own
+    return standing.envelope(found, kind, kind) | own
 
 
 def _checkpoint(store: str, repo: str, job: str, broken: events.Broken) -> None:

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psutil
-
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
+from prodigy_git.lifecycle import launcher
 from prodigy_git.record import files, ownership, register, repokey
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
@@ -89,9 +88,7 @@ def new_worktree(
             "base_commit": base_commit,
             "agent_id": agent,
             "item_id": item,
-            "host": os.uname().nodename,
-            "pid": os.getppid(),
-            "pid_started": _started(os.getppid()),
+            **launcher.described(),
             "created_by": "new-worktree",
             "commits": 0,
         }
@@ -130,13 +127,6 @@ def new_worktree(
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
-
-
-def _started(pid: int) -> float | None:
-    """Return when a process began, so that one which gets its id later is not taken for it."""
-    with contextlib.suppress(psutil.Error):  # in a container the parent may be outside: pid 0
-        return psutil.Process(pid).create_time()
-    return None
 
 
 def _reserve(

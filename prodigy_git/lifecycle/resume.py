@@ -12,18 +12,21 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
-from prodigy_git.lifecycle import whereabouts
+from prodigy_git.lifecycle import launcher, whereabouts
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline, log, ownership, register, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store import home, locked, mappings, sessions
+from prodigy_git.store import home, locked, mappings, sessions, standing
 from prodigy_git.store.events import Broken
 
 
 @dataclass
 class Resumed:
-    """What was done: ``worktrees`` were made again, ``problems`` say why others could not be."""
+    """What was done: ``worktrees`` were made again, ``problems`` say why others could not be.
+
+    ``sessions`` are those that have not ended, ``taken_up`` of them the one that others had ended.
+    """
 
     job_id: str
     repo: str
@@ -31,6 +34,7 @@ class Resumed:
     was_paused: bool = False
     released: list[Released] = field(default_factory=list)
     worktrees: list[str] = field(default_factory=list)
+    taken_up: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     pending: int = 0
     in_progress: int = 0
@@ -43,8 +47,9 @@ class Resumed:
 def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resumed:
     """Take up a job, or the session ``name`` and its job, where they were left.
 
-    Claims whose owners are gone are ended, with ``force`` also those that cannot be told from here;
-    a paused job hands out items again; sessions that have not ended get their missing worktrees back.
+    Claims whose owners are gone are ended, and their sessions with them, with ``force`` also those that
+    cannot be told from here; a paused job hands out items again; sessions that have not ended get their
+    missing worktrees back. A session ``name`` that others ended (`store.standing`) goes on, too.
     Raises `ProdigyError` where nothing has that name, while another resume of the job is under way,
     or for a job that has ended; `OSError`.
     """
@@ -55,15 +60,19 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
         done.was_paused = course.unpause(store, repo, job, broken)
         for one in wanted:
             found = sessions.catch_up(store, sessions.load(store, one), broken)
-            if found.ended:
+            again = one == name and standing.by_others(found) is not None
+            if found.ended and not again:
                 if one == name:
                     raise ProdigyError(f"session {one} is {found.status}: nothing to resume")
                 continue
-            done.sessions.append(one)
             try:
                 if _recreated(store, repo, found):
                     made = sessions.load(store, one).text("worktree_path")
                     done.worktrees.append(made or one)
+                if again:
+                    _take_up(store, repo, found)
+                    done.taken_up.append(one)
+                done.sessions.append(one)
             except (ProdigyError, OSError, ValueError) as error:
                 done.problems.append(f"session {one}: {error}")
         left = claims.waiting(store, repo, job, broken)
@@ -140,7 +149,7 @@ def _recreated(store: str, repo: str, found: Session) -> bool:
             _put_back(private, path)
         else:
             _add_again(store, repo, found, common, path)
-    restored = sessions.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
+    restored = standing.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
     log.append(store, repo, found.job, [restored | {"worktree_name": found.id}])
     return True
 
@@ -194,6 +203,23 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     drain(made, enrolment)
     whose.note_place(made, enrolment)
     ownership.hand_over_tree(path)
+
+
+def _take_up(store: str, repo: str, found: Session) -> None:
+    """Let a session that others ended go on; killed between log and file, it can be repeated."""
+    again = standing.resumptions(found) + 1
+    resumed = standing.envelope(found, f"SessionResumed:{again}", "SessionResumed")
+    log.append(store, repo, found.job, [resumed | {"resumed": again}])
+    lock = files.lock(layout.session_lock(store, found.id))
+    try:
+        fields = session.read(store, found.id)
+        fields["metadata"].pop(standing.BECAUSE, None)
+        # Whoever has it now is not who began it.
+        fields["metadata"] |= {standing.RESUMED: again, **launcher.described()}
+        fields.update(status="Running", completed_at=None, error=None)
+        session.write(store, found.id, fields)
+    finally:
+        os.close(lock)
 
 
 def _note_again(store: str, name: str) -> None:

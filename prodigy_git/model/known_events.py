@@ -61,6 +61,7 @@ class AgentFailed(_OfAgent, kw_only=True):
     failure_reason: str | None = None
     retry_eligible: bool | None = None
     duration: Duration | None = None
+    commits: list[Sha] = []
     json_log_location: str | None = None
 
 
@@ -162,6 +163,7 @@ class SessionFinished(_Event, kw_only=True):
     session_id: str
     status: str
     error: str | None = None
+    because: str | None = None
     resumed: Count | None = None
 
 

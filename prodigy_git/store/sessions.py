@@ -1,18 +1,17 @@
 """Reading session files, and finding the worktree that belongs to one."""
 
 import os
-from typing import Any
 
 from pydantic import ValidationError
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, gitdir, log, repokey, session, whose
+from prodigy_git.record import enrolment, files, gitdir, repokey, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import enrolled
+from prodigy_git.store import enrolled, standing
 from prodigy_git.store.events import Broken
 
 
@@ -141,42 +140,30 @@ def common_of(store: str, found: Session) -> str | None:
     return None
 
 
-def catch_up(store: str, found: Session, broken: Broken, known: Known | None = None) -> Session:
+def catch_up(
+    store: str,
+    found: Session,
+    broken: Broken,
+    known: Known | None = None,
+    *,
+    patience: float = files.PATIENCE,
+    mend: bool = True,
+) -> Session:
     """Drain a session's journal and return the session as it is then.
 
     Any command on a session does so: what a hook did not record is recorded now, and a worktree that
-    was moved noted. Trouble is reported to ``broken``, and the session returned as it was. ``known``
-    as in `enrolled_place`.
+    was moved noted; an end that only the log has so far is written into its file, unless ``mend`` is
+    False. Trouble is reported to ``broken``, and the session returned as it was. ``known`` as in
+    `enrolled_place`, ``patience`` for each lock in seconds.
     """
     try:
         # Through git's own files: the journal is there though the folder may have been moved.
         where = journal_of(store, found, known)
-        if where is None:
-            return found
-        drain(*where, recovered=True)
-        whose.note_place(*where)
-        return load(store, found.id)
+        if where is not None:
+            drain(*where, recovered=True, patience=patience)
+            whose.note_place(*where)
+        if (mend and standing.mended(store, found, broken)) or where is not None:
+            return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")
     return found
-
-
-def envelope(found: Session, what: str, kind: str) -> dict[str, Any]:
-    """Return the first fields of an event of type ``kind`` that a command records for a session.
-
-    ``what`` tells the session's events apart: the same one has the same id, however often it is tried.
-    """
-    event: dict[str, Any] = {
-        "id": log.event_id(found.id, what),
-        "timestamp": "",
-        "type": kind,
-        "event_type": kind,
-        "correlation_id": found.id,
-        "job_id": found.job,
-        "session_id": found.id,
-    }
-    for name in ("agent_id", "item_id"):
-        text = found.text(name)
-        if text is not None:
-            event[name] = text
-    return event
