@@ -26,6 +26,8 @@ FIELDS = (
     "commits", "dirty", "changes", "branch",
 )  # fmt: skip
 """What may stand in braces in a format."""
+_KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")}
+"""What fields are called in JSON, there as in that of every command."""
 PATIENCE = 0.25
 """How many seconds ``git status`` is waited for."""
 
@@ -76,7 +78,9 @@ def line(form: str | None, *, as_json: bool = False) -> str | None:
     except Exception:  # whatever it is: a prompt is the wrong place to say so
         found = None
     if as_json:
-        return jsonline.encode(found)
+        return jsonline.encode(
+            found and {_KEYS.get(name, name): one for name, one in found.items()}
+        )
     if found is None:
         return None
     shown = {name: _shown(found[name]) for name in FIELDS if name != "dirty"}

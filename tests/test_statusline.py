@@ -57,7 +57,7 @@ def test_what_it_says_in_a_session(worktree, git):
         "2 *1 prodigy-wt {}\n"
     )
     assert json.loads(prompt("--json", cwd=f"{worktree}")) == {
-        "session": "wt", "agent": "agent-7", "item": "item-2", "job": "review",
+        "session_id": "wt", "agent_id": "agent-7", "item_id": "item-2", "job_id": "review",
         "status": "Running", "phase": "map", "done": 2, "failed": 1, "total": 4, "percent": 50,
         "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy-wt",
     }  # fmt: skip

@@ -12,8 +12,15 @@ from typing import Any
 from prodigy_git.cleanup.presence import Process
 from prodigy_git.git.integration import NOTHING, Integration
 from prodigy_git.model.session import Session
+from prodigy_git.record import clock
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
+
+_MOMENTS = {
+    "started_at": "started_at", "ended_at": "ended_at", "last_activity": "last_activity_at",
+    "last_sign": "last_sign_at",
+}  # fmt: skip
+"""The fields that are moments, and what they are called in JSON."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,10 @@ class Evidence:
         """Return the account as ``worktree show --json`` prints it, the verdicts with it."""
         fields = asdict(self)
         del fields["place"], fields["gathered_at"]
+        fields["worktree"], fields["job_id"] = fields.pop("path"), fields.pop("job")
+        for old, new in _MOMENTS.items():
+            moment = fields.pop(old)
+            fields[new] = None if moment is None else clock.stamp(moment)
         fields["private"] = None if self.place is None else self.place.private
         fields["forbids"] = forbids(self)
         fields["doubts"] = doubts(self)

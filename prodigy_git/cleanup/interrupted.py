@@ -37,7 +37,8 @@ class HalfWay:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``half_way`` has them."""
-        return {**vars(self)}
+        fields = dict(vars(self))
+        return {"session_id": fields.pop("session"), **fields}
 
 
 def find(

@@ -48,7 +48,13 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``clean --json`` prints them."""
-        return {**asdict(self), "before": clock.stamp(self.before)}
+        fields = asdict(self)
+        owner = fields.pop("owner")
+        fields["session_id"], fields["job_id"] = (
+            (owner, None) if self.kind == "sessions" else (None, owner)
+        )
+        fields["last_at"] = clock.stamp(fields.pop("before"))
+        return fields
 
 
 def clean_sessions(store: str, older_than: int, *, dry_run: bool, broken: Broken) -> list[Record]:

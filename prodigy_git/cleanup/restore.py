@@ -43,7 +43,8 @@ class Restored:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``worktree restore --json`` prints them."""
-        return asdict(self)
+        fields = asdict(self)
+        return {"session_id": fields.pop("name"), **fields}
 
 
 def restore(store: str, name: str, *, to: str | None, broken: Broken) -> Restored:

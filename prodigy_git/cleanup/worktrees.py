@@ -34,7 +34,8 @@ class Outcome:
     """What became of one worktree: ``result`` is cleaned, would-clean, refused or failed.
 
     ``reasons`` say why it was refused or failed, or what was gone past; ``notes`` what went with it
-    that only `restore` brings back; ``unseen`` which processes could not be looked at.
+    that only `restore` brings back; ``unseen`` which processes could not be looked at. ``session_id``
+    and ``worktree`` (its path) are None where nothing has the name.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Outcome:
     branch_deleted: str | None = None
     purged: bool = False
     unseen: list[str] = field(default_factory=list)
+    session_id: str | None = None
+    worktree: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``worktree clean --json`` prints them."""
@@ -94,7 +97,8 @@ def clean(
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
         accounts = account.gather([one for _, one in chunk], young=options.min_age)
         for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
-            outcomes[number] = _clean(store, cwd, one, e, options, broken)
+            done_with = _clean(store, cwd, one, e, options, broken)
+            outcomes[number] = replace(done_with, session_id=e.session_id, worktree=one.path)
             if progress is not None:
                 progress(done, total)
     return [outcomes[number] for number in sorted(outcomes)]

@@ -22,7 +22,7 @@ def tell(store: str, repo: str, made: Claim) -> None:
             {
                 "job_id": made.job_id, "item_id": made.item_id, "agent_id": made.agent_id,
                 "attempt": made.attempt, "max_attempts": made.max_attempts,
-                "lease_until": made.lease_until,
+                "lease_ends_at": made.lease_until,
                 "work_item": {"id": made.item_id, "data": made.data},
             }
         )  # fmt: skip

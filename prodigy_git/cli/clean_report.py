@@ -110,9 +110,13 @@ def as_json(work: Work, kinds: frozenset[str], *, drift: bool) -> dict[str, dict
         items[record.kind].append(record.as_json())
     if "worktrees" in kinds:
         items["worktrees"] = [one.as_json() for one in work.worktrees]
-    names = ("session", "repo", "worktree", "created_at", "bytes", "path")
     for entry in work.trash:
-        items["trash"].append({name: getattr(entry, name) for name in names})
+        items["trash"].append(
+            {
+                "session_id": entry.session, "repo": entry.repo, "worktree": entry.worktree,
+                "removed_at": entry.created_at, "bytes": entry.bytes, "trash_path": entry.path,
+            }
+        )  # fmt: skip
     return {
         kind: {"count": counts.get(kind, 0), "bytes": sizes.get(kind, 0), "items": some}
         for kind, some in items.items()

@@ -72,7 +72,7 @@ def list_(
     """List the items of the queue."""
     found = [one for one in _queues(name, all_jobs) if _kept(one[1], signature, eligible)]
     if as_json:
-        output.emit_json([{"job_id": job, **_as_json(item)} for job, item in found])
+        output.emit_json([_as_json(job, item) for job, item in found])
         return
     rows = (
         (
@@ -85,9 +85,25 @@ def list_(
     output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"))
 
 
-def _as_json(item: "Item") -> dict[str, Any]:
-    fields: dict[str, Any] = item.model_dump(mode="json", exclude_none=True)
-    return fields
+_IN_JSON = {
+    "first_attempt": "first_attempt_at", "last_attempt": "last_attempt_at", "timestamp": "at",
+    "json_log_location": "log", "attempt_number": "attempt",
+    "worktree_path": "worktree", "branch_name": "branch",
+}  # fmt: skip
+"""What the queue's file calls by other names than every command's JSON."""
+
+
+def _as_json(job: str, item: "Item") -> dict[str, Any]:
+    """Return an item as every command's JSON names things; `export` writes the file's own names."""
+    fields = item.model_dump(mode="json")
+    fields["failure_history"] = [_renamed(one) for one in fields["failure_history"]]
+    places = dict.fromkeys(("worktree", "branch", "salvage_ref"))
+    places |= _renamed(fields.pop("worktree_artifacts") or {})
+    return {"job_id": job, **_renamed(fields), **places}
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    return {_IN_JSON.get(name, name): value for name, value in fields.items()}
 
 
 @dlq.command()
@@ -106,7 +122,7 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
         raise ProdigyError(f"item {item_id} is not in the queue of job {job}")
     left = _left(store, item)
     if as_json:
-        output.emit_json({"job_id": job, **_as_json(item), "worktree_artifacts": left})
+        output.emit_json({**_as_json(job, item), **left})
         return
     output.line(f"{item.item_id}: {item.failure_count} failures, {item.error_signature or '-'}")
     data = item.work_item
@@ -129,7 +145,9 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
     from prodigy_git.store import sessions
 
     known = item.worktree_artifacts
-    found: dict[str, Any] = known.model_dump(exclude_none=True) if known is not None else {}
+    found: dict[str, Any] = {}
+    if known is not None:
+        found = _renamed(known.model_dump(exclude_none=True))
     last = next((one for one in reversed(item.failure_history) if one.session_id), None)
     if last is None or last.session_id is None:
         return found
@@ -138,8 +156,8 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
     except (ProdigyError, OSError, ValueError):
         return found
     places = {
-        "worktree_path": session.text("trash_path") or session.text("worktree_path"),
-        "branch_name": session.text("branch"),
+        "worktree": session.text("trash_path") or session.text("worktree_path"),
+        "branch": session.text("branch"),
     }
     common = session.text("repo_path")
     if common is not None and os.path.isdir(common):
@@ -168,15 +186,15 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
         "items": len(found),
         "failures": sum(item.failure_count for item in found),
         "eligible": sum(_kept(item, None, True) for item in found),
-        "oldest": stamps[0] if stamps else None,
-        "newest": stamps[-1] if stamps else None,
+        "oldest_at": stamps[0] if stamps else None,
+        "newest_at": stamps[-1] if stamps else None,
         **{what: dict(counts.most_common(50)) for what, counts in counted.items()},
     }
     if as_json:
         output.emit_json(report)
         return
     output.line(f"items: {report['items']}, {report['eligible']} of them may be tried again")
-    output.line(f"failures: {report['failures']}, {report['oldest']} to {report['newest']}")
+    output.line(f"failures: {report['failures']}, {report['oldest_at']} to {report['newest_at']}")
     for what, counts in counted.items():
         output.line(f"{what}:")
         for key, count in counts.most_common(10):
@@ -244,7 +262,7 @@ def clear(
 
 def _report(chosen: list[str], what: str, as_json: bool) -> None:
     if as_json:
-        output.emit_json({"items": chosen, "count": len(chosen)})
+        output.emit_json({"item_ids": chosen, "count": len(chosen)})
         return
     for one in chosen:
         output.line(f"{one}: {what}")
@@ -264,7 +282,10 @@ def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> N
     """Write the queue out, with all failures."""
     from prodigy_git.record import files
 
-    found = [{"job_id": job, **_as_json(item)} for job, item in _queues(name, all_jobs)]
+    found = [
+        {"job_id": job, **item.model_dump(mode="json", exclude_none=True)}
+        for job, item in _queues(name, all_jobs)
+    ]
     text = _formatted(found, form)
     if target is None:
         click.echo(text, nl=False)

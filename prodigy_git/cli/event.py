@@ -77,7 +77,7 @@ def add(
         given = _lines(sys.stdin.buffer.read())
     ids = recording.record(store, repo, job, [{**known, **one} for one in given])
     if as_json:
-        output.emit_json({"job_id": job, "ids": ids})
+        output.emit_json({"job_id": job, "event_ids": ids})
     else:
         for one in ids:
             output.line(one)

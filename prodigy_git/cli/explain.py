@@ -94,7 +94,7 @@ def _commit(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "made by", _who(one)
         late = ", found later: no hook reported it" if one["recovered"] else ""
         yield "", f"{one['action'] or 'unknown'}, {_when(one['at'])}{late}"
-        yield "", f"on {one['branch'] or 'no branch'}, in worktree {one['worktree'] or '?'}"
+        yield "", f"on {one['branch'] or 'no branch'}, in worktree {one['worktree_name'] or '?'}"
     if not found["recorded"]:
         yield "made by", "no session that the log knows of"
     for one in found["named_by"]:
@@ -187,12 +187,12 @@ def _state(found: dict[str, Any]) -> str:
         text += f", attempt {found['attempt']} of {found['max_attempts']}"
     if found["agent_id"]:
         text += f", agent {found['agent_id']}"
-    if found["since"]:
-        text += f", since {_when(found['since'])}"
+    if found["since_at"]:
+        text += f", since {_when(found['since_at'])}"
     if found["state"] == "in_progress":
         text += {True: ", at work", False: ", its process is gone", None: ""}[found["alive"]]
-        if found["lease_until"]:
-            text += f", until {_when(found['lease_until'])} if it is not renewed"
+        if found["lease_ends_at"]:
+            text += f", until {_when(found['lease_ends_at'])} if it is not renewed"
     if found["retry_at"]:
         text += f", to be tried again from {_when(found['retry_at'])} on"
     return text
@@ -205,9 +205,9 @@ def _attempts(attempts: list[dict[str, Any]], *, with_item: bool) -> Iterator[_E
         end = f"{one['outcome']}{', late' if one['late'] else ''}"
         took = f" in {_length(one['seconds'])}" if one["seconds"] is not None else ""
         yield f"attempt {one['attempt'] or number}", f"{end}{took}, {_who_of(one, with_item)}"
-        until = f" to {_when(one['ended'])}" if one["ended"] else ""
-        begun = _when(one["began"]) if one["began"] else "begin not recorded"
-        last = f", last event {_when(one['last_event'])}" if not one["ended"] else ""
+        until = f" to {_when(one['ended_at'])}" if one["ended_at"] else ""
+        begun = _when(one["started_at"]) if one["started_at"] else "begin not recorded"
+        last = f", last event {_when(one['last_event_at'])}" if not one["ended_at"] else ""
         yield "", f"{begun}{until}{last}"
         if one["error"]:
             why = f" ({one['failure_reason']})" if one["failure_reason"] else ""
@@ -254,13 +254,12 @@ def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
     if found["branch"]:
         gone = {True: "", False: ", which is gone", None: ""}[found["branch_exists"]]
         yield "branch", f"{found['branch']}{gone}"
-    if found["completed_at"]:
-        yield "ended", _when(found["completed_at"])
+    if found["ended_at"]:
+        yield "ended", _when(found["ended_at"])
     if found["error"]:
         yield "error", found["error"]
-    place = found["worktree"]
-    said = {"there": "", "trash": "in the trash: ", "gone": "gone, was "}[place["state"]]
-    yield "worktree", f"{said}{place['path']}" if place["path"] else "gone"
+    said = {"there": "", "trash": "in the trash: ", "gone": "gone, was "}[found["worktree_state"]]
+    yield "worktree", f"{said}{found['worktree']}" if found["worktree"] else "gone"
     for ref in found["salvage_refs"]:
         yield "salvaged", ref
     for log in found["logs"]:

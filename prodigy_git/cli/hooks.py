@@ -16,6 +16,9 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.record import whose
 from prodigy_git.store import home
 
+_NAMES = ("session", "job", "agent", "item")
+"""What an enrolment names."""
+
 
 @click.command()
 @click.option("--force", is_flag=True, help="Edit a tracked hooks folder, and hooks edited since.")
@@ -73,9 +76,7 @@ def hooks(as_json: bool) -> int:
     if damage:
         output.line(f"worktree: {damage}")
     elif enrolment:
-        named = [
-            f"{k} {enrolment[k]}" for k in ("session", "job", "agent", "item") if enrolment.get(k)
-        ]
+        named = [f"{k} {enrolment[f'{k}_id']}" for k in _NAMES if enrolment.get(f"{k}_id")]
         output.line(f"worktree: enrolled as {', '.join(named)}")
     else:
         when = "at its first commit" if auto else "by hand only (prodigy.autoRegister is false)"
@@ -109,7 +110,8 @@ def _enrolment(git_dir: str) -> tuple[dict[str, Any] | None, str]:
         for key in ("store", "repo", "session", "job")
     ):
         return None, f"the enrolment {path} is damaged: remove it, the next commit enrols again"
-    return {k: value.get(k) for k in ("store", "repo", "session", "job", "agent", "item")}, ""
+    named = {f"{name}_id": value.get(name) for name in _NAMES}
+    return {"store": value["store"], "repo": value["repo"], **named}, ""
 
 
 def _print(report: installing.Report, as_json: bool, *, advise: bool = True) -> None:

@@ -174,7 +174,7 @@ def _described(found: dict[str, Any]) -> list[str]:
             alive = {True: "", False: ", its process is gone", None: ""}[one["alive"]]
             text.append(
                 f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
-                f"{one['since']}, {where}{alive}"
+                f"{one['since_at']}, {where}{alive}"
             )
     if found["agents"]:
         text.append("agents:")
@@ -188,7 +188,7 @@ def _described(found: dict[str, Any]) -> list[str]:
     if found["failures"]:
         text.append("failures:")
         text += [
-            f"  {one['items']} x {one['error_signature']} (as {one['example']})"
+            f"  {one['item_count']} x {one['error_signature']} (as {one['example']})"
             for one in found["failures"]
         ]
     return text
@@ -280,7 +280,7 @@ def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) ->
     store, repo, known = here(name)
     until = claims.renew(store, repo, known, item, agent, lease, output.note)
     if as_json:
-        output.emit_json({"job_id": known, "item_id": item, "lease_until": until})
+        output.emit_json({"job_id": known, "item_id": item, "lease_ends_at": until})
     else:
         output.line(until)
 

@@ -113,6 +113,11 @@ def _told(found: "Iterable[Story]", wish: "Wish") -> Iterator[dict[str, Any]]:
             for span in stories.spans_of(story, wish):
                 fields = dataclasses.asdict(span)
                 fields["trace_id"] = f"{span.trace_id:032x}"
+                fields["seconds"] = (span.end - span.start) / 1e9
+                fields["started_at"] = _stamp(fields.pop("start"))
+                fields["ended_at"] = _stamp(fields.pop("end"))
+                for event in fields["events"]:
+                    event["at"] = _stamp(event["at"])
                 for name in ("span_id", "parent_id", "linked"):
                     if fields[name] is not None:
                         fields[name] = f"{fields[name]:016x}"
@@ -121,19 +126,24 @@ def _told(found: "Iterable[Story]", wish: "Wish") -> Iterator[dict[str, Any]]:
             for metric in story.metrics():
                 for point in metric.points:
                     value = dataclasses.asdict(point)
+                    value["started_at"] = _stamp(value.pop("start"))
                     yield {"signal": "metrics", "repo": story.repo, "name": metric.name,
                            "kind": metric.kind, "unit": metric.unit, **value}  # fmt: skip
 
 
+def _stamp(nanoseconds: int) -> str:
+    return clock.stamp(nanoseconds // 1000)
+
+
 def _row(told: dict[str, Any]) -> tuple[str, ...]:
     attributes = told["attributes"]
-    start = clock.stamp(told["start"] // 1000)[:19] + "Z"
+    start = told["started_at"][:19] + "Z"
     job = str(attributes["prodigy.job_id"])
     if told["signal"] == "traces":
         words = [attributes["prodigy.outcome"]]
         words += [f"{len(told['events'])} events"] if told["events"] else []
         words += [told["error"]] if told["error"] else []
-        seconds = f"{(told['end'] - told['start']) / 1e9:.1f}"
+        seconds = f"{told['seconds']:.1f}"
         return "span", job, told["name"], start, seconds, " ".join(map(str, words))
     of = [str(value) for name, value in attributes.items() if name != "prodigy.job_id"]
     value = told["value"]

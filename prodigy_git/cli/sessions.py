@@ -38,10 +38,43 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     known: stored.Known = {}
     found = [stored.catch_up(store, one, output.note, known) for one in found]
     if as_json:
-        output.emit_json([one.model_dump(mode="json") for one in found])
+        output.emit_json([_as_json(one) for one in found])
         return
     headings = ("SESSION", "STATUS", "JOB", "AGENT", "COMMITS", "STARTED", "BRANCH")
     output.table(headings, (_row(one) for one in found), ("STARTED", "AGENT", "JOB"))
+
+
+_TEXTS = (
+    "repo", "agent_id", "item_id", "branch", "base_branch", "base_commit", "last_commit",
+    "created_by", "trash_path", "salvage_ref",
+)  # fmt: skip
+"""What of a session's metadata is text, and as it is called in JSON, too."""
+_SAID = frozenset((*_TEXTS, "worktree_path", "parent_session", "commits", "job_id"))
+
+
+def _as_json(one: "Session") -> dict[str, Any]:
+    """Return a session as every command's JSON names things; what its file has besides stays.
+
+    The file itself has the names of Prodigy's own tools (docs/store.md).
+    """
+    fields: dict[str, Any] = one.model_dump(mode="json")
+    rest = {name: value for name, value in fields.pop("metadata").items() if name not in _SAID}
+    return {
+        "session_id": fields.pop("id"),
+        "session_type": fields.pop("session_type"),
+        "status": fields.pop("status"),
+        "job_id": one.job,
+        "worktree": one.text("worktree_path"),
+        "commits": one.metadata.get("commits"),
+        **{name: one.text(name) for name in _TEXTS},
+        "parent_session_id": one.text("parent_session"),
+        "started_at": fields.pop("started_at"),
+        "updated_at": fields.pop("updated_at"),
+        "ended_at": fields.pop("completed_at"),
+        "error": fields.pop("error"),
+        **fields,
+        "metadata": rest,
+    }
 
 
 def _row(one: "Session") -> tuple[Any, ...]:
@@ -66,7 +99,7 @@ def show(id_: str, as_json: bool) -> None:
     store = home.here()
     found = stored.catch_up(store, stored.load(store, id_), output.note)
     if as_json:
-        output.emit_json(found.model_dump(mode="json"))
+        output.emit_json(_as_json(found))
         return
     output.line(f"{found.id}: {found.session_type}, {found.status}")
     rows = [

@@ -35,13 +35,14 @@ def stats(wanted: Wanted, by: "By", as_json: bool) -> None:
     catch_up(wanted)
     logs = wanted.logs()
     several = len({repo for repo, _, _ in logs}) > 1
-    named = [(f"{repo}/{job}" if several else job, path) for repo, job, path in logs]
+    apart = several or (as_json and by == "job")
+    named = [(f"{repo}/{job}" if apart else job, path) for repo, job, path in logs]
     found = views.count(named, by, wanted.selection, output.note, _workers())
     whole = sum(one.count for one in found.values())
     if as_json:
         rows = [
-            {by: key, "count": one.count, "share": round(one.count / whole, 6),
-             "first": one.first, "last": one.last}
+            {**_named(by, key), "count": one.count, "share": round(one.count / whole, 6),
+             "first_at": one.first, "last_at": one.last}
             for key, one in _sorted(found, by)
         ]  # fmt: skip
         output.emit_json({"by": by, "events": whole, "rows": rows})
@@ -57,6 +58,14 @@ def stats(wanted: Wanted, by: "By", as_json: bool) -> None:
         shown.append([*row, _bar(one.count / most)] if bars else row)
     headings = [by.upper(), "COUNT", "SHARE", "FIRST", "LAST"]
     output.table([*headings, ""] if bars else headings, shown, ("FIRST", "SHARE", "LAST"))
+
+
+def _named(by: "By", key: str | None) -> dict[str, str | None]:
+    """Return what a row is of, as every command's JSON names it."""
+    if by == "job" and key is not None:
+        repo, _, job = key.rpartition("/")
+        return {"repo": repo, "job_id": job}
+    return {f"{by}_id" if by in ("agent", "item", "session", "job") else by: key}
 
 
 def _workers() -> int:

@@ -136,9 +136,9 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
         "ended_jobs": found.ended_jobs,
         "counts": found.counts,
         "agents": [_agent_as_json(one) for one in found.agents],
-        "queue": sum(job["queued"] for job in found.jobs),
+        "queued": sum(job["queued"] for job in found.jobs),
         "trash": {
-            "worktrees": found.trash,
+            "count": found.trash,
             "bytes": found.trash_bytes,
             "measured": found.trash_measured,
         },
@@ -160,8 +160,10 @@ def _agent_as_json(one: "Agent") -> dict[str, Any]:
     fields = {name: value for name, value in vars(one).items() if name != "facts"}
     now = clock.now()
     fields["silent_seconds"] = None if one.last is None else max(0, now - one.last) // clock.SECOND
-    for name in ("began", "last"):
-        fields[name] = None if fields[name] is None else clock.stamp(fields[name])
+    for old, new in (("began", "started_at"), ("last", "last_event_at")):
+        moment = fields.pop(old)
+        fields[new] = None if moment is None else clock.stamp(moment)
+    fields["trash_path"] = fields.pop("trash")
     return fields
 
 
@@ -260,7 +262,7 @@ def _job(job: dict[str, Any]) -> None:
     if job["error"]:
         _cut(f"  error: {job['error']}", width)
     for failure in job["failures"][:3]:
-        _cut(f"  {failure['items']} x {failure['error_signature']}", width)
+        _cut(f"  {failure['item_count']} x {failure['error_signature']}", width)
 
 
 def _cut(text: str, width: int) -> None:

@@ -48,7 +48,7 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
     rows = [_row(one, known, sizes=sizes) for one in _entries(store, all_repos=all_repos)]
     for row in rows:
         if row["left"] is not None:
-            output.note(f"{row['session']}: {row['left']}")
+            output.note(f"{row['session_id']}: {row['left']}")
     if as_json:
         output.emit_json(rows)
         return
@@ -86,10 +86,10 @@ def _row(found: "Entry", known: "Retentions", *, sizes: bool) -> dict[str, Any]:
             output.note(str(error))
     created = clock.parse(found.created_at)
     return {
-        "session": found.session,
+        "session_id": found.session,
         "repo": found.repo,
         "state": found.state,
-        "created_at": found.created_at,
+        "removed_at": found.created_at,
         "age_seconds": None if created is None else (clock.now() - created) // clock.SECOND,
         "expires_at": None if expires is None else clock.stamp(expires),
         "bytes": found.bytes,
@@ -105,8 +105,8 @@ def _row(found: "Entry", known: "Retentions", *, sizes: bool) -> dict[str, Any]:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     age = row["age_seconds"]
     return (
-        row["session"],
-        row["created_at"][:19] + "Z",
+        row["session_id"],
+        row["removed_at"][:19] + "Z",
         "-" if age is None else _age(age),
         "-" if row["bytes"] is None else words.human(row["bytes"]),
         row["state"],

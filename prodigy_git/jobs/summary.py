@@ -68,10 +68,11 @@ def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
 def of(index: Index) -> dict[str, Any]:
     """Return all there is to say of a job whose index is open, as by `peek.opened`.
 
-    ``in_progress_items``: {item_id, agent_id, attempt, since, worktree, owner, lease_until, alive};
-    ``agents``: {agent_id, in_progress, completed, failed}; ``failures``: {error_signature, items,
-    first, last, example}; ``rates``: items ended in the last ten minutes, per minute, and when the
-    rest will be done at that rate.
+    ``in_progress_items``: {item_id, agent_id, attempt, since_at, session_id, worktree, owner,
+    lease_ends_at, alive}; ``agents``: {agent_id, in_progress, completed, failed, last_at};
+    ``failures``: {error_signature, item_count, first_at, last_at, example, to_be_retried};
+    ``rates``: items ended in the last ten minutes, per minute, and when the rest will be done at that
+    rate.
     """
     found = head(index)
     found["sessions"] = dict(index.rows("SELECT status, count(*) FROM sessions GROUP BY status"))
@@ -102,11 +103,11 @@ def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
         "item_id": name,
         "agent_id": view.agent,
         "attempt": view.attempt,
-        "since": view.since,
+        "since_at": view.since,
         "session_id": session,
         "worktree": path if path is not None and os.path.isdir(path) else None,
         "owner": held_by,
-        "lease_until": start.lease if start is not None else None,
+        "lease_ends_at": start.lease if start is not None else None,
         "alive": alive,
     }
 
@@ -116,7 +117,7 @@ def _agents(index: Index) -> list[dict[str, Any]]:
         "SELECT agent, sum(state = 1), sum(state = 2), sum(state IN (3, 4)), max(at) FROM items"
         " WHERE agent IS NOT NULL GROUP BY agent ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
     )
-    keys = ("agent_id", "in_progress", "completed", "failed", "last")
+    keys = ("agent_id", "in_progress", "completed", "failed", "last_at")
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
@@ -127,7 +128,7 @@ def _failures(index: Index) -> list[dict[str, Any]]:
         " GROUP BY signature ORDER BY 2 DESC, 1 LIMIT ?",
         (_SHOWN,),
     )
-    keys = ("error_signature", "items", "first", "last", "example", "to_be_retried")
+    keys = ("error_signature", "item_count", "first_at", "last_at", "example", "to_be_retried")
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 

@@ -41,7 +41,9 @@ class Resumed:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``resume --json`` prints them."""
-        return asdict(self)
+        fields = asdict(self)
+        fields["session_ids"] = fields.pop("sessions")
+        return fields
 
 
 def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resumed:

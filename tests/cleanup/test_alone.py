@@ -45,7 +45,7 @@ def test_goes_by_force_and_comes_back_as_it_was(tree, store, repo, events):
     assert row["salvage_ref"] is None
     assert not tree.exists()
     assert session_file(store, "w")["status"] == "Cancelled"
-    assert ok("trash", "list", "--all-repos", "--json", cwd="/").json[0]["session"] == "w"
+    assert ok("trash", "list", "--all-repos", "--json", cwd="/").json[0]["session_id"] == "w"
     done = ok("worktree", "restore", "w", cwd="/")
     assert done.out == f"{tree}\n"
     assert "plain folder" in done.err

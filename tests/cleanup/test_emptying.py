@@ -289,7 +289,7 @@ def test_list_and_empty_on_the_command_line(store, repo, git, started):
     assert state(made) == "trashed"
 
     done = ok("trash", "empty", "--older-than", "1d", "--yes", "--json", cwd=repo)
-    assert [row["session"] for row in done.json] == ["w1"]
+    assert [row["session_id"] for row in done.json] == ["w1"]
     done = call("trash", "empty", "nobody", "w2", "--yes", cwd=repo.parent)
     assert done.code == 1
     assert "nobody has nothing in the trash" in done.err

@@ -578,7 +578,7 @@ def test_show_without_a_session_and_of_the_main_worktree(repo, git, tmp_path):
     git("worktree", "add", "-q", tmp_path / "by-hand", cwd=repo)
     for name in ("by-hand", tmp_path / "by-hand", "../by-hand"):
         said = ok("worktree", "show", name, "--json", cwd=repo).json
-        assert said["path"] == str(tmp_path / "by-hand")
+        assert said["worktree"] == str(tmp_path / "by-hand")
         assert said["session_id"] is None
         assert "worktree adopt" in said["clean_force"]["reasons"][0]
     said = ok("worktree", "show", ".", "--json", cwd=repo).json

@@ -121,7 +121,7 @@ class World:
 
     def listed(self) -> dict[str, str]:
         rows = json.loads(self.pg("trash", "list", "--json").stdout)
-        return {row["session"]: row["state"] for row in rows}
+        return {row["session_id"]: row["state"] for row in rows}
 
 
 def worlds(kind: str, user: int) -> Iterator[World]:

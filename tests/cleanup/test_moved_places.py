@@ -128,7 +128,7 @@ def test_repository_renamed_while_a_worktree_is_in_the_trash(world):
     before = removed(world)
     moved = world.repo.rename(world.repo.parent / "renamed")
     (row,) = ok("trash", "list", "--json", cwd=moved).json
-    assert row["session"] == "w"
+    assert row["session_id"] == "w"
     ok("worktree", "restore", "w", cwd=moved)
     after = moved_back(seen(world._replace(repo=moved)), world.repo, moved)
     assert difference(without_links(before), without_links(after)) == []

@@ -70,7 +70,7 @@ def test_immutable(store, repo, git, where, flag, command):
         listed = ok("trash", "list", cwd=repo)
         assert f"w1: {entry.read(made.path).left}" in listed.err
         (row,) = (
-            one for one in ok("trash", "list", "--json", cwd=repo).json if one["session"] == "w1"
+            one for one in ok("trash", "list", "--json", cwd=repo).json if one["session_id"] == "w1"
         )
         assert row["left"] in done.err
         again = call(*command, cwd=repo)  # tried again, and said again

@@ -187,7 +187,7 @@ def test_the_main_worktree_is_refused(repo, git):
     ok("finish", cwd=repo)
     ok("worktree", "clean", "--all", cwd=repo)
     for force in ((), ("-f",)):
-        done = call("worktree", "clean", one["id"], *force, cwd=repo)
+        done = call("worktree", "clean", one["session_id"], *force, cwd=repo)
         assert done.code == 1
         assert "main worktree" in done.out
     assert git("status", "--porcelain", cwd=repo) == ""
@@ -272,7 +272,7 @@ def test_dry_run_changes_nothing(repo, store, git, command, hooked, tmp_path):
         tree = tmp_path / "tree"
         git("worktree", "add", "-q", "-b", "by-hand", tree, cwd=repo)
         (one,) = ok("sessions", "list", "--json").json
-        name = one["id"]
+        name = one["session_id"]
         for hook in (repo / ".git" / "hooks").iterdir():
             hook.unlink()
     else:

@@ -58,7 +58,7 @@ def test_retry_gives_it_back_with_its_history_and_its_attempts(job, store):
         assert (got["attempt"], got["max_attempts"]) == (attempt, 4)
         ok("job", "done", "j", "item-1", "--failed", "--error", "again", cwd=job)
     shown = ok("dlq", "show", "item-1", "--job", "j", "--json", cwd=job).json
-    assert [one["attempt_number"] for one in shown["failure_history"]] == [1, 2, 3, 4]
+    assert [one["attempt"] for one in shown["failure_history"]] == [1, 2, 3, 4]
     assert ok("dlq", "retry", "--reprocess-all-eligible", "--job", "j", "--json",
               cwd=job).json["count"] == 2  # fmt: skip
 
@@ -116,10 +116,10 @@ def test_a_damaged_queue_is_refused_and_never_overwritten(job, store):
 def test_where_the_worktree_is(repo):
     made = new(repo, "w1", "--job", "k", "--agent", "a", "--item", "i")
     ok("finish", "--failed", cwd=made["worktree"])
-    left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json["worktree_artifacts"]
-    assert (left["worktree_path"], left["branch_name"]) == (made["worktree"], "prodigy-w1")
+    left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json
+    assert (left["worktree"], left["branch"]) == (made["worktree"], "prodigy-w1")
     ok("worktree", "clean", "-f", "w1", cwd=repo)
-    left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json["worktree_artifacts"]
-    assert os.path.isdir(left["worktree_path"])
-    assert "/trash/" in left["worktree_path"]
+    left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json
+    assert os.path.isdir(left["worktree"])
+    assert "/trash/" in left["worktree"]
     assert left["salvage_ref"].startswith("refs/prodigy/salvage/w1/")

@@ -45,7 +45,7 @@ def test_stats_as_table_lines_and_json(team):
     assert found["events"] == len(team.read_text().splitlines())
     assert sum(row["count"] for row in found["rows"]) == found["events"]
     assert abs(sum(row["share"] for row in found["rows"]) - 1) < 0.001
-    assert {"agent-17", None} <= {row["agent"] for row in found["rows"]}
+    assert {"agent-17", None} <= {row["agent_id"] for row in found["rows"]}
     hours = ok("events", "stats", "--by", "hour", "--json").json["rows"]
     assert [row["hour"] for row in hours] == sorted(row["hour"] for row in hours)
     assert ok("events", "stats", "--type", "AgentFailed", "--json").json["events"] == 12
@@ -57,7 +57,7 @@ def test_stats_of_nothing_and_of_jobs_of_two_repositories(store):
     for repo in "qr":
         write_log(store, repo, "j", "events-20250111.jsonl", at(1))
     rows = ok("events", "stats", "--by", "job", "--json").json["rows"]
-    assert [row["job"] for row in rows] == ["q/j", "r/j"]
+    assert [(row["repo"], row["job_id"]) for row in rows] == [("q", "j"), ("r", "j")]
     refused("events", "stats", "--by", "colour", code=2)
 
 

@@ -129,7 +129,7 @@ def test_any_value_in_its_metadata(repo, made, store, name, value):
 def test_a_corrupt_session_file_is_one_line_and_the_others_are_listed(repo, store, made, text):
     (store / "sessions" / "bad.json").write_bytes(text)
     done = ok("sessions", "list", "--json", cwd=repo)
-    assert [one["id"] for one in done.json] == ["w1"]
+    assert [one["session_id"] for one in done.json] == ["w1"]
     assert done.err.count("\n") == 1
     assert "bad.json" in done.err
     assert "bad.json" in refused("sessions", "show", "bad", cwd=repo)
@@ -159,7 +159,7 @@ def test_a_store_that_cannot_be_read(repo, store, command):
 
 def test_a_session_of_prodigys_own_is_listed_with_ours(repo, made, store):
     foreign_session(store, "theirs", workflow_data={"workflow_id": "w", "workflow_name": "n"})
-    assert [one["id"] for one in ok("sessions", "list", "--json").json] == ["theirs", "w1"]
+    assert [one["session_id"] for one in ok("sessions", "list", "--json").json] == ["theirs", "w1"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_a_job_from_start_to_end(job, store):
     first = ok("job", "next", "j", "--agent", "a1", cwd=job).json
     assert first["work_item"] == {"id": "a", "data": {"id": "a", "path": "a.py"}}
     assert (first["item_id"], first["attempt"], first["max_attempts"]) == ("a", 1, 3)
-    assert first["lease_until"] is not None
+    assert first["lease_ends_at"] is not None
     assert ok("job", "done", "j", "a", "--commit", "abcdef1", cwd=job).out == "a: completed\n"
     second = ok("job", "next", "j", "--agent", "a2", cwd=job).json
     assert second["item_id"] == "item-2"
@@ -44,7 +44,9 @@ def test_a_job_from_start_to_end(job, store):
     ended = ok("job", "done", "j", "item-2", "--failed", "--error", "E 5", "--no-retry", cwd=job)
     assert ended.out == "item-2: dead\n"
     shown = ok("job", "show", "j", "--json", cwd=job).json
-    assert [(one["error_signature"], one["items"]) for one in shown["failures"]] == [("E #", 1)]
+    assert [(one["error_signature"], one["item_count"]) for one in shown["failures"]] == [
+        ("E #", 1)
+    ]
     text = ok("job", "show", "j", cwd=job).out
     assert "1 completed" in text
     assert "1 x E # (as item-2)" in text
@@ -79,7 +81,7 @@ def test_a_claim_lives_as_long_as_its_process(job):
 
 
 def test_a_lease_is_extended(job):
-    before = ok("job", "next", "j", "--lease", "1h", cwd=job).json["lease_until"]
+    before = ok("job", "next", "j", "--lease", "1h", cwd=job).json["lease_ends_at"]
     after = ok("job", "renew", "j", "a", "--lease", "2h", cwd=job).out.strip()
     assert after > before
     assert "cannot be renewed" in refused("job", "renew", "j", "a", "--agent", "other", cwd=job)

@@ -66,7 +66,7 @@ def test_how_long_silent_is_stuck(store):
 def test_a_stretch_of_time_and_an_agent(store):
     support_team.write(store, "repo")
     value = ok("report", "--job", JOB, "--since", "15m", "--agent", "agent-18", "--json").json
-    assert {one["agent"] for one in value["events"]} == {"agent-18"}
+    assert {one["who"] for one in value["events"]} == {"agent-18"}
     assert ok("report", "--job", JOB, "--until", "2025-01-01", "--json").json["events"] == []
 
 

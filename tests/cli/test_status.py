@@ -87,7 +87,7 @@ def test_the_team_in_one_look(known, store):
     (job,) = found["jobs"]
     assert (job["job_id"], job["completed"], job["pending"], job["queued"]) == ("review", 10, 7, 3)
     assert job["failures"][0]["error_signature"] == "tests failed: # of #"
-    assert found["queue"] == 3
+    assert found["queued"] == 3
     assert found["ended_jobs"] == 1
     assert of(found, "agent-12")["error"] == "tests failed: 12 of 40"
     assert of(found, STUCK[0])["silent_seconds"] // 60 == 60
@@ -107,7 +107,7 @@ def test_what_is_advised_puts_it_right(known, store):
     found = status(cwd=known)
     assert set(states(found)) == {"retrying", "running"}
     assert found["counts"]["dead"] == found["counts"]["failed"] == found["counts"]["stuck"] == 0
-    assert found["queue"] == 0
+    assert found["queued"] == 0
 
 
 def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
@@ -154,7 +154,7 @@ def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
     assert of(found, "moved")["worktree"] == str(tmp_path / "else")
     assert of(found, "lost")["missing"] is True
     assert found["counts"]["finished"] == 1
-    assert found["trash"]["worktrees"] == 1
+    assert found["trash"]["count"] == 1
     assert found["finished_worktrees"] == 1
     assert found["hooks"]["in_effect"] is True
     assert found["without_session"] == [str(tmp_path / "strange")]

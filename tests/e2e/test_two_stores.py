@@ -101,4 +101,4 @@ def test_a_worktree_whose_store_is_gone_is_read_by_the_environment(
     store.rename(tmp_path / "elsewhere")
     moved = {"PRODIGY_HOME": str(tmp_path / "elsewhere")}
     rows = json.loads(prodigy("sessions", "list", "--json", cwd=repo, env=moved).stdout)
-    assert "w" in [row["id"] for row in rows]
+    assert "w" in [row["session_id"] for row in rows]

@@ -68,7 +68,7 @@ def test_verify_finds_what_is_missing_and_fix_records_it_once(hooked, git, event
 
 
 def test_show_path_and_clean_by_name(hooked, git, store, moved):
-    assert ok("worktree", "show", "w", "--json", cwd=hooked).json["path"] == str(moved)
+    assert ok("worktree", "show", "w", "--json", cwd=hooked).json["worktree"] == str(moved)
     assert ok("worktree", "path", "w", cwd="/").out == f"{moved}\n"
     assert [one["worktree"] for one in ok("worktree", "ls", "--all-repos", "--json").json] == [
         str(moved)

@@ -34,7 +34,7 @@ def theirs(repo, store):
 def test_every_command_reads_them_and_changes_nothing(repo, store, theirs):
     before = [path.read_bytes() for path in theirs]
     sessions = ok("sessions", "list", "--json", cwd=repo).json
-    assert [one["id"] for one in sessions] == ["session-11111111", "session-22222222"]
+    assert [one["session_id"] for one in sessions] == ["session-11111111", "session-22222222"]
     shown = ok("sessions", "show", "session-11111111", "--json", cwd=repo).json
     assert shown["future_field"] == {"kept": True}
     assert shown["timings"]["total"] == {"secs": 12, "nanos": 500000000}
@@ -63,7 +63,7 @@ def test_every_command_reads_them_and_changes_nothing(repo, store, theirs):
 
 
 def test_an_item_of_theirs_is_tried_again(repo, store, theirs):
-    assert ok("dlq", "retry", "item_1", "--job", JOB, "--json", cwd=repo).json["items"] == [
+    assert ok("dlq", "retry", "item_1", "--job", JOB, "--json", cwd=repo).json["item_ids"] == [
         "item_1"
     ]
     assert ok("job", "next", JOB, "--agent", "a", cwd=repo).json["item_id"] == "item_1"

@@ -46,7 +46,7 @@ def noted(world: World) -> dict[str, Any]:
 def shown(world: World) -> dict[str, Any]:
     """Return the same as a reading command says it."""
     (row,) = ok("sessions", "list", "--json", cwd=world.top).json
-    return {"last": row["metadata"]["last_commit"], "commits": row["metadata"]["commits"]}
+    return {"last": row["last_commit"], "commits": row["commits"]}
 
 
 def test_in_a_burst_the_file_waits_and_a_command_does_not(

@@ -141,7 +141,7 @@ def test_event_add(repo, events, monkeypatch, tmp_path):
             if code:
                 assert "line 1" in refused("event", "add", "-", cwd=here)
             else:
-                assert len(ok("event", "add", "-", "--json", cwd=here).json["ids"]) == 2
+                assert len(ok("event", "add", "-", "--json", cwd=here).json["event_ids"]) == 2
     assert [one["type"] for one in events("j")[-2:]] == ["A1", "B2"]
     assert events("j")[-1]["agent_id"] == "other"
     refused("event", "add", cwd=here, code=2)

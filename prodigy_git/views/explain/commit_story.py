@@ -132,10 +132,8 @@ def _recorded(where: Scope, job: Job, event: Event) -> dict[str, Any]:
         "item_id": event.item_id,
         "at": event.timestamp,
         "recovered": own.get("recovered") is True,
-        **{
-            field: text(own, field)
-            for field in ("action", "branch", "subject", "parent", "worktree")
-        },
+        **{field: text(own, field) for field in ("action", "branch", "subject", "parent")},
+        "worktree_name": text(own, "worktree"),
         "around": _around(where, job, event),
     }
 

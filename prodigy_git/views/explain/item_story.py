@@ -22,15 +22,15 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what is known of a work item.
 
     ``repo``, ``job_id``, ``attempts`` as `attempt_of`, ``state`` (None where the job gives no state),
-    ``attempt``, ``max_attempts``, ``since``, ``agent_id``, ``alive``, ``lease_until``, ``retry_at``,
-    ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the queue's file, None where it is not
-    in it), ``next``.
+    ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``, ``lease_ends_at``,
+    ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the queue's file,
+    None where it is not in it), ``next``.
     Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
     found: dict[str, Any] = {
         "repo": repo, "job_id": job, "state": None, "attempt": None, "max_attempts": None,
-        "since": None, "agent_id": None, "alive": None, "lease_until": None, "retry_at": None,
+        "since_at": None, "agent_id": None, "alive": None, "lease_ends_at": None, "retry_at": None,
         "data": None, "late": 0, "queue": None,
     }  # fmt: skip
     try:
@@ -83,12 +83,12 @@ def _state(index: Index, name: str) -> dict[str, Any]:
         "state": view.state,
         "attempt": view.attempt,
         "max_attempts": index.job.max_attempts,
-        "since": view.since,
+        "since_at": view.since,
         "agent_id": view.agent,
         "alive": None
         if held_by is None
         else owner.alive(index.store, index.repo, index.job_id, held_by),
-        "lease_until": start.lease if start is not None and view.state == "in_progress" else None,
+        "lease_ends_at": start.lease if start is not None and view.state == "in_progress" else None,
         "retry_at": retry_at,
         "data": index.data(name),
         "late": item.late,
@@ -128,9 +128,9 @@ def attempt_of(one: Attempt) -> dict[str, Any]:
         "agent_id": one.agent_id,
         "session_id": one.session_id,
         "attempt": one.number,
-        "began": _stamp(one.began),
-        "ended": _stamp(one.ended),
-        "last_event": _stamp(one.last),
+        "started_at": _stamp(one.began),
+        "ended_at": _stamp(one.ended),
+        "last_event_at": _stamp(one.last),
         "seconds": None if one.lasted is None else one.lasted / clock.SECOND,
         "outcome": one.outcome,
         "late": one.late,

@@ -27,7 +27,8 @@ def explain(
     """Return the story of whatever ``name`` names: of the given kind, else of the first that there is.
 
     The shape is that of `commit_story.story`, `item_story.of_item`, `item_story.of_agent` or
-    `session_story.story`, and ``name``, ``kind``, ``also``: what else has the name. Raises
+    `session_story.story`, and ``name``, ``kind``, ``item_id``, ``agent_id`` or ``session_id`` by the
+    kind, ``also``: what else has the name. Raises
     `ProdigyError` where nothing has it, `names.BadName`.
     """
     if not name or "\0" in name:
@@ -41,7 +42,8 @@ def explain(
     first = _first(name, found) if kind is None else kind
     story = _STORIES[first](where, name, found[first])
     also = [one for one in KINDS if one in found and one != first]
-    return {"name": name, "kind": first, "also": also, **story}
+    named = {} if first == "commit" else {f"{first}_id": name}
+    return {"name": name, "kind": first, "also": also, **story, **named}
 
 
 _STORIES = {

@@ -36,10 +36,11 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what is known of a session; ``file`` says whether its file is there and sound.
 
     ``repo``, ``job_id``, ``agent_id``, ``item_id``, ``status``, ``error``, ``started_at``,
-    ``completed_at``, ``created_by``, ``branch``, ``branch_exists``, ``base_branch``, ``base_commit``,
-    ``parent_session``, ``checkpoints`` (how many are kept), ``commits`` and ``attempts`` as
+    ``ended_at``, ``created_by``, ``branch``, ``branch_exists``, ``base_branch``, ``base_commit``,
+    ``parent_session_id``, ``checkpoints`` (how many are kept), ``commits`` and ``attempts`` as
     `attempt_of` has them, ``life`` (the events of note, in time order), ``events`` (how many there are
-    by type), ``worktree`` {state: there, trash or gone; path}, ``salvage_refs``, ``logs``, ``next``.
+    by type), ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or
+    gone), ``salvage_refs``, ``logs``, ``next``.
     """
     found = _of_file(where, name)
     jobs = known or _jobs_of(where, found)
@@ -54,9 +55,10 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["events"] = counted(told)
     found["logs"] = _logs(where, found, shown)
     found["salvage_refs"], found["branch_exists"] = _refs(where, name, found)
-    found["worktree"] = _worktree(where, name, found)
+    found["worktree_state"], found["worktree"] = _worktree(where, name, found)
     found["next"] = _next(name, found)
-    del found["session"]
+    del found["session"], found["worktree_path"]
+    found["parent_session_id"] = found.pop("parent_session", None)
     return found
 
 
@@ -81,7 +83,7 @@ def _of_file(where: Scope, name: str) -> dict[str, Any]:
         "error": None if known is None else known.error,
         "job_id": None if known is None else known.job,
         "started_at": None if known is None else known.started_at,
-        "completed_at": None if known is None else known.completed_at,
+        "ended_at": None if known is None else known.completed_at,
         "checkpoints": 0 if known is None else len(known.checkpoints),
         **metadata,
     }
@@ -102,7 +104,7 @@ def _of_events(told: list[Event], jobs: list[Job]) -> dict[str, Any]:
         "base_commit": None if started is None else text(started.own(), "base"),
         "branch": None if made is None else text(made.own(), "branch"),
         "status": None if finished is None else text(finished.own(), "status"),
-        "completed_at": None if finished is None else finished.timestamp,
+        "ended_at": None if finished is None else finished.timestamp,
     }
 
 
@@ -139,24 +141,25 @@ def _refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bo
     return kept, git_status(common, *asked)[0] == 0
 
 
-def _worktree(where: Scope, name: str, found: dict[str, Any]) -> dict[str, Any]:
+def _worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str | None]:
+    """Return whether it is there, in the trash or gone, and its path: where it is now, or was."""
     known = found["session"]
     place = None if known is None else sessions.enrolled_place(where.store, known)
     if place is not None:
-        return {"state": "there", "path": place[0].top}
+        return "there", place[0].top
     there = [
         one
         for one in entry.entries(where.store, where.report, found["repo"], name)
         if one.state not in ("emptying", "emptied")
     ]
     if there:
-        return {"state": "trash", "path": there[-1].folder}
-    return {"state": "gone", "path": found["worktree_path"]}
+        return "trash", there[-1].folder
+    return "gone", found["worktree_path"]
 
 
 def _next(name: str, found: dict[str, Any]) -> list[str]:
     state, ended = (
-        found["worktree"]["state"],
+        found["worktree_state"],
         found["status"] in ("Completed", "Failed", "Cancelled"),
     )
     if state == "trash" or (state == "gone" and found["salvage_refs"]):

@@ -68,7 +68,7 @@ def build(
     number = {id(attempt): place for place, attempt in enumerate(shown)}
     return {
         "prodigy_git": __version__,
-        "generated": clock.stamp(known.now),
+        "generated_at": clock.stamp(known.now),
         "job": _job(story, known),
         "selection": _selection(wanted),
         "counts": _counts(story, known, outcomes, len(shown)),
@@ -99,9 +99,9 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
     newest = {one.item_id: one for one in story.all_attempts if one.item_id is not None}
     over = known.job["status"] in books.ENDED
     leases = {
-        (one["item_id"], one["agent_id"]): clock.parse(one["lease_until"])
+        (one["item_id"], one["agent_id"]): clock.parse(one["lease_ends_at"])
         for one in known.job["in_progress_items"]
-        if one["lease_until"]
+        if one["lease_ends_at"]
     }
 
     def stands(one: Attempt) -> Outcome:
@@ -157,7 +157,7 @@ def _selection(wanted: Selection) -> dict[str, Any]:
     """Return what was asked for, without what was not."""
     names = {"agents": wanted.agents, "sessions": wanted.sessions, "items": wanted.items}
     found: dict[str, Any] = {name: sorted(value) for name, value in names.items() if value}
-    times = {"since": wanted.since, "until": wanted.until}
+    times = {"since_at": wanted.since, "until_at": wanted.until}
     return found | {name: clock.stamp(at) for name, at in times.items() if at is not None}
 
 
@@ -190,11 +190,11 @@ def _trouble(
         these.sort(key=lambda one: one.last or 0, reverse=True)
         rows = [
             {
-                "agent": one.who,
+                "who": one.who,
                 "item_id": one.item_id,
                 "session_id": one.session_id,
-                "attempt": number.get(id(one)),
-                "last": _stamp(one.last),
+                "attempt_index": number.get(id(one)),
+                "last_event_at": _stamp(one.last),
                 "error": _cut(one.error or one.reason),
             }
             for one in these[:_TROUBLE_SHOWN]
@@ -252,20 +252,20 @@ def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:
     ended = one.ended if outcome != "abandoned" else one.last
     lasted = one.lasted
     return {
-        "agent": one.who,
+        "who": one.who,
         "agent_id": one.agent_id,
         "item_id": one.item_id,
         "session_id": one.session_id,
         "attempt": one.number,
         "outcome": outcome,
         "late": one.late,
-        "began": _stamp(one.began),
-        "ended": _stamp(ended),
-        "last": _stamp(one.last),
+        "started_at": _stamp(one.began),
+        "ended_at": _stamp(ended),
+        "last_event_at": _stamp(one.last),
         "seconds": None if lasted is None else lasted / clock.SECOND,
         "error": _cut(one.error),
-        "reason": _cut(one.reason),
-        "signature": one.signature,
+        "failure_reason": _cut(one.reason),
+        "error_signature": one.signature,
         "log": one.log,
         "commit_count": len(one.commits),
         "commits": [_commit(commit) for commit in one.commits[-_COMMITS_SHOWN:]],
@@ -278,7 +278,7 @@ def _commit(one: Commit) -> dict[str, Any]:
         "at": _stamp(one.at),
         "action": one.action,
         "subject": _cut(one.subject, 240),
-        "replaced": one.replaced,
+        "replaced_by": one.replaced,
     }
 
 
@@ -294,18 +294,18 @@ def _failures(attempts: list[Attempt], outcomes: Mapping[int, Outcome]) -> dict[
         moments = [one.ended for one in these if one.ended is not None]
         rows.append(
             {
-                "signature": signature,
+                "error_signature": signature,
                 "count": len(these),
                 "for_good": sum(outcomes[id(one)] == "failed" for one in these),
-                "items": items[:_NAMES_SHOWN],
+                "item_ids": items[:_NAMES_SHOWN],
                 "item_count": len(items),
                 "agent_count": len({one.who for one in these}),
-                "first": _stamp(min(moments, default=None)),
-                "last": _stamp(max(moments, default=None)),
+                "first_at": _stamp(min(moments, default=None)),
+                "last_at": _stamp(max(moments, default=None)),
                 "example": _cut(these[-1].error or these[-1].reason),
             }
         )
-    rows.sort(key=lambda row: (-row["count"], row["signature"]))
+    rows.sort(key=lambda row: (-row["count"], row["error_signature"]))
     return {"count": len(rows), "shown": rows[:_FAILURES_SHOWN]}
 
 
@@ -363,13 +363,13 @@ def _durations(attempts: list[Attempt]) -> dict[str, Any]:
 
 def _event(event: Event, attempt: Attempt | None, number: Mapping[int, int]) -> dict[str, Any]:
     return {
-        "time": _stamp(event.moment),
+        "at": _stamp(event.moment),
         "type": event.type,
-        "agent": event.agent_id or (attempt.who if attempt is not None else None),
+        "who": event.agent_id or (attempt.who if attempt is not None else None),
         "item_id": event.item_id or (attempt.item_id if attempt is not None else None),
         "session_id": event.session_id,
         "text": said(event),
-        "attempt": None if attempt is None else number.get(id(attempt)),
+        "attempt_index": None if attempt is None else number.get(id(attempt)),
     }
 
 

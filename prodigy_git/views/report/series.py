@@ -54,7 +54,7 @@ def over_time(
 
     ended = counted(completed)
     return {
-        "start": clock.stamp(start),
+        "start_at": clock.stamp(start),
         "step_seconds": step // clock.SECOND,
         "completed": ended,
         "failed": counted(failed),

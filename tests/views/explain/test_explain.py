@@ -44,7 +44,7 @@ def test_a_commit_with_what_happened_around_it(wt, repo, commit):
     assert {name: made[name] for name in made.keys() - {"at", "around"}} == {
         "repo": "repo", "job_id": "review", "session_id": "wt", "agent_id": "ann", "item_id": "i-1",
         "action": "commit", "branch": "prodigy-wt", "subject": "Step 4", "parent": shas[3],
-        "worktree": "wt", "recovered": False,
+        "worktree_name": "wt", "recovered": False,
     }  # fmt: skip
     around = [one.get("commit", one["type"]) for one in made["around"]]
     assert around[1:] == shas  # five before it, itself, and the four after it
@@ -281,13 +281,13 @@ def test_a_session_from_base_to_the_trash(wt, repo, commit, git):
     assert [(c["commit"], c["replaced_by"]) for c in found["commits"]] == [
         (first, second), (second, None),
     ]  # fmt: skip
-    assert found["worktree"] == {"state": "there", "path": wt}
+    assert (found["worktree_state"], found["worktree"]) == ("there", wt)
     assert found["branch_exists"] is True
     assert [one["item_id"] for one in found["attempts"]] == ["i-1"]
     ok("finish", "wt", "--log", "/logs/ann.json", cwd=repo)
     ok("worktree", "clean", "-f", "wt", cwd=repo)
     found = explain(repo, "wt")
-    assert (found["status"], found["worktree"]["state"]) == ("Completed", "trash")
+    assert (found["status"], found["worktree_state"]) == ("Completed", "trash")
     assert found["logs"] == ["/logs/ann.json"]
     assert any("worktree restore wt" in text for text in found["next"])
     kinds = [one["type"] for one in found["life"]]
@@ -302,7 +302,7 @@ def test_a_session_whose_worktree_vanished_and_whose_file_is_gone(wt, repo, stor
     commit(wt, "one")
     shutil.rmtree(wt)
     found = explain(repo, "wt")
-    assert found["worktree"]["state"] == "gone"
+    assert found["worktree_state"] == "gone"
     assert any("resume wt" in text for text in found["next"])
     (store / "sessions" / "wt.json").unlink()
     found = explain(repo, "wt")

@@ -32,7 +32,7 @@ def team(store):
 def outcomes(value):
     found = {}
     for one in value["attempts"]:
-        found.setdefault(one["outcome"], []).append(one["agent"])
+        found.setdefault(one["outcome"], []).append(one["who"])
     return found
 
 
@@ -49,12 +49,12 @@ def test_each_agent_is_where_it_is(team):
 
 def test_what_needs_attention(team):
     agents = {
-        kind: sorted(row["agent"] for row in team["trouble"][kind]["shown"])
+        kind: sorted(row["who"] for row in team["trouble"][kind]["shown"])
         for kind in ("dead", "stuck", "failed")
     }
     assert agents == {"dead": DEAD, "stuck": STUCK, "failed": FAILED}
     (row,) = team["trouble"]["stuck"]["shown"]
-    assert team["attempts"][row["attempt"]]["agent"] == row["agent"]
+    assert team["attempts"][row["attempt_index"]]["who"] == row["who"]
 
 
 def test_headline_numbers(team):
@@ -68,7 +68,7 @@ def test_headline_numbers(team):
 
 
 def test_failures_by_signature(team):
-    rows = {row["signature"]: row for row in team["failures"]["shown"]}
+    rows = {row["error_signature"]: row for row in team["failures"]["shown"]}
     assert list(rows) == [
         "tests failed: # of #",
         "cannot lock ref 'refs#'",
@@ -76,7 +76,7 @@ def test_failures_by_signature(team):
     ]
     worst = rows["tests failed: # of #"]
     assert (worst["count"], worst["for_good"], worst["agent_count"]) == (9, 3, 3)
-    assert worst["items"] == ["item-10", "item-11", "item-12"]
+    assert worst["item_ids"] == ["item-10", "item-11", "item-12"]
 
 
 def test_numbers_over_time_add_up(team):
@@ -105,8 +105,8 @@ def test_events_name_their_attempt_and_say_what_they_say(team):
     commit = next(one for one in team["events"] if one["type"] == "CommitCreated")
     assert support_team.HOSTILE in commit["text"]
     for one in team["events"]:
-        if one["agent"] is not None:
-            assert team["attempts"][one["attempt"]]["agent"] == one["agent"]
+        if one["who"] is not None:
+            assert team["attempts"][one["attempt_index"]]["who"] == one["who"]
 
 
 def test_the_value_is_json(team):
@@ -118,14 +118,14 @@ def test_a_stretch_of_time_has_the_attempts_under_way_in_it(store):
     support_team.write(store, "repo", now)
     begin = now - 120 * MINUTE
     value = read(store, since=begin + 5 * MINUTE, until=begin + 12 * MINUTE)
-    assert {one["agent"] for one in value["attempts"]} == {
+    assert {one["who"] for one in value["attempts"]} == {
         "agent-20",
         "agent-00",
         "agent-01",
         "agent-02",
     }
-    assert all(one["attempt"] is not None for one in value["events"])
-    assert value["selection"].keys() == {"since", "until"}
+    assert all(one["attempt_index"] is not None for one in value["events"])
+    assert value["selection"].keys() == {"since_at", "until_at"}
     assert value["job"]["completed"] == 10  # the states are the whole job's
 
 
@@ -133,7 +133,7 @@ def test_one_agent_alone(store):
     support_team.write(store, "repo")
     value = read(store, agents=frozenset(["agent-10"]))
     assert [one["outcome"] for one in value["attempts"]] == ["retried", "retried", "failed"]
-    assert {one["agent"] for one in value["events"]} == {"agent-10"}
+    assert {one["who"] for one in value["events"]} == {"agent-10"}
 
 
 def test_a_job_without_events(store):
@@ -202,10 +202,10 @@ def test_events_without_a_time_are_listed_and_not_drawn(store):
         {"type": "AgentCompleted", "agent_id": "a", "item_id": "i", "timestamp": "yesterday"},
     )  # fmt: skip
     value = read(store, "undated")
-    assert [(one["time"], one["agent"]) for one in value["events"]] == [(None, "a"), (None, "a")]
+    assert [(one["at"], one["who"]) for one in value["events"]] == [(None, "a"), (None, "a")]
     assert value["over_time"] is None
     (one,) = value["attempts"]
-    assert (one["outcome"], one["began"], one["ended"], one["seconds"]) == (
+    assert (one["outcome"], one["started_at"], one["ended_at"], one["seconds"]) == (
         "completed",
         None,
         None,
@@ -255,10 +255,12 @@ def test_as_many_as_a_page_can_hold(monkeypatch, store):
     value = read(store)
     # Those at work first, then those that something befell last.
     assert {"agent-15", "agent-16", "agent-17", "agent-18", "agent-19"} <= {
-        one["agent"] for one in value["attempts"]
+        one["who"] for one in value["attempts"]
     }
     assert (len(value["attempts"]), value["counts"]["attempts"]) == (8, 27)
-    assert max(one["attempt"] for one in value["events"] if one["attempt"] is not None) < 8
+    assert (
+        max(one["attempt_index"] for one in value["events"] if one["attempt_index"] is not None) < 8
+    )
 
 
 def test_the_newest_events_of_a_long_log(store):

@@ -229,9 +229,9 @@ def test_hostile_text_is_nowhere_in_the_markup(store):
 
 
 FOREIGN = {
-    "job_id", "repo", "phase", "error", "agent", "agent_id", "item_id", "session_id", "text", "type",
-    "commit", "action", "subject", "replaced", "reason", "signature", "log", "example", "path",
-    "agents", "items",
+    "job_id", "repo", "phase", "error", "who", "agent_id", "item_id", "session_id", "text", "type",
+    "commit", "action", "subject", "replaced_by", "failure_reason", "error_signature", "log", "example",
+    "path", "agents", "items",
 }  # fmt: skip
 
 
@@ -389,7 +389,7 @@ def test_ten_thousand_events_of_five_hundred_agents(browser, tmp_path, store, wi
         shown.wait_for_function(f"() => {LANES}.getOption().yAxis[0].data.at(-1) === 'agent-0499'")
         shown.evaluate("() => document.getElementById('events-scroll').scrollTo(0, 1e9)")
         shown.wait_for_selector("tr[data-place='9999']")
-        assert rows(shown).last.locator(".agent").inner_text() == "agent-0000"
+        assert rows(shown).last.locator(".who").inner_text() == "agent-0000"
         shown.fill("#f-text", "message 9990")
         assert lane_names(shown) == ["agent-0499"]
 

@@ -7,18 +7,18 @@ const attempts = unpacked(data.attempts);
 const events = unpacked(data.events);
 attempts.forEach((one, index) => {
   one.index = index;
-  one.beginMs = drawn(one.began);
-  one.endMs = drawn(one.ended);
+  one.beginMs = drawn(one.started_at);
+  one.endMs = drawn(one.ended_at);
 });
 events.forEach((one, index) => {
   one.index = index;
-  one.ms = one.time ? Date.parse(one.time) : null;
+  one.ms = one.at ? Date.parse(one.at) : null;
 });
 
 /** Return a time in milliseconds; null for none, and for one of a clock that was wrong, as data.py has it. */
 function drawn(stamp) {
   const ms = stamp ? Date.parse(stamp) : NaN;
-  return ms >= Date.UTC(2000) && ms <= Date.parse(data.generated) + 864e5 ? ms : null;
+  return ms >= Date.UTC(2000) && ms <= Date.parse(data.generated_at) + 864e5 ? ms : null;
 }
 
 /** Turn columns, as page.py packs them, into an array of objects. */
@@ -123,7 +123,7 @@ function setFilter(change) {
   listeners.forEach((listener) => listener(found));
 }
 
-const knownAgents = new Set([...attempts.map((one) => one.agent), ...events.map((one) => one.agent)].filter(Boolean));
+const knownAgents = new Set([...attempts.map((one) => one.who), ...events.map((one) => one.who)].filter(Boolean));
 const knownItems = new Set([...attempts.map((one) => one.item_id), ...events.map((one) => one.item_id)].filter(Boolean));
 
 /** A name that exists is meant alone; anything else is a part of names. */
@@ -140,14 +140,14 @@ function select() {
   const item = nameTest(filter.item, knownItems);
   const text = filter.text.toLowerCase();
   const fitting = events.filter((one) =>
-    agent(one.agent) && item(one.item_id)
+    agent(one.who) && item(one.item_id)
     && (!filter.type || one.type === filter.type)
-    && (!filter.outcome || (one.attempt !== null && attempts[one.attempt].outcome === filter.outcome))
+    && (!filter.outcome || (one.attempt_index !== null && attempts[one.attempt_index].outcome === filter.outcome))
     && (!text || words(one).includes(text)));
-  const told = new Set(fitting.map((one) => one.attempt));
+  const told = new Set(fitting.map((one) => one.attempt_index));
   const chosen = new Set();
   for (const one of attempts) {
-    const own = agent(one.agent) && item(one.item_id) && (!filter.outcome || one.outcome === filter.outcome);
+    const own = agent(one.who) && item(one.item_id) && (!filter.outcome || one.outcome === filter.outcome);
     // The events of an old attempt may not be listed, its own words are.
     const said = (!filter.type && (!text || attemptWords(one).includes(text))) || told.has(one.index);
     if (own && said) chosen.add(one.index);
@@ -156,13 +156,13 @@ function select() {
 }
 
 function words(one) {
-  one.words ??= [one.type, one.agent, one.item_id, one.session_id, one.text].join('\n').toLowerCase();
+  one.words ??= [one.type, one.who, one.item_id, one.session_id, one.text].join('\n').toLowerCase();
   return one.words;
 }
 
 function attemptWords(one) {
   one.words ??= [
-    one.agent, one.item_id, one.session_id, one.error, one.reason, one.log,
+    one.who, one.item_id, one.session_id, one.error, one.failure_reason, one.log,
     ...one.commits.flatMap((commit) => [commit.commit, commit.subject]),
   ].join('\n').toLowerCase();
   return one.words;

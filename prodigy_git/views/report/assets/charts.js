@@ -57,7 +57,7 @@ function showTime() {
     $('time').replaceWith(el('p', { class: 'empty' }, 'No event has a time: there is nothing to draw.'));
     return;
   }
-  const start = Date.parse(over.start);
+  const start = Date.parse(over.start_at);
   const step = over.step_seconds * 1000;
   $('time-about').append(`Above: items completed so far${job.total_items ? ` (of ${count.format(job.total_items)})` : ''}. `
     + `Below, in steps of ${lasting(over.step_seconds)}: attempts that completed and failed, and agents at work.`);

@@ -38,19 +38,19 @@ const code = (text) => (text ? el('code', {}, text) : null);
 function openAttempt(one) {
   const commits = el('ol', { class: 'commits' }, one.commits.map(commitRow));
   const more = one.commit_count > one.commits.length ? `, the last ${one.commits.length} of ${count.format(one.commit_count)}` : '';
-  openPanel([el('span', {}, one.agent), one.item_id && one.item_id !== one.agent ? ` on ${one.item_id}` : ''],
+  openPanel([el('span', {}, one.who), one.item_id && one.item_id !== one.who ? ` on ${one.item_id}` : ''],
     el('p', {}, el('b', { class: 'badge' }, el('i', { class: `swatch ${one.outcome}`, 'aria-hidden': 'true' }), OUTCOMES[one.outcome]), one.late ? ', late: somebody else had the item' : ''),
     facts([
       ['Attempt', one.attempt === null ? null : String(one.attempt)],
       ['Item', one.item_id && filterLink('item', one.item_id)],
       ['Agent', one.agent_id && filterLink('agent', one.agent_id)],
       ['Session', code(one.session_id)],
-      ['Began', timeEl(one.began)],
-      ['Ended', one.ended ? timeEl(one.ended) : 'not yet'],
+      ['Began', timeEl(one.started_at)],
+      ['Ended', one.ended_at ? timeEl(one.ended_at) : 'not yet'],
       ['Took', one.seconds === null ? null : lasting(one.seconds)],
-      ['Last event', one.last && timeEl(one.last)],
-      ['Reason', one.reason],
-      ['Alike', code(one.signature)],
+      ['Last event', one.last_event_at && timeEl(one.last_event_at)],
+      ['Reason', one.failure_reason],
+      ['Alike', code(one.error_signature)],
       ['Log', code(one.log)],
     ]),
     one.error ? [el('h3', {}, 'Error'), el('pre', {}, one.error)] : null,
@@ -64,19 +64,19 @@ function openAttempt(one) {
 const quoted = (name) => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
 
 function commitRow(commit) {
-  return el('li', { class: commit.replaced ? 'replaced' : '' },
+  return el('li', { class: commit.replaced_by ? 'replaced' : '' },
     el('code', {}, commit.commit.slice(0, 10)), ' ', el('span', { class: 'subject' }, commit.subject || 'no subject known'),
     el('p', { class: 'quiet' }, commit.action === 'commit' ? '' : `${commit.action}, `, commit.at ? timeEl(commit.at) : 'no time known',
-      commit.replaced ? [', replaced by ', el('code', {}, commit.replaced.slice(0, 10))] : ''));
+      commit.replaced_by ? [', replaced by ', el('code', {}, commit.replaced_by.slice(0, 10))] : ''));
 }
 
 function openEvent(one) {
-  const attempt = one.attempt === null ? null : attempts[one.attempt];
+  const attempt = one.attempt_index === null ? null : attempts[one.attempt_index];
   openPanel(one.type,
     facts([
-      ['Time', one.time ? timeEl(one.time) : 'none that can be read'],
-      ['UTC', one.time && utc(one.time)],
-      ['Agent', one.agent && filterLink('agent', one.agent)],
+      ['Time', one.at ? timeEl(one.at) : 'none that can be read'],
+      ['UTC', one.at && utc(one.at)],
+      ['Agent', one.who && filterLink('agent', one.who)],
       ['Item', one.item_id && filterLink('item', one.item_id)],
       ['Session', code(one.session_id)],
     ]),

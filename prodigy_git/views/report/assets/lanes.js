@@ -16,8 +16,8 @@ const lanes = {
 function groupByAgent() {
   const byAgent = new Map();
   for (const one of attempts) {
-    if (!byAgent.has(one.agent)) byAgent.set(one.agent, { name: one.agent, attempts: [], rank: 9, begin: Infinity });
-    const lane = byAgent.get(one.agent);
+    if (!byAgent.has(one.who)) byAgent.set(one.who, { name: one.who, attempts: [], rank: 9, begin: Infinity });
+    const lane = byAgent.get(one.who);
     const at = one.beginMs ?? one.endMs;
     if (at === null) continue;
     lane.attempts.push(one);
@@ -52,12 +52,12 @@ function showLanes() {
     $('lanes-empty').append(undated ? `${plural(undated, 'attempt')} without a time: there is nothing to draw.` : 'No agent has begun.');
     return;
   }
-  const times = attempts.flatMap((one) => [one.beginMs, one.endMs, drawn(one.last)]).filter((at) => at !== null);
+  const times = attempts.flatMap((one) => [one.beginMs, one.endMs, drawn(one.last_event_at)]).filter((at) => at !== null);
   lanes.from = times.reduce((a, b) => Math.min(a, b));
   lanes.to = times.reduce((a, b) => Math.max(a, b));
   const open = attempts.some((one) => ['running', 'stuck', 'dead'].includes(one.outcome));
-  const over = data.over_time && Date.parse(data.over_time.start) + data.over_time.done.length * data.over_time.step_seconds * 1000;
-  if (open && over) lanes.to = Math.max(lanes.to, Math.min(over, Date.parse(data.generated)));
+  const over = data.over_time && Date.parse(data.over_time.start_at) + data.over_time.done.length * data.over_time.step_seconds * 1000;
+  if (open && over) lanes.to = Math.max(lanes.to, Math.min(over, Date.parse(data.generated_at)));
   if (lanes.to === lanes.from) lanes.to += 1000;
   const notes = [
     undated ? `${plural(undated, 'attempt')} without a time not drawn.` : '',
@@ -87,7 +87,7 @@ function showLegend() {
 function orderLanes() {
   const fits = (lane) => !lanes.chosen || lane.attempts.some((one) => lanes.chosen.has(one.index));
   lanes.shown = lanes.all.filter(fits).sort(ORDERS[$('lane-order').value]);
-  if (lanes.selected && !lanes.shown.some((lane) => lane.name === lanes.selected.agent)) lanes.selected = null;
+  if (lanes.selected && !lanes.shown.some((lane) => lane.name === lanes.selected.who)) lanes.selected = null;
 }
 
 const inSight = () => Math.min(lanes.shown.length, lanes.paper ? ON_PAPER : IN_SIGHT);
@@ -210,28 +210,28 @@ function laneTip({ data: row }) {
   const one = attempts[row.attempt];
   const commit = row.commit === undefined ? null : one.commits[row.commit];
   if (commit) {
-    return el('div', {}, el('div', { class: 'tip-head' }, el('code', {}, commit.commit.slice(0, 10)), ` by ${one.agent}`),
+    return el('div', {}, el('div', { class: 'tip-head' }, el('code', {}, commit.commit.slice(0, 10)), ` by ${one.who}`),
       el('div', {}, commit.subject || 'no subject known'),
       el('div', { class: 'quiet' }, shortTime.format(Date.parse(commit.at)), el('br'), utc(commit.at.slice(0, 19))));
   }
-  return el('div', {}, el('div', { class: 'tip-head' }, one.agent, one.item_id ? ` on ${one.item_id}` : ''),
+  return el('div', {}, el('div', { class: 'tip-head' }, one.who, one.item_id ? ` on ${one.item_id}` : ''),
     el('div', {}, badge(one.outcome), one.attempt ? ` attempt ${one.attempt}` : ''),
     one.error ? el('div', { class: 'clamp' }, one.error.split('\n')[0]) : null,
     el('div', {}, one.seconds === null ? 'not ended' : `took ${lasting(one.seconds)}`, `, ${plural(one.commit_count, 'commit')}`),
-    el('div', { class: 'quiet' }, one.began ? ['began ', shortTime.format(one.beginMs), el('br'), utc(one.began.slice(0, 19))] : 'begin not known'));
+    el('div', { class: 'quiet' }, one.started_at ? ['began ', shortTime.format(one.beginMs), el('br'), utc(one.started_at.slice(0, 19))] : 'begin not known'));
 }
 
 // Keyboard: from attempt to attempt, zoom.
 
 function choose(one) {
   lanes.selected = one;
-  const place = lanes.shown.findIndex((lane) => lane.name === one.agent);
+  const place = lanes.shown.findIndex((lane) => lane.name === one.who);
   if (place >= 0 && (place < lanes.first || place >= lanes.first + inSight())) {
     $('lanes-scroll').scrollTop = Math.max(0, place - Math.floor(inSight() / 2)) * LANE;
     lanes.first = firstInSight();
   }
   lanes.chart.setOption(laneOption(true));
-  $('lanes-said').textContent = `${one.agent}, ${one.item_id ?? 'no item'}, ${OUTCOMES[one.outcome]}, ${lasting(one.seconds)}, ${plural(one.commit_count, 'commit')}`;
+  $('lanes-said').textContent = `${one.who}, ${one.item_id ?? 'no item'}, ${OUTCOMES[one.outcome]}, ${lasting(one.seconds)}, ${plural(one.commit_count, 'commit')}`;
 }
 
 function laneKeys(event) {
@@ -246,7 +246,7 @@ function laneKeys(event) {
 }
 
 function move(down, along) {
-  const place = lanes.selected ? lanes.shown.findIndex((lane) => lane.name === lanes.selected.agent) : -1;
+  const place = lanes.selected ? lanes.shown.findIndex((lane) => lane.name === lanes.selected.who) : -1;
   if (place < 0) {
     choose(lanes.shown[lanes.first].attempts[0]);
     return;

@@ -18,7 +18,7 @@ function connectFilters() {
     $('f-text').focus();
   });
   onFilter((found) => {
-    const agents = new Set([...found.attempts].map((index) => attempts[index].agent));
+    const agents = new Set([...found.attempts].map((index) => attempts[index].who));
     $('f-count').textContent = `${count.format(found.events.length)} of ${plural(events.length, 'event')}, ${plural(agents.size, 'agent')}`;
   });
 }

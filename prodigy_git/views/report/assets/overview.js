@@ -13,9 +13,9 @@ function showHead() {
   $('status').classList.add(job.status);
   $('span').append('Began ', timeEl(job.started_at));
   if (job.ended_at) $('span').append(', ended ', timeEl(job.ended_at));
-  $('span').append(' · as of ', timeEl(data.generated));
+  $('span').append(' · as of ', timeEl(data.generated_at));
   if (job.error) $('span').append(el('br'), el('span', { class: 'error' }, job.error));
-  const { since, until, agents, sessions, items } = data.selection;
+  const { since_at: since, until_at: until, agents, sessions, items } = data.selection;
   const asked = [
     since && ['from ', timeEl(since)], until && ['up to ', timeEl(until)],
     ...Object.entries({ agent: agents, session: sessions, item: items })
@@ -26,7 +26,7 @@ function showHead() {
     $('selection').append('Only what was asked for: ', ...asked.flatMap((part, n) => (n ? ['; ', ...part] : part)),
       '. The states of the items are those of the whole job.');
   }
-  $('made').append(`Made by prodigy-git ${data.prodigy_git}, `, timeEl(data.generated),
+  $('made').append(`Made by prodigy-git ${data.prodigy_git}, `, timeEl(data.generated_at),
     ` · ${plural(counts.events, 'event')}. The page needs no network and sends nothing.`);
 }
 
@@ -97,13 +97,13 @@ function showTrouble() {
 
 function troubleRow(row, kind) {
   const inside = [
-    el('b', {}, row.agent), el('span', {}, row.item_id ?? ''),
-    el('span', { class: 'quiet when' }, row.last ? [kind === 'failed' ? '' : 'last seen ', timeEl(row.last, shortTime)] : 'no time known'),
+    el('b', {}, row.who), el('span', {}, row.item_id ?? ''),
+    el('span', { class: 'quiet when' }, row.last_event_at ? [kind === 'failed' ? '' : 'last seen ', timeEl(row.last_event_at, shortTime)] : 'no time known'),
     row.error ? el('span', { class: 'what' }, row.error.split('\n')[0]) : null,
   ];
-  return el('li', {}, row.attempt === null
+  return el('li', {}, row.attempt_index === null
     ? el('span', { class: 'row' }, inside)
-    : el('button', { type: 'button', class: 'row', on: { click: () => openAttempt(attempts[row.attempt]) } }, inside));
+    : el('button', { type: 'button', class: 'row', on: { click: () => openAttempt(attempts[row.attempt_index]) } }, inside));
 }
 
 const filterLink = (name, value) => el('button', {
@@ -135,10 +135,10 @@ function showFailures() {
   $('failures').append(plainTable(['Times', 'What', 'Items'], shown.map((row) => el('tr', {},
     el('td', { class: 'number' }, el('b', {}, count.format(row.count)), el('br'),
       el('span', { class: 'quiet' }, row.for_good ? `${count.format(row.for_good)} for good` : 'all tried again')),
-    el('td', {}, el('code', { class: 'signature' }, row.signature),
-      row.example && row.example !== row.signature ? el('p', { class: 'quiet example' }, `e.g. ${row.example.split('\n')[0]}`) : null,
-      el('p', { class: 'quiet' }, plural(row.agent_count, 'agent'), row.last ? [', last ', timeEl(row.last, shortTime)] : '')),
-    el('td', {}, names('item', row.items, row.item_count))))));
+    el('td', {}, el('code', { class: 'signature' }, row.error_signature),
+      row.example && row.example !== row.error_signature ? el('p', { class: 'quiet example' }, `e.g. ${row.example.split('\n')[0]}`) : null,
+      el('p', { class: 'quiet' }, plural(row.agent_count, 'agent'), row.last_at ? [', last ', timeEl(row.last_at, shortTime)] : '')),
+    el('td', {}, names('item', row.item_ids, row.item_count))))));
   if (shown.length < number) $('failures').append(el('p', { class: 'quiet' }, `The ${shown.length} most frequent of ${number}.`));
 }
 

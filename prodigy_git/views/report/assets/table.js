@@ -4,10 +4,10 @@ const ROW = 30;
 const ROWS_IN_SIGHT = 16;
 const ROWS_ON_PAPER = 100;
 const COLUMNS = [
-  ['time', 'Time'], ['type', 'Event'], ['agent', 'Agent'], ['item_id', 'Item'], ['text', 'What'],
+  ['at', 'Time'], ['type', 'Event'], ['who', 'Agent'], ['item_id', 'Item'], ['text', 'What'],
 ];
 
-const table = { rows: events, sort: 'time', down: true, active: 0, paper: false, drawn: '' };
+const table = { rows: events, sort: 'at', down: true, active: 0, paper: false, drawn: '' };
 
 function showTable() {
   const more = counts.events > counts.events_shown
@@ -34,7 +34,7 @@ function showTable() {
 }
 
 function sortBy(name) {
-  table.down = table.sort === name ? !table.down : name === 'time';
+  table.down = table.sort === name ? !table.down : name === 'at';
   table.sort = name;
   sortRows();
   table.active = 0;
@@ -48,7 +48,7 @@ function sortRows() {
   const { sort, down } = table;
   const sign = down ? -1 : 1;
   // The log's own order is time order, also of what has no time.
-  const compare = sort === 'time' ? (a, b) => a.index - b.index
+  const compare = sort === 'at' ? (a, b) => a.index - b.index
     : (a, b) => order.compare(a[sort] ?? '', b[sort] ?? '') || a.index - b.index;
   table.rows = [...table.rows].sort((a, b) => sign * compare(a, b));
   for (const heading of $('events-table').tHead.rows[0].cells) {
@@ -83,9 +83,9 @@ function drawRows() {
 function eventRow(one, place) {
   const active = place === table.active;
   return el('tr', { 'data-place': place, 'aria-rowindex': place + 2, tabindex: active ? '0' : '-1', class: active ? 'active' : '' },
-    el('td', { class: 'time' }, one.time ? timeEl(one.time, shortTime) : '–'),
+    el('td', { class: 'at' }, one.at ? timeEl(one.at, shortTime) : '–'),
     el('td', { class: `type ${KIND_OF[one.type] ?? ''}` }, one.type),
-    el('td', { class: 'agent' }, one.agent ?? ''),
+    el('td', { class: 'who' }, one.who ?? ''),
     el('td', { class: 'item_id' }, one.item_id ?? ''),
     el('td', { class: 'text', title: one.text }, one.text));
 }
