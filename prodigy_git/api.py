@@ -164,6 +164,7 @@ def finish(
     error: str | None = None,
     reason: str = "Unknown",
     retry: bool = True,
+    backoff: float | None = None,
     commits: Iterable[str] = (),
     result: Any = None,
     log_path: str | None = None,
@@ -172,7 +173,8 @@ def finish(
     """End a claim: well, or with ``error`` (why) badly; return what became of the item.
 
     ``reason`` is the event's failure_reason; with ``retry`` the item is tried again until its attempts
-    are used up. ``Ended.late`` says that the item was somebody else's by then. ``result`` is what the
+    are used up, ``backoff`` seconds later (by default 1, 2, 4, … up to 60): until then `claim` does not
+    return it. ``Ended.late`` says that the item was somebody else's by then. ``result`` is what the
     item yielded, anything that JSON has a form for, of at most `given.LARGEST_RESULT` bytes. Raises
     `ProdigyError`, and then nothing was recorded.
     """
@@ -180,6 +182,7 @@ def finish(
     _is(claim, Claim, "claim")
     made = given.commits(commits)
     given.result(result)
+    wait = None if backoff is None else given.backoff(backoff)
     path = None if log_path is None else given.text(log_path, "log_path")
     where = (job.store, job.repo, job.job_id, claim)
     if error is None:
@@ -189,7 +192,7 @@ def finish(
         )  # fmt: skip
     return claims.fail(
         *where, error=given.text(error, "error"), reason=given.text(reason, "reason"), retry=retry,
-        log_path=path, session=claim.worktree, broken=broken,
+        backoff_ms=wait, log_path=path, session=claim.worktree, broken=broken,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def test_a_job_from_start_to_end(job):
     second = api.claim(job, agent="a1", lease=60)
     assert (second.item_id, second.data) == ("item-2", "second")
     assert api.renew(job, second, lease=120) > second.lease_until
-    assert api.finish(job, second, error="no", reason="Timeout").state == "pending"
+    assert api.finish(job, second, error="no", reason="Timeout", backoff=0).state == "pending"
     third = api.claim(job, agent="a2")
     assert api.finish(job, third, error="no", retry=False).state == "dead"
     assert api.claim(job, agent="a3") is None
@@ -119,7 +119,7 @@ def deep(levels):
 @st.composite
 def wrong_calls(draw):
     """Draw a call with one argument that is wrong, as (function, positional, named)."""
-    which = draw(st.integers(0, 16))
+    which = draw(st.integers(0, 17))
     if which == 0:
         return api.open_job, (draw(NO_NAME),), {}
     if which == 1:
@@ -160,6 +160,9 @@ def wrong_calls(draw):
     if which == 15:
         given = draw(st.sampled_from([5, "x", b"x", {"type": "Mine"}, [5], [None], [{}]]))
         return api.record_events, ("job", given), {}
+    if which == 16:
+        wait = draw(st.sampled_from([-1, float("nan"), float("inf"), 1e300, "3", True, [1]]))
+        return api.finish, ("job", "claim"), {"error": "x", "backoff": wait}
     since = draw(st.sampled_from(["", "x", b"x", 1.5, True, [], "%%%", "\udcff", "a.b"]))
     return (lambda *a, **k: list(api.follow(*a, **k))), ("job",), {"since": since, "stop": STOPPED}
 

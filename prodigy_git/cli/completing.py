@@ -33,9 +33,9 @@ _TYPES = (
     "AgentCompleted", "AgentFailed", "AgentRetrying", "AgentStarted", "CheckpointSaved",
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
-    "JobFailed", "JobPaused", "JobPhaseChanged", "JobResumed", "JobStarted", "SessionFinished",
-    "SessionStarted", "WorkItemProcessed", "WorktreeCleaned", "WorktreeCreated", "WorktreeMerged",
-    "WorktreeRestored",
+    "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",
+    "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed", "WorktreeCleaned",
+    "WorktreeCreated", "WorktreeMerged", "WorktreeRestored",
 )  # fmt: skip
 """The types of `model.known_events`, which takes longer to import than a TAB has."""
 _STATUSES = ("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled")

@@ -220,16 +220,8 @@ def retry(
 
     if every == bool(items):
         raise click.UsageError("Give either ITEMs or --reprocess-all-eligible.")
-    if dry_run:
-        _, there = _queue(name)
-        chosen = [
-            one.item_id
-            for one in there
-            if (one.item_id in items or every) and (force or _kept(one, None, True))
-        ]
-    else:
-        wanted = None if every else list(items)
-        chosen = requeue.requeue(*here(name), wanted, output.note, force=force)
+    wanted = None if every else list(items)
+    chosen = requeue.requeue(*here(name), wanted, output.note, force=force, dry_run=dry_run)
     _report(chosen, "would be pending" if dry_run else "pending again", as_json)
 
 
@@ -250,13 +242,10 @@ def clear(
 
     if every == bool(items):
         raise click.UsageError("Give either ITEMs or --all.")
-    if dry_run:
-        _, there = _queue(name)
-        chosen = [one.item_id for one in there if every or one.item_id in items]
-    else:
-        if not yes:
-            output.confirm("They will not be tried again. Continue?")
-        chosen = requeue.clear(*here(name), None if every else list(items), output.note)
+    if not (dry_run or yes):
+        output.confirm("They will not be tried again. Continue?")
+    wanted = None if every else list(items)
+    chosen = requeue.clear(*here(name), wanted, output.note, dry_run=dry_run)
     _report(chosen, "would be taken out" if dry_run else "taken out", as_json)
 
 

@@ -8,6 +8,7 @@ import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
+from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 from prodigy_git.store import home
@@ -17,7 +18,21 @@ NONE_LEFT = 3
 """The exit status of `job next` where no item is to be had."""
 
 
-@click.group()
+_ELSEWHERE = {
+    name: f"prodigy_git.cli.job_course:{name}"
+    for name in ("phase", "pause", "resume", "finish", "cancel", "reopen")
+}
+_SHORT = {
+    "phase": "Take a job to a phase, with a checkpoint of what was before.",
+    "pause": "Hand out no more items; those in progress go on.",
+    "resume": "Hand out items again; see 'prodigy-git resume' for after a crash.",
+    "finish": "End a job whose items are done.",
+    "cancel": "End a job before its items are done; what is in progress may still end.",
+    "reopen": "Let a job that has ended hand out items again.",
+}
+
+
+@click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def job() -> None:
     """Jobs: open one with work items, hand the items out, see how far it is."""
 
@@ -194,22 +209,6 @@ def _described(found: dict[str, Any]) -> list[str]:
     return text
 
 
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.argument("phase", type=click.Choice(("setup", "map", "reduce", "complete")))
-@output.json_option
-def phase(name: str, phase: Any, as_json: bool) -> None:
-    """Take a job to a phase, with a checkpoint of what was before."""
-    from prodigy_git.jobs import course
-
-    store, repo, known = here(name)
-    before = course.set_phase(store, repo, known, phase, output.note)
-    if as_json:
-        output.emit_json({"job_id": known, "from": before, "to": phase})
-    else:
-        output.line(f"{known}: {before} -> {phase}")
-
-
 @job.command("next")
 @click.argument("name", metavar="[JOB]", required=False, shell_complete=completing.jobs)
 @click.option(
@@ -296,7 +295,15 @@ def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) ->
 @click.option("--failed", is_flag=True, help="The work failed.")
 @click.option("--error", metavar="TEXT", help="Why; only with --failed.")
 @click.option("--no-retry", is_flag=True, help="Into the queue at once; only with --failed.")
+@click.option(
+    "--backoff", type=Duration(), metavar="AGE",
+    help="How long a failed item waits for its second try; twice as long after each more, one minute "
+    "at most. [default: 1s]",
+)  # fmt: skip
 @click.option("--commit", "commits", multiple=True, metavar="SHA", help="A commit that it made.")
+@click.option(
+    "--result", metavar="JSON|@FILE", help="What the item yielded: it is kept with its end."
+)
 @click.option("--log", "log_path", metavar="PATH", help="The agent's own log.")
 @output.json_option
 def done(
@@ -306,88 +313,81 @@ def done(
     failed: bool,
     error: str | None,
     no_retry: bool,
+    backoff: int | None,
     commits: tuple[str, ...],
+    result: str | None,
     log_path: str | None,
     as_json: bool,
 ) -> None:
     """End the claim of an item that no worktree was made for; 'finish' does it for one that has.
 
-    A failed item is pending again until its attempts are used up, then in the queue.
+    A failed item is pending again until its attempts are used up, then in the queue. Prints what was
+    ended: prodigy-git job done review item-7 --result '{"verdict": "fine"}'
     """
     from dataclasses import asdict
 
-    from prodigy_git.jobs import claims, given
+    from prodigy_git.jobs import claims, endings, given
 
-    if (error is not None or no_retry) and not failed:
-        raise click.UsageError("--error and --no-retry go with --failed")
+    if (error is not None or no_retry or backoff is not None) and not failed:
+        raise click.UsageError("--error, --no-retry and --backoff go with --failed")
+    if result is not None and failed:
+        raise click.UsageError("--result goes with an item that was done well, not with --failed")
     made = given.commits(commits)
+    yielded = read_result(result)
     store, repo, known = here(name)
     held = claims.claim_now(store, repo, known, item, agent, output.note)
     path = None if log_path is None else os.path.abspath(log_path)
     if failed:
+        wait = None
+        if backoff is not None:
+            wait = endings.backoff(held.tried, backoff / clock.SECOND)
         ended = claims.fail(
             store, repo, known, held, error=error or "the work failed", retry=not no_retry,
-            log_path=path, session=held.worktree, broken=output.note,
+            backoff_ms=wait, log_path=path, session=held.worktree, broken=output.note,
         )  # fmt: skip
     else:
         ended = claims.complete(
-            store, repo, known, held, commits=made, log_path=path,
+            store, repo, known, held, commits=made, result=yielded, log_path=path,
             session=held.worktree, broken=output.note,
         )  # fmt: skip
     if ended.late:
         output.note(f"item {item} was not agent {held.agent_id}'s any more: recorded as late")
     if as_json:
-        output.emit_json({"job_id": known, **asdict(ended)})
-    else:
-        output.line(f"{item}: {ended.state}")
+        output.emit_json(
+            {
+                "job_id": known,
+                **asdict(ended),
+                "agent_id": held.agent_id,
+                "session_id": held.worktree,
+            }
+        )
+        return
+    text = (
+        f"{item}: {ended.state.replace('_', ' ')}, attempt {ended.attempt}, agent {held.agent_id}"
+    )
+    output.line(text + (f", session {held.worktree}" if held.worktree else ""))
 
 
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.option("--reason", metavar="TEXT")
-def pause(name: str, reason: str | None) -> None:
-    """Hand out no more items; those in progress go on."""
-    from prodigy_git.jobs import course
+def read_result(given_: str | None) -> Any:
+    """Return the value that ``--result`` gives, as JSON or as ``@FILE``; None where it is not given.
 
-    store, repo, known = here(name)
-    course.pause(store, repo, known, reason, output.note)
-    output.line(f"{known}: paused")
+    Raises `click.BadParameter` for what is no JSON, `ProdigyError` for what the log cannot hold.
+    """
+    from prodigy_git.jobs import given
+    from prodigy_git.record import files, jsonline
 
-
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-def resume(name: str) -> None:
-    """Hand out items again; see 'prodigy-git resume' for after a crash."""
-    from prodigy_git.jobs import course
-
-    store, repo, known = here(name)
-    paused = course.unpause(store, repo, known, output.note)
-    output.line(f"{known}: {'running again' if paused else 'running, was not paused'}")
-
-
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.option("--failed", "error", metavar="TEXT", help="It failed, for this reason.")
-@output.json_option
-def finish(name: str, error: str | None, as_json: bool) -> None:
-    """End a job whose items are done."""
-    from prodigy_git.jobs import course
-
-    store, repo, known = here(name)
-    good, bad = course.finish(store, repo, known, error=error, broken=output.note)
-    if as_json:
-        output.emit_json({"job_id": known, "success_count": good, "failure_count": bad})
-    else:
-        output.line(f"{known}: {'failed' if error else 'completed'}, {good} done, {bad} failed")
-
-
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.option("--reason", metavar="TEXT")
-def cancel(name: str, reason: str | None) -> None:
-    """End a job before its items are done; what is in progress may still end."""
-    from prodigy_git.jobs import course
-
-    store, repo, known = here(name)
-    left = course.cancel(store, repo, known, reason, output.note)
-    output.line(f"{known}: cancelled" + (f", {left} still in progress" if left else ""))
+    if given_ is None:
+        return None
+    text = given_
+    try:
+        if text.startswith("@"):
+            text = files.read(text[1:]).decode("utf-8-sig")
+        return given.result(jsonline.decode(text))
+    except OSError as error:
+        raise click.BadParameter(
+            f"{given_[1:]}: {error.strerror}", param_hint="--result"
+        ) from error
+    except ValueError as error:
+        raise click.BadParameter(
+            f"not JSON ({error}): give a JSON value, as '\"done\"', or @FILE", param_hint="--result"
+        ) from error

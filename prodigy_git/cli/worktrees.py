@@ -58,24 +58,41 @@ def new_worktree(
 @click.argument("name", required=False, shell_complete=completing.sessions)
 @click.option("--failed", is_flag=True, help="The work failed.")
 @click.option("--error", "reason", metavar="TEXT", help="Why; only with --failed.")
+@click.option(
+    "--result", metavar="JSON|@FILE", help="What its item yielded: it is kept with the item's end."
+)
 @click.option("--log", "log_path", metavar="PATH", help="The agent's own log, to be found again.")
 @output.json_option
 def finish(
-    name: str | None, failed: bool, reason: str | None, log_path: str | None, as_json: bool
+    name: str | None,
+    failed: bool,
+    reason: str | None,
+    result: str | None,
+    log_path: str | None,
+    as_json: bool,
 ) -> None:
     """End a session: of the worktree you stand in, or NAME.
 
     Records what is not recorded yet, then that the agent and the session are done. The worktree stays
-    until it is cleaned.
+    until it is cleaned. As: prodigy-git finish --result '{"verdict": "fine"}'
     """
+    from prodigy_git.cli import at_work
+    from prodigy_git.cli.job import read_result
     from prodigy_git.lifecycle import finish as ending
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
+    if result is not None and failed:
+        raise click.UsageError("--result goes with work that was done well, not with --failed")
+    yielded = read_result(result)
     session = ending.session_here(gitenv.here()) if name is None else name
+    goes_on = at_work.of_session(home.here(), session) if failed else []
     done = ending.finish(
-        home.here(), session, failed=failed, error=reason, log_path=log_path, broken=output.note
-    )
+        home.here(), session, failed=failed, error=reason, result=yielded, log_path=log_path,
+        broken=output.note,
+    )  # fmt: skip
+    for text in goes_on:
+        output.note(text)
     if as_json:
         output.emit_json(done.as_json())
     else:

@@ -16,6 +16,8 @@ STARTED, FAILED, COMPLETED, QUEUED, REMOVED, REPROCESSED = range(6)
 _STATES: tuple[ItemState, ...] = (
     "in_progress", "pending", "completed", "dead", "failed", "pending",
 )  # fmt: skip
+EVICTED = "evicted"
+"""Why earlier versions took the oldest item out of a long queue, which it is still part of."""
 FREE = "\0"
 """Begins the key of what an agent does that works on no item; no item's id begins so."""
 
@@ -232,6 +234,8 @@ def view(item: Item) -> View:
         return View("in_progress", begun.attempt, start[1], begun.at, begun)
     (attempt, _, stage), end = top
     state = "failed" if stage == FAILED and end.final else _STATES[stage]
+    if stage == REMOVED and end.reason == EVICTED:
+        state = "dead"
     who = end.agent or (start[1] if start is not None else None)
     return View(state, attempt, who, end.at, item.starts.get(who) if who else None, end)
 

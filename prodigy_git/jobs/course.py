@@ -1,11 +1,13 @@
 """The course of a job: opened with its items, through its phases, paused and resumed, to its end."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, endings, items, snapshots
+from prodigy_git.jobs import books, claims, endings, items, snapshots, summary
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, files, log
@@ -90,8 +92,13 @@ def set_phase(store: str, repo: str, job: str, phase: books.Phase, broken: Broke
         return before
 
 
-def pause(store: str, repo: str, job: str, reason: str | None, broken: Broken) -> None:
-    """Let no more items be claimed; those in progress go on. Raises `ProdigyError`."""
+def pause(
+    store: str, repo: str, job: str, reason: str | None, broken: Broken
+) -> list[dict[str, Any]]:
+    """Let no more items be claimed; return those in progress, which go on, as `summary.at_work`.
+
+    Raises `ProdigyError`.
+    """
     with claims.step(store, repo, job, broken) as index:
         _running(index)
         if index.job.status == "paused":
@@ -99,6 +106,7 @@ def pause(store: str, repo: str, job: str, reason: str | None, broken: Broken) -
         paused = endings.event(index, "JobPaused", reason=reason, sequence=_next(index))
         endings.record(index, [paused], broken)
         snapshots.write(index, broken)
+        return summary.at_work(index)
 
 
 def unpause(store: str, repo: str, job: str, broken: Broken) -> bool:
@@ -111,23 +119,34 @@ def unpause(store: str, repo: str, job: str, broken: Broken) -> bool:
         return True
 
 
-def cancel(store: str, repo: str, job: str, reason: str | None, broken: Broken) -> int:
-    """End a job before its items are done; return how many are in progress, and may still end.
+def cancel(
+    store: str, repo: str, job: str, reason: str | None, broken: Broken
+) -> list[dict[str, Any]]:
+    """End a job before its items are done; return those in progress, which may still end.
 
-    Raises `ProdigyError` for a job that has ended.
+    As `summary.at_work`. Raises `ProdigyError` for a job that has ended.
     """
     with claims.step(store, repo, job, broken) as index:
         _running(index)
         cancelled = endings.event(index, "JobCancelled", reason=reason, sequence=_next(index))
         endings.record(index, [cancelled], broken)
         snapshots.write(index, broken)
-        return index.count("in_progress")
+        return summary.at_work(index)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How many items were completed and how many failed; ``at_work`` as `summary.at_work`."""
+
+    completed: int
+    failed: int
+    at_work: list[dict[str, Any]]
 
 
 def finish(
     store: str, repo: str, job: str, *, error: str | None = None, broken: Broken
-) -> tuple[int, int]:
-    """End a job: JobCompleted, or JobFailed with an ``error``; return (completed, failed) items.
+) -> Finished:
+    """End a job: JobCompleted, or JobFailed with an ``error``.
 
     Raises `ProdigyError` for a job that has ended, or that has items left and no ``error``.
     """
@@ -146,7 +165,39 @@ def finish(
         kind = "JobCompleted" if error is None else "JobFailed"
         endings.record(index, [endings.event(index, kind, **own, sequence=_next(index))], broken)
         snapshots.write(index, broken)
-        return done
+        return Finished(*done, summary.at_work(index))
+
+
+def reopen(store: str, repo: str, job: str, reason: str | None, broken: Broken) -> list[str]:
+    """Let a job that has ended hand out items again; return the items that are pending again.
+
+    Those are what failed after the end and had tries left. What is in the queue stays there, for
+    `requeue`. A job that was complete is in its map phase again. Raises `ProdigyError` for a job that
+    has not ended.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        if index.job.status not in books.ENDED:
+            raise ProdigyError(f"job {job} has not ended: it is {index.job.status}")
+        cut_off = dict(_cut_off(index))
+        phase = "map" if index.job.phase == "complete" else index.job.phase
+        reopened = endings.event(
+            index, "JobReopened", to=phase, reason=reason, items=cut_off or None,
+            sequence=_next(index),
+        )  # fmt: skip
+        endings.record(index, [reopened], broken)
+        snapshots.write(index, broken)
+        return sorted(cut_off)
+
+
+def _cut_off(index: Index) -> Iterator[tuple[str, int]]:
+    """Yield (item, attempt) of what the job's end has kept from being tried again."""
+    for name, item in index.in_state("failed"):
+        view = books.view(item)
+        end = view.end
+        if end is None or end.stage != books.FAILED or end.at < index.job.ended_at:
+            continue
+        if 0 < view.attempt < books.last_attempt(item, index.job.max_attempts):
+            yield name, view.attempt
 
 
 def _next(index: Index) -> int:
@@ -155,7 +206,10 @@ def _next(index: Index) -> int:
 
 def _running(index: Index) -> None:
     if index.job.status in books.ENDED:
-        raise ProdigyError(f"job {index.job_id} is {index.job.status} since {index.job.ended_at}")
+        raise ProdigyError(
+            f"job {index.job_id} is {index.job.status} since {index.job.ended_at}: "
+            f"'prodigy-git job reopen {index.job_id}' lets it go on"
+        )
 
 
 def _nothing_left(index: Index) -> None:

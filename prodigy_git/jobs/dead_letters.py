@@ -43,11 +43,15 @@ def _with_what_else(there: "Item", own: "Item") -> "Item":
     return type(there).model_validate({**there.model_dump(exclude_none=True), **known})
 
 
-def write(store: str, repo: str, job: str, queue: "Queue") -> None:
-    """Replace the queue's file; the caller holds the job's claims lock. Raises `OSError`."""
+def write(store: str, repo: str, job: str, queue: "Queue") -> bool:
+    """Replace the queue's file, and return True; False where there is nothing to be in one.
+
+    The caller holds the job's claims lock. Raises `OSError`.
+    """
     path = layout.dead_letters(store, repo, job)
     if not queue.items and not os.path.exists(path):
-        return
+        return False
     files.make_private(os.path.dirname(path))
     text = jsonline.encode(queue.model_dump(mode="json", exclude_none=True))
     files.replace(path, (text + "\n").encode("ascii"))
+    return True

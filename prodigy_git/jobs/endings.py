@@ -12,8 +12,9 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
 from prodigy_git.store.events import Broken
 
-QUEUE_CAP = 1000
-"""How many items a dead letter queue holds; the oldest go, each with an event, for one more."""
+FIRST_BACKOFF = 1.0
+"""Seconds that a failed item waits for its second try, unless somebody says otherwise."""
+LONGEST_BACKOFF = 60.0
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ def end_badly(
 ) -> Ended:
     """End a claim badly: AgentFailed, then AgentRetrying, or DLQItemAdded where it was the last try.
 
-    ``retry`` says whether there may be another try at all, ``backoff_ms`` how long it has to wait;
-    ``artifacts`` is what is left of the worktree. Otherwise as `end_well`.
+    ``retry`` says whether there may be another try at all, ``backoff_ms`` how long it has to wait
+    (None: as `backoff` says); ``artifacts`` is what is left of the worktree. Where the job has ended
+    there is no other try, unless it is reopened. Otherwise as `end_well`.
     """
     late = not _counts(index, claim, completed=False)
     events = _failure(
@@ -166,13 +168,29 @@ def release(
     return _ended(index, claim, late=late)
 
 
+def backoff(tried: int, first: float = FIRST_BACKOFF) -> int:
+    """Return how many milliseconds an item waits that has failed ``tried`` times.
+
+    ``first`` seconds after the first time, twice as long after each more, `LONGEST_BACKOFF` at most.
+    """
+    return int(min(first * 2 ** min(max(tried, 1) - 1, 20), LONGEST_BACKOFF) * 1000)
+
+
+def tried(index: Index, claim: Claim) -> int:
+    """Return how many of an item's attempts count up to this one."""
+    found = index.item(claim.item_id) or books.Item()
+    return claim.attempt - books.last_attempt(found, 0)
+
+
 def _counts(index: Index, claim: Claim, *, completed: bool) -> bool:
     """Whether a claim's end changes anything: the item is still its agent's, or free again."""
     found = index.item(claim.item_id)
     view = books.View("pending", 0) if found is None else books.view(found)
     if view.state == "in_progress":
         return (view.attempt, view.agent) == (claim.attempt, claim.agent_id)
-    return completed and view.state == "pending" and view.attempt == claim.attempt
+    # An end that others believed in: the item is free again, or would be if the job had not ended.
+    failed = view.state == "failed" and view.end is not None and view.end.stage == books.FAILED
+    return completed and (view.state == "pending" or failed) and view.attempt == claim.attempt
 
 
 def _lasted(index: Index, claim: Claim) -> dict[str, int] | None:
@@ -205,17 +223,21 @@ def _failure(
     }  # fmt: skip
     # What another writer started bears no attempt: it counts as the first.
     again = retry and max(1, claim.attempt) < claim.max_attempts
+    # Decided now, and not by what the log comes to later: the fold does not depend on any order.
+    over = index.job.status in books.ENDED
     events = [
         event(
             index, "AgentFailed", **who, attempt=claim.attempt, late=late or None, error=error,
-            failure_reason=reason, retry_eligible=again, duration=duration,
+            failure_reason=reason, retry_eligible=again and not over, duration=duration,
             json_log_location=log_path, commits=commits or None,
         )
     ]  # fmt: skip
     if late:
         return events
     if again:
-        if backoff_ms:
+        if backoff_ms is None:
+            backoff_ms = backoff(tried(index, claim))
+        if backoff_ms and not over:
             coming = claim.attempt + 1
             events.append(
                 event(index, "AgentRetrying", **who, attempt=coming, backoff_ms=backoff_ms)
@@ -229,20 +251,11 @@ def _failure(
         failure_count=failures, worktree_artifacts=artifacts or None,
     )  # fmt: skip
     processed = event(index, "WorkItemProcessed", **who, status="failed")
-    return [*events, processed, *_evictions(index), added]
-
-
-def _evictions(index: Index) -> list[dict[str, Any]]:
-    """Return the events that make room for one more item in the queue."""
-    over = index.count("dead") + 1 - QUEUE_CAP
-    if over <= 0:
-        return []
-    oldest = list(index.in_state("dead", limit=over))
-    return [removed(index, name, item, "evicted") for name, item in oldest]
+    return [*events, processed, added]
 
 
 def removed(index: Index, name: str, item: books.Item, reason: str) -> dict[str, Any]:
-    """Return the event that takes an item out of the queue: it was ``cleared`` or ``evicted``."""
+    """Return the event that takes an item out of the queue: as it was ``cleared``."""
     attempt = books.view(item).attempt or None
     return event(index, "DLQItemRemoved", item_id=name, attempt=attempt, reason=reason)
 
@@ -276,7 +289,7 @@ def end_dead(
         session = start.worktree or start.session if start is not None else None
         gone = deserted.session_of(index, start, name, claim.agent_id, why, broken)
         events = _failure(
-            index, claim, error=why, reason="Unknown", retry=True, backoff_ms=None, late=False,
+            index, claim, error=why, reason="Unknown", retry=True, backoff_ms=0, late=False,
             duration=_lasted(index, claim), log_path=None, session=session,
             artifacts=snapshots.artifacts_of(index.store, session),
             commits=[] if gone is None else gone.commits,

@@ -32,7 +32,8 @@ from prodigy_git.jobs.books import (
 from prodigy_git.jobs.steps import Step
 
 _STATUS_OF = {
-    "JobResumed": 0, "JobPaused": 1, "JobCompleted": 2, "JobFailed": 3, "JobCancelled": 4,
+    "JobResumed": 0, "JobReopened": 0, "JobPaused": 1, "JobCompleted": 2, "JobFailed": 3,
+    "JobCancelled": 4,
 }  # fmt: skip
 
 
@@ -191,13 +192,27 @@ def _reprocessed(state: State, step: Step) -> None:
     named.update(step.items or {})
     for name, attempt in named.items():
         item = state.item(name)
-        end = _end(step, REPROCESSED)
-        # The event speaks of many items, each with an attempt of its own.
-        end.attempt = attempt if isinstance(attempt, int) and attempt > 0 else 0
-        end.epoch = "" if end.attempt else end.at
-        end.agent = ""
+        end = _put_back(step, attempt)
         item.requeued = max(item.requeued, end.attempt)
         _place(item, end)
+
+
+def _put_back(step: Step, attempt: Any) -> End:
+    """Return the end that makes one of the items that an event speaks of pending again."""
+    end = _end(step, REPROCESSED)
+    # Each has an attempt of its own.
+    end.attempt = attempt if isinstance(attempt, int) and attempt > 0 else 0
+    end.epoch = "" if end.attempt else end.at
+    end.agent = ""
+    return end
+
+
+def _reopened(state: State, step: Step) -> None:
+    """A job that had ended runs again, with those items pending that its end had cut off."""
+    _status(state, step)
+    _phase(state, step)
+    for name, attempt in (step.items or {}).items():
+        _place(state.item(name), _put_back(step, attempt))
 
 
 def _retrying(state: State, step: Step) -> None:
@@ -263,6 +278,7 @@ _HANDLERS: dict[str, Callable[[State, Step], None]] = {
     "JobStarted": _job_started,
     "JobPhaseChanged": _phase,
     **dict.fromkeys(_STATUS_OF, _status),
+    "JobReopened": _reopened,
     "SessionStarted": _session,
     "SessionFinished": _session,
     "SessionResumed": _session,

@@ -16,6 +16,8 @@ from prodigy_git.record import clock, jsonline
 MOST_ATTEMPTS = 1000
 LONGEST_LEASE = 10 * 366 * 86400 * clock.SECOND
 """In microseconds. A claim that is to live longer than this was meant in another unit."""
+LONGEST_BACKOFF = 7 * 86400
+"""In seconds; what waits longer waits for a person."""
 LARGEST_RESULT = 500_000
 """Bytes of JSON that an item may yield: it is a line of the log, which every reader comes through."""
 DEEPEST = 100
@@ -115,6 +117,14 @@ def lease(seconds: Any) -> int:
     raise ProdigyError(
         f"lease {seconds!r:.40}: give seconds, more than 0 and at most {LONGEST_LEASE // clock.SECOND}"
     )
+
+
+def backoff(seconds: Any) -> int:
+    """Return how long a failed item is to wait, which was given in seconds, in milliseconds."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if is_number and 0 <= seconds <= LONGEST_BACKOFF:
+        return int(seconds * 1000)
+    raise ProdigyError(f"backoff {seconds!r:.40}: give seconds, from 0 to {LONGEST_BACKOFF}")
 
 
 def commits(names: Any) -> list[str]:

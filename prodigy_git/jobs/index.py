@@ -194,7 +194,9 @@ class Index:
         before = self.meta
         self.connection, self.meta, self.path = found.connection, found.meta, found.path
         self.fault, self._anew = found.fault, found._anew
-        for name in ("checkpoint_at", "checkpoint_ended", "queue_at", "queue_changes"):
+        for name in (
+            "checkpoint_at", "checkpoint_ended", "queue_at", "queue_changes", "queue_took",
+        ):  # fmt: skip
             setattr(self.meta, name, getattr(before, name))
 
 

@@ -15,13 +15,21 @@ def requeue(
     broken: Broken,
     *,
     force: bool = False,
+    dry_run: bool = False,
 ) -> list[str]:
     """Put items of the queue (None: all that may be) back to pending; return their ids.
 
-    Their failures stay with them; they get as many attempts as at first. Raises `ProdigyError` for
-    one that is not in the queue or, without ``force``, waits for somebody to look at it.
+    Their failures stay with them; they get as many attempts as at first. With ``dry_run`` all is
+    looked at and nothing changed. Raises `ProdigyError` for one that is not in the queue or, without
+    ``force``, waits for somebody to look at it; and where the job has ended, since nobody could claim
+    what is pending there.
     """
     with claims.step(store, repo, job, broken) as index:
+        if index.job.status in books.ENDED:
+            raise ProdigyError(
+                f"job {job} is {index.job.status}, nobody would try its items again: "
+                f"'prodigy-git job reopen {job}' first"
+            )
         queued = _in_queue(index, items, broken)
         chosen = {}
         for name, item in queued.items():
@@ -32,20 +40,31 @@ def requeue(
                 continue
             known = index.item(name)
             chosen[name] = 0 if known is None else books.view(known).attempt
-        if chosen:
+        if chosen and not dry_run:
             made = endings.event(index, "DLQItemsReprocessed", items=chosen, count=len(chosen))
             endings.record(index, [made], broken)
             snapshots.write_queue(index, broken)
         return sorted(chosen)
 
 
-def clear(store: str, repo: str, job: str, items: list[str] | None, broken: Broken) -> list[str]:
+def clear(
+    store: str,
+    repo: str,
+    job: str,
+    items: list[str] | None,
+    broken: Broken,
+    *,
+    dry_run: bool = False,
+) -> list[str]:
     """Take items (None: all) out of the queue, not to be tried again; return their ids.
 
-    The log keeps what happened to them. Raises `ProdigyError` for one that is not in the queue.
+    The log keeps what happened to them. With ``dry_run`` nothing is changed. Raises `ProdigyError` for
+    one that is not in the queue.
     """
     with claims.step(store, repo, job, broken) as index:
         chosen = sorted(_in_queue(index, items, broken))
+        if dry_run:
+            return chosen
         known = [(name, index.item(name) or books.Item()) for name in chosen]
         removed = [endings.removed(index, name, item, "cleared") for name, item in known]
         endings.record(index, removed, broken)

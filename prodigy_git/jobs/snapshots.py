@@ -21,9 +21,9 @@ SECONDS = 300
 _SHARE = 20
 """A checkpoint is as long as its job: one for each 5 % of the items keeps the sum of them linear."""
 _QUEUE_EVERY = clock.SECOND
-"""The queue's file is as long as the queue: a longer one is written this often, in microseconds, at
-most, while others are at work who will."""
-_SMALL = 50
+"""The queue's file is as long as the queue, which has no limit. It is written this often, in
+microseconds, at most, and no more than a twentieth of the time goes into it."""
+_QUEUE_REST = 20
 
 
 def write_due(index: Index, broken: Broken) -> None:
@@ -46,12 +46,17 @@ def write_due(index: Index, broken: Broken) -> None:
 
 
 def _queue_is_due(index: Index) -> bool:
-    """Whether the queue's file lacks anything that it is not left to the next step to write."""
-    if _queue_changes(index) == index.meta.queue_changes:
+    """Whether the queue's file lacks anything that it is not left to a later step to write.
+
+    Our own commands look at the log, and miss nothing meanwhile.
+    """
+    meta = index.meta
+    if _queue_changes(index) == meta.queue_changes:
         return False
-    dead = index.count("dead")
-    rested = clock.now() - index.meta.queue_at >= _QUEUE_EVERY
-    return dead <= _SMALL or rested or not index.count("in_progress")
+    if not index.count("in_progress", "pending"):
+        return True  # there may be no later step
+    rest = max(_QUEUE_EVERY, meta.queue_took * _QUEUE_REST)
+    return clock.now() - meta.queue_at >= rest
 
 
 def _queue_changes(index: Index) -> int:
@@ -116,12 +121,15 @@ def _rows(index: Index) -> Iterator[checkpoints.Row]:
 
 def write_queue(index: Index, broken: Broken) -> None:
     """Bring the queue's file up to the log; one that cannot be written is a word to ``broken``."""
+    begun = clock.now()
     try:
-        dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
+        written = dead_letters.write(index.store, index.repo, index.job_id, queue(index, broken))
     except (OSError, ProdigyError, *DAMAGE) as error:
         broken(f"the queue's file of job {index.job_id} is not written ({error}): the log has all")
         return
-    index.meta.queue_at = clock.now()
+    if written:
+        index.meta.queue_at = clock.now()
+        index.meta.queue_took = max(0, index.meta.queue_at - begun)
     index.meta.queue_changes = _queue_changes(index)
     index.save()
 

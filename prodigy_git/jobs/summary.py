@@ -79,13 +79,16 @@ def of(index: Index) -> dict[str, Any]:
     found["commits"] = index.job.counts.get("CommitCreated", 0)
     found["attempts"] = index.job.counts.get("AgentStarted", 0)
     found["events"] = sum(index.job.counts.values())
-    found["in_progress_items"] = [
-        _in_progress(index, name, item) for name, item in index.in_state("in_progress")
-    ]
+    found["in_progress_items"] = at_work(index)
     found["agents"] = _agents(index)
     found["failures"] = _failures(index)
     found["rates"] = _rates(index)
     return found
+
+
+def at_work(index: Index) -> list[dict[str, Any]]:
+    """Return the items in progress of a job whose index is open, as `of` has them."""
+    return [_in_progress(index, name, item) for name, item in index.in_state("in_progress")]
 
 
 def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, dead_letters, items, replay
 from prodigy_git.record import clock, cursor, files
 
-_VERSION = 3
+_VERSION = 4
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
 NUMBER = {state: number for number, state in enumerate(_ORDER)}
 """What an item's state is called in the column ``state``; NULL for what is no item."""
@@ -61,7 +61,9 @@ class Meta(msgspec.Struct):
     """When the last checkpoint was written, and how many items had ended then."""
     queue_at: int = 0
     queue_changes: int = 0
-    """When the queue's file was written last, and how often the queue had changed by then."""
+    queue_took: int = 0
+    """When the queue's file was written last, how often the queue had changed by then, and how long
+    it took, in microseconds."""
 
 
 def meta_of(connection: sqlite3.Connection, job: str, inode: int) -> Meta | None:

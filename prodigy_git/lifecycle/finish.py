@@ -65,16 +65,18 @@ def finish(
     error: str | None = None,
     log_path: str | None = None,
     failure: Failure | None = None,
+    result: Any = None,
     broken: events.Broken,
 ) -> Finished:
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
 
-    With its item's claim, if it has one: ``failure`` says more of why it failed. With ``cancelled`` the
-    item is given back, and the attempt does not count; ``error`` says why it was interrupted. All
-    events go into the log with one write. A finish that was killed can be repeated: where in the log it
-    was about to write is noted in the session's file first. A session that others ended, since nobody
-    seemed to be there (`store.standing`), can be finished by who comes back. Raises `ProdigyError` for
-    an unknown or already finished session, `OSError` where the store refuses.
+    With its item's claim, if it has one: ``failure`` says more of why it failed, ``result`` is what the
+    item yielded (`given.result`). With ``cancelled`` the item is given back, and the attempt does not
+    count; ``error`` says why it was interrupted. All events go into the log with one write. A finish
+    that was killed can be repeated: where in the log it was about to write is noted in the session's
+    file first. A session that others ended, since nobody seemed to be there (`store.standing`), can be
+    finished by who comes back. Raises `ProdigyError` for an unknown or already finished session,
+    `OSError` where the store refuses.
     """
     error = None if error is None else encoding.valid(error)
     log_path = None if log_path is None else encoding.valid(os.path.abspath(log_path))
@@ -88,11 +90,13 @@ def finish(
     try:
         fields = session.read(store, name)
         found = Session.model_validate(fields)
+        if result is not None and found.mapreduce_data is None:
+            raise ProdigyError(f"session {name} works on no item, whose result it could be")
         if found.ended and standing.by_others(found) is None:
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Cancelled" if cancelled else "Completed"
-        how = _How(status, commits, duration, error, log_path, failure or Failure())
+        how = _How(status, commits, duration, error, log_path, failure or Failure(), result)
         ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)
         fields["metadata"].pop(standing.BECAUSE, None)
@@ -133,6 +137,7 @@ class _How:
     error: str | None
     log_path: str | None
     failure: Failure
+    result: Any
 
     @property
     def said(self) -> str:
@@ -185,7 +190,7 @@ def _append_once(
         if how.status == "Completed":
             ended = endings.end_well(
                 index, claim, commits=how.commits, duration=how.duration, log_path=how.log,
-                session=found.id, extra=[finished], before=note, broken=broken,
+                result=how.result, session=found.id, extra=[finished], before=note, broken=broken,
             )  # fmt: skip
         elif how.status == "Cancelled":
             ended = endings.release(

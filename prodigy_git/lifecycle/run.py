@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import drop_local_variables
-from prodigy_git.jobs import claims, owner
+from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import finish as finishing
 from prodigy_git.lifecycle import process
@@ -17,7 +17,6 @@ from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.record import clock, files
 from prodigy_git.store.events import Broken
 
-_LONGEST_BACKOFF = 60.0  # seconds
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
 
 
@@ -112,12 +111,9 @@ def _give_back(store: str, repo: str, job: str, claim: Claim, session: str, brok
     )  # fmt: skip
 
 
-def _backoff(claim: Claim, wish: Wish) -> int | None:
+def _backoff(claim: Claim, wish: Wish) -> int:
     """Return how many milliseconds an item waits for its next try, if there is one."""
-    if claim.attempt >= claim.max_attempts:
-        return None
-    seconds = min(wish.backoff * 2 ** min(claim.tried - 1, 20), _LONGEST_BACKOFF)
-    return int(seconds * 1000) or None
+    return endings.backoff(claim.tried, wish.backoff)
 
 
 def _ready(state: str, backoff: int | None) -> int | None:

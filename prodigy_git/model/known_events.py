@@ -149,6 +149,15 @@ class JobTurned(_Event, kw_only=True):
     sequence: Count | None = None
 
 
+class JobReopened(_Event, kw_only=True):
+    """A job that had ended hands out items again, also those whose last try its end had cut off."""
+
+    to: Literal["setup", "map", "reduce"]
+    items: dict[str, Count] | None = None
+    reason: str | None = None
+    sequence: Count | None = None
+
+
 class SessionStarted(_Event, kw_only=True):
     """A session begins."""
 
@@ -250,7 +259,7 @@ KNOWN: dict[str, type[_Event]] = {
     for kind in (
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
         WorkItemProcessed, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
-        JobCompleted, JobFailed,
+        JobCompleted, JobFailed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,

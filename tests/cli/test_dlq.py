@@ -24,6 +24,9 @@ def job(repo, tmp_path):
             "--no-retry",
             cwd=repo,
         )
+    # The file is written once a second; and with a checkpoint.
+    ok("job", "pause", "j", cwd=repo)
+    ok("job", "resume", "j", cwd=repo)
     return repo
 
 

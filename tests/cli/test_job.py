@@ -6,9 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support_cli import call, ok, refused
-
-from prodigy_git.jobs import endings
+from support_cli import call, new, ok, refused
 
 
 @pytest.fixture
@@ -30,7 +28,9 @@ def test_a_job_from_start_to_end(job, store):
     assert first["work_item"] == {"id": "a", "data": {"id": "a", "path": "a.py"}}
     assert (first["item_id"], first["attempt"], first["max_attempts"]) == ("a", 1, 3)
     assert first["lease_ends_at"] is not None
-    assert ok("job", "done", "j", "a", "--commit", "abcdef1", cwd=job).out == "a: completed\n"
+    assert ok("job", "done", "j", "a", "--commit", "abcdef1", cwd=job).out.startswith(
+        "a: completed, "
+    )
     second = ok("job", "next", "j", "--agent", "a2", cwd=job).json
     assert second["item_id"] == "item-2"
     none = call("job", "next", "j", cwd=job)
@@ -42,7 +42,7 @@ def test_a_job_from_start_to_end(job, store):
     assert (working["item_id"], working["agent_id"]) == ("item-2", "a2")
     assert "1 in progress" in refused("job", "finish", "j", cwd=job)
     ended = ok("job", "done", "j", "item-2", "--failed", "--error", "E 5", "--no-retry", cwd=job)
-    assert ended.out == "item-2: dead\n"
+    assert ended.out.startswith("item-2: dead, ")
     shown = ok("job", "show", "j", "--json", cwd=job).json
     assert [(one["error_signature"], one["item_count"]) for one in shown["failures"]] == [
         ("E #", 1)
@@ -66,7 +66,10 @@ def test_pause_resume_cancel(job):
     assert "paused already" in refused("job", "pause", "j", cwd=job)
     assert ok("job", "resume", "j", cwd=job).out == "j: running again\n"
     assert call("job", "next", "j", cwd=job).code == 0
-    assert ok("job", "cancel", "j", cwd=job).out == "j: cancelled, 1 still in progress\n"
+    ended = ok("job", "cancel", "j", cwd=job)
+    assert ended.out == "j: cancelled, 1 still in progress\n"
+    assert "item a: agent" in ended.err
+    assert "its lease ends at" in ended.err
     assert "is cancelled since" in refused("job", "finish", "j", cwd=job)
 
 
@@ -100,6 +103,7 @@ def test_a_lease_is_extended(job):
         (["next", "j", "--item", "zzz"], 1, "no item zzz"),
         (["done", "j", "a"], 1, "has not been claimed"),
         (["done", "j", "a", "--error", "x"], 2, "go with --failed"),
+        (["reopen", "j"], 1, "has not ended"),
         (["phase", "j", "complete"], 1, "2 pending"),
         (["show", "other/j"], 1, "no job j"),
     ],
@@ -169,19 +173,57 @@ def test_text_of_others_does_not_reach_the_terminal_raw(job):
         assert "\\x1b[" in out
 
 
-def test_the_queue_has_a_cap(repo, monkeypatch, tmp_path, events):
-    monkeypatch.setattr(endings, "QUEUE_CAP", 2)
-    (tmp_path / "in").write_text("1\n2\n3\n")
-    ok("job", "start", "j", "--items", tmp_path / "in", cwd=repo)
-    for number in (1, 2, 3):
-        ok("job", "next", "j", cwd=repo)
-        ok("job", "done", "j", f"item-{number}", "--failed", "--no-retry", cwd=repo)
-    queued = ok("dlq", "list", "--job", "j", "--json", cwd=repo).json
-    assert [one["item_id"] for one in queued] == ["item-2", "item-3"]
-    (removed,) = [one for one in events("j") if one["type"] == "DLQItemRemoved"]
-    assert (removed["item_id"], removed["reason"]) == ("item-1", "evicted")
-    shown = ok("job", "show", "j", "--json", cwd=repo).json
-    assert (shown["dead"], shown["failed"]) == (2, 1)
+def test_what_was_ended_is_said_with_what_it_yielded(job, events, tmp_path):
+    ok("job", "next", "j", "--agent", "a1", cwd=job)
+    for wrong in ("{", '"\\ud83d"', "NaN", "@/does/not/exist"):
+        code = 1 if wrong[:2] == '"\\' or wrong == "NaN" else 2
+        refused("job", "done", "j", "a", "--result", wrong, cwd=job, code=code)
+    refused("job", "done", "j", "a", "--commit", "\udcff", cwd=job)
+    (tmp_path / "yield.json").write_text('{"verdict": "fine"}')
+    done = ok("job", "done", "j", "a", "--result", f"@{tmp_path}/yield.json", "--commit", "ABCDEF1",
+              cwd=job)  # fmt: skip
+    assert done.out == "a: completed, attempt 1, agent a1\n"
+    (processed,) = [one for one in events("j") if one["type"] == "WorkItemProcessed"]
+    assert processed["result"] == {"verdict": "fine"}
+    made = ok(
+        "new-worktree", "--job", "j", "--agent", "a2", "--item", "item-2", "--json", cwd=job
+    ).json
+    refused("finish", "--failed", "--result", "1", cwd=made["worktree"], code=2)
+    ok("finish", "--result", "[1]", cwd=made["worktree"])
+    assert [one["result"] for one in events("j") if one["type"] == "WorkItemProcessed"][1:] == [[1]]
+    assert "works on no item" in refused(
+        "finish", "--result", "1", cwd=new(job, "free")["worktree"]
+    )
+
+
+def test_a_failed_end_waits_its_backoff(job, events):
+    ok("job", "next", "j", "--item", "a", cwd=job)
+    ok("job", "done", "j", "a", "--failed", cwd=job)
+    ok("job", "next", "j", "--item", "a", cwd=job)
+    ok("job", "done", "j", "a", "--failed", "--backoff", "1h", cwd=job)
+    ok("job", "next", "j", "--item", "item-2", cwd=job)
+    ok("job", "done", "j", "item-2", "--failed", "--backoff", "0s", cwd=job)
+    waits = [one["backoff_ms"] for one in events("j") if one["type"] == "AgentRetrying"]
+    assert waits == [1000, 60_000]
+    assert ok("job", "next", "j", cwd=job).json["item_id"] == "item-2"
+
+
+def test_who_works_on_is_said_when_others_end_it(job):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ok("job", "next", "j", "--item", "a", "--agent", "a1", "--owner-pid", child.pid, cwd=job)
+    made = ok("new-worktree", "--job", "j", "--agent", "a1", "--item", "a", "--json", cwd=job).json
+    said = f"item a: agent a1 works on, process {child.pid} on "
+    assert said in ok("job", "pause", "j", cwd=job).err
+    failed = ok("job", "finish", "j", "--failed", "no more", "--json", cwd=job)
+    assert said in failed.err
+    assert [one["item_id"] for one in failed.json["in_progress_items"]] == ["a"]
+    again = ok("job", "reopen", "j", "--json", cwd=job).json
+    assert (again["status"], again["phase"], again["pending"]) == ("running", "map", 1)
+    (row,) = ok("job", "show", "j", "--json", cwd=job).json["in_progress_items"]
+    assert row["agent_id"] == "a1"
+    ended = ok("finish", made["session_id"], "--failed", "--error", "stuck", cwd=job)
+    assert f"process {child.pid} on " in ended.err
+    child.communicate(b"\n")
 
 
 def test_a_job_that_was_cleaned_is_not_listed(job, store):

@@ -40,7 +40,7 @@ while (claim := api.claim(job, agent=agent, broken=lambda _: None)) is not None:
     os.rename(mark + f".{os.getpid()}", mark)
     bad = int(claim.item_id.split("-")[1]) % 3 == 0
     os.unlink(mark)
-    api.finish(job, claim, error="no good 17" if bad else None, broken=lambda _: None)
+    api.finish(job, claim, error="no good 17" if bad else None, backoff=0, broken=lambda _: None)
     os.write(progress, b".")
 """
 
@@ -95,7 +95,7 @@ def test_workers_that_are_killed_and_started_anew(tmp_path):
     job = api.Job(store, "r", "j")
     while (claim := api.claim(job, agent="last", broken=lambda _: None)) is not None:
         bad = int(claim.item_id.split("-")[1]) % 3 == 0
-        api.finish(job, claim, error="no good" if bad else None, broken=lambda _: None)
+        api.finish(job, claim, error="no good" if bad else None, backoff=0, broken=lambda _: None)
     said.seek(0)
     assert said.read() == ""
     the_books_balance(store)

@@ -50,6 +50,7 @@ def complete(store, made, **how):
 
 
 def fail(store, made, error="boom", **how):
+    how.setdefault("backoff_ms", 0)
     return claims.fail(str(store), "r", "j", made, error=error, broken=quiet, **how)
 
 
@@ -205,7 +206,7 @@ def test_the_course_of_a_job(store):
         course.finish(str(store), "r", "j", broken=quiet)
     complete(store, made)
     assert course.set_phase(str(store), "r", "j", "reduce", quiet) == "map"
-    assert course.finish(str(store), "r", "j", broken=quiet) == (1, 0)
+    assert course.finish(str(store), "r", "j", broken=quiet) == course.Finished(1, 0, [])
     with pytest.raises(ProdigyError, match="is completed since"):
         course.cancel(str(store), "r", "j", None, quiet)
     found = summary.whole(str(store), "r", "j", quiet)

@@ -45,7 +45,7 @@ of_jobs = st.fixed_dictionaries(
         "type": st.sampled_from(
             [
                 "JobStarted", "JobPaused", "JobResumed", "JobCompleted", "JobFailed",
-                "JobCancelled", "JobPhaseChanged", "SessionStarted", "SessionFinished",
+                "JobCancelled", "JobReopened", "JobPhaseChanged", "SessionStarted", "SessionFinished",
                 "SessionResumed", "CommitCreated", "ClaudeMessage",
             ]
         ),
@@ -56,6 +56,7 @@ of_jobs = st.fixed_dictionaries(
         "to": st.sampled_from([None, "map", "reduce", "complete"]),
         "status": st.sampled_from([None, "Completed", "Failed"]),
         "error": st.sampled_from([None, "x"]),
+        "items": st.sampled_from([None, {"i1": 1}, {"i1": 2, "i2": 1}]),
         "total_items": st.sampled_from([None, 3]),
         "max_attempts": numbers,
     }

@@ -1,0 +1,52 @@
+"""Who goes on working when a job, or an agent's session, is ended from outside: nothing stops them."""
+
+import os
+from typing import Any
+
+_SHOWN = 10
+
+
+def lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each item in progress, as `summary.at_work` has them; no more than a few."""
+    said = [
+        f"item {row['item_id']}: agent {row['agent_id']} works on, {_where(row)}"
+        for row in rows[:_SHOWN]
+    ]
+    if len(rows) > _SHOWN:
+        said.append(f"and {len(rows) - _SHOWN} more in progress: 'prodigy-git job show' names them")
+    return said
+
+
+def of_session(store: str, name: str) -> list[str]:
+    """Return a line if a process works in a session, other than those that ask; else nothing."""
+    import psutil
+
+    from prodigy_git.errors import ProdigyError
+    from prodigy_git.jobs import peek, summary
+    from prodigy_git.store import sessions
+
+    try:
+        found = sessions.load(store, name)
+        with peek.opened(store, found.text("repo") or "", found.job, lambda _: None) as index:
+            who = found.text("item_id"), found.text("agent_id")
+            rows = [
+                row for row in summary.at_work(index) if (row["item_id"], row["agent_id"]) == who
+            ]
+        asking = {psutil.Process().pid, *(one.pid for one in psutil.Process().parents())}
+    except (ProdigyError, OSError, psutil.Error):
+        return []  # it is said beside the answer, which does not depend on it
+    held = [row for row in rows if row["alive"] is not False and row["owner"] is not None]
+    return lines([row for row in held if row["owner"].get("pid") not in asking])
+
+
+def _where(row: dict[str, Any]) -> str:
+    owned = row["owner"] or {}
+    if isinstance(owned.get("pid"), int):
+        host = owned.get("host") or "an unknown host"
+        here = host == os.uname().nodename
+        return f"process {owned['pid']} on {host}" + (
+            f": 'kill {owned['pid']}' ends it" if here else ""
+        )
+    if row["lease_ends_at"] is not None:
+        return f"its lease ends at {row['lease_ends_at']}"
+    return "nobody knows where"
