@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prodigy_git.jobs import items
+from prodigy_git.jobs.owner import of_process
 from prodigy_git.record import clock
 
 JOB = "review"
@@ -33,8 +34,8 @@ def sha(text: str) -> str:
 
 def owner(*, alive: bool) -> dict[str, Any]:
     """Return an owner as AgentStarted has it: this very process, or one that cannot be."""
-    host = os.uname().nodename
-    return {"host": host, "pid": os.getpid() if alive else 1 << 22, "pid_started": None}
+    found = of_process(os.getpid()).as_json()
+    return found if alive else {**found, "pid": 1 << 22}
 
 
 def events(now: int | None = None) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import psutil
-
 from prodigy_git import layout, names
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup import intent, job_records, presence
+from prodigy_git.jobs import sight
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline
 from prodigy_git.store import events, sessions
@@ -103,13 +102,13 @@ def lone_sessions(
         elif one.status == "Initializing" and one.id not in mapped:
             yield replace(
                 finding, kind="leftover", wrong=f"session {one.id} was never begun",
-                remedy="its file goes to the trash" if dead(one) else "looked at again in a day",
-                repairable=dead(one),
+                remedy="its file goes to the trash" if dead(store, one) else "looked at again in a day",
+                repairable=dead(store, one),
             )  # fmt: skip
         else:
             yield replace(
-                finding, wrong=wrong, repairable=dead(one),
-                remedy="ended as Cancelled" if dead(one)
+                finding, wrong=wrong, repairable=dead(store, one),
+                remedy="ended as Cancelled" if dead(store, one)
                 else f"'prodigy-git finish {one.id}' ends it; else it is looked at again in a day",
             )  # fmt: skip
 
@@ -124,7 +123,7 @@ def _mapped(store: str, key: str) -> set[str]:
         return set(sessions.ids(store))
 
 
-def dead(one: Session) -> bool:
+def dead(store: str, one: Session) -> bool:
     """Whether a session's last sign of life is a day old, and its process, on this host, is gone."""
     last = clock.parse(one.updated_at)
     if last is None or clock.now() - last < _DAY:
@@ -132,11 +131,12 @@ def dead(one: Session) -> bool:
     if one.text("host") not in (None, os.uname().nodename):
         return False  # whether its process lives cannot be seen from here
     if "pid_started" in one.metadata:
-        return presence.recorded(one) is None
+        seen = sight.alive(store, one.metadata) is not None
+        return seen and presence.recorded(one) is None
     pid = one.metadata.get("pid")
     if isinstance(pid, int) and pid > 0 and one.text("host") == os.uname().nodename:
         # Of an older version, without its start: the id may be another's by now, or not.
-        return not psutil.pid_exists(pid)
+        return sight.alive(store, one.metadata) is False
     return True
 
 

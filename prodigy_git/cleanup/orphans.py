@@ -101,7 +101,7 @@ def look(store: str, key: str, common: str, known: list[Session], broken: Broken
     }  # fmt: skip
     seen.findings += _enrolments(store, enrolled)
     seen.findings += _unenrolled(store, key, linked, mine)
-    seen.findings += _paths(key, mine, enrolled, relinked)
+    seen.findings += _paths(store, key, mine, enrolled, relinked)
     away = {half.name for half in seen.halves}
     alone = leftovers.lone_sessions(store, key, mine, {*enrolled, *away}, broken)
     seen.findings += _ended_in_sight(alone, mine, memory, seen.halves)
@@ -160,7 +160,7 @@ def _unenrolled(
             # new-worktree was killed; or it is at work now.
             yield Finding(
                 "unenrolled", begun.id, key, one.top, f"{wrong}: {begun.id} was never begun",
-                "enrolled", leftovers.dead(begun), one.private,
+                "enrolled", leftovers.dead(store, begun), one.private,
             )  # fmt: skip
         else:
             name = os.path.basename(one.top)
@@ -169,13 +169,13 @@ def _unenrolled(
 
 
 def _paths(
-    key: str, mine: list[Session], enrolled: dict[str, Linked], relinked: set[str]
+    store: str, key: str, mine: list[Session], enrolled: dict[str, Linked], relinked: set[str]
 ) -> Iterator[Finding]:
     """Find the sessions whose file does not say what their worktree does: where it is, that it is."""
     for one in mine:
         there = enrolled.get(one.id)
         path = one.text("worktree_path")
-        if there is not None and one.status == "Initializing" and leftovers.dead(one):
+        if there is not None and one.status == "Initializing" and leftovers.dead(store, one):
             yield Finding(
                 "begun", one.id, key, there.private,
                 f"session {one.id} has its worktree, and its file says {one.status}",

@@ -221,11 +221,11 @@ def _described(found: dict[str, Any]) -> list[str]:
 )
 @click.option(
     "--owner-pid", type=click.IntRange(1), metavar="PID",
-    help="The claim lives as long as this process.",
+    help="The claim lives as long as this process; where nobody can see it, as --lease says, or a day.",
 )  # fmt: skip
 @click.option(
     "--lease", type=Duration(), metavar="AGE",
-    help="The claim lives so long, unless 'job renew' extends it. [default: 30m]",
+    help="The claim lives so long, unless 'job renew' extends it. [default: 30m; with --owner-pid 1d]",
 )  # fmt: skip
 def next_(
     name: str | None, agent: str | None, item: str | None, owner_pid: int | None, lease: int | None
@@ -235,8 +235,6 @@ def next_(
     from prodigy_git.cli import answering
     from prodigy_git.jobs import claims, owner
 
-    if owner_pid is not None and lease is not None:
-        raise click.UsageError("--owner-pid and --lease exclude each other")
     answering.require_stdout()
     store, repo, known = here(name)
     who = agent or os.environ.get("PRODIGY_AGENT_ID") or names.fresh("agent")

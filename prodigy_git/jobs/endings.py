@@ -308,17 +308,10 @@ def _why_dead(index: Index, start: books.Start | None, *, unknown_too: bool) -> 
     """Return why a claim is nobody's any more; None where it is somebody's."""
     if start is None:
         return None
-    if start.lease is not None:
-        until = clock.parse(start.lease)
-        if until is not None and until < clock.now():
-            return f"its lease ended at {start.lease}"
-    if start.owner is None:
-        if start.lease is None and unknown_too:
-            return "its agent was given up"
-        return None
-    alive = owner.alive(index.store, index.repo, index.job_id, start.owner)
-    if alive is False:
-        return "the process that owned it is gone"
-    if unknown_too and alive is None:
-        return "its owner cannot be told from here, and was given up"
+    holds, why = owner.has(index.store, index.repo, index.job_id, start, clock.now())
+    if holds is False:
+        return why
+    if holds is None and unknown_too:
+        unowned = start.owner is None
+        return "its agent was given up" if unowned else "its owner cannot be told, and was given up"
     return None

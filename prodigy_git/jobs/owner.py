@@ -8,40 +8,38 @@ goes when the last descriptor of that opening is closed).
 import contextlib
 import fcntl
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-import psutil
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.jobs import books, sight
+from prodigy_git.record import clock, files
 
-_CLOCK_TICK = 0.02  # seconds by which two readings of a process's start may differ
+UNSEEN = 24 * 3600 * clock.SECOND
+"""How long a process that nobody can see has what it claimed, unless it says or renews otherwise."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process; with ``lock``, all that hold the lock of this number, whose file says ``nonce``."""
+    """A process, as `sight.described`; with ``lock``, all that hold it, whose file says ``nonce``."""
 
-    host: str
-    pid: int
-    pid_started: float | None
+    process: dict[str, Any]
     lock: int | None = None
     nonce: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what AgentStarted's ``owner`` holds."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        own = {} if self.lock is None else {"lock": self.lock, "nonce": self.nonce}
+        return {**self.process, **own}
 
 
 def of_process(pid: int) -> Owner:
     """Return a process as an owner. Raises `ProdigyError` where there is none."""
-    try:
-        started = psutil.Process(pid).create_time()
-    except psutil.Error as error:
-        raise ProdigyError(f"no process {pid} to own the item") from error
-    return Owner(os.uname().nodename, pid, started)
+    found = sight.described(pid)
+    if found is None:
+        raise ProdigyError(f"no process {pid} to own the item")
+    return Owner(found)
 
 
 def hold(store: str, repo: str, job: str) -> tuple[Owner, int]:
@@ -61,38 +59,53 @@ def hold(store: str, repo: str, job: str) -> tuple[Owner, int]:
         nonce = os.urandom(8).hex()
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, nonce.encode("ascii"), 0)
-        mine = of_process(os.getpid())
-        return Owner(mine.host, mine.pid, mine.pid_started, slot, nonce), descriptor
+        return Owner(of_process(os.getpid()).process, slot, nonce), descriptor
 
 
 def alive(store: str, repo: str, job: str, owner: dict[str, Any]) -> bool | None:
     """Whether an owner, as an event has it, is still there; None where that cannot be told here.
 
-    It cannot for a process of another host. A lock can be asked wherever the store is.
+    It often cannot for a process of another host, or of a container. A lock can be asked wherever the
+    store is.
     """
-    lock, nonce = owner.get("lock"), owner.get("nonce")
+    lock = owner.get("lock")
+    if lock is None:
+        return sight.alive(store, owner)
+    nonce = owner.get("nonce")
     if isinstance(lock, int) and 0 <= lock < 1 << 31 and isinstance(nonce, str):
         return _is_held(layout.owner_lock(store, repo, job, lock), nonce)
-    pid, started = owner.get("pid"), owner.get("pid_started")
-    if owner.get("host") != os.uname().nodename or not isinstance(pid, int):
-        return None
-    try:
-        process = psutil.Process(pid)
-        begun = process.create_time()
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.Error, OverflowError, ValueError):
-        return None
-    return not isinstance(started, int | float) or abs(begun - started) <= _CLOCK_TICK
+    return None
 
 
-def _is_held(path: str, nonce: str) -> bool:
+def has(store: str, repo: str, job: str, start: books.Start, now: int) -> tuple[bool | None, str]:
+    """Return whether a claim is still its agent's (None: that cannot be told), and why not.
+
+    A lease lasts until its time; a process as long as it lives, and where it cannot be seen as long as
+    its lease, or a day. ``now`` is in microseconds since 1970.
+    """
+    until = None if start.lease is None else clock.parse(start.lease)
+    if start.owner is None:
+        if until is None:
+            return None, ""
+        return until >= now, f"its lease ended at {start.lease}"
+    found = alive(store, repo, job, start.owner)
+    if found is not None or start.owner.get("lock") is not None:
+        return found, "the process that owned it is gone"
+    if until is None:
+        until = (clock.parse(start.at) or now) + UNSEEN
+    if until >= now:
+        return None, ""
+    over = clock.stamp(until)
+    return False, f"its process cannot be seen from here, and its time was over at {over}"
+
+
+def _is_held(path: str, nonce: str) -> bool | None:
     try:
-        descriptor = files.open_regular(path, os.O_RDWR)
+        descriptor = files.open_regular(path)
     except FileNotFoundError:
         return False
+    except OSError:
+        return None
     try:
         with contextlib.suppress(BlockingIOError):
             # Shared: two who look at once do not take each other for the owner.
@@ -100,5 +113,7 @@ def _is_held(path: str, nonce: str) -> bool:
             return False
         # The lock may have had another holder since.
         return os.pread(descriptor, 64, 0) == nonce.encode("ascii", "replace")
+    except OSError:
+        return None
     finally:
         os.close(descriptor)

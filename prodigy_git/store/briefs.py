@@ -15,6 +15,8 @@ from prodigy_git.store.events import Broken
 # As model.session has them, which takes too long to import here.
 STATUSES = frozenset(("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"))
 ENDED = frozenset(("Completed", "Failed", "Cancelled"))
+PROCESS = ("host", "pid", "pid_started", "pid_ticks", "pid_namespace", "boot", "machine")
+"""What a session's file has of the process that started it."""
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -30,6 +32,10 @@ class _Metadata(msgspec.Struct, gc=False):
     host: Any = None
     pid: Any = None
     pid_started: Any = None
+    pid_ticks: Any = None
+    pid_namespace: Any = None
+    boot: Any = None
+    machine: Any = None
     commits: Any = None
     last_commit: Any = None
 
@@ -71,7 +77,7 @@ class Brief(msgspec.Struct, gc=False):
     commits: int | None
     last_commit: str | None
     process: dict[str, Any] | None
-    """The process that started it, as `jobs.owner.alive` takes one; None where it is not known."""
+    """The process that started it, as `jobs.sight.alive` takes one; None where it is not known."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
@@ -163,7 +169,8 @@ def _brief(name: str, data: bytes) -> Brief:
         names.checked(repo, "repository key")
     process = None
     if isinstance(own.pid, int) and isinstance(own.host, str):
-        process = {"host": own.host, "pid": own.pid, "pid_started": own.pid_started}
+        known = {name: getattr(own, name) for name in PROCESS}
+        process = {name: value for name, value in known.items() if value is not None}
     return Brief(
         name, whole.status, job, repo, _text(whole.started_at), _text(whole.updated_at),
         _text(whole.completed_at), _text(whole.error),

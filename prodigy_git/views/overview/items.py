@@ -62,11 +62,7 @@ def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) 
         session = end.session
     owned = pid = None
     if view.state == "in_progress" and start is not None:
-        until = clock.parse(start.lease) if start.lease is not None else None
-        if until is not None:
-            owned = until >= now
-        if start.owner is not None and owned is not False:
-            owned = owner.alive(index.store, index.repo, index.job_id, start.owner)
+        owned, _ = owner.has(index.store, index.repo, index.job_id, start, now)
         said = start.owner.get("pid") if start.owner is not None else None
         pid = said if isinstance(said, int) else None
     error = log = None
