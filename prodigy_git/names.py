@@ -51,6 +51,20 @@ def repository_stem(folder: str) -> str:
     return stem[: MAX_LENGTH - 7] or "repository"
 
 
+def is_text(value: str) -> bool:
+    """Whether there is something in a string, and what may be a file's name or be written out.
+
+    JSON can hold what neither may have: a NUL, and half a character (a lone surrogate) that does not
+    stand for a byte.
+    """
+    if value.isascii():
+        return bool(value) and "\0" not in value
+    try:
+        return b"\0" not in value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
 def printable(text: str) -> str:
     """Return ``text`` on one line, without characters that a terminal would act on."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -29,6 +29,7 @@ from prodigy_git.record import (
     repokey,
     session,
     sharing,
+    within,
     witnesses,
 )
 from prodigy_git.record.cursor import Cursor
@@ -320,6 +321,7 @@ def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> 
             lock = files.lock(layout.log_lock(store, *key))
             found = _scanned(path)
         if fix and found:
+            within.refuse_links(store, path)
             _quarantine(path, found)
         return found
     except FileNotFoundError:

@@ -186,10 +186,9 @@ def _leftover(store: str, common: str, found: Finding, broken: Broken) -> str:
     del common, broken
     target = f"{layout.trash(store, found.repo, found.name)}/session.json"
     with _session(store, found.name):
-        files.make_private(os.path.dirname(target))
         if os.path.lexists(target):
             target += f".{clock.stamp(clock.now())}"
-        moving.move_file(layout.session(store, found.name), target)
+        moving.to_trash(store, layout.session(store, found.name), target)
     return f"now {target}"
 
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prodigy_git import layout, names
+from prodigy_git.cleanup import own_places
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, jsonline, repokey
+from prodigy_git.record import files, jsonline, repokey, within
 from prodigy_git.store.events import Broken
 
 VERSION = 1
@@ -146,6 +147,7 @@ def read(path: str, commons: Commons | None = None) -> Entry:
             found = _parsed(path, fields)
             _follow_store(found, fields.get("store"))
             _follow_repository(found, {} if commons is None else commons)
+            own_places.refuse_in_document(document, found)
             return found
         except FileNotFoundError:
             continue
@@ -278,6 +280,7 @@ def write(entry: Entry) -> None:
     fields["store"] = store_of(entry.path)
     data = (jsonline.encode(fields) + "\n").encode("ascii")
     name = TOMBSTONE if entry.state == "emptying" else DOCUMENT
+    within.refuse_links(store_of(entry.path), entry.path)
     files.replace(f"{entry.path}/{name}", data)
 
 
@@ -303,17 +306,8 @@ def write_emptied(entry: Entry) -> None:
 
 
 def contents(entry: Entry) -> list[str]:
-    """Return the two folders of an entry, those of them that it has.
-
-    Raises `ProdigyError` where its document names others: what is deleted must lie in the trash.
-    """
-    beside = f"{entry.common}/prodigy-trash/{entry.session}-{entry.moment}"
-    known = (f"{entry.path}/worktree", f"{entry.path}/git", beside, f"{beside}-worktree")
-    named = [path for path in (entry.folder, entry.git) if path]
-    for path in named:
-        if path not in known:
-            raise ProdigyError(f"{entry.path}/entry.json names {path}, which is not in the trash")
-    return named
+    """Return the two folders of an entry: in the trash, as `read` has seen to."""
+    return [path for path in (entry.folder, entry.git) if path]
 
 
 def entries(
@@ -325,9 +319,14 @@ def entries(
     """
     found = []
     commons: Commons = {}
+    linked: dict[str, None] = {}
     for key in folders(f"{store}/trash", repo):
         for name in folders(f"{store}/trash/{key}", session):
             folder = layout.trash(store, key, name)
+            link = within.link_in(store, folder)
+            if link is not None:
+                linked[link] = None
+                continue
             for moment in folders(folder, None):
                 # Beside the entries lie other things: a job's events, a session's file.
                 if _is_entry(f"{folder}/{moment}"):
@@ -335,6 +334,8 @@ def entries(
                         found.append(read(f"{folder}/{moment}", commons))
                     except ProdigyError as error:
                         broken(str(error))
+    for link in linked:
+        broken(f"{link} is a link that leads out of the store: nothing there is taken for trash")
     return sorted(found, key=lambda one: (one.moment, one.path))
 
 

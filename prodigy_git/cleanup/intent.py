@@ -11,7 +11,7 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup import salvage
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, files, gitdir, session, whose
+from prodigy_git.record import clock, files, gitdir, session, whose, within
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -71,7 +71,7 @@ def folder(store: str, repo: str, session_id: str) -> tuple[str, str]:
         stamp = clock.stamp(moment)
         path = layout.trash(store, repo, session_id)
         path = f"{path}/{stamp.replace(':', '').replace('-', '')}"
-        files.make_private(os.path.dirname(path))
+        within.make_folder(store, os.path.dirname(path))
         try:
             os.mkdir(path, 0o700)
             files.hand_over(path)

@@ -15,7 +15,7 @@ from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup import intent, job_records, presence
 from prodigy_git.jobs import sight
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import clock, files, jsonline, within
 from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
@@ -149,6 +149,8 @@ def empty_folders(store: str, key: str) -> Iterator[Finding]:
         folder = f"{store}/{root}/{key}" + ("/mapreduce/jobs" if root == "state" else "")
         for name in filter(names.is_safe, names_in(folder)):
             path = f"{folder}/{name}"
+            if within.link_in(store, path) is not None:
+                continue
             with contextlib.suppress(OSError):
                 about = os.lstat(path)
                 if stat.S_ISDIR(about.st_mode) and not os.listdir(path) and _is_old(about):
@@ -165,6 +167,8 @@ def temporary_files(store: str, key: str) -> Iterator[Finding]:
     Only beside documents of ours: another program's files may be called alike.
     """
     for folder, known in _folders_with_documents(store, key):
+        if within.link_in(store, folder) is not None:
+            continue
         for name in names_in(folder):
             document = name.removeprefix(".").removesuffix(".new")
             if len(document) != len(name) - 5 or not known(document):

@@ -24,7 +24,7 @@ import stat
 from prodigy_git.cleanup import mounts, trees
 from prodigy_git.cleanup.erasing import erase
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.record import files, within
 
 
 def rename(source: str, target: str) -> None:
@@ -93,6 +93,13 @@ def move_file(source: str, target: str) -> None:
         rename(copy, target)
         os.unlink(source)
         files.sync_folder(os.path.dirname(source))
+
+
+def to_trash(store: str, source: str, target: str) -> None:
+    """Move a file of the store to its trash as `move_file` does; not through links (`within`)."""
+    within.refuse_links(store, source)
+    within.make_folder(store, os.path.dirname(target))
+    move_file(source, target)
 
 
 def settle(source: str, target: str) -> bool:

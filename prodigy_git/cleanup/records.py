@@ -6,6 +6,7 @@ under its lock, since agents go on working.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from prodigy_git import layout
 from prodigy_git.cleanup import archive, job_records, moving
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import archived, clock, files, jsonline
+from prodigy_git.record import archived, clock, files, jsonline, within
 from prodigy_git.store import events, locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -92,8 +93,9 @@ def find(
     if known is None:
         return found
     jobs = list(job_records.all_jobs(store, repo))
+    linked = functools.partial(_behind_a_link, store, broken, set())
     for done, (key, job) in enumerate(jobs, 1):
-        if not known.runs(key, job):
+        if not known.runs(key, job) and not linked(key, job):
             some = list(_of_job(store, key, job, of_jobs, archiving, broken))
             # Last, since what it costs and reports is for nothing where nothing is to be cleaned.
             if some and not job_records.says_it_runs(store, key, job, known, broken):
@@ -101,6 +103,24 @@ def find(
         if progress is not None:
             progress(done, len(jobs))
     return found
+
+
+def _folders(store: str, repo: str, job: str) -> tuple[str, str, str]:
+    """Return the folders that a job's records lie in."""
+    queue = os.path.dirname(layout.dead_letters(store, repo, job))
+    return layout.job_log(store, repo, job), queue, layout.job_state(store, repo, job)
+
+
+def _behind_a_link(store: str, broken: Broken, said: set[str], repo: str, job: str) -> bool:
+    """Whether something of a job, or its place in the trash, is not in the store; say so once."""
+    for path in (*_folders(store, repo, job), layout.trash(store, repo, job)):
+        link = within.link_in(store, path)
+        if link is not None:
+            if link not in said:
+                said.add(link)
+                broken(f"{link} is a link that leads out of the store: nothing there is cleaned")
+            return True
+    return False
 
 
 def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Iterator[Record]:
@@ -211,16 +231,15 @@ def _clean_session(store: str, one: Record) -> Iterator[Record]:
             os.stat(one.path)
             # A restore may have brought its worktree back.
             if _is_over(store, sessions.load(store, one.owner), one.before, {}, lambda _: None):
-                _to_trash(one)
+                _to_trash(store, one)
                 yield one
     finally:
         os.close(lock)
 
 
-def _to_trash(one: Record) -> None:
+def _to_trash(store: str, one: Record) -> None:
     assert one.trash_path is not None
-    files.make_private(os.path.dirname(one.trash_path))
-    moving.move_file(one.path, one.trash_path)
+    moving.to_trash(store, one.path, one.trash_path)
 
 
 def _clean_job(
@@ -234,6 +253,8 @@ def _clean_job(
     """Clean the files of one job under its lock, so that no two clean-ups meet in it."""
     done = []
     with locked.job(store, repo, job):
+        for path in _folders(store, repo, job):
+            within.refuse_links(store, path)
         if known.runs(repo, job) or job_records.begun_since(store, repo, job, known):
             broken(f"job {job} of {repo} runs again: nothing of it is cleaned")
             return []
@@ -245,7 +266,7 @@ def _clean_job(
             try:
                 if one.kind != "events":
                     if old(one):
-                        _to_trash(one)
+                        _to_trash(store, one)
                         done.append(one)
                 elif one.archive_path is not None:
                     done += _archived(store, one, broken)
@@ -266,11 +287,7 @@ def _drop_empty(store: str, repo: str, job: str) -> None:
     # Who makes the log's folder makes a file in it under the log's lock.
     lock = files.lock(layout.log_lock(store, repo, job))
     try:
-        for folder in (
-            layout.job_log(store, repo, job),
-            os.path.dirname(layout.dead_letters(store, repo, job)),
-            layout.job_state(store, repo, job),
-        ):
+        for folder in _folders(store, repo, job):
             with contextlib.suppress(OSError):  # not there, or not empty
                 os.rmdir(folder)
     finally:
@@ -317,7 +334,7 @@ def _trashed_log(store: str, one: Record, broken: Broken) -> list[Record]:
             return []
         _remember(store, one.repo, one.owner, newest)
         archive.drop_copy(one.path)
-        _to_trash(one)
+        _to_trash(store, one)
     finally:
         os.close(lock)
     return [one]

@@ -15,6 +15,7 @@ from prodigy_git.cleanup import (
     halves,
     heads,
     missing,
+    own_places,
     removal,
     restoring,
 )
@@ -221,9 +222,11 @@ def _target(store: str, found: Entry, to: str | None, alive: str | None) -> str:
     """
     if to is None:
         target = found.worktree
+        own_places.refuse_foreign(store, found, target)
     else:
         folder, last = os.path.split(os.path.abspath(to))
         target = os.path.join(os.path.realpath(folder), last)
+    own_places.refuse_links(store, target)
     advice = "give another path with --to"
     # A bare repository may well have its worktrees inside it, beside what is git's.
     common = os.path.realpath(found.common)

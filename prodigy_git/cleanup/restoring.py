@@ -15,7 +15,7 @@ import stat
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import apart, heads, missing, moving, returned, salvage, trees
+from prodigy_git.cleanup import apart, heads, linking, missing, moving, returned, salvage, trees
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.cleanup.settling import store_of
@@ -32,6 +32,12 @@ def resume(found: Entry, broken: Broken) -> str:
     """
     if _folder_moved(found):
         target = _intent(found)["to"]
+        # Nobody but the document says that this is the folder: it must be one of the repository's.
+        if not os.path.lexists(f"{target}/{found.disabled}") and linking.named_by(target) is None:
+            raise ProdigyError(
+                f"{found.path}/entry.json names a place outside, {target}, which is no worktree: "
+                "repair it or move it away"
+            )
         for text in carry_out(found, broken):
             broken(text)
         return f"{found.session}: its restore was interrupted and is finished, at {target}"

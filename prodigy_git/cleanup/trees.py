@@ -11,8 +11,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 
-from prodigy_git.record import files
-
 _PIECE = 1 << 20
 
 
@@ -93,7 +91,7 @@ def _finish(source: str, target: str, about: os.stat_result) -> None:
 
 def _sync(path: str) -> None:
     try:
-        descriptor = files.open_regular(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
         return  # a file that its owner cannot read: the copy could only be made by root
     try:

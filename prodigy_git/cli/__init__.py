@@ -15,7 +15,7 @@ from prodigy_git import __version__, descriptors, layout
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
 from prodigy_git.names import BadName
-from prodigy_git.record import ownership
+from prodigy_git.record import files, ownership
 
 _COARSE = 1.0  # seconds by which a file's time may be behind the clock
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -166,6 +166,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ProdigyError, BadName) as error:
         gone = gone_folder() if NOWHERE in str(error) else None
         output.error(gone or str(error))
+        return 1
+    except files.Unusable as error:
+        output.error(f"{error}; nothing more was changed")
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""

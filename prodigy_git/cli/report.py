@@ -79,19 +79,24 @@ def _job(wanted: Wanted) -> tuple[str, str, str]:
 
 def _check(path: str, force: bool) -> None:
     """Raise `ProdigyError` where a file is in the way that is no report."""
-    from prodigy_git.views.report.page import MARK
-
     if os.path.isdir(path):
         raise ProdigyError(f"{path} is a folder: name a file")
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         raise ProdigyError(f"there is no folder {folder} to write the report to")
-    if force or not os.path.isfile(path):
-        return
-    with open(path, "rb") as stream:
-        begin = stream.read(len(MARK))
-    if begin and begin != MARK:
+    if not force and os.path.isfile(path) and not _is_report(path):
         raise ProdigyError(f"{path} is there and no report: give another --output, or --force")
+
+
+def _is_report(path: str) -> bool:
+    """Whether a file is an earlier report, or empty; not so one that cannot be read."""
+    from prodigy_git.views.report.page import MARK
+
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(MARK)) in (b"", MARK)
+    except OSError:
+        return False
 
 
 def _write(path: str, data: bytes) -> None:
@@ -101,8 +106,11 @@ def _write(path: str, data: bytes) -> None:
             with open(path, "wb") as stream:
                 stream.write(data)
             return
+    # Through a link to an earlier report; of any other link only the link is replaced, by --force.
+    foreign = os.path.isfile(path) and not _is_report(path)
+    target = path if foreign else os.path.realpath(path)
     whole: Any = tempfile.NamedTemporaryFile(  # noqa: SIM115  # renamed, not closed and gone
-        dir=os.path.dirname(os.path.realpath(path)), prefix=".report-", delete=False
+        dir=os.path.dirname(target) or ".", prefix=".report-", delete=False
     )
     try:
         with whole:
@@ -110,7 +118,7 @@ def _write(path: str, data: bytes) -> None:
             mask = os.umask(0)
             os.umask(mask)
             os.fchmod(whole.fileno(), 0o666 & ~mask)  # as any other file that one makes
-        os.replace(whole.name, os.path.realpath(path))
+        os.replace(whole.name, target)
     except BaseException:
         os.unlink(whole.name)
         raise

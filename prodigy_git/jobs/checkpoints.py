@@ -15,7 +15,7 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git.jobs import books, replay
-from prodigy_git.record import clock, files, log
+from prodigy_git.record import clock, files, log, within
 from prodigy_git.store.events import Broken
 
 KEPT = 10
@@ -126,6 +126,7 @@ def write(
     ``rows`` are all of the job's items. The caller holds the job's claims lock. Raises `OSError`.
     """
     folder = layout.job_state(store, repo, job.job_id)
+    within.refuse_links(store, folder)
     moment = clock.stamp(clock.now())
     compact = moment.replace(":", "").replace("-", "")
     name = {

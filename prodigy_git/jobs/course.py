@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, claims, endings, items, snapshots, summary
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
-from prodigy_git.record import clock, files, log
+from prodigy_git.record import clock, files, log, within
 from prodigy_git.store.events import Broken
 
 
@@ -46,7 +46,7 @@ def start(
                         f"job {job} was started at {index.job.opened.at}: choose another name, "
                         f"or 'prodigy-git job show {job}'"
                     )
-        files.make_private(layout.job_state(store, repo, job))
+        within.make_folder(store, layout.job_state(store, repo, job))
         digest = None if given is None else items.write(store, repo, job, given)
         indexes.discard(store, repo, job)  # it does not know the items
         total = len(given or ())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from prodigy_git import layout
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, jsonline, within
 
 if TYPE_CHECKING:  # pydantic takes long to import, and most only want a `signature`
     from prodigy_git.model.dlq import Item, Queue
@@ -51,7 +51,7 @@ def write(store: str, repo: str, job: str, queue: "Queue") -> bool:
     path = layout.dead_letters(store, repo, job)
     if not queue.items and not os.path.exists(path):
         return False
-    files.make_private(os.path.dirname(path))
+    within.make_folder(store, os.path.dirname(path))
     text = jsonline.encode(queue.model_dump(mode="json", exclude_none=True))
     files.replace(path, (text + "\n").encode("ascii"))
     return True

@@ -22,7 +22,7 @@ from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, items, replay, tables
 from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
-from prodigy_git.record import files
+from prodigy_git.record import files, within
 from prodigy_git.store.events import Broken
 
 __all__ = [
@@ -250,6 +250,7 @@ def exists(store: str, repo: str, job: str) -> bool:
 def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
     path = layout.index(store, repo, job)
     try:
+        within.refuse_links(store, path)
         connection, inode = _connect(path)
     except (OSError, sqlite3.Error) as error:
         broken(f"{path}: {_why(error)}; done without it, the log has everything")

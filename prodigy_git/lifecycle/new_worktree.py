@@ -17,7 +17,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
 from prodigy_git.lifecycle import launcher
-from prodigy_git.record import files, ownership, register, repokey
+from prodigy_git.record import ownership, register, repokey, within
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -182,7 +182,7 @@ def _add(
     written), leaving their branch behind: so ours run one at a time, and are tried again when they
     meet somebody else's.
     """
-    files.make_private(os.path.dirname(path))
+    within.make_folder(store, os.path.dirname(path))
     with locked.repository(store, repo):
         if repository.has_ref(place.common, f"refs/heads/{branch}"):
             raise ProdigyError(

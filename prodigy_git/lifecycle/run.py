@@ -14,7 +14,7 @@ from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import finish as finishing
 from prodigy_git.lifecycle import process
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
 
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
@@ -57,6 +57,8 @@ def attempt(
     command cannot be started; `OSError`.
     """
     session = names.fresh("agent")
+    # Asked before anything is claimed: the output has to go somewhere.
+    within.refuse_links(store, layout.run_log(store, repo, job, session))
     held, descriptor = owner.hold(store, repo, job)
     try:
         claim = claims.claim(

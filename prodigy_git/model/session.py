@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prodigy_git import names
 from prodigy_git.record import clock
 
 Status = Literal["Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"]
@@ -85,9 +86,9 @@ class Session(_Open):
         return clock.parse(self.completed_at or self.updated_at) if self.ended else None
 
     def text(self, name: str) -> str | None:
-        """Return a text of ``metadata``; None where it is missing or of another type."""
+        """Return a text of ``metadata``; None where it is missing, of another type or no text."""
         value = self.metadata.get(name)
-        return value if isinstance(value, str) and value else None
+        return value if isinstance(value, str) and names.is_text(value) else None
 
     @property
     def job(self) -> str:

@@ -49,11 +49,19 @@ class Busy(OSError):
     """A lock was not to be had before the deadline."""
 
 
-class NotRegular(OSError):
+class Unusable(OSError):
+    """A file or folder is not what it has to be: ``filename`` and ``strerror`` are one sentence."""
+
+    def __str__(self) -> str:
+        """Return that sentence."""
+        return f"{self.filename} {self.strerror}"
+
+
+class NotRegular(Unusable):
     """What should be a file is something else; ``strerror`` says what, ``filename`` where."""
 
 
-class TooLarge(OSError):
+class TooLarge(Unusable):
     """A file holds more than is ever read of its kind."""
 
 

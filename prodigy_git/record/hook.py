@@ -99,6 +99,8 @@ def _complain(hook: str, error: Exception) -> None:
 
     what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     where = getattr(error, "filename", None)
+    if isinstance(error, files.Unusable):
+        what, where = str(error), None
     text = f"{what}: {where}" if where else what or type(error).__name__
     sys.stderr.write(
         f"prodigy-git: {hook}: not recorded yet ({names.printable(text)}); git is not affected, "

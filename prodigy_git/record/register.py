@@ -23,6 +23,7 @@ from prodigy_git.record import (
     repokey,
     session,
     whose,
+    within,
 )
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
@@ -80,6 +81,7 @@ def _mapping(path: str) -> dict[str, Any]:
 
 def map_session(store: str, repo: str, name: str, job: str) -> None:
     """Write a session into the two-way mapping of sessions and jobs."""
+    within.refuse_links(store, layout.session_to_job(store, repo))
     lock = files.lock(layout.state_lock(store, repo))
     try:
         for path, key, value in (

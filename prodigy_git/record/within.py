@@ -10,8 +10,10 @@ from __future__ import annotations
 import errno
 import os
 
+from prodigy_git.record import files
 
-class Outside(OSError):
+
+class Outside(files.Unusable):
     """A path of the store leads out of it; ``filename`` is the link that does."""
 
 
@@ -39,3 +41,9 @@ def refuse_links(store: str, path: str) -> None:
         raise Outside(
             errno.ELOOP, "is a link that leads out of the store: nothing is changed there", link
         )
+
+
+def make_folder(store: str, path: str) -> None:
+    """Create a folder of the store, and what is missing above it. Raises `Outside`, `OSError`."""
+    refuse_links(store, path)
+    files.make_private(path)

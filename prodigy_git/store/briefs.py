@@ -181,4 +181,4 @@ def _brief(name: str, data: bytes) -> Brief:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and names.is_text(value) else None
