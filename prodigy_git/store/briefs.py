@@ -3,7 +3,9 @@
 `sessions.load` checks the whole of a file; that of ten thousand ended sessions takes seconds.
 """
 
+import contextlib
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -38,6 +40,7 @@ class _Metadata(msgspec.Struct, gc=False):
     machine: Any = None
     commits: Any = None
     last_commit: Any = None
+    resumed: Any = None
 
 
 class _MapReduce(msgspec.Struct, gc=False):
@@ -76,6 +79,8 @@ class Brief(msgspec.Struct, gc=False):
     item: str | None
     commits: int | None
     last_commit: str | None
+    resumed: int
+    """How often it was resumed."""
     process: dict[str, Any] | None
     """The process that started it, as `jobs.sight.alive` takes one; None where it is not known."""
 
@@ -147,6 +152,15 @@ def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Bri
     return found
 
 
+def read_some(store: str, names: Iterable[str]) -> list[Brief]:
+    """Return those sessions that there are and that can be read, in brief, as they are now."""
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError, ValueError):
+            found.append(_brief(name, files.read(layout.session(store, name))))
+    return found
+
+
 def _brief(name: str, data: bytes) -> Brief:
     """Return what a session's file says. Raises `ValueError`."""
     try:
@@ -176,7 +190,8 @@ def _brief(name: str, data: bytes) -> Brief:
         _text(whole.completed_at), _text(whole.error),
         _text(own.worktree_path), _text(own.trash_path), _text(own.branch), _text(own.base_branch),
         _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
-        own.commits if isinstance(own.commits, int) else None, _text(own.last_commit), process,
+        own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
+        own.resumed if isinstance(own.resumed, int) else 0, process,
     )  # fmt: skip
 
 

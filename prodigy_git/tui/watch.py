@@ -140,9 +140,7 @@ class Watch:
         with self._lock:
             moments, self._moments = self._moments, {}
         for pair, names in moments.items():
-            seen = memory.seen.setdefault(pair, {})
-            for name, moment in names.items():
-                seen[name] = max(moment, seen.get(name, 0))
+            memory.heard(*pair, names)
         if self._again:
             self._again = False
             memory.look_again()

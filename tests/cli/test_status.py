@@ -335,3 +335,28 @@ def test_on_a_terminal_it_fits(known, store, columns):
     assert "█" in before
     assert "prodigy-git resume review" in after
     assert "prodigy-git dlq retry --job review --reprocess-all-eligible" in after
+
+
+def test_the_end_of_a_job_changes_no_number_of_its_agents(known, store, tmp_path):
+    (tmp_path / "items").write_text("1\n2\n3\n")
+    ok("job", "start", "work", "--items", tmp_path / "items", "--max-attempts", "2", cwd=known)
+    ends = (
+        ("item-1", True),
+        ("item-1", False),
+        ("item-2", True),
+        ("item-2", True),
+        ("item-3", False),
+    )
+    for number, (item, failed) in enumerate(ends):
+        new(known, f"w{number}", "--job", "work", "--agent", f"a{number}", "--item", item)
+        ok("finish", f"w{number}", *(("--failed", "--error", "no") if failed else ()), cwd=known)
+    before = status(cwd=known)
+    assert states(before) == {"failed": ["a3"]}
+    assert before["counts"]["finished"] == 4
+    ok("job", "finish", "work", cwd=known)
+    after = status(cwd=known)
+    assert (after["counts"], states(after)) == (before["counts"], states(before))
+    # Nobody can try the item again: once what is left of it is gone there is nothing to do.
+    assert "prodigy-git worktree clean w3" in commands(after)
+    ok("worktree", "clean", "-f", "w3", cwd=known)
+    assert status(cwd=known)["counts"]["failed"] == 0

@@ -19,12 +19,11 @@ from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.views.overview import last_seen, states, surroundings
 from prodigy_git.views.overview.items import Held
+from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
 from prodigy_git.views.overview.states import Facts, State
 
 _LOOKERS = 8  # threads that wait for git
-WELL = ("Completed", "Cancelled")
-"""How a session ends so that nobody has to see more of it than that there was one."""
 
 
 @dataclass
@@ -54,6 +53,8 @@ class Agent:
     worktree: str | None = None
     missing: bool = False
     """Its worktree should be there, and is not."""
+    removed: bool = False
+    """Git was told to remove its worktree, and nobody works in it."""
     unlinked: bool = False
     """Its folder is there, but git finds no repository from it: one of them was moved."""
     trash: str | None = None
@@ -101,35 +102,43 @@ def everybody(
     key: str,
     common: str | None,
     sessions: list[Brief],
-    held: dict[str, list[Held]],
+    said: Said,
     memory: Memory,
 ) -> list[Agent]:
     """Return an agent for each session, and for each item that one has of whom there is no session."""
     by_session: dict[str, Held] = {}
     by_item: dict[tuple[str, str], Held] = {}
-    for job, some in held.items():
+    for job, some in said.held.items():
         for one in some:  # those in progress come first
             by_item[job, one.item] = one
             if one.session is not None:
                 by_session.setdefault(one.session, one)
     agents = []
     taken: set[int] = set()
-    moved: dict[str, str] | None = None
-    for brief in sessions:
+    around = surroundings.Worktrees(store, key, common)
+    for brief in map(said.as_logged, sessions):
         mine = by_item.get((brief.job, brief.item or ""))
         if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
             mine = by_session.get(brief.id)
         if mine is not None:
             taken.add(id(mine))
-        elsewhere = mine is None and brief.item is not None and brief.job in held
-        if brief.status not in WELL and _worktree(brief) is None and common is not None:
+        elsewhere = mine is None and brief.item is not None and brief.job in said.held
+        last = said.over.get(brief.job, {}).get(brief.item or "")
+        if last is not None:
+            if last.state == "in_progress" and last.session == brief.id:
+                mine = last  # its job was cancelled: it may still end
+            elsewhere = last.state == "completed" or last.session not in (None, brief.id)
+        if brief.status not in (*WELL, "Initializing") and _worktree(brief) is None:
             # Git may have moved it: its enrolment has gone with it.
-            moved = surroundings.enrolled(common) if moved is None else moved
-            if brief.id in moved:
-                brief = msgspec.structs.replace(brief, worktree=moved[brief.id])
-        agents.append(_of_session(store, key, brief, mine, elsewhere, memory))
-    for job, some in held.items():
+            moved = around.moved_to(brief.id)
+            if moved is not None:
+                brief = msgspec.structs.replace(brief, worktree=moved)
+        agents.append(_of_session(store, key, brief, mine, elsewhere, memory, around))
+    for job, some in said.held.items():
         agents += [_of_item(key, job, one) for one in some if id(one) not in taken]
+    known = {one.id for one in sessions}
+    for job, some in said.left.items():
+        agents += [_of_item(key, job, one) for one in some if one.session not in known]
     return agents
 
 
@@ -140,6 +149,7 @@ def _of_session(
     mine: Held | None,
     elsewhere: bool,
     memory: Memory,
+    around: surroundings.Worktrees,
 ) -> Agent:
     over = brief.over and mine is None
     where = None if brief.status in WELL else _worktree(brief)
@@ -158,7 +168,16 @@ def _of_session(
         known = cursor.read(place.private, suffix)
         if known is not None and not brief.over:  # the file is written once a second at most
             agent.commits, agent.last_commit = known.commits, known.last or agent.last_commit
-    agent.missing = place is None and brief.worktree is not None and brief.status not in WELL
+    away = place is None and brief.worktree is not None and brief.status not in WELL
+    away = away and not around.on_its_way(brief.id)
+    agent.missing = away and brief.status != "Initializing"  # then it has none yet
+    agent.removed = (
+        agent.missing
+        and (mine is None or mine.state != "in_progress")
+        and brief.worktree is not None
+        and around.removed(brief.id, brief.worktree)
+        and not memory.stands_in(Place("", "", brief.worktree))
+    )
     linkless = agent.missing and os.path.isfile(f"{brief.worktree}/.git")
     agent.unlinked = linkless and gitdir.find(str(brief.worktree), {}) is None
     if not over:
@@ -179,7 +198,8 @@ def _of_session(
         deserted=(started_by is False or elsewhere)
         and place is not None
         and not memory.stands_in(place),
-        missing=agent.missing,
+        missing=away,
+        removed=agent.removed,
         unattended=place is not None and place.private == place.common
         and brief.agent is None and brief.item is None,
         last=brief.updated,
@@ -227,16 +247,17 @@ def hear(store: str, key: str, agents: list[Agent], limit: int, memory: Memory) 
             of_job.setdefault(one.job_id, []).append(one)
     for job, some in of_job.items():
         seen = memory.seen.setdefault((key, job), {})
-        unknown = {name for one in some for name in _heard_as(one)} - seen.keys()
+        unknown = {name for one in some for name in heard_as(one)} - seen.keys()
         if unknown:
             seen.update(dict.fromkeys(unknown, 0))
             seen.update(last_seen.moments(store, key, job, unknown, limit))
         for one in some:
-            moments = (one.last, *(seen.get(name) for name in _heard_as(one)))
+            moments = (one.last, *(seen.get(name) for name in heard_as(one)))
             one.last = max(filter(None, moments), default=None)
 
 
-def _heard_as(one: Agent) -> list[str]:
+def heard_as(one: Agent) -> list[str]:
+    """Return the names whose events are an agent's signs of life."""
     # An agent may work on one item after the other: its session's own events say more, if it has one.
     known = one.facts.status is not None
     return [name for name in (one.session_id, None if known else one.agent_id) if name]

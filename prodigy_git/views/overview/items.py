@@ -1,7 +1,7 @@
 """A job's items that somebody is to see: those in progress, to be tried again, failed for good."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -53,6 +53,17 @@ def _held(index: Index) -> Iterator[Held]:
             if state == "pending" and (view.end is None or view.end.stage != books.FAILED):
                 continue  # put back from the queue: nobody's
             yield _one(index, name, item, view, now)
+
+
+def named(index: Index, names: Iterable[str]) -> dict[str, Held]:
+    """Return some items, in whatever state they are, by their ids."""
+    now = clock.now()
+    found = {}
+    for name in names:
+        item = index.item(name)
+        if item is not None:
+            found[name] = _one(index, name, item, books.view(item), now)
+    return found
 
 
 def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) -> Held:

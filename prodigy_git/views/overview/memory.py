@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -38,9 +38,22 @@ class Memory:
         """Close what is open."""
         self._closing.close()
 
-    def look_again(self) -> None:
-        """Forget what changes without an event: which processes there are."""
+    def look_again(self, key: str = "", names: Iterable[tuple[str | None, str]] = ()) -> None:
+        """Forget what changes without an event: which processes there are.
+
+        And when some (job, session or agent) of a repository were heard of last, unless whoever keeps
+        this notes each event.
+        """
         self._folders = None
+        for job, name in () if self._keep else names:
+            self.seen.get((key, job or ""), {}).pop(name, None)
+
+    def heard(self, repo: str, job: str, names: dict[str, int]) -> None:
+        """Note when sessions and agents of a job were heard of; it may have been opened again."""
+        self._ended.discard((repo, job))
+        seen = self.seen.setdefault((repo, job), {})
+        for name, moment in names.items():
+            seen[name] = max(moment, seen.get(name, 0))
 
     @contextlib.contextmanager
     def job(

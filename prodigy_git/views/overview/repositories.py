@@ -12,16 +12,15 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.cleanup.interrupted import HalfWay
-from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import summary
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events, home
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views.overview import agents, items, states, surroundings
+from prodigy_git.views.overview import agents, doubts, logs, states, surroundings
 from prodigy_git.views.overview.agents import Agent
-from prodigy_git.views.overview.items import Held
+from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
 
 STUCK_AFTER = 15 * 60 * clock.SECOND
@@ -118,32 +117,14 @@ def _repository(
     if found.common is not None and not os.path.isdir(found.common):
         broken(f"repository {key}: {found.common} is gone")
         found.common = None
-    held: dict[str, list[Held]] = {}
-    for job in _jobs(store, key, sessions, wish):
-        try:
-            with memory.job(store, key, job, broken, ended=wish.ended or wish.job == job) as index:
-                if index is None:
-                    found.ended_jobs += 1
-                    continue
-                shown = summary.of(index)
-                shown["queued"] = items.queued(index, broken)
-                shown["opened"] = index.job.opened is not None
-                found.jobs.append(shown)
-                held[job] = items.held(index)
-        except (ProdigyError, OSError, ValueError) as error:
-            broken(f"job {job}: {error}")
-    if wish.job is not None:
-        sessions = [one for one in sessions if one.job == wish.job]
-    at_hand = {one.session for some in held.values() for one in some}
-    over = [one for one in sessions if one.status in agents.WELL and one.id not in at_hand]
-    if not wish.ended:  # there may be thousands: they are counted, and that is it
-        sessions = [one for one in sessions if one.status not in agents.WELL or one.id in at_hand]
-        found.counts["finished"] = len(over)
-    found.finished_worktrees = sum(os.path.isdir(one.worktree or "") for one in over)
-    now = clock.now()
-    everybody = agents.everybody(store, key, found.common, sessions, held, memory)
-    agents.hear(store, key, everybody, now - wish.stuck_after, memory)
-    agents.judge(everybody, now, wish.stuck_after)
+    said, everybody, sessions = looked_at(store, key, found.common, sessions, wish, memory, broken)
+    found.jobs, found.ended_jobs = said.jobs, said.ended
+    # There may be thousands that have ended: they are counted, and that is it.
+    shown = {one.session_id for one in everybody}
+    found.counts["finished"] = sum(one.id not in shown for one in sessions)
+    found.finished_worktrees = sum(
+        one.status in WELL and os.path.isdir(one.worktree or "") for one in sessions
+    )
     for one in everybody:
         found.counts[one.state] += 1
     found.agents = [one for one in everybody if wish.ended or one.state != "finished"]
@@ -167,6 +148,49 @@ def _repository(
         found.trash, found.trash_bytes, found.trash_measured = waiting
         found.half_way = surroundings.half_way(store, key, lambda _: None)  # just reported
     return found
+
+
+def looked_at(
+    store: str,
+    key: str,
+    common: str | None,
+    sessions: list[Brief],
+    wish: Wish,
+    memory: Memory,
+    broken: Broken,
+) -> tuple[Said, list[Agent], list[Brief]]:
+    """Return what the logs say, all agents, judged, and the sessions that were meant.
+
+    Of sessions that have ended well only those that have an item are agents, or with `Wish.ended` all.
+    Whoever seems to be in trouble has been looked at again (`doubts`).
+    """
+    if wish.job is not None:
+        sessions = [one for one in sessions if one.job == wish.job]
+    jobs = _jobs(store, key, sessions, wish)
+
+    def look(some: list[Brief], jobs: list[str], broken: Broken) -> tuple[Said, list[Agent]]:
+        ended = wish.ended or wish.job is not None
+        said = logs.read(store, key, jobs, some, memory, broken, ended=ended)
+        at_hand = {one.session for held in said.held.values() for one in held}
+        if not wish.ended:
+            some = [one for one in some if one.status not in WELL or one.id in at_hand]
+        now = clock.now()
+        found = agents.everybody(store, key, common, some, said, memory)
+        agents.hear(store, key, found, now - wish.stuck_after, memory)
+        agents.judge(found, now, wish.stuck_after)
+        return said, found
+
+    def again(some: list[Agent]) -> list[Agent]:
+        memory.look_again(
+            key, [(one.job_id, name) for one in some for name in agents.heard_as(one)]
+        )
+        names = [one.session_id for one in some if one.session_id is not None]
+        known = briefs.read_some(store, names)
+        where = {one.job_id for one in some}
+        return look(known, [one for one in jobs if one in where], lambda _: None)[1]
+
+    said, found = look(sessions, jobs, broken)
+    return said, doubts.settled(found, again), sessions
 
 
 def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:

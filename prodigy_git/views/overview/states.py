@@ -31,7 +31,9 @@ class Facts:
     deserted: bool = False
     """No process stands in its worktree; what started it is gone, or another has its item."""
     missing: bool = False
-    """The session's worktree is gone."""
+    """The session's worktree is not where it should be."""
+    removed: bool = False
+    """Git was told to remove it, and nobody works there."""
     unattended: bool = False
     """Nobody was set to work here: the main worktree, without an agent or an item."""
     last: int | None = None
@@ -55,9 +57,15 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
         return "finished" if facts.superseded or facts.missing else "failed"
     elif facts.status in ("Completed", "Cancelled"):
         return "finished"
+    elif facts.removed:
+        return "finished"  # whoever had it removed has seen to it that it is over
     elif facts.superseded and facts.deserted:
         return "dead"  # its item was given back, or up, because its process had gone
-    if facts.owned is False or facts.missing:
+    if facts.owned is False:
+        return "dead"
+    if facts.missing and facts.status == "Initializing":  # it is being made, which is soon done
+        return "dead" if is_silent(facts.last, now, stuck_after) else "idle"
+    if facts.missing and facts.owned is None:
         return "dead"
     if facts.status in ("Paused", "Initializing"):
         return "idle"

@@ -12,6 +12,7 @@ from prodigy_git.git import ask
 from prodigy_git.hookfiles import HOOKS, look
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store import removed
 from prodigy_git.store.events import Broken
 
 
@@ -79,6 +80,35 @@ def enrolled(common: str) -> dict[str, str]:
             if there is not None:
                 found[there.session] = top
     return found
+
+
+class Worktrees:
+    """Where a repository's worktrees have gone: asked only where one is not where it should be."""
+
+    def __init__(self, store: str, key: str, common: str | None) -> None:
+        """Ask nothing yet; ``common`` is None where the repository is not there."""
+        self._store, self._key, self._common = store, key, common
+        self._moved: dict[str, str] | None = None
+        self._on_its_way: set[str] | None = None
+
+    def moved_to(self, session: str) -> str | None:
+        """Return where git says that a session's worktree is; None where it does not."""
+        if self._moved is None:
+            self._moved = {} if self._common is None else enrolled(self._common)
+        return self._moved.get(session)
+
+    def on_its_way(self, session: str) -> bool:
+        """Whether a command is moving a session's worktree, into the trash or out of it."""
+        if self._on_its_way is None:
+            found = interrupted.find(self._store, lambda _: None, self._key)
+            self._on_its_way = {one.session for one in found if not one.command}
+        return session in self._on_its_way
+
+    def removed(self, session: str, path: str) -> bool:
+        """Whether git was told to remove a session's worktree (`store.removed`)."""
+        return self._common is not None and removed.by_git(
+            self._store, self._key, self._common, session, path
+        )
 
 
 def _linked(common: str) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,12 @@ FRESH, OLD = NOW - LIMIT, NOW - LIMIT - 1
         ("retrying", Facts(item="pending", last=OLD)),
         ("idle", Facts("Paused", last=OLD)),
         ("idle", Facts("Initializing")),
+        ("idle", Facts("Initializing", missing=True, last=FRESH)),
+        ("dead", Facts("Initializing", missing=True, last=OLD)),
+        # Its command may have removed the worktree, and be at work all the same.
+        ("running", Facts("Running", "in_progress", owned=True, missing=True, last=FRESH)),
+        ("finished", Facts("Running", missing=True, removed=True, last=FRESH)),
+        ("dead", Facts("Running", "in_progress", owned=False, missing=True, removed=True)),
         ("idle", Facts("Running", unattended=True, last=OLD)),
         ("running", Facts("Running", unattended=True, last=FRESH)),
         ("finished", Facts("Completed", missing=True)),
