@@ -143,8 +143,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "prodigy-git"
-        output.error(f"{error.format_message()} Try '{where} --help'.")
+        from prodigy_git.cli import usage
+
+        given = sys.argv[1:] if arguments is None else arguments
+        usage.say(error, cli, given)
         return 2
     except click.ClickException as error:
         output.error(error.format_message())

@@ -165,11 +165,11 @@ def show_outcomes(outcomes: "list[Outcome]") -> None:
 
 @contextlib.contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that takes how much is done, of how much, and draws a bar; None off a terminal.
+    """Give a function that takes how much is done, of how much, and draws a bar, or None.
 
     The bar shows only when it takes longer than two seconds.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or output.is_plain():
         yield None
         return
     from rich.console import Console

@@ -1,8 +1,5 @@
 """explain: the story of a commit, a work item, a session or an agent, for people or as JSON."""
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,11 +60,7 @@ def _say(what: str, value: str) -> None:
         output.line(f"{what}:")
         return
     text = output.clean(value)
-    broken = [text]
-    if sys.stdout.isatty():
-        width = max(24, shutil.get_terminal_size().columns - _WIDTH)
-        broken = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
-    for number, line in enumerate(broken):
+    for number, line in enumerate(output.wrapped(text, _WIDTH)):
         output.line(f"{'' if number else what:<{_WIDTH}}{line}")
 
 

@@ -131,7 +131,7 @@ def _print(report: installing.Report, as_json: bool, *, advise: bool = True) -> 
         return
     output.line(f"hooks: {report.directory}")
     rows = [(s.hook, s.words + (f"; {s.todo}" if advise and s.todo else "")) for s in report.hooks]
-    output.table(("HOOK", "STATE"), rows, wrap=True)
+    output.definitions(("HOOK", "STATE"), rows)
 
 
 def _plain(report: installing.Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prodigy_git.cli.job import here
 
 @click.command()
 @click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.argument("phase", type=click.Choice(("setup", "map", "reduce", "complete")))
+@click.argument("phase", metavar="PHASE", type=click.Choice(("setup", "map", "reduce", "complete")))
 @output.json_option
 def phase(name: str, phase: Any, as_json: bool) -> None:
     """Take a job to a phase, with a checkpoint of what was before."""

@@ -5,16 +5,37 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 """
 
 import itertools
+import os
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
+from prodigy_git.cli import columns
 from prodigy_git.errors import ProdigyError
 from prodigy_git.views.foreign import clean as clean
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def on_terminal() -> bool:
+    """Whether the result is for eyes."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def is_plain() -> bool:
+    """Whether a terminal is to get text alone, without colours, bars and movements of its cursor.
+
+    It can do no more (``TERM=dumb``), or its user wants no more (``NO_COLOR``, https://no-color.org).
+    """
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in (None, "", "dumb")
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return a text of ours as `click.style` has it, or as it is where a terminal is to be plain."""
+    return text if is_plain() else click.style(text, **style)
 
 
 def line(text: str) -> None:
@@ -94,89 +115,93 @@ def csv(pieces: Iterable[str]) -> None:
 
 
 def listing(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], dispensable: Sequence[str] = ()
-) -> None:
-    """Print rows as `table` does, but as they come, however many there are.
-
-    On a terminal its first screenful decides which columns there are and how wide; a cell that turns
-    out wider later on moves its own row only.
-    """
-    cleaned = ([clean(cell) for cell in row] for row in rows)
-    if sys.stdout is None or not sys.stdout.isatty():
-        stream(map("\t".join, cleaned))
-        return
-    import shutil
-
-    from rich.cells import cell_len, set_cell_size
-
-    width, height = shutil.get_terminal_size()
-    first = list(itertools.islice(cleaned, height))
-    needed = _columns(headings, first, dispensable, width)
-    *kept, last = [number for number, heading in enumerate(headings) if heading in needed]
-
-    def fitted(row: Sequence[str]) -> str:
-        text = ""
-        for number in kept:
-            length = needed[headings[number]]
-            text += row[number] + " " * (max(0, length - cell_len(row[number])) + 2)
-        left = max(8, width - cell_len(text))
-        wide = cell_len(row[last]) > left
-        return text + (set_cell_size(row[last], left - 1) + "…" if wide else row[last])
-
-    click.echo(click.style(fitted(headings).rstrip(), bold=True))
-    stream(map(fitted, itertools.chain(first, cleaned)))
-
-
-def _columns(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str], width: int
-) -> dict[str, int]:
-    """Return the columns that a terminal has room for, and how wide each has to be."""
-    from rich.cells import cell_len
-
-    needed = {
-        heading: max(map(cell_len, (heading, *(row[number] for row in rows))))
-        for number, heading in enumerate(headings)
-    }
-    for heading in dispensable:
-        if sum(needed.values()) + 2 * len(needed) <= width:
-            break
-        del needed[heading]
-    return needed
-
-
-def table(
     headings: Sequence[str],
     rows: Iterable[Sequence[object]],
     dispensable: Sequence[str] = (),
     *,
-    wrap: bool = False,
+    foreign: bool = False,
 ) -> None:
-    """Print rows under headings: aligned and fitted to a terminal, tab-separated elsewhere.
+    """Print rows as `table` does, but as they come, however many there are.
 
-    On a terminal that is too narrow, columns go in the order of ``dispensable``; then the last one is
-    shortened, or goes on in the next line with ``wrap``. The others are never cut: they hold names
-    that other commands take.
+    On a terminal its first screenful decides which columns there are and how wide. ``foreign``: the
+    columns are somebody else's, and any may be shortened.
+    """
+    cleaned = ([clean(cell) for cell in row] for row in rows)
+    if not on_terminal():
+        stream(map("\t".join, cleaned))
+        return
+    size = shutil.get_terminal_size()
+    first = list(itertools.islice(cleaned, size.lines))
+    fitted = _fitted(headings, first, dispensable, size.columns, foreign=foreign)
+    click.echo(styled(fitted(headings), bold=True))
+    stream(map(fitted, itertools.chain(first, cleaned)))
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], dispensable: Sequence[str] = ()
+) -> None:
+    """Print rows under headings: fitted to a terminal (`columns`), whole and tab-separated elsewhere.
+
+    On a terminal that is too narrow names and texts are shortened; where that is not enough, columns go
+    in the order of ``dispensable``.
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in cleaned:
-            click.echo("\t".join(row))
+    if not on_terminal():
+        stream(map("\t".join, cleaned))
         return
-    import shutil
+    fitted = _fitted(headings, cleaned, dispensable, shutil.get_terminal_size().columns)
+    click.echo(styled(fitted(headings), bold=True))
+    stream(map(fitted, cleaned))
 
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
+def _fitted(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    dispensable: Sequence[str],
+    width: int,
+    *,
+    foreign: bool = False,
+) -> Callable[[Sequence[str]], str]:
+    """Return what makes a line of a row, in columns that are right for these rows."""
+    ellipsis = columns.ellipsis_for(sys.stdout.encoding)
+    shape = [columns.column(heading, foreign=foreign) for heading in headings]
+    natural = [
+        max(map(columns.width_of, (heading, *(_shown(row[number]) for row in rows))))
+        for number, heading in enumerate(headings)
+    ]
+    widths = columns.fit(shape, natural, width, dispensable)
+    return lambda row: columns.line(list(map(_shown, row)), shape, widths, width, ellipsis)
+
+
+def _shown(text: str) -> str:
+    """Return a text as the terminal will get it, where its encoding lacks some characters."""
+    if text.isascii():
+        return text
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def fit_line(text: str) -> str:
+    """Return foreign text on one line of a terminal, shortened at its end where it is too long."""
     width = shutil.get_terminal_size().columns
-    needed = _columns(headings, cleaned, dispensable, width)
-    last = list(needed)[-1]
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading, length in needed.items():
-        least = None if heading == last else length
-        cut = least is not None or not wrap
-        shown.add_column(heading, no_wrap=cut, overflow="ellipsis", min_width=least)
-    kept = [number for number, heading in enumerate(headings) if heading in needed]
-    for row in cleaned:
-        shown.add_row(*(Text(row[number]) for number in kept))
-    Console(width=width, highlight=False, markup=False).print(shown)
+    return columns.shortened(_shown(clean(text)), width, columns.ellipsis_for(sys.stdout.encoding))
+
+
+def definitions(headings: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> None:
+    """Print words with a text about each, as `table` does, but the texts go on in the next line."""
+    rows = [[clean(cell) for cell in pair] for pair in pairs]
+    if not on_terminal():
+        stream(map("\t".join, rows))
+        return
+    first = max(columns.width_of(word) for word, _ in (headings, *rows)) + columns.GAP
+    click.echo(styled(f"{headings[0]:<{first}}{headings[1]}", bold=True))
+    for word, text in rows:
+        for number, part in enumerate(wrapped(text, first)):
+            click.echo(f"{'' if number else word:<{first}}{part}")
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Break a text at a terminal's width, less ``indent``, words whole; elsewhere it is one line."""
+    if not on_terminal():
+        return [text]
+    return columns.wrap(text, max(24, shutil.get_terminal_size().columns - indent))

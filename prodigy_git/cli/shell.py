@@ -65,7 +65,7 @@ _COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; 
 
 
 @click.command("shell-init")
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", metavar="SHELL", type=click.Choice(_SHELLS))
 def shell_init(shell: str) -> None:
     """Print what a shell's rc file evaluates: completion, and the function pgcd.
 
@@ -76,7 +76,7 @@ def shell_init(shell: str) -> None:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", metavar="SHELL", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
     """Print the completion alone, as for a file in the shell's folder of completions."""
     click.echo(_completion(shell), nl=False)

@@ -1,8 +1,5 @@
 """worktree show."""
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -44,16 +41,8 @@ def show(name: str, as_json: bool) -> None:
         output.emit_json({**e.as_json(), **verdicts, "half_way": half})
         return
     for what, value in [*_lines(e), *(("half-way", one.text()) for one in halves)]:
-        for number, line in enumerate(_wrapped(output.clean(value))):
+        for number, line in enumerate(output.wrapped(output.clean(value), _INDENT)):
             output.line(f"{'' if number else what:<{_INDENT}}{line}")
-
-
-def _wrapped(text: str) -> list[str]:
-    """Break a value to the terminal's width, words whole; elsewhere it stays one line."""
-    if not sys.stdout.isatty():
-        return [text]
-    width = max(24, shutil.get_terminal_size().columns - _INDENT)
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _lines(e: "Evidence") -> Iterator[tuple[str, str]]:

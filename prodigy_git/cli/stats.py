@@ -47,7 +47,7 @@ def stats(wanted: Wanted, by: "By", as_json: bool) -> None:
         ]  # fmt: skip
         output.emit_json({"by": by, "events": whole, "rows": rows})
         return
-    bars = sys.stdout is not None and sys.stdout.isatty()
+    bars = output.on_terminal()
     most = max((one.count for one in found.values()), default=0)
     shown: list[list[object]] = []
     for key, one in _sorted(found, by):

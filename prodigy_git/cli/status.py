@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import sys
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,7 +72,7 @@ def status(
         output.emit_json(
             {"store": store, "repositories": [_as_json(one, todo) for one, todo in told]}
         )
-    elif sys.stdout is not None and sys.stdout.isatty():
+    elif output.on_terminal():
         _screen(told, whole=ended)
     else:
         _lines(told)
@@ -223,11 +221,11 @@ def _repository(found: "Repository", *, whole: bool) -> None:
     from prodigy_git.views.overview import states
 
     counts = [
-        click.style(f"{count} {state}", fg=_COLOURS.get(state))
+        output.styled(f"{count} {state}", fg=_COLOURS.get(state))
         for state in states.ORDER
         if (count := found.counts.get(state, 0))
     ]
-    title = click.style(output.clean(found.key), bold=True)
+    title = output.styled(output.clean(found.key), bold=True)
     click.echo(f"{title}: {', '.join(counts) or 'no sessions'}")
     for job in found.jobs:
         _job(job)
@@ -255,28 +253,20 @@ def _job(job: dict[str, Any]) -> None:
         size = max(10, min(30, width - 30))
         output.line(head)
         output.line(f"  {words.bar(done, total, size)} {done} of {total}, {100 * done // total} %")
-        for text in textwrap.wrap(words.items(job), width - 2):
+        for text in output.wrapped(words.items(job), 2):
             output.line(f"  {text}")
     else:
         output.line(f"{head}, no items")
     if job["error"]:
-        _cut(f"  error: {job['error']}", width)
+        click.echo(output.fit_line(f"  error: {job['error']}"))
     for failure in job["failures"][:3]:
-        _cut(f"  {failure['item_count']} x {failure['error_signature']}", width)
-
-
-def _cut(text: str, width: int) -> None:
-    from rich.cells import cell_len, set_cell_size
-
-    shown = output.clean(text)
-    output.line(shown if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…")
+        click.echo(output.fit_line(f"  {failure['item_count']} x {failure['error_signature']}"))
 
 
 def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
     from prodigy_git.record import clock
     from prodigy_git.views.overview import words
 
-    width = shutil.get_terminal_size().columns
     now = clock.now()
     columns: dict[str, list[object]] = {
         "STATE": [one.state for one in agents],
@@ -298,12 +288,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
         if any(cell not in ("-", "") for cell in cells)
         and not (name == "JOB" and len({*cells, *(job["job_id"] for job in jobs)}) == 1)
     }
-    if "NOTE" in kept:
-        # What the others leave it, and a little where they leave none: then one of them goes.
-        taken = (max(len(output.clean(c)) for c in (n, *cells)) + 2 for n, cells in kept.items())
-        room = max(width // 4, width - sum(list(taken)[:-1]))
-        kept["NOTE"] = [output.clean(cell)[:room] for cell in kept["NOTE"]]
-    dispensable = [one for one in ("JOB", "BRANCH", "COMMITS", "TRY", "NOTE", "DIRTY", "BASE")
+    dispensable = [one for one in ("JOB", "BRANCH", "COMMITS", "TRY", "DIRTY", "BASE")
                    if one in kept and one != list(kept)[-1]]  # fmt: skip
     output.table(tuple(kept), zip(*kept.values(), strict=True), dispensable)
 
@@ -341,12 +326,11 @@ def _worktree_count(number: int) -> str:
 def _advice(todo: "list[Advice]") -> None:
     if not todo:
         return
-    width = shutil.get_terminal_size().columns
     click.echo()
-    click.echo(click.style("what to do", bold=True))
+    click.echo(output.styled("what to do", bold=True))
     for one in todo:
-        for text in textwrap.wrap(output.clean(one.what), width - 2) or [""]:
+        for text in output.wrapped(output.clean(one.what), 2):
             output.line(f"  {text}")
         for command in one.commands:
             # Not wrapped by us: it is there to be copied.
-            click.echo("    " + click.style(output.clean(command), fg="cyan"))
+            click.echo("    " + output.styled(output.clean(command), fg="cyan"))
