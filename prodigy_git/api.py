@@ -152,8 +152,8 @@ def renew(job: Job, claim: Claim, *, lease: float = _LEASE, broken: Broken = _lo
     _is(claim, Claim, "claim")
     micros = given.lease(lease)
     return claims.renew(
-        job.store, job.repo, job.job_id, claim.item_id, claim.agent_id,
-        micros, broken,
+        job.store, job.repo, job.job_id, claim.item_id, claim.agent_id, micros, broken,
+        number=claim.attempt,
     )  # fmt: skip
 
 

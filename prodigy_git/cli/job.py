@@ -16,6 +16,7 @@ from prodigy_git.store import home
 _SHOWN = 10  # agents, on a screen
 NONE_LEFT = 3
 """The exit status of `job next` where no item is to be had."""
+_LATE = 4
 
 
 _ELSEWHERE = {
@@ -186,7 +187,7 @@ def _described(found: dict[str, Any]) -> list[str]:
         text.append("in progress:")
         for one in found["in_progress_items"]:
             where = one["worktree"] or "no worktree"
-            alive = {True: "", False: ", its process is gone", None: ""}[one["alive"]]
+            alive = {True: "", False: ", nobody's any more", None: ""}[one["alive"]]
             text.append(
                 f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
                 f"{one['since_at']}, {where}{alive}"
@@ -262,20 +263,29 @@ def _say_what_waits(left: Any, job_id: str) -> None:
     output.note(text)
 
 
+_attempt_option = click.option(
+    "--attempt", type=click.IntRange(1), metavar="N",
+    help="Only this attempt, as 'job next' printed it; needed from the item's second on.",
+)  # fmt: skip
+
+
 @job.command()
 @click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.argument("item", shell_complete=completing.items(completing.IN_PROGRESS))
 @click.option(
     "--agent", help="Refuse where another agent has the item.", shell_complete=completing.agents
 )
+@_attempt_option
 @click.option("--lease", type=Duration(), default="30m", show_default=True, metavar="AGE")
 @output.json_option
-def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) -> None:
-    """Extend the lease of a claim, from now on."""
+def renew(
+    name: str, item: str, agent: str | None, attempt: int | None, lease: int, as_json: bool
+) -> None:
+    """Extend the lease of a claim, from now on: prodigy-git job renew review item-7 --attempt 1"""
     from prodigy_git.jobs import claims
 
     store, repo, known = here(name)
-    until = claims.renew(store, repo, known, item, agent, lease, output.note)
+    until = claims.renew(store, repo, known, item, agent, lease, output.note, number=attempt)
     if as_json:
         output.emit_json({"job_id": known, "item_id": item, "lease_ends_at": until})
     else:
@@ -290,6 +300,7 @@ def renew(name: str, item: str, agent: str | None, lease: int, as_json: bool) ->
     help="The agent that had it. [default: whoever has it]",
     shell_complete=completing.agents,
 )
+@_attempt_option
 @click.option("--failed", is_flag=True, help="The work failed.")
 @click.option("--error", metavar="TEXT", help="Why; only with --failed.")
 @click.option("--no-retry", is_flag=True, help="Into the queue at once; only with --failed.")
@@ -308,6 +319,7 @@ def done(
     name: str,
     item: str,
     agent: str | None,
+    attempt: int | None,
     failed: bool,
     error: str | None,
     no_retry: bool,
@@ -316,11 +328,12 @@ def done(
     result: str | None,
     log_path: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """End the claim of an item that no worktree was made for; 'finish' does it for one that has.
 
-    A failed item is pending again until its attempts are used up, then in the queue. Prints what was
-    ended: prodigy-git job done review item-7 --result '{"verdict": "fine"}'
+    A failed item is pending again until its attempts are used up, then in the queue. Where others have
+    the item by now, the end is recorded as late, changes nothing, and the exit status is 4. Prints what
+    was ended: prodigy-git job done review item-7 --attempt 2 --result '{"verdict": "fine"}'
     """
     from dataclasses import asdict
 
@@ -333,7 +346,7 @@ def done(
     made = given.commits(commits)
     yielded = read_result(result)
     store, repo, known = here(name)
-    held = claims.claim_now(store, repo, known, item, agent, output.note)
+    held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)
     path = None if log_path is None else os.path.abspath(log_path)
     if failed:
         wait = None
@@ -349,21 +362,15 @@ def done(
             session=held.worktree, broken=output.note,
         )  # fmt: skip
     if ended.late:
-        output.note(f"item {item} was not agent {held.agent_id}'s any more: recorded as late")
+        output.note(f"item {item} is not agent {held.agent_id}'s any more: recorded as late")
     if as_json:
-        output.emit_json(
-            {
-                "job_id": known,
-                **asdict(ended),
-                "agent_id": held.agent_id,
-                "session_id": held.worktree,
-            }
-        )
-        return
-    text = (
-        f"{item}: {ended.state.replace('_', ' ')}, attempt {ended.attempt}, agent {held.agent_id}"
-    )
-    output.line(text + (f", session {held.worktree}" if held.worktree else ""))
+        whose = {"agent_id": held.agent_id, "session_id": held.worktree}
+        output.emit_json({"job_id": known, **asdict(ended), **whose})
+    else:
+        text = f"{item}: {ended.state.replace('_', ' ')}, attempt {ended.attempt}, "
+        text += f"agent {held.agent_id}"
+        output.line(text + (f", session {held.worktree}" if held.worktree else ""))
+    return _LATE if ended.late else 0
 
 
 def read_result(given_: str | None) -> Any:

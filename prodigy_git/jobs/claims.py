@@ -215,18 +215,34 @@ def release(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **
 
 
 def renew(
-    store: str, repo: str, job: str, item: str, agent: str | None, lease: int, broken: Broken
+    store: str,
+    repo: str,
+    job: str,
+    item: str,
+    agent: str | None,
+    lease: int,
+    broken: Broken,
+    *,
+    number: int | None = None,
 ) -> str:
     """Extend a claim by ``lease`` microseconds from now on; return until when, as a timestamp.
 
-    Raises `ProdigyError` where the item is not in progress, or not with this agent.
+    ``number`` is the attempt that it is. Raises `ProdigyError` where the item is not in progress, or
+    not with this agent and attempt, or where neither is said and it may be another's.
     """
     with step(store, repo, job, broken) as index:
         found = index.item(names.checked(item, "item id"))
         view = None if found is None else books.view(found)
-        if view is None or view.state != "in_progress" or agent not in (None, view.agent):
-            said = "unknown" if view is None else f"{view.state}, with agent {view.agent}"
+        if (
+            view is None
+            or view.state != "in_progress"
+            or agent not in (None, view.agent)
+            or number not in (None, view.attempt)
+        ):
+            said = "unknown" if view is None else _how_it_stands(view)
             raise ProdigyError(f"item {item} cannot be renewed: it is {said}")
+        if agent is None and number is None:
+            _unambiguous(index, item, view)
         until = clock.stamp(clock.now() + lease)
         renewed = event(
             index, "ClaimRenewed", agent_id=view.agent, item_id=item, attempt=view.attempt,
@@ -234,6 +250,20 @@ def renew(
         )  # fmt: skip
         record(index, [renewed], broken)
         return until
+
+
+def _how_it_stands(view: books.View) -> str:
+    state = "in progress" if view.state == "in_progress" else f"{view.state}, last had"
+    return f"{state} by agent {view.agent}, attempt {view.attempt}"
+
+
+def _unambiguous(index: Index, item: str, view: books.View) -> None:
+    """Raise `ProdigyError` where several attempts were made at an item, and none of them was named."""
+    if attempts(index, item) > 1:
+        raise ProdigyError(
+            f"item {item} has had {attempts(index, item)} attempts, and is {_how_it_stands(view)}; "
+            "say which is yours: --attempt N"
+        )
 
 
 def claim_of(index: Index, item: str, agent: str | None) -> Claim:
@@ -248,7 +278,7 @@ def claim_of(index: Index, item: str, agent: str | None) -> Claim:
     last = books.last_attempt(found, index.job.max_attempts)
     return Claim(
         index.job_id, item, agent or view.agent, begun.attempt, last, None, begun.worktree,
-        begun.lease,
+        begun.lease, begun.attempt - books.last_attempt(found, 0),
     )  # fmt: skip
 
 
@@ -264,11 +294,44 @@ def release_dead(
 
 
 def claim_now(
-    store: str, repo: str, job: str, item: str, agent: str | None, broken: Broken
+    store: str,
+    repo: str,
+    job: str,
+    item: str,
+    agent: str | None,
+    number: int | None,
+    broken: Broken,
 ) -> Claim:
     """Return the claim that an agent, or whoever has the item, holds or held last.
 
-    Raises `ProdigyError` where there is none.
+    With the ``number`` of an attempt that very one, also where it is over. Raises `ProdigyError` where
+    there is none, or where neither is said and it may be another's.
     """
     with step(store, repo, job, broken) as index:
-        return claim_of(index, item, agent)
+        if number is not None:
+            return _claim_numbered(index, item, agent, number)
+        found = claim_of(index, item, agent)
+        if agent is None:
+            _unambiguous(index, item, books.view(index.item(item) or books.Item()))
+        return found
+
+
+def _claim_numbered(index: Index, item: str, agent: str | None, number: int) -> Claim:
+    found = index.item(names.checked(item, "item id")) or books.Item()
+    begun = {who: start for who, start in found.starts.items() if start.attempt == number}
+    ended = [end.agent for end in found.failures.values() if end.attempt == number]
+    who = agent or next(iter([*begun, *ended]), None)
+    if number > attempts(index, item) or (agent not in found.starts and agent is not None):
+        whose = "" if agent is None else f" by agent {agent}"
+        stands = _how_it_stands(books.view(found))
+        raise ProdigyError(f"item {item} has had no attempt {number}{whose}: it is {stands}")
+    if who is None:
+        raise ProdigyError(f"whose attempt {number} at item {item} was is not known: give --agent")
+    if who not in begun and (begun or any(one != who for one in ended)):
+        raise ProdigyError(f"attempt {number} at item {item} was not agent {who}'s")
+    start = begun.get(who)
+    last = books.last_attempt(found, index.job.max_attempts)
+    return Claim(
+        index.job_id, item, who, number, last, None, None if start is None else start.worktree,
+        None if start is None else start.lease, number - books.last_attempt(found, 0),
+    )  # fmt: skip

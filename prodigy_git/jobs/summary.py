@@ -96,8 +96,8 @@ def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
     start = view.start
     held_by = start.owner if start is not None else None
     alive = None
-    if held_by is not None:
-        alive = owner.alive(index.store, index.repo, index.job_id, held_by)
+    if start is not None:
+        alive, _ = owner.has(index.store, index.repo, index.job_id, start, clock.now())
     session = start.worktree or start.session if start is not None else None
     path = None
     if session is not None and names.is_safe(session):

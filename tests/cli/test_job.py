@@ -90,6 +90,28 @@ def test_a_lease_is_extended(job):
     assert "cannot be renewed" in refused("job", "renew", "j", "a", "--agent", "other", cwd=job)
 
 
+def test_a_worker_that_lost_its_item_ends_nobody_else_s_claim(job, events):
+    ok("job", "next", "j", "--item", "a", "--agent", "A", "--lease", "0s", cwd=job)
+    got = ok("job", "next", "j", "--item", "a", "--agent", "B", cwd=job).json
+    assert got["attempt"] == 2
+    for command in ("done", "renew"):
+        said = refused("job", command, "j", "a", cwd=job)
+        assert "has had 2 attempts, and is in progress by agent B, attempt 2" in said
+    assert "by agent B, attempt 2" in refused("job", "renew", "j", "a", "--attempt", "1", cwd=job)
+    late = call("job", "done", "j", "a", "--attempt", "1", "--json", cwd=job)
+    assert (late.code, late.json["late"], late.json["agent_id"]) == (4, True, "A")
+    assert late.json["state"] == "in_progress"
+    assert "recorded as late" in late.err
+    assert "no attempt 3" in refused("job", "done", "j", "a", "--attempt", "3", cwd=job)
+    said = refused("job", "done", "j", "a", "--attempt", "1", "--agent", "B", cwd=job)
+    assert "was not agent B's" in said
+    assert ok("job", "renew", "j", "a", "--attempt", "2", cwd=job)
+    done = ok("job", "done", "j", "a", "--attempt", "2", "--json", cwd=job).json
+    assert (done["state"], done["agent_id"], done["late"]) == ("completed", "B", False)
+    ends = [one for one in events("j") if one["type"] == "AgentCompleted"]
+    assert [(one["attempt"], one.get("late")) for one in ends] == [(1, True), (2, None)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -199,7 +221,7 @@ def test_a_failed_end_waits_its_backoff(job, events):
     ok("job", "next", "j", "--item", "a", cwd=job)
     ok("job", "done", "j", "a", "--failed", cwd=job)
     ok("job", "next", "j", "--item", "a", cwd=job)
-    ok("job", "done", "j", "a", "--failed", "--backoff", "1h", cwd=job)
+    ok("job", "done", "j", "a", "--attempt", "2", "--failed", "--backoff", "1h", cwd=job)
     ok("job", "next", "j", "--item", "item-2", cwd=job)
     ok("job", "done", "j", "item-2", "--failed", "--backoff", "0s", cwd=job)
     waits = [one["backoff_ms"] for one in events("j") if one["type"] == "AgentRetrying"]

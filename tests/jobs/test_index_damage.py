@@ -61,14 +61,18 @@ STEPS = {
         claims.complete(
             s,
             *WHERE,
-            claims.claim_now(s, *WHERE, "item-045", None, quiet),
+            claims.claim_now(s, *WHERE, "item-045", None, None, quiet),
             commits=[],
             broken=quiet,
         ).state
     ),
     "failed": lambda s: (
         claims.fail(
-            s, *WHERE, claims.claim_now(s, *WHERE, "item-045", None, quiet), error="e", broken=quiet
+            s,
+            *WHERE,
+            claims.claim_now(s, *WHERE, "item-045", None, None, quiet),
+            error="e",
+            broken=quiet,
         ).state
     ),
     "waiting": lambda s: claims.waiting(s, *WHERE, quiet).pending,
