@@ -45,6 +45,12 @@ def fresh(prefix: str) -> str:
     return f"{prefix}-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(8))
 
 
+def is_made_up(agent: str) -> bool:
+    """Whether an agent's id is one that `fresh` made, for a single attempt: nobody is called so."""
+    stem, _, rest = agent.partition("-")
+    return stem == "agent" and len(rest) == 8 and all(c in _ALPHABET for c in rest)
+
+
 def repository_stem(folder: str) -> str:
     """Return a safe repository key made from a folder's name, which may hold any character."""
     stem = "".join(c if c in _REST else "-" for c in folder).lstrip("._-")

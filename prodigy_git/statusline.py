@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prodigy_git import gitenv, glance, layout, names
+from prodigy_git import gitenv, glance, layout, names, tally
 from prodigy_git.record import cursor, enrolment, gitdir, jsonline, session
 
 TYPE_CHECKING = False
@@ -31,9 +31,8 @@ _KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")}
 PATIENCE = 0.25
 """How many seconds ``git status`` is waited for."""
 
-_INDEX_VERSION = 2
+_INDEX_VERSION = 4
 _PHASES = ("setup", "map", "reduce", "complete")
-_ENDED = ("completed", "dead", "failed")
 
 
 def main(arguments: Sequence[str]) -> bool:
@@ -193,12 +192,10 @@ def _progress(there: Enrolment) -> dict[str, Any]:
             changed, at, phase = job.get("phase_key", (0, "", 0))
             if not changed and not at:
                 phase = 1 if job.get("counts", {}).get("AgentStarted") else 0
-            total = sum(counts.values())
-            done = sum(counts.get(state, 0) for state in _ENDED)
+            items = tally.items(counts)
             return {
-                "phase": _PHASES[phase], "done": done, "total": total,
-                "failed": counts.get("dead", 0) + counts.get("failed", 0),
-                "percent": 100 * done // total if total > 0 else None,
+                "phase": _PHASES[phase], "done": items["completed"], "total": items["total_items"],
+                "failed": items["given_up"], "percent": items["percent_done"],
             }  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             break

@@ -14,6 +14,7 @@ HEIGHTS = {
     "layout": 0, "names": 0, "encoding": 0, "descriptors": 0,
     "record": 1,
     "gitenv": 0,
+    "tally": 1,
     "glance": 2,
     "duration": 2, "statusline": 3,
     "model": 2,

@@ -47,18 +47,18 @@ def test_what_it_says_in_a_session(worktree, git):
     git("commit", "--allow-empty", "-qm", "two", cwd=worktree)
     (open(f"{worktree}/new", "w")).close()
     assert prompt(cwd=worktree) == (
-        "wt agent-7 item-2 | review 2/4 50% map | 2 commits | 1 dirty\n"
+        "wt agent-7 item-2 | review 1/4 25% map | 2 commits | 1 dirty\n"
     )
     form = "{session},{agent},{item},{job},{status},{phase},{done},{failed},{total},{percent}"
     assert prompt("--format", form, cwd=worktree) == (
-        "wt,agent-7,item-2,review,Running,map,2,1,4,50\n"
+        "wt,agent-7,item-2,review,Running,map,1,1,4,25\n"
     )
     assert prompt("--format={commits} {dirty}{changes} {branch} {{}}", cwd=worktree) == (
         "2 *1 prodigy-wt {}\n"
     )
     assert json.loads(prompt("--json", cwd=f"{worktree}")) == {
         "session_id": "wt", "agent_id": "agent-7", "item_id": "item-2", "job_id": "review",
-        "status": "Running", "phase": "map", "done": 2, "failed": 1, "total": 4, "percent": 50,
+        "status": "Running", "phase": "map", "done": 1, "failed": 1, "total": 4, "percent": 25,
         "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy-wt",
     }  # fmt: skip
 
@@ -67,9 +67,9 @@ def test_its_progress_is_that_of_the_job(worktree, repo, store):
     found = json.loads(prompt("--json", cwd=worktree))
     with peek.opened(str(store), "repo", "review", pytest.fail) as index:
         head = summary.head(index)
-    ended = head["completed"] + head["dead"] + head["failed"]
-    assert (found["done"], found["total"], found["phase"]) == (
-        ended, head["total_items"], head["phase"],
+    assert (found["done"], found["failed"], found["total"], found["percent"], found["phase"]) == (
+        head["completed"], head["given_up"], head["total_items"], head["percent_done"],
+        head["phase"],
     )  # fmt: skip
     for phase in ("setup", "reduce"):
         ok("job", "phase", "review", phase, cwd=repo)
@@ -275,8 +275,8 @@ def test_what_it_imports(worktree):
     ours = {name for name in found if name.split(".")[0] == "prodigy_git"}
     assert {name for name in ours if not name.startswith("prodigy_git.record")} == {
         "prodigy_git", "prodigy_git.__main__", "prodigy_git.statusline", "prodigy_git.gitenv",
-        "prodigy_git.encoding", "prodigy_git.descriptors",
-        "prodigy_git.glance", "prodigy_git.layout", "prodigy_git.names",
+        "prodigy_git.encoding", "prodigy_git.descriptors", "prodigy_git.errors",
+        "prodigy_git.glance", "prodigy_git.layout", "prodigy_git.names", "prodigy_git.tally",
     }  # fmt: skip
     others = {name.partition(".")[0] for name in found - ours}
     assert others <= set(sys.stdlib_module_names)

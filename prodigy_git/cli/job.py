@@ -13,7 +13,6 @@ from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 from prodigy_git.store import home
 
-_SHOWN = 10  # agents, on a screen
 NONE_LEFT = 3
 """The exit status of `job next` where no item is to be had."""
 _LATE = 4
@@ -45,7 +44,7 @@ def here(job_id: str | None) -> tuple[str, str, str]:
     """
     from prodigy_git.lifecycle import whereabouts
 
-    return whereabouts.job(gitenv.here(), job_id)
+    return whereabouts.job(gitenv.here(), job_id, told=output.note)
 
 
 @job.command()
@@ -125,9 +124,12 @@ def list_(all_repos: bool, as_json: bool) -> None:
     for repo in repos:
         for one in summary.known(store, repo):
             try:
-                rows.append(summary.line(store, repo, one, output.note))
+                row = summary.line(store, repo, one, output.note)
             except (ProdigyError, OSError) as error:
                 output.note(str(error))
+                continue
+            if not summary.is_sessions_own(store, row):
+                rows.append(row)
     if as_json:
         output.emit_json(rows)
         return
@@ -151,63 +153,15 @@ def list_(all_repos: bool, as_json: bool) -> None:
 @output.json_option
 def show(name: str | None, as_json: bool) -> None:
     """Show a job: how far it is, who works on what, what failed."""
+    from prodigy_git.cli import job_text
     from prodigy_git.jobs import summary
 
     found = summary.whole(*here(name), output.note)
     if as_json:
         output.emit_json(found)
         return
-    for text in _described(found):
+    for text in job_text.described(found):
         output.line(text)
-
-
-def _described(found: dict[str, Any]) -> list[str]:
-    rates = found["rates"]
-    text = [f"{found['job_id']}: {found['phase']}, {found['status']}"]
-    if found["error"]:
-        text.append(f"  error: {found['error']}")
-    text.append(
-        f"  items: {found['total_items']} in all, {found['completed']} completed, "
-        f"{found['in_progress']} in progress, {found['pending']} pending, "
-        f"{found['dead']} in the queue, {found['failed']} failed"
-    )
-    done = found["completed"] + found["dead"] + found["failed"]
-    if found["total_items"]:
-        text.append(f"  done: {100 * done // found['total_items']} %")
-    left = rates["seconds_left"]
-    text.append(
-        f"  rate: {rates['ended_per_minute']} items a minute"
-        + (f", {left // 60} min {left % 60} s left" if left is not None else "")
-    )
-    text.append(
-        f"  attempts: {found['attempts']}, commits: {found['commits']}, events: {found['events']}"
-    )
-    text.append(f"  started: {found['started_at']}, last event: {found['updated_at']}")
-    if found["in_progress_items"]:
-        text.append("in progress:")
-        for one in found["in_progress_items"]:
-            where = one["worktree"] or "no worktree"
-            alive = {True: "", False: ", nobody's any more", None: ""}[one["alive"]]
-            text.append(
-                f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
-                f"{one['since_at']}, {where}{alive}"
-            )
-    if found["agents"]:
-        text.append("agents:")
-        text += [
-            f"  {one['agent_id']}: {one['in_progress']} in progress, {one['completed']} completed, "
-            f"{one['failed']} failed"
-            for one in found["agents"][:_SHOWN]
-        ]
-        if len(found["agents"]) > _SHOWN:
-            text.append(f"  and {len(found['agents']) - _SHOWN} more, --json has them")
-    if found["failures"]:
-        text.append("failures:")
-        text += [
-            f"  {one['item_count']} x {one['error_signature']} (as {one['example']})"
-            for one in found["failures"]
-        ]
-    return text
 
 
 @job.command("next")

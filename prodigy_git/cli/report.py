@@ -68,7 +68,7 @@ def _job(wanted: Wanted) -> tuple[str, str, str]:
         return wanted.store, *found[0]
     here = gitenv.here()
     with contextlib.suppress(ProdigyError):
-        return whereabouts.job(here, None)
+        return whereabouts.job(here, None, told=output.note)
     store, repo = whereabouts.repository(here)
     newest = gather.newest_job(store, repo)
     if newest is None:

@@ -120,7 +120,8 @@ def _worktrees(store: str, keys: list[str]) -> int:
 
 
 def _has_anything(found: "Repository") -> bool:
-    return bool(found.jobs or found.ended_jobs or any(found.counts.values()))
+    rows = found.jobs or found.ended_jobs or found.checkouts
+    return bool(rows or any(found.counts.values()))
 
 
 # JSON ----------------------------------------------------------------------------------------
@@ -134,6 +135,7 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
         "ended_jobs": found.ended_jobs,
         "counts": found.counts,
         "agents": [_agent_as_json(one) for one in found.agents],
+        "checkouts": [_agent_as_json(one) for one in found.checkouts],
         "queued": sum(job["queued"] for job in found.jobs),
         "trash": {
             "count": found.trash,
@@ -180,10 +182,11 @@ def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
             )  # fmt: skip
         for state, count in found.counts.items():
             _line("count", found.key, state, count)
-        for one in found.agents:
+        kinds = {"agent": found.agents, "checkout": found.checkouts}
+        for kind, one in ((kind, one) for kind, some in kinds.items() for one in some):
             fields = _agent_as_json(one)
             _line(
-                "agent", found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
+                kind, found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
                 one.attempt, fields["silent_seconds"], one.ahead, one.behind, one.commits,
                 {True: "dirty", False: "clean", None: None}[one.dirty], one.branch,
                 _note(one),
@@ -246,13 +249,14 @@ def _job(job: dict[str, Any]) -> None:
     from prodigy_git.views.overview import words
 
     width = shutil.get_terminal_size().columns
-    done, total = words.done(job), job["total_items"]
+    total = job["total_items"]
     click.echo()
     head = f"job {output.clean(job['job_id'])}: {job['phase']}, {job['status']}"
     if total:
-        size = max(10, min(30, width - 30))
+        far = words.progress(job)
+        size = max(10, min(30, width - len(far) - 4))
         output.line(head)
-        output.line(f"  {words.bar(done, total, size)} {done} of {total}, {100 * done // total} %")
+        output.line(f"  {words.bar(job['completed'], total, size)} {far}")
         for text in output.wrapped(words.items(job), 2):
             output.line(f"  {text}")
     else:
@@ -296,7 +300,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
 def _rest(found: "Repository") -> "list[str]":
     from prodigy_git.cleanup.words import human
 
-    texts = []
+    texts = [_checkout(one) for one in found.checkouts]
     queued = {job["job_id"]: job["queued"] for job in found.jobs if job["queued"]}
     if queued:
         names = ", ".join(f"{count} of {name}" for name, count in queued.items())
@@ -317,6 +321,15 @@ def _rest(found: "Repository") -> "list[str]":
     if found.hooks:
         texts.append(f"hooks: {found.hooks[0]}" + (", …" if len(found.hooks) > 1 else ""))
     return texts
+
+
+def _checkout(one: "Agent") -> str:
+    from prodigy_git.record import clock
+    from prodigy_git.views.overview import words
+
+    last = words.age(one.last, clock.now())
+    made = f"{one.commits or 0} commit{'' if one.commits == 1 else 's'} recorded"
+    return f"your own: {one.worktree or one.session_id}, {made}, last {last} ago"
 
 
 def _worktree_count(number: int) -> str:

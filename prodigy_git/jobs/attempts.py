@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from prodigy_git import tally
 from prodigy_git.jobs import dead_letters
 from prodigy_git.model.event import Event
 from prodigy_git.record import clock
@@ -62,6 +63,16 @@ class Attempt:
         return self.agent_id or self.session_id or "-"
 
     @property
+    def line(self) -> tuple[str, str]:
+        """As what it counts among the others, as `tally.line`."""
+        return tally.line(self.agent_id, self.item_id, self.session_id) or ("session", "-")
+
+    @property
+    def lane(self) -> str:
+        """The name of its line."""
+        return self.line[1]
+
+    @property
     def lasted(self) -> int | None:
         """How long it took, in microseconds; None where begin or end is not known."""
         if self.began is None or self.ended is None:
@@ -79,6 +90,8 @@ class Attempts:
         self._by_agent: dict[str, Attempt] = {}
         self._running: dict[str | None, list[Attempt]] = {}
         """By agent, the last one last."""
+        self._over: dict[tuple[object, object, object], Attempt] = {}
+        """By agent, item and number, those that have ended."""
         self._by_session: dict[str, Attempt] = {}
         self._by_commit: dict[str, Commit] = {}
 
@@ -154,15 +167,23 @@ class Attempts:
             ),
             None,
         )
+        outcome = _OUTCOMES[event.type]
+        if found is None and number is not None:
+            found = self._over.get((event.agent_id, event.item_id, number))
+            if found is not None and "completed" in (found.outcome, outcome):
+                # Given up, and its agent says after all how it ended: done is done.
+                outcome = "completed"
         if found is None:
             found = self._begin(event, event.session_id, number)
             found.began = None
-        self._end(found, event, _OUTCOMES[event.type])
+        if number is not None:
+            self._over[event.agent_id, found.item_id, number] = found
+        self._end(found, event, outcome)
         found.late = own.get("late") is True
-        found.error = _text(own, "error")
-        found.reason = _text(own, "failure_reason")
-        if found.error is not None:
-            found.signature = dead_letters.signature(found.error)
+        if outcome == "completed" or event.type == "AgentFailed":
+            found.error = _text(own, "error")
+            found.reason = _text(own, "failure_reason")
+            found.signature = None if found.error is None else dead_letters.signature(found.error)
         found.log = _text(own, "json_log_location")
         shas = own.get("commits")
         known = {one.sha for one in found.commits}

@@ -95,6 +95,17 @@ class View(msgspec.Struct, frozen=True):
     end: End | None = None
 
 
+class Tried(msgspec.Struct, frozen=True):
+    """How often an item was tried, how often that failed, and by whom: agents' ids.
+
+    An attempt that was given back does not count.
+    """
+
+    attempts: int
+    failures: int
+    agents: frozenset[str]
+
+
 class Opening(msgspec.Struct, array_like=True, frozen=True):
     """What a job was opened with: the JobStarted."""
 
@@ -238,6 +249,37 @@ def view(item: Item) -> View:
         state = "dead"
     who = end.agent or (start[1] if start is not None else None)
     return View(state, attempt, who, end.at, item.starts.get(who) if who else None, end)
+
+
+def tried(item: Item) -> Tried:
+    """Return what was done on an item so far.
+
+    Attempts that bear a number are counted by it, each claim having the next one; others by their
+    starts and ends, as far as these are kept.
+    """
+    last = max(
+        (
+            *(start.attempt for start in item.starts.values()),
+            *(end.attempt for end in item.results.values()),
+            *(end.attempt for end in item.failures.values()),
+        ),
+        default=0,
+    )
+    loose = sum(not end.attempt for end in item.failures.values())
+    for agent in item.starts.keys() | item.results.keys():
+        start, end = item.starts.get(agent), item.results.get(agent)
+        if start is not None and start.attempt == 0:
+            # Its failures are counted; what came of the newest start is another, or the same.
+            loose += end is None or end.stage == COMPLETED or end.at < start.at
+        elif start is None and end is not None and end.attempt == 0:
+            loose += end.stage == COMPLETED
+    done = {str(end.attempt) for end in item.results.values() if end.stage == COMPLETED}
+    agents = {*item.starts, *item.results, *(end.agent for end in item.failures.values())}
+    return Tried(
+        last - len(item.released) + loose,
+        len(item.failures.keys() - done),
+        frozenset(agents - {""}),
+    )
 
 
 def _placed(item: Item, agent: str, loose: End, newest: tuple[Key, str] | None) -> Key | None:

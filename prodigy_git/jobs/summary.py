@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
-from prodigy_git import layout, names
-from prodigy_git.jobs import books, owner, peek
-from prodigy_git.jobs.index import NUMBER, Index
+from prodigy_git import layout, names, tally
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, counted, owner, peek
+from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
 
@@ -31,6 +32,26 @@ def known(store: str, repo: str) -> list[str]:
     ]
 
 
+def under_way(store: str, repo: str, broken: Broken) -> list[str]:
+    """Return the ids of a repository's jobs that were opened and have not ended, sorted."""
+    found = []
+    for name in known(store, repo):
+        try:
+            with peek.opened(store, repo, name, broken) as index:
+                if index.job.opened is not None and index.job.status not in books.ENDED:
+                    found.append(name)
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(f"job {name}: {error}")
+    return found
+
+
+def is_sessions_own(store: str, head: dict[str, Any]) -> bool:
+    """Whether a job, as `head` has it, is only what one session does that was given none."""
+    if head["opened"] or head["total_items"]:
+        return False
+    return os.path.lexists(layout.session(store, head["job_id"]))
+
+
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
     """Return a job in a few words: phase, status, items in each state. Raises `ProdigyError`."""
     with peek.opened(store, repo, job, broken) as index:
@@ -38,7 +59,11 @@ def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
 
 
 def head(index: Index) -> dict[str, Any]:
-    """Return what `line` does of an index that is open, as by `peek.opened`."""
+    """Return what `line` does of an index that is open, as by `peek.opened`.
+
+    The items in numbers are `tally.items`; ``waiting`` are those of ``pending`` that nobody can have
+    yet; ``opened``: it was opened, and is not only what sessions have in common.
+    """
     job = index.job
     opening = job.opened
     return {
@@ -50,10 +75,28 @@ def head(index: Index) -> dict[str, Any]:
         "updated_at": job.updated_at or None,
         "ended_at": job.ended_at or None,
         "error": job.error,
-        "total_items": sum(index.meta.counts.values()),
-        **{state: index.count(state) for state in NUMBER},
+        "opened": opening is not None,
+        **tally.items(index.meta.counts),
+        "waiting": _waiting(index),
         "max_attempts": job.max_attempts,
     }
+
+
+def _seconds(job: books.Job) -> float | None:
+    """Return for how long a job has run, or ran; None where nobody knows when it began."""
+    opening = job.opened
+    begun = clock.parse(opening.at if opening is not None else job.started_at)
+    if begun is None:
+        return None
+    until = clock.parse(job.ended_at) if job.status in books.ENDED else None
+    return max(0, (clock.now() if until is None else until) - begun) / clock.SECOND
+
+
+def _waiting(index: Index) -> int:
+    ((found,),) = index.rows(
+        "SELECT count(*) FROM items WHERE state = 0 AND due > ?", (clock.now(),)
+    )
+    return int(found)
 
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
@@ -68,16 +111,20 @@ def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
 def of(index: Index) -> dict[str, Any]:
     """Return all there is to say of a job whose index is open, as by `peek.opened`.
 
+    ``attempts``, and of these ``failed_attempts``; ``retried_well`` are those of items that were
+    completed since. ``agent_count`` as `tally.line` counts; ``commits``: how many were recorded.
     ``in_progress_items``: {item_id, agent_id, attempt, since_at, session_id, worktree, owner,
-    lease_ends_at, alive}; ``agents``: {agent_id, in_progress, completed, failed, last_at};
-    ``failures``: {error_signature, item_count, first_at, last_at, example, to_be_retried};
-    ``rates``: items ended in the last ten minutes, per minute, and when the rest will be done at that
-    rate.
+    lease_ends_at, alive}; ``agents``: {agent_id, in_progress, completed, failed, last_at}, how the
+    items stand that each was the last to have; ``agent_id`` is None for all together that nobody
+    named. ``failures``: of items that are not completed {error_signature, item_count, first_at,
+    last_at, example, to_be_retried}; ``rates``: for how many seconds
+    it has run, items ended in the last ten minutes, per minute, and when the rest will be done at
+    that rate.
     """
     found = head(index)
     found["sessions"] = dict(index.rows("SELECT status, count(*) FROM sessions GROUP BY status"))
     found["commits"] = index.job.counts.get("CommitCreated", 0)
-    found["attempts"] = index.job.counts.get("AgentStarted", 0)
+    found |= counted.read(index.rows)
     found["events"] = sum(index.job.counts.values())
     found["in_progress_items"] = at_work(index)
     found["agents"] = _agents(index)
@@ -117,8 +164,9 @@ def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
 
 def _agents(index: Index) -> list[dict[str, Any]]:
     rows = index.rows(
-        "SELECT agent, sum(state = 1), sum(state = 2), sum(state IN (3, 4)), max(at) FROM items"
-        " WHERE agent IS NOT NULL GROUP BY agent ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
+        "SELECT agents.id, sum(state = 1), sum(state = 2), sum(state IN (3, 4)), max(at) FROM items"
+        " LEFT JOIN agents ON agents.id = agent WHERE agent IS NOT NULL AND state IS NOT NULL"
+        " GROUP BY agents.id ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
     )
     keys = ("agent_id", "in_progress", "completed", "failed", "last_at")
     return [dict(zip(keys, row, strict=True)) for row in rows]
@@ -126,8 +174,8 @@ def _agents(index: Index) -> list[dict[str, Any]]:
 
 def _failures(index: Index) -> list[dict[str, Any]]:
     rows = index.rows(
-        "SELECT signature, count(*), min(at), max(at), min(id), sum(state = 0) FROM items"
-        " WHERE signature IS NOT NULL AND state IN (0, 3, 4)"
+        "SELECT signature, count(*), min(at), max(at), min(id), sum(state IN (0, 1)) FROM items"
+        " WHERE signature IS NOT NULL AND state IN (0, 1, 3, 4)"
         " GROUP BY signature ORDER BY 2 DESC, 1 LIMIT ?",
         (_SHOWN,),
     )
@@ -147,4 +195,8 @@ def _rates(index: Index) -> dict[str, Any]:
     rate = ended / minutes if minutes > 0 else 0.0
     left = index.count("pending", "in_progress")
     seconds = round(left / rate * 60) if rate > 0 and left else None
-    return {"ended_per_minute": round(rate, 2), "seconds_left": seconds}
+    return {
+        "seconds": _seconds(index.job),
+        "ended_per_minute": round(rate, 2),
+        "seconds_left": seconds,
+    }

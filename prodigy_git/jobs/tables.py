@@ -14,7 +14,7 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, dead_letters, items, replay
+from prodigy_git.jobs import books, counted, dead_letters, items, replay
 from prodigy_git.record import clock, cursor, files
 
 _VERSION = 4
@@ -138,7 +138,7 @@ def fill(
     ``inode`` is the file's that they are made in. Raises `sqlite3.Error`.
     """
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.split(";"):
+    for statement in (_SCHEMA + counted.SCHEMA).split(";"):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(_VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
@@ -149,6 +149,8 @@ def fill(
         "INSERT INTO sessions VALUES (?, ?, ?)",
         ((name, *mark) for name, mark in state.sessions.items()),
     )
+    for name, item in state.items.items():
+        counted.put(connection, name, item)
     save(connection, meta)
     connection.execute("COMMIT")
     return meta
@@ -195,6 +197,7 @@ def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item)
         " signature = excluded.signature, record = excluded.record",
         (name, number, *columns),
     )
+    counted.put(connection, name, item)
 
 
 def standing_of(connection: sqlite3.Connection, session: str) -> books.Standing | None:

@@ -1,12 +1,16 @@
 """Which repository, and which job, is meant where somebody stands."""
 
 import os
+from collections.abc import Callable
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository as git_repository
 from prodigy_git.record import clock, enrolment, gitdir, repokey, whose
 from prodigy_git.store import home
+
+_SHOWN = 10
+"""How many jobs an error names."""
 
 
 def repositories(store: str) -> list[str]:
@@ -39,11 +43,20 @@ def repository(cwd: str) -> tuple[str, str]:
         raise ProdigyError(str(error)) from error
 
 
-def job(cwd: str, name: str | None) -> tuple[str, str, str]:
+def job(
+    cwd: str,
+    name: str | None,
+    *,
+    own: bool = False,
+    told: Callable[[str], None] = lambda _: None,
+) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of the job that is meant.
 
-    ``name`` is a job's id, or ``{repository key}/{job id}``; None stands for the worktree's own job,
-    ``$PRODIGY_JOB_ID``, or git config ``prodigy.job``. Outside of any repository an id that only one
+    ``name`` is a job's id, or ``{repository key}/{job id}``. None stands for the job of the worktree
+    that one stands in, ``$PRODIGY_JOB_ID``, or git config ``prodigy.job``; where none of these names
+    one, for the only job of the repository that was opened and has not ended: ``told`` is called with
+    a line that says so. A session that was given no job is a job by itself, which nobody means; with
+    ``own``, for who records what a session does, it is. Outside of any repository an id that only one
     repository has a job of is enough. Raises `ProdigyError`, `names.BadName`.
     """
     if name is not None and "/" in name:
@@ -57,23 +70,43 @@ def job(cwd: str, name: str | None) -> tuple[str, str, str]:
             raise
         return _only_one(cwd, names.checked(name, "job id"))
     if name is None:
-        name = _job_here(cwd)
+        name = _named_here(cwd, own) or _only_open(cwd, store, repo, told)
     return store, repo, names.checked(name, "job id")
 
 
-def _job_here(cwd: str) -> str:
+def _named_here(cwd: str, own: bool) -> str | None:
+    there = _enrolled(cwd)
+    if there is not None and (own or there.job != there.session):
+        return there.job
+    return os.environ.get("PRODIGY_JOB_ID") or git_repository.config(cwd, "prodigy.job")
+
+
+def _enrolled(cwd: str) -> enrolment.Enrolment | None:
     try:
-        there = enrolment.read(git_repository.find(cwd).private)
-    except ValueError:
-        there = None
-    found = (
-        (there.job if there is not None else None)
-        or os.environ.get("PRODIGY_JOB_ID")
-        or git_repository.config(cwd, "prodigy.job")
-    )
+        return enrolment.read(git_repository.find(cwd).private)
+    except (OSError, ValueError):
+        return None
+
+
+def _only_open(cwd: str, store: str, repo: str, told: Callable[[str], None]) -> str:
+    from prodigy_git.jobs import summary  # with pydantic, which takes longer than most commands
+
+    found = summary.under_way(store, repo, told)
+    there = _enrolled(cwd)
+    if there is not None and there.job in found:
+        return there.job  # a session that is called as its job
+    if len(found) == 1:
+        told(f"no job is named: this is {found[0]}, the only one under way here")
+        return found[0]
     if not found:
-        raise ProdigyError("no job is meant here: give JOB, or set PRODIGY_JOB_ID")
-    return found
+        raise ProdigyError(
+            "no job is meant, and none is under way here: 'prodigy-git job start' opens one, "
+            "'prodigy-git job list' names those that have ended"
+        )
+    shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+    raise ProdigyError(
+        f"{len(found)} jobs are under way, name the one that is meant, or set PRODIGY_JOB_ID: {shown}"
+    )
 
 
 def identity(cwd: str, session: str | None, agent: str | None, item: str | None) -> dict[str, str]:

@@ -342,7 +342,8 @@ class Top(App[int]):
 def _job(job: dict[str, object], width: int) -> Text:
     total = job["total_items"]
     assert isinstance(total, int)
-    done = words.done(job)
+    done = job["completed"]
+    assert isinstance(done, int)
     # That it runs goes without saying.
     status = "" if job["status"] == "running" else f", {job['status']}"
     head = f"{job['job_id']}: {job['phase']}{status}"

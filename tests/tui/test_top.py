@@ -102,7 +102,7 @@ def test_trouble_comes_first_and_nothing_is_written(team):
         head = str(app.query_one("#head", Static).render())
         assert "2 dead, 3 failed, 1 stuck, 2 retrying, 2 running" in head
         assert "review: map" in head
-        assert "13/25" in head
+        assert "10/25" in head
         assert chosen(app) == DEAD[0]
 
     on_screen(team, scenario)

@@ -123,7 +123,7 @@ def _stuck(found: Repository, where: str) -> Iterator[Advice]:
 def _jobs(found: Repository, where: str) -> Iterator[Advice]:
     for job in found.jobs:
         name = f"{where}{job['job_id']}"
-        over = job["completed"] + job["dead"] + job["failed"]
+        over = job["completed"] + job["given_up"]
         if job["status"] == "paused":
             yield Advice(
                 f"job {job['job_id']} is paused: it hands out no items",

@@ -82,7 +82,6 @@ def read(
 def _running(said: Said, index: Index, mine: list[Brief], broken: Broken) -> None:
     shown = summary.of(index)
     shown["queued"] = items.queued(index, broken)
-    shown["opened"] = index.job.opened is not None
     said.jobs.append(shown)
     if index.job.status in ENDED:
         _ended(said, index, mine)

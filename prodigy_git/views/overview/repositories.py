@@ -33,13 +33,14 @@ class Repository:
     key: str
     common: str | None = None
     jobs: list[dict[str, Any]] = field(default_factory=list)
-    """As `summary.of`; ``queued``: how many items wait in the dead letter queue; ``opened``: whether it
-    was opened to hand out items."""
+    """As `summary.of`; ``queued``: how many items wait in the dead letter queue."""
     ended_jobs: int = 0
     agents: list[Agent] = field(default_factory=list)
     """Trouble first (`agents.by_trouble`); ended ones only if asked for."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(states.ORDER, 0))
     """Agents by state, all of them."""
+    checkouts: list[Agent] = field(default_factory=list)
+    """Main worktrees that record without an agent or an item: a person's own, and no agents."""
     trash: int = 0
     trash_bytes: int = 0
     trash_measured: bool = True
@@ -125,9 +126,12 @@ def _repository(
     found.finished_worktrees = sum(
         one.status in WELL and os.path.isdir(one.worktree or "") for one in sessions
     )
+    found.checkouts = [one for one in everybody if one.facts.unattended]
+    everybody = [one for one in everybody if not one.facts.unattended]
     for one in everybody:
         found.counts[one.state] += 1
     found.agents = [one for one in everybody if wish.ended or one.state != "finished"]
+    found.checkouts = [one for one in found.checkouts if wish.ended or one.state != "finished"]
     # A job that nobody opened nobody will end, either: it is over when its agents are.
     at_work = {one.job_id for one in everybody if one.state != "finished"}
     if not wish.ended and wish.job is None:

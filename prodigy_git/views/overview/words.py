@@ -43,9 +43,10 @@ def note(one: Agent) -> str:
     return ""
 
 
-def done(job: dict[str, Any]) -> int:
-    """Return how many of a job's items are over: completed, in the queue, failed."""
-    return int(job["completed"] + job["dead"] + job["failed"])
+def progress(job: dict[str, Any]) -> str:
+    """Return how far a job's items are, as ``17 of 20, 85 % done; 95 % over``."""
+    over = f"; {job['percent_over']} % over" if job["given_up"] else ""
+    return f"{job['completed']} of {job['total_items']}, {job['percent_done']} % done{over}"
 
 
 def items(job: dict[str, Any], *without: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prodigy_git import __version__
+from prodigy_git import __version__, tally
 from prodigy_git.jobs import books
 from prodigy_git.jobs.attempts import Attempt, Commit
 from prodigy_git.model.event import Event
@@ -44,12 +44,14 @@ since, or the job is over."""
 class Known:
     """What is known beside the events. ``job`` is as `summary.of` has it.
 
-    ``given_up`` are the items that are dead or failed; ``alive`` says of an attempt's owner whether it
-    is there (None: cannot be told); ``now`` and ``stuck_after`` are in microseconds.
+    ``given_up`` are the items that are dead or failed, ``mended`` those that are completed and had
+    failed before; ``alive`` says of an attempt's owner whether it is there (None: cannot be told);
+    ``now`` and ``stuck_after`` are in microseconds.
     """
 
     job: Mapping[str, Any]
     given_up: Collection[str]
+    mended: Collection[str]
     alive: Callable[[dict[str, Any]], bool | None]
     now: int
     stuck_after: int = STUCK_AFTER
@@ -129,24 +131,19 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
 
 def _job(story: Story, known: Known) -> dict[str, Any]:
     job = known.job
-    began, ended = job["started_at"] or _stamp(story.first), job["ended_at"]
-    until = (
-        known.now if job["status"] not in books.ENDED else clock.parse(ended or "") or story.last
+    seconds, rate, left = (
+        job["rates"][name] for name in ("seconds", "ended_per_minute", "seconds_left")
     )
-    since = clock.parse(began or "")
-    seconds = None if since is None or until is None else max(0, until - since) / clock.SECOND
-    finished = job["completed"] + job["dead"] + job["failed"]
-    rate, left = job["rates"]["ended_per_minute"], job["rates"]["seconds_left"]
     if job["status"] in books.ENDED:
+        finished = job["completed"] + job["given_up"]
         rate, left = (round(finished / seconds * 60, 2) if seconds else None), None
     names = (
-        "job_id", "repo", "status", "phase", "error", "max_attempts", "total_items", "completed",
-        "in_progress", "pending", "dead", "failed",
+        "job_id", "repo", "status", "phase", "error", "max_attempts", "total_items", *tally.STATES,
+        "waiting", "given_up", "percent_done", "percent_over", "ended_at",
     )  # fmt: skip
     return {
         **{name: job[name] for name in names},
-        "started_at": began,
-        "ended_at": ended,
+        "started_at": job["started_at"] or _stamp(story.first),
         "seconds": seconds,
         "ended_per_minute": rate,
         "seconds_left": left,
@@ -169,14 +166,29 @@ def _counts(
         "events": story.count,
         "events_shown": len(story.newest),
         "types": dict(story.types.most_common()),
-        "agents": len({one.who for one in story.attempts}),
-        "attempts": len(story.attempts),
+        **_tried(story, known),
         "attempts_shown": shown,
         "outcomes": dict(kinds.most_common()),
-        "failures": kinds["failed"] + kinds["retried"],
-        "commits": len(story.commits - story.replaced),
+        "commits": len(story.commits),
         "commits_replaced": len(story.commits & story.replaced),
         "stuck_after_seconds": known.stuck_after // clock.SECOND,
+    }
+
+
+def _tried(story: Story, known: Known) -> dict[str, int]:
+    """Return attempts and agents in numbers, as `summary.of` has them of the whole job.
+
+    ``sessions``: the stretches of work without an agent, which are no attempts; neither is a claim
+    that was given back.
+    """
+    these = [one for one in story.attempts if one.agent_id is not None]
+    failed = [one for one in these if one.outcome == "failed"]
+    return {
+        "agents": len({one.line for one in these}),
+        "attempts": sum(one.outcome != "cancelled" for one in these),
+        "sessions": len(story.attempts) - len(these),
+        "failed_attempts": len(failed),
+        "retried_well": sum(one.item_id in known.mended for one in failed),
     }
 
 
@@ -190,7 +202,7 @@ def _trouble(
         these.sort(key=lambda one: one.last or 0, reverse=True)
         rows = [
             {
-                "who": one.who,
+                "who": one.lane,
                 "item_id": one.item_id,
                 "session_id": one.session_id,
                 "attempt_index": number.get(id(one)),
@@ -252,7 +264,7 @@ def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:
     ended = one.ended if outcome != "abandoned" else one.last
     lasted = one.lasted
     return {
-        "who": one.who,
+        "who": one.lane,
         "agent_id": one.agent_id,
         "item_id": one.item_id,
         "session_id": one.session_id,
@@ -299,7 +311,7 @@ def _failures(attempts: list[Attempt], outcomes: Mapping[int, Outcome]) -> dict[
                 "for_good": sum(outcomes[id(one)] == "failed" for one in these),
                 "item_ids": items[:_NAMES_SHOWN],
                 "item_count": len(items),
-                "agent_count": len({one.who for one in these}),
+                "agent_count": len({one.line for one in these}),
                 "first_at": _stamp(min(moments, default=None)),
                 "last_at": _stamp(max(moments, default=None)),
                 "example": _cut(these[-1].error or these[-1].reason),
@@ -329,7 +341,7 @@ def _files(
             missing += commit.sha not in changed
             for path in changed.get(commit.sha, ()):
                 commits[path] += 1
-                agents[path][one.who] = working or agents[path].get(one.who, False)
+                agents[path][one.lane] = working or agents[path].get(one.lane, False)
     several = [path for path, names in agents.items() if len(names) > 1]
     several.sort(key=lambda path: (-len(agents[path]), -commits[path], path))
     return {
@@ -365,7 +377,7 @@ def _event(event: Event, attempt: Attempt | None, number: Mapping[int, int]) -> 
     return {
         "at": _stamp(event.moment),
         "type": event.type,
-        "who": event.agent_id or (attempt.who if attempt is not None else None),
+        "who": attempt.lane if attempt is not None else event.agent_id,
         "item_id": event.item_id or (attempt.item_id if attempt is not None else None),
         "session_id": event.session_id,
         "text": said(event),

@@ -1,10 +1,11 @@
 """What a report needs of the store and of git, and the report made of it. Only reads."""
 
+import os
 from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import owner, peek, summary
+from prodigy_git.jobs import counted, owner, peek, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.store import events
@@ -27,10 +28,12 @@ def of_job(
     with peek.opened(store, repo, job, of_state) as index:
         head = summary.of(index)
         given_up = {name for name, _ in index.in_state("dead", "failed")}
+        mended = counted.mended(index.rows)
     told = story.of_events(events.read_job(store, repo, job, broken), wanted)
     known = data.Known(
         job=head,
         given_up=given_up,
+        mended=mended,
         alive=lambda held_by: owner.alive(store, repo, job, held_by),
         now=clock.now(),
         stuck_after=stuck_after,
@@ -49,9 +52,13 @@ def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
 
 
 def newest_job(store: str, repo: str) -> str | None:
-    """Return the job of a repository whose log was written to last; None where it has none."""
+    """Return the job of a repository whose log was written to last; None where it has none.
+
+    One session's own, as a person's checkout has it, only where there is no other.
+    """
     found = [
         (
+            not os.path.lexists(layout.session(store, job)),
             max(
                 (events.last_change(path) for path in events.log_files(store, repo, job)), default=0
             ),
@@ -59,4 +66,4 @@ def newest_job(store: str, repo: str) -> str | None:
         )
         for _, job in events.jobs(store, repo)
     ]
-    return max(found)[1] if found else None
+    return max(found)[-1] if found else None

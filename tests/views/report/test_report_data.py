@@ -62,7 +62,7 @@ def test_headline_numbers(team):
     assert (job["total_items"], job["completed"], job["in_progress"], job["dead"]) == (25, 10, 5, 3)
     assert (job["pending"], job["status"], job["phase"]) == (7, "running", "map")
     assert job["seconds"] == pytest.approx(7200, abs=60)
-    assert (counts["agents"], counts["attempts"], counts["failures"]) == (21, 27, 12)
+    assert (counts["agents"], counts["attempts"], counts["failed_attempts"]) == (21, 27, 12)
     assert (counts["commits"], counts["commits_replaced"]) == (27, 0)
     assert counts["events"] == counts["events_shown"] == len(team["events"]) == 98
 
@@ -281,7 +281,7 @@ def test_files_that_several_agents_changed():
     made = lambda sha, replaced=None: SimpleNamespace(sha=sha, replaced=replaced)  # noqa: E731
     who = [("a", ["1", "2"]), ("b", ["3"]), ("c", ["4"])]
     attempts = [
-        SimpleNamespace(who=name, commits=[made(sha, "5" if sha == "2" else None) for sha in shas])
+        SimpleNamespace(lane=name, commits=[made(sha, "5" if sha == "2" else None) for sha in shas])
         for name, shas in who
     ]
     changed = {"1": ["x", "y"], "2": ["z"], "3": ["x", "z"], "5": ["z"]}

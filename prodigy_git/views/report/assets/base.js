@@ -162,7 +162,7 @@ function words(one) {
 
 function attemptWords(one) {
   one.words ??= [
-    one.who, one.item_id, one.session_id, one.error, one.failure_reason, one.log,
+    one.who, one.agent_id, one.item_id, one.session_id, one.error, one.failure_reason, one.log,
     ...one.commits.flatMap((commit) => [commit.commit, commit.subject]),
   ].join('\n').toLowerCase();
   return one.words;

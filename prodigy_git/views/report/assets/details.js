@@ -43,7 +43,7 @@ function openAttempt(one) {
     facts([
       ['Attempt', one.attempt === null ? null : String(one.attempt)],
       ['Item', one.item_id && filterLink('item', one.item_id)],
-      ['Agent', one.agent_id && filterLink('agent', one.agent_id)],
+      ['Agent', one.agent_id && (one.agent_id === one.who ? filterLink('agent', one.who) : one.agent_id)],
       ['Session', code(one.session_id)],
       ['Began', timeEl(one.started_at)],
       ['Ended', one.ended_at ? timeEl(one.ended_at) : 'not yet'],

@@ -61,7 +61,7 @@ function showLanes() {
   if (lanes.to === lanes.from) lanes.to += 1000;
   const notes = [
     undated ? `${plural(undated, 'attempt')} without a time not drawn.` : '',
-    counts.attempts_shown < counts.attempts ? `The newest ${count.format(counts.attempts_shown)} of ${count.format(counts.attempts)} attempts.` : '',
+    counts.attempts_shown < counts.attempts + counts.sessions ? `The newest ${count.format(counts.attempts_shown)} of ${count.format(counts.attempts + counts.sessions)} attempts.` : '',
   ].filter(Boolean).join(' ');
   if (notes) $('lanes-help').prepend(`${notes} `);
   showLegend();

@@ -37,18 +37,18 @@ function tile(label, value, ...below) {
 
 function showNumbers() {
   const total = job.total_items;
-  const share = total ? Math.floor((100 * job.completed) / total) : 0;
+  const share = job.percent_done;
   const bar = el('div', { class: 'bar', 'aria-hidden': 'true' }, ITEM_STATES.filter(([name]) => job[name])
     .map(([name]) => el('i', { class: `part ${name}`, style: { flexGrow: job[name] } })));
   const states = el('ul', { class: 'states' }, ITEM_STATES.filter(([name]) => job[name])
     .map(([name, words]) => el('li', {}, el('i', { class: `swatch part ${name}`, 'aria-hidden': 'true' }),
       `${count.format(job[name])} ${words}`)));
   const items = tile('Items', total ? `${count.format(job.completed)} of ${count.format(total)}` : 'none',
-    total ? `${share} % completed` : 'this job was given no items', total ? bar : null, states);
+    total ? `${share} % done${job.given_up ? `, ${job.percent_over} % over` : ''}` : 'this job was given no items', total ? bar : null, states);
   items.classList.add('wide');
   const at = (name) => counts.outcomes[name] ?? 0;
   const agentsNow = ['running', 'stuck', 'dead'].filter(at).map((name) => `${at(name)} ${name === 'running' ? 'at work' : name}`);
-  const left = job.total_items - job.completed - job.dead - job.failed;
+  const left = job.total_items - job.completed - job.given_up;
   const rate = job.ended_per_minute === null ? '–' : `${job.ended_per_minute}/min`;
   const end = job.seconds_left === null
     ? (left && job.status === 'running' ? 'no item ended in the last 10 min' : 'items ended, on average')
@@ -56,11 +56,12 @@ function showNumbers() {
   $('numbers').append(
     items,
     tile('Agents', count.format(counts.agents), agentsNow.join(', ') || 'none at work',
-      el('br'), plural(counts.attempts, 'attempt')),
+      el('br'), plural(counts.attempts, 'attempt'),
+      counts.sessions ? `, ${plural(counts.sessions, 'session')} without an agent` : ''),
     tile('Commits', count.format(counts.commits),
       counts.commits_replaced ? `${count.format(counts.commits_replaced)} replaced since` : 'none replaced'),
-    tile('Failures', count.format(counts.failures),
-      `${count.format(at('failed'))} for good, ${count.format(at('retried'))} tried again`),
+    tile('Failures', count.format(counts.failed_attempts),
+      `${count.format(at('failed'))} for good, ${count.format(at('retried'))} tried again, ${count.format(counts.retried_well)} well`),
     tile(job.ended_at ? 'Duration' : 'Running for', lasting(job.seconds),
       counts.attempts && data.durations.completed ? `median attempt ${lasting(data.durations.completed.median)}` : ''),
     tile('Rate', rate, end),
@@ -89,7 +90,7 @@ function showTrouble() {
       lost.shown.slice(0, 10).join(', '), lost.count > 10 ? ' …' : ''));
   }
   if (!groups.length) {
-    groups.push(el('p', { class: 'empty' }, counts.attempts
+    groups.push(el('p', { class: 'empty' }, attempts.length
       ? 'Nothing: no agent is dead or stuck, and no item was given up.' : 'No agent has begun.'));
   }
   $('trouble').append(...groups);

@@ -1,0 +1,61 @@
+"""How `job show` tells people of a job."""
+
+from typing import Any
+
+_SHOWN = 10  # agents, on a screen
+
+
+def described(found: dict[str, Any]) -> list[str]:
+    """Return what there is to say of a job, as `summary.of` has it, in lines of foreign text."""
+    rates = found["rates"]
+    text = [f"{found['job_id']}: {found['phase']}, {found['status']}"]
+    if found["error"]:
+        text.append(f"  error: {found['error']}")
+    text.append(
+        f"  items: {found['total_items']} in all, {found['completed']} completed, "
+        f"{found['in_progress']} in progress, {found['pending']} pending, "
+        f"{found['dead']} in the queue, {found['failed']} failed"
+    )
+    if found["total_items"]:
+        text.append(f"  done: {found['percent_done']} %, over: {found['percent_over']} %")
+    left = rates["seconds_left"]
+    text.append(
+        f"  rate: {rates['ended_per_minute']} items a minute"
+        + (f", {left // 60} min {left % 60} s left" if left is not None else "")
+    )
+    text.append(
+        f"  agents: {found['agent_count']}, attempts: {found['attempts']} "
+        f"({found['failed_attempts']} failed, {found['retried_well']} of them retried well), "
+        f"commits: {found['commits']}, events: {found['events']}"
+    )
+    text.append(f"  started: {found['started_at']}, last event: {found['updated_at']}")
+    if found["in_progress_items"]:
+        text.append("in progress:")
+        for one in found["in_progress_items"]:
+            where = one["worktree"] or "no worktree"
+            alive = {True: "", False: ", nobody's any more", None: ""}[one["alive"]]
+            text.append(
+                f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
+                f"{one['since_at']}, {where}{alive}"
+            )
+    if found["agents"]:
+        text.append("agents:")
+        text += [
+            f"  {one['agent_id'] or 'not named'}: {one['in_progress']} in progress, "
+            f"{one['completed']} completed, {one['failed']} failed"
+            for one in found["agents"][:_SHOWN]
+        ]
+        if len(found["agents"]) > _SHOWN:
+            text.append(f"  and {len(found['agents']) - _SHOWN} more, --json has them")
+    if found["failures"]:
+        text.append("failures that are open:")
+        text += [
+            f"  {one['item_count']} x {one['error_signature']} (as {one['example']}){_again(one)}"
+            for one in found["failures"]
+        ]
+    return text
+
+
+def _again(failure: dict[str, Any]) -> str:
+    again = failure["to_be_retried"]
+    return f", {again} to be tried again" if again else ""
