@@ -9,7 +9,7 @@ from prodigy_git.cli import completing, output
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path())
+@click.argument("path", required=False, shell_complete=completing.folder_names)
 @click.option("--name", help="The session's id. [default: a fresh one]")
 @click.option(
     "--job",

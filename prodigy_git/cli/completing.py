@@ -25,7 +25,9 @@ Found = Iterable[str | tuple[str, str]]
 """Names, or (name, help)."""
 
 _MOST = 200
-"""Items and agents that are offered: more than that nobody reads."""
+"""Items, agents and refs that are offered: more than that nobody reads."""
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
+"""Names of branches and tags that no shell takes for anything else."""
 _JOBS = 8
 """Jobs that are looked into where none is named: the last ones that anything happened in."""
 _TAIL = 1 << 16
@@ -53,8 +55,17 @@ def _here() -> _Here:
     return _Here(*locate.around(gitenv.here()))
 
 
-def _completer(find: Callable[[click.Context, str], Found]) -> Completer:
-    """Make what click calls: prefix, order and what was given already are seen to here."""
+def _plain(name: str) -> bool:
+    return all(map(names.is_safe, name.split("/", 1)))
+
+
+def _completer(
+    find: Callable[[click.Context, str], Found], fits: Callable[[str], object] = _plain
+) -> Completer:
+    """Make what click calls: prefix, order and what was given already are seen to here.
+
+    ``fits`` says which names no shell takes for anything else.
+    """
 
     @functools.wraps(find)
     def complete(
@@ -66,7 +77,7 @@ def _completer(find: Callable[[click.Context, str], Found]) -> Completer:
             offered: dict[str, str] = {}
             for one in find(ctx, incomplete):
                 name, text = (one, "") if isinstance(one, str) else one
-                if name.startswith(incomplete) and name not in taken and _plain(name):
+                if name.startswith(incomplete) and name not in taken and fits(name):
                     offered.setdefault(name, text)
             return [CompletionItem(name, help=text or None) for name, text in offered.items()]
         except Exception:  # a damaged store, a folder that is gone
@@ -75,8 +86,33 @@ def _completer(find: Callable[[click.Context, str], Found]) -> Completer:
     return complete
 
 
-def _plain(name: str) -> bool:
-    return all(map(names.is_safe, name.split("/", 1)))
+def file_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Have the shell offer the names of files, which it does better than anybody."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def folder_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Have the shell offer the names of folders."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def _refs(_: click.Context, incomplete: str) -> Found:
+    place = _here().place
+    if place is None or (incomplete and not _REF.fullmatch(incomplete)):
+        return []
+    # One level and all below it: a pattern's "*" stops at a slash.
+    patterns = [
+        f"refs/{kind}/{incomplete}{more}"
+        for kind in ("heads", "tags", "remotes")
+        for more in ("*", "*/**")
+    ]
+    command = ("for-each-ref", f"--count={_MOST}", "--format=%(refname:lstrip=2)", *patterns)
+    status, out = gitdir.ask(place, *command)
+    return ["HEAD", *os.fsdecode(out).split()] if status == 0 else []
+
+
+refs = _completer(_refs, _REF.fullmatch)
+"""Offers branches, tags and the branches of remotes, where a commit is wanted."""
 
 
 def _listed(folder: str) -> list[str]:

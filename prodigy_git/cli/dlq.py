@@ -266,7 +266,8 @@ def _report(chosen: list[str], what: str, as_json: bool) -> None:
     "--format", "form", type=click.Choice(("json", "jsonl", "csv")), default="json",
     show_default=True,
 )  # fmt: skip
-@click.option("-o", "--output", "target", metavar="FILE", help="[default: stdout]")
+@click.option("-o", "--output", "target", metavar="FILE", shell_complete=completing.file_names,
+              help="[default: stdout]")  # fmt: skip
 def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> None:
     """Write the queue out, with all failures."""
     from prodigy_git.record import files

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import click
 
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.events import catch_up, matching
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.errors import ProdigyError
@@ -30,6 +30,7 @@ _PIECE = 1 << 16
     "path",
     default="-",
     metavar="FILE",
+    shell_complete=completing.file_names,
     help="Whole or not at all. [default: stdout]",
 )
 @click.option("--force", is_flag=True, help="Replace a FILE that is there.")

@@ -3,12 +3,12 @@
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path())
+@click.argument("path", required=False, shell_complete=completing.folder_names)
 @click.option("--all", "every", is_flag=True, help="All enrolled worktrees of this repository.")
 @click.option("--anew", is_flag=True, help="Let the next commit begin a new session.")
 @output.json_option

@@ -50,7 +50,11 @@ def here(job_id: str | None) -> tuple[str, str, str]:
 @job.command()
 @click.argument("name", metavar="[JOB]", required=False)
 @click.option(
-    "--items", "source", metavar="FILE|-", help="A JSON array, JSON lines, or see --json-path."
+    "--items",
+    "source",
+    metavar="FILE|-",
+    shell_complete=completing.file_names,
+    help="A JSON array, JSON lines, or see --json-path.",
 )
 @click.option("--json-path", metavar="EXPR", help="Picks the items out, as '$.files[*]'.")
 @click.option(
@@ -267,7 +271,13 @@ def renew(
 @click.option(
     "--result", metavar="JSON|@FILE", help="What the item yielded: it is kept with its end."
 )
-@click.option("--log", "log_path", metavar="PATH", help="The agent's own log.")
+@click.option(
+    "--log",
+    "log_path",
+    metavar="PATH",
+    shell_complete=completing.file_names,
+    help="The agent's own log.",
+)
 @output.json_option
 def done(
     name: str,

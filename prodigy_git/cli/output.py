@@ -6,14 +6,12 @@ reaches a terminal. JSON needs no such care, since its escapes already do that.
 
 import itertools
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
-from prodigy_git.cli import columns
 from prodigy_git.errors import ProdigyError
 from prodigy_git.views.foreign import clean as clean
 
@@ -126,6 +124,8 @@ def listing(
     On a terminal its first screenful decides which columns there are and how wide. ``foreign``: the
     columns are somebody else's, and any may be shortened.
     """
+    import shutil
+
     cleaned = ([clean(cell) for cell in row] for row in rows)
     if not on_terminal():
         stream(map("\t".join, cleaned))
@@ -145,6 +145,8 @@ def table(
     On a terminal that is too narrow names and texts are shortened; where that is not enough, columns go
     in the order of ``dispensable``.
     """
+    import shutil
+
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not on_terminal():
         stream(map("\t".join, cleaned))
@@ -163,6 +165,8 @@ def _fitted(
     foreign: bool = False,
 ) -> Callable[[Sequence[str]], str]:
     """Return what makes a line of a row, in columns that are right for these rows."""
+    from prodigy_git.cli import columns
+
     ellipsis = columns.ellipsis_for(sys.stdout.encoding)
     shape = [columns.column(heading, foreign=foreign) for heading in headings]
     natural = [
@@ -183,12 +187,18 @@ def _shown(text: str) -> str:
 
 def fit_line(text: str) -> str:
     """Return foreign text on one line of a terminal, shortened at its end where it is too long."""
+    import shutil
+
+    from prodigy_git.cli import columns
+
     width = shutil.get_terminal_size().columns
     return columns.shortened(_shown(clean(text)), width, columns.ellipsis_for(sys.stdout.encoding))
 
 
 def definitions(headings: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> None:
     """Print words with a text about each, as `table` does, but the texts go on in the next line."""
+    from prodigy_git.cli import columns
+
     rows = [[clean(cell) for cell in pair] for pair in pairs]
     if not on_terminal():
         stream(map("\t".join, rows))
@@ -202,6 +212,10 @@ def definitions(headings: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> 
 
 def wrapped(text: str, indent: int = 0) -> list[str]:
     """Break a text at a terminal's width, less ``indent``, words whole; elsewhere it is one line."""
+    import shutil
+
+    from prodigy_git.cli import columns
+
     if not on_terminal():
         return [text]
     return columns.wrap(text, max(24, shutil.get_terminal_size().columns - indent))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import output
+from prodigy_git.cli import completing, output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
@@ -18,7 +18,7 @@ from prodigy_git.errors import ProdigyError
 @click.command()
 @filters("all_jobs", "type")
 @click.option(
-    "-o", "--output", "target", metavar="FILE|-",
+    "-o", "--output", "target", metavar="FILE|-", shell_complete=completing.file_names,
     help="Where to write it; - for stdout.  [default: report-JOB.html]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite a FILE that is no report.")

@@ -8,7 +8,12 @@ from prodigy_git.store import home
 
 @click.command()
 @click.argument("name", shell_complete=completing.trashed)
-@click.option("--to", metavar="PATH", help="Where to. [default: where it was]")
+@click.option(
+    "--to",
+    metavar="PATH",
+    shell_complete=completing.folder_names,
+    help="Where to. [default: where it was]",
+)
 @output.json_option
 def restore(name: str, to: str | None, as_json: bool) -> None:
     """Bring back the worktree NAME that was cleaned, as it was, and print its path.

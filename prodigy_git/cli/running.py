@@ -50,7 +50,12 @@ if TYPE_CHECKING:
 @click.option(
     "--keep", is_flag=True, help="Keep the worktree, also where its branch has everything."
 )
-@click.option("--base", metavar="REF", help="Where the branches begin. [default: HEAD]")
+@click.option(
+    "--base",
+    metavar="REF",
+    shell_complete=completing.refs,
+    help="Where the branches begin. [default: HEAD]",
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     name: str | None,

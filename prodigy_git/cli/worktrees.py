@@ -24,7 +24,12 @@ from prodigy_git.store import home
     help="The work item it will work on.",
     shell_complete=completing.items(completing.PENDING),
 )
-@click.option("--base", metavar="REF", help="Where the branch begins. [default: HEAD]")
+@click.option(
+    "--base",
+    metavar="REF",
+    shell_complete=completing.refs,
+    help="Where the branch begins. [default: HEAD]",
+)
 @click.option("--branch", metavar="B", help="The new branch. [default: prodigy-NAME]")
 @output.json_option
 def new_worktree(
@@ -61,7 +66,13 @@ def new_worktree(
 @click.option(
     "--result", metavar="JSON|@FILE", help="What its item yielded: it is kept with the item's end."
 )
-@click.option("--log", "log_path", metavar="PATH", help="The agent's own log, to be found again.")
+@click.option(
+    "--log",
+    "log_path",
+    metavar="PATH",
+    shell_complete=completing.file_names,
+    help="The agent's own log, to be found again.",
+)
 @output.json_option
 def finish(
     name: str | None,

@@ -65,6 +65,36 @@ def test_the_short_helps_are_those_of_the_commands():
         assert group.short == own, path
 
 
+def test_every_parameter_that_takes_a_file_or_a_ref_has_a_completion():
+    kinds = {}
+    for path, command in commands():
+        for param in command.params:
+            wanted = (param.metavar or "").split("|")[0].strip("[]")
+            if wanted in ("FILE", "PATH", "REF") or param.name == "path":
+                assert param._custom_shell_complete is not None, (path, param.name)
+                offer = param.shell_complete(click.Context(command), "x")
+                kinds[path, param.name] = [one.type for one in offer]
+    assert kinds["job start", "source"] == kinds["finish", "log_path"] == ["file"]
+    assert kinds["worktree adopt", "path"] == kinds["worktree restore", "to"] == ["dir"]
+    assert len(kinds) >= 10
+
+
+def test_refs_are_offered_where_a_commit_is_wanted(repo, git, monkeypatch):
+    monkeypatch.chdir(repo)
+    for name in ("feature/one", "feature/deep/two", "-x", "a;b"):
+        git("update-ref", f"refs/heads/{name}", "HEAD", cwd=repo)
+    git("tag", "v1", cwd=repo)
+    git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=repo)
+    everything = ["HEAD", "feature/deep/two", "feature/one", "main", "origin/main", "v1"]
+    assert offered("new-worktree", "--base", "") == everything
+    assert offered("run", "--base", "fea") == ["feature/deep/two", "feature/one"]
+    assert offered("run", "--base", "feature/o") == ["feature/one"]
+    assert offered("run", "--base", "or") == ["origin/main"]
+    assert offered("run", "--base", "f*") == []
+    monkeypatch.chdir("/")
+    assert offered("run", "--base", "") == []
+
+
 def test_the_help_of_a_group_is_what_click_makes_of_its_commands():
     for path, group in commands():
         if isinstance(group, LazyGroup):

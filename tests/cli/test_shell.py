@@ -193,6 +193,34 @@ def test_a_tab_at_a_real_terminal(shell, place):
     assert "Usage: prodigy-git finish" in shown
 
 
+@shells("bash", "zsh")
+def test_a_tab_completes_files_and_refs(shell, place, git):
+    git("branch", "feature/one", cwd=place)
+    (place / "items of today.json").write_text("[]")
+    text = LOAD[shell] + (
+        "\nprodigy-git job start --items ite\t --json-path x --help; "
+        "prodigy-git run --base fea\t --help; printf '=%s=\\n' done\n"
+    )
+    shown = typed(shell, text, "=done=", place)
+    assert "items\\ of\\ today.json" in shown
+    assert "--base feature/one" in shown
+    assert "Usage: prodigy-git job start" in shown
+    assert "Usage: prodigy-git run" in shown
+
+
+@shells("fish")
+def test_fish_completes_files_and_refs(shell, place, git):
+    git("branch", "feature/one", cwd=place)
+    (place / "items of today.json").write_text("[]")
+    for words, wanted in (
+        ("job start --items ite", "items of today.json"),
+        ("events export -o ite", "items of today.json"),
+        ("new-worktree --base fea", "feature/one"),
+    ):
+        found = run(shell, f"complete -C 'prodigy-git {words}'", place).splitlines()
+        assert [one.split("\t")[0].replace("\\", "") for one in found] == [wanted]
+
+
 @shells("bash", "zsh", "fish")
 def test_completion_alone_defines_no_pgcd(shell, place):
     whole = ok("shell-init", shell).out
