@@ -97,20 +97,47 @@ def row(event: "Event") -> tuple[str, ...]:
         event.job_id or "-",
         event.session_id or "-",
         event.agent_id or "-",
-        words(event.type, event.own()),
+        words(event.type, {**event.own(), "item_id": event.item_id}),
     )
 
 
+_SAID = (
+    "commit", "action", "subject", "status", "from", "to", "error", "error_signature", "reason",
+    "worktree_name", "base",
+)  # fmt: skip
+_OF_ITEMS = ("Agent", "DLQ", "WorkItem", "Claim")
+_FEW = 5
+"""How many items are named."""
+
+
 def words(kind: str, own: dict[str, Any]) -> str:
-    """Return what is worth saying of an event's fields beside those that every event has."""
+    """Return what is worth saying of an event's fields beside time, job, session and agent.
+
+    The item comes first, with the attempt, for what happens to items.
+    """
     said = []
-    for name in ("commit", "action", "subject", "status", "error", "worktree_name", "base"):
+    for name in _SAID:
         value = own.get(name)
         if isinstance(value, str) and value:
-            said.append(value[:10] if name in ("commit", "base") else value)
+            short = name in ("commit", "base")
+            said.append(value[:10] if short else value.strip().partition("\n")[0])
     if kind == "CommitsRewritten" and isinstance(own.get("rewrites"), list):
         said.append(f"{own.get('command')}: {len(own['rewrites'])} replaced")
-    return " ".join(said)
+    items = _items(own) if kind.startswith(_OF_ITEMS) else ""
+    return ": ".join(filter(None, (items, " ".join(said))))
+
+
+def _items(own: dict[str, Any]) -> str:
+    """Return the item that an event is about and which attempt at it, or all that it names."""
+    item, several = own.get("item_id"), own.get("items") or own.get("item_ids")
+    if isinstance(item, str) and item:
+        attempt = own.get("attempt")
+        return f"{item}, attempt {attempt}" if isinstance(attempt, int) else item
+    if not isinstance(several, (dict, list)):
+        return ""
+    names = [str(one) for one in several]
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 @events.command()

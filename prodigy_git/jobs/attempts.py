@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from prodigy_git import tally
-from prodigy_git.jobs import dead_letters
+from prodigy_git.jobs import signatures
 from prodigy_git.model.event import Event
 from prodigy_git.record import clock
 
@@ -183,7 +183,7 @@ class Attempts:
         if outcome == "completed" or event.type == "AgentFailed":
             found.error = _text(own, "error")
             found.reason = _text(own, "failure_reason")
-            found.signature = None if found.error is None else dead_letters.signature(found.error)
+            found.signature = None if found.error is None else signatures.of(found.error)
         found.log = _text(own, "json_log_location")
         shas = own.get("commits")
         known = {one.sha for one in found.commits}

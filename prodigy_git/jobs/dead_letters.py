@@ -1,23 +1,14 @@
 """The file of a job's dead letter queue: work items that were given up, with every failure."""
 
 import os
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from prodigy_git import layout
 from prodigy_git.record import files, jsonline, within
 
-if TYPE_CHECKING:  # pydantic takes long to import, and most only want a `signature`
+if TYPE_CHECKING:  # pydantic takes long to import, and is not needed to write
     from prodigy_git.model.dlq import Item, Queue
-
-_VARIABLE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{7,64}\b|\d+|(?:/[\w.@-]+)+")
-
-
-def signature(error: str) -> str:
-    """Return what equal failures have in common: the first line, less numbers, hashes and paths."""
-    first = error.strip().splitlines()[0] if error.strip() else "unknown"
-    return _VARIABLE.sub("#", first)[:120]
 
 
 def merged(there: "Queue", dead: "Iterable[Item]", is_over: "Callable[[Item], bool]") -> "Queue":

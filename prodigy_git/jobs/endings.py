@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import encoding
-from prodigy_git.jobs import books, dead_letters, deserted, owner, snapshots
+from prodigy_git.jobs import books, deserted, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
@@ -247,7 +247,7 @@ def _failure(
     found = index.item(claim.item_id) or books.Item()
     failures = len(found.failures.keys() | {str(claim.attempt)})
     added = event(
-        index, "DLQItemAdded", **who, error_signature=dead_letters.signature(error),
+        index, "DLQItemAdded", **who, error_signature=signatures.of(error),
         failure_count=failures, worktree_artifacts=artifacts or None,
     )  # fmt: skip
     processed = event(index, "WorkItemProcessed", **who, status="failed")

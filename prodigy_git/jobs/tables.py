@@ -14,7 +14,7 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, dead_letters, items, replay
+from prodigy_git.jobs import books, counted, items, replay, signatures
 from prodigy_git.record import clock, cursor, files
 
 _VERSION = 4
@@ -227,7 +227,7 @@ def last_signature(item: books.Item) -> str | None:
     if item.signature is not None:
         return item.signature[1]
     last = last_failure(item)
-    return None if last is None else dead_letters.signature(last.error or "")
+    return None if last is None else signatures.of(last.error or "")
 
 
 def last_failure(item: books.Item) -> books.End | None:

@@ -235,14 +235,14 @@ def _items(store: str, jobs: Jobs, broken: Broken) -> Iterator[Mapping[str, Any]
         try:
             with peek.opened(store, repo, job, broken) as opened:
                 for name, item in opened.in_state(*index.NUMBER):
-                    view = books.view(item)
+                    view, tried = books.view(item), books.tried(item)
                     start = view.start
                     last = index.last_failure(item)
                     yield {
                         "repo": repo, "job": job, "item_id": name, "state": view.state,
-                        "attempts": view.attempt, "agent_id": view.agent, "since": view.since,
+                        "attempts": tried.attempts, "agent_id": view.agent, "since": view.since,
                         "session_id": (start.worktree or start.session) if start else None,
-                        "failures": len(item.failures), "error": last.error if last else None,
+                        "failures": tried.failures, "error": last.error if last else None,
                         "error_signature": index.last_signature(item),
                     }  # fmt: skip
         except ProdigyError as error:

@@ -196,3 +196,20 @@ def test_a_store_that_is_no_folder(store, broken):
     assert (done.code, done.out) == (1, "")
     assert done.err.count("\n") == 1
     assert "internal" not in done.err
+
+
+def test_what_happens_to_items_names_them(store):
+    who = {"agent_id": "a", "item_id": "i7", "attempt": 2}
+    write_log(
+        store, "r", "j", "events-20250111.jsonl",
+        at(1, "AgentStarted", **who), at(2, "AgentFailed", **who, error="no\nspace"),
+        at(3, "DLQItemAdded", **who, error_signature="no"),
+        at(4, "DLQItemsReprocessed", items={f"i{n}": n for n in range(1, 8)}, count=7),
+        at(5, "AgentCompleted", agent_id="a", item_id="i8"),
+        at(6, "CommitCreated", **who, commit="1" * 40, action="commit", subject="s"),
+    )  # fmt: skip
+    said = [line.split("\t")[-1] for line in ok("events", "ls", "--job", "j").out.splitlines()]
+    assert said == [
+        "i7, attempt 2", "i7, attempt 2: no", "i7, attempt 2: no", "i1, i2, i3, i4, i5 and 2 more",
+        "i8", "1111111111 commit s",
+    ]  # fmt: skip

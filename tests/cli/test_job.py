@@ -191,7 +191,7 @@ def test_text_of_others_does_not_reach_the_terminal_raw(job):
                   ("dlq", "show", "a", "--job", "j")):  # fmt: skip
         out = ok(*words, cwd=job).out
         assert "\x1b" not in out
-        assert "\\x1b[" in out
+        assert "\\x07" in out
 
 
 def test_what_was_ended_is_said_with_what_it_yielded(job, events, tmp_path):

@@ -35,7 +35,7 @@ def test_an_item_that_failed_once_and_was_done_by_another_agent():
     assert (one.outcome, one.error, one.signature, one.lasted) == (
         "failed",
         "exit 7",
-        "exit #",
+        "exit 7",
         2e6,
     )
     assert [commit.subject for commit in one.commits] == ["s"]
