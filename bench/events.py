@@ -30,12 +30,12 @@ for row in duckdb.execute(
     print(*row, sep="\\t")
 """
 COMMANDS = {
-    STATS: [*PROGRAM, "stats", "--by", "type", "--all-jobs"],
+    STATS: [*PROGRAM, "stats", "--by", "type", "--all-repos"],
     LISTED: LS,
-    SEARCH: [*PROGRAM, "search", "nowhere", "--all-jobs"],
-    REGEX: [*PROGRAM, "search", "no(where|thing)", "--all-jobs"],
-    CSV: [*PROGRAM, "export", "--format", "csv", "--all-jobs"],
-    QUERY: [*PROGRAM, "query", "select type, count(*) from events group by 1", "--all-jobs"],
+    SEARCH: [*PROGRAM, "search", "nowhere", "--all-repos"],
+    REGEX: [*PROGRAM, "search", "no(where|thing)", "--all-repos"],
+    CSV: [*PROGRAM, "export", "--format", "csv", "--all-repos"],
+    QUERY: [*PROGRAM, "query", "select type, count(*) from events group by 1", "--all-repos"],
 }
 ONCE = (REGEX, CSV, QUERY)
 """What takes long and has no aim is run once."""

@@ -16,7 +16,7 @@ from prodigy_git.record import clock, log
 
 WRITERS = 16
 LIMIT = 100.0  # milliseconds
-FOLLOW = [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-jobs", "--json"]
+FOLLOW = [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-repos", "--json"]
 # Appends as hooks do, one event at a time, for so many seconds; each tells when it was done.
 WRITING = """\
 import sys, time

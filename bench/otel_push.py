@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from bench import common
 from bench.read_events import EVENTS, timed, written
 
-PUSH = [sys.executable, "-m", "prodigy_git", "otel", "push", "--all-jobs", "--json"]
+PUSH = [sys.executable, "-m", "prodigy_git", "otel", "push", "--all-repos", "--json"]
 
 
 @contextmanager

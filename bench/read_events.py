@@ -22,7 +22,7 @@ FLAT = 1.5  # a listing keeps the first thousands of the events that it looks fo
 
 SELECT = ["jq", "-c", 'select(.type=="AgentFailed")']
 LS = [
-    sys.executable, "-m", "prodigy_git", "events", "ls", "--all-jobs", "--type", "AgentFailed",
+    sys.executable, "-m", "prodigy_git", "events", "ls", "--all-repos", "--type", "AgentFailed",
     "--json",
 ]  # fmt: skip
 LIBRARY = [sys.executable, "-c"]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from prodigy_git.cleanup import words
 from prodigy_git.cleanup.presence import Process
 from prodigy_git.git.integration import NOTHING, Integration
 from prodigy_git.model.session import Session
@@ -213,7 +214,7 @@ def remarks(e: Evidence, lost: list[str] | None = None) -> list[str]:
     """
     said = []
     if e.ignored:
-        said.append(f"{_many(e.ignored, 'ignored file')} of {_size(e.ignored_bytes)}")
+        said.append(f"{_many(e.ignored, 'ignored file')} of {words.human(e.ignored_bytes)}")
     lost = left_out(e) if lost is None else lost
     if lost:
         said.append(f"{_some('path', lost)} that no salvage ref holds")
@@ -231,12 +232,3 @@ def _many(count: int, what: str) -> str:
 def _some(what: str, names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{_many(len(names), what)} ({', '.join(names[:3])}{more})"
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from prodigy_git import duration
 from prodigy_git.cleanup import account, evidence, heartbeat
 from prodigy_git.cleanup.evidence import Evidence
 from prodigy_git.record import clock
@@ -58,7 +59,7 @@ def _stirred(e: Evidence, options: Options) -> list[str]:
         return []
     since = "after its session's end" if e.ended else f"its session is {e.status}"
     unseen = ", ".join(e.unseen)
-    return [f"{e.last_sign_of} {_ago(age)} ago, {since}, and there is no seeing {unseen}"]
+    return [f"{e.last_sign_of} {duration.text(age)} ago, {since}, and there is no seeing {unseen}"]
 
 
 def _left_alone(e: Evidence, options: Options) -> list[str]:
@@ -68,7 +69,7 @@ def _left_alone(e: Evidence, options: Options) -> list[str]:
         reasons.append(f"it is of job {e.job}")
     since = e.ended_at if e.ended else e.last_activity
     age = None if since is None else clock.now() - since
-    when = "its age is not known" if age is None else f"{_ago(age)} old"
+    when = "its age is not known" if age is None else f"{duration.text(age)} old"
     if options.older_than is not None and (age is None or age < options.older_than):
         reasons.append(when)
     kind = e.integration.kind
@@ -90,11 +91,3 @@ def describe(e: Evidence) -> str:
     if kind == "unused":
         return f"unused ({how})"
     return f"{how} ahead of {into}" if kind == "ahead" else how
-
-
-def _ago(micros: int) -> str:
-    seconds = max(0, micros // clock.SECOND)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

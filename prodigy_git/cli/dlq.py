@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import gitenv
+from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.job import here
 
@@ -76,13 +76,15 @@ def list_(
         return
     rows = (
         (
-            item.item_id, job, item.failure_count, (item.last_attempt or "-")[:19],
+            item.item_id, job, item.failure_count, duration.moment(item.last_attempt),
             "review" if item.manual_review_required else "yes" if item.reprocess_eligible else "no",
             item.error_signature or "-",
         )
         for job, item in found
     )  # fmt: skip
-    output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"))
+    output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"),
+                 empty="nothing is in the queue that is like that" if signature or eligible
+                 else "the queue is empty")  # fmt: skip
 
 
 _IN_JSON = {
@@ -132,7 +134,7 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
     for name_, value in left.items():
         output.line(f"  {name_.replace('_', ' ')}: {value}")
     for failure in item.failure_history:
-        head = f"  {failure.timestamp}: attempt {failure.attempt_number or '?'}"
+        head = f"  {duration.moment(failure.timestamp)}: attempt {failure.attempt_number or '?'}"
         output.line(f"{head}, agent {failure.agent_id or '?'}: {failure.said}")
         if failure.json_log_location:
             output.line(f"    log: {failure.json_log_location}")
@@ -194,7 +196,8 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
         output.emit_json(report)
         return
     output.line(f"items: {report['items']}, {report['eligible']} of them may be tried again")
-    output.line(f"failures: {report['failures']}, {report['oldest_at']} to {report['newest_at']}")
+    oldest, newest = (duration.moment(report[name]) for name in ("oldest_at", "newest_at"))
+    output.line(f"failures: {report['failures']}, {oldest} to {newest}")
     for what, counts in counted.items():
         output.line(f"{what}:")
         for key, count in counts.most_common(10):

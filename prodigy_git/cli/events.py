@@ -22,6 +22,9 @@ _COMMANDS = {
     "query": "prodigy_git.cli.query:query",
 }
 
+NONE = "no events: '--all-repos' looks at all repositories, 'prodigy-git doctor' at the hooks"
+"""What a terminal is told where no event fits."""
+
 if TYPE_CHECKING:
     from prodigy_git.model.event import Event
 
@@ -51,7 +54,7 @@ def ls(wanted: Wanted, as_json: bool) -> None:
         output.stream(map(line, found))
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "WHAT")
-    output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"))
+    output.listing(headings, map(row, found), ("JOB", "AGENT", "SESSION"), empty=NONE)
 
 
 def matching(wanted: Wanted) -> "Iterator[Event]":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from prodigy_git import gitenv
+from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.events import words
 
@@ -65,7 +65,7 @@ def _say(what: str, value: str) -> None:
 
 
 def _when(stamp: object) -> str:
-    return f"{str(stamp)[:19]}Z" if stamp else "at an unknown time"
+    return duration.moment(str(stamp)) if stamp else "at an unknown time"
 
 
 def _who(one: dict[str, Any]) -> str:
@@ -196,7 +196,7 @@ def _attempts(attempts: list[dict[str, Any]], *, with_item: bool) -> Iterator[_E
         yield "attempts", "none"
     for number, one in enumerate(attempts[-_SHOWN:], 1 + max(0, len(attempts) - _SHOWN)):
         end = f"{one['outcome']}{', late' if one['late'] else ''}"
-        took = f" in {_length(one['seconds'])}" if one["seconds"] is not None else ""
+        took = f" in {duration.seconds(one['seconds'])}" if one["seconds"] is not None else ""
         yield f"attempt {one['attempt'] or number}", f"{end}{took}, {_who_of(one, with_item)}"
         until = f" to {_when(one['ended_at'])}" if one["ended_at"] else ""
         begun = _when(one["started_at"]) if one["started_at"] else "begin not recorded"
@@ -221,14 +221,6 @@ def _who_of(one: dict[str, Any], with_item: bool) -> str:
 def _made(commit: dict[str, Any]) -> str:
     gone = f", replaced by {commit['replaced_by'][:_SHORT]}" if commit["replaced_by"] else ""
     return f"{(commit['commit'] or '?')[:_SHORT]} {commit['subject'] or ''}".rstrip() + gone
-
-
-def _length(seconds: float) -> str:
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
-    if hours:
-        return f"{hours} h {rest // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.0f} s"
 
 
 def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:

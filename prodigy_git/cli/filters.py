@@ -67,7 +67,12 @@ _OPTIONS = {
         help="Of this job; repeatable.",
         shell_complete=completing.jobs,
     ),
-    "all_jobs": click.option("--all-jobs", is_flag=True, help="Of all jobs of all repositories."),
+    "all_jobs": click.option(
+        "--all-jobs", is_flag=True, help="Of all jobs of this repository. [default]"
+    ),
+    "all_repos": click.option(
+        "--all-repos", is_flag=True, help="Of all jobs of all repositories in the store."
+    ),
     "type": click.option(
         "--type",
         multiple=True,
@@ -107,9 +112,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def filters(*without: str, unborn: bool = False) -> Decorator:
     """Give a command the filters, as one argument ``wanted`` (`Wanted`); not those ``without``.
 
-    They are job, all_jobs, type, agent, session, item, since, until; what names something may be
-    repeated. Without --job and --all-jobs the jobs are those of the repository that one stands in,
-    outside of any all of them. With ``unborn`` a job may be named that has no events yet.
+    They are job, all_jobs, all_repos, type, agent, session, item, since, until; what names something
+    may be repeated. Without --job and --all-repos the jobs are those of the repository that one stands
+    in, outside of any all of them. With ``unborn`` a job may be named that has no events yet.
     """
     options = {name: option for name, option in _OPTIONS.items() if name not in without}
 
@@ -132,12 +137,15 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     from prodigy_git.model.selection import Selection
     from prodigy_git.store import events
 
-    named, all_jobs = given.get("job", ()), given.get("all_jobs", False)
-    if named and all_jobs:
-        raise click.UsageError("--job and --all-jobs exclude each other")
+    named = given.get("job", ())
+    all_jobs, all_repos = given.get("all_jobs", False), given.get("all_repos", False)
+    if bool(named) + all_jobs + all_repos > 1:
+        raise click.UsageError("Give one of --job, --all-jobs and --all-repos.")
     try:
         store, here = whereabouts.repository(gitenv.here())
-    except ProdigyError:  # outside of any repository
+    except ProdigyError as error:  # outside of any repository
+        if all_jobs:
+            raise ProdigyError(f"{error}, or give --all-repos") from error
         store, here = home.here(), None
     selection = Selection(
         types=frozenset(map(pascal_case, given.get("type", ()))),
@@ -150,7 +158,7 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     if named:
         pairs = [pair for name in named for pair in _jobs_called(store, here, name, unborn)]
         return Wanted(store, lambda: list(dict.fromkeys(pairs)), selection, True)
-    repo = None if all_jobs else here
+    repo = None if all_repos else here
     return Wanted(store, lambda: events.jobs(store, repo), selection, False, repo)
 
 

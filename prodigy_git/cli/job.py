@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from prodigy_git import gitenv
+from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
@@ -144,11 +144,12 @@ def list_(all_repos: bool, as_json: bool) -> None:
             (
                 row["job_id"], row["status"], row["phase"], row["completed"], row["total_items"],
                 row["in_progress"], row["pending"], row["dead"] + row["failed"],
-                (row["updated_at"] or "-")[:19],
+                duration.moment(row["updated_at"]),
             )
             for row in rows
         ),
         ("UPDATED", "PENDING", "RUNNING"),
+        empty="no jobs: 'prodigy-git job start' opens one",
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from prodigy_git import duration
+
 _SHOWN = 10  # agents, on a screen
 
 
@@ -21,14 +23,17 @@ def described(found: dict[str, Any]) -> list[str]:
     left = rates["seconds_left"]
     text.append(
         f"  rate: {rates['ended_per_minute']} items a minute"
-        + (f", {left // 60} min {left % 60} s left" if left is not None else "")
+        + (f", {duration.seconds(left)} left" if left is not None else "")
     )
     text.append(
         f"  agents: {found['agent_count']}, attempts: {found['attempts']} "
         f"({found['failed_attempts']} failed, {found['retried_well']} of them retried well), "
         f"commits: {found['commits']}, events: {found['events']}"
     )
-    text.append(f"  started: {found['started_at']}, last event: {found['updated_at']}")
+    text.append(
+        f"  started: {duration.moment(found['started_at'])}, "
+        f"last event: {duration.moment(found['updated_at'])}"
+    )
     if found["in_progress_items"]:
         text.append("in progress:")
         for one in found["in_progress_items"]:
@@ -36,7 +41,7 @@ def described(found: dict[str, Any]) -> list[str]:
             alive = {True: "", False: ", nobody's any more", None: ""}[one["alive"]]
             text.append(
                 f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "
-                f"{one['since_at']}, {where}{alive}"
+                f"{duration.moment(one['since_at'])}, {where}{alive}"
             )
     if found["agents"]:
         text.append("agents:")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import duration
 from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Duration
@@ -100,7 +101,7 @@ def _show(wanted: Wanted, wish: "Wish", as_json: bool) -> int:
         output.stream(map(output.json_text, found))
         return 0
     headings = ("SIGNAL", "JOB", "NAME", "START", "SECONDS", "WHAT")
-    output.listing(headings, map(_row, found), ("JOB", "START"))
+    output.listing(headings, map(_row, found), ("JOB", "START"), empty="there is nothing to send")
     return 0
 
 
@@ -137,7 +138,7 @@ def _stamp(nanoseconds: int) -> str:
 
 def _row(told: dict[str, Any]) -> tuple[str, ...]:
     attributes = told["attributes"]
-    start = told["started_at"][:19] + "Z"
+    start = duration.moment(told["started_at"])
     job = str(attributes["prodigy.job_id"])
     if told["signal"] == "traces":
         words = [attributes["prodigy.outcome"]]

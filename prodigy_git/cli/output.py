@@ -117,6 +117,7 @@ def listing(
     rows: Iterable[Sequence[object]],
     dispensable: Sequence[str] = (),
     *,
+    empty: str,
     foreign: bool = False,
 ) -> None:
     """Print rows as `table` does, but as they come, however many there are.
@@ -132,24 +133,34 @@ def listing(
         return
     size = shutil.get_terminal_size()
     first = list(itertools.islice(cleaned, size.lines))
+    if not first:
+        note(empty)
+        return
     fitted = _fitted(headings, first, dispensable, size.columns, foreign=foreign)
     click.echo(styled(fitted(headings), bold=True))
     stream(map(fitted, itertools.chain(first, cleaned)))
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], dispensable: Sequence[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    dispensable: Sequence[str] = (),
+    *,
+    empty: str = "",
 ) -> None:
     """Print rows under headings: fitted to a terminal (`columns`), whole and tab-separated elsewhere.
 
     On a terminal that is too narrow names and texts are shortened; where that is not enough, columns go
-    in the order of ``dispensable``.
+    in the order of ``dispensable``. Where there is no row, a terminal is told ``empty`` instead.
     """
     import shutil
 
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not on_terminal():
         stream(map("\t".join, cleaned))
+        return
+    if empty and not cleaned:
+        note(empty)
         return
     fitted = _fitted(headings, cleaned, dispensable, shutil.get_terminal_size().columns)
     click.echo(styled(fitted(headings), bold=True))

@@ -56,6 +56,7 @@ def _show(result: "Result", as_csv: bool, as_json: bool) -> None:
         output.listing(
             [output.clean(name) for name in result.columns],
             ([str(_cell(value)) for value in row] for row in result.rows),
+            empty="no rows",
             foreign=True,
         )
 

@@ -16,7 +16,7 @@ from prodigy_git.errors import ProdigyError
 
 
 @click.command()
-@filters("all_jobs", "type")
+@filters("all_jobs", "all_repos", "type")
 @click.option(
     "-o", "--output", "target", metavar="FILE|-", shell_complete=completing.file_names,
     help="Where to write it; - for stdout.  [default: report-JOB.html]",

@@ -44,7 +44,7 @@ def search(regex: str, wanted: Wanted, field: str | None, ignore_case: bool, as_
         output.stream(line(one.event) for one in found)
         return
     headings = ("TIME", "TYPE", "JOB", "SESSION", "AGENT", "MATCH")
-    output.listing(headings, _rows(found), ("JOB", "AGENT", "SESSION"))
+    output.listing(headings, _rows(found), ("JOB", "AGENT", "SESSION"), empty="no event matches")
 
 
 def _rows(found: "Iterator[Match]") -> "Iterator[tuple[str, ...]]":

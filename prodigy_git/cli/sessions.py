@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prodigy_git import duration
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
+
+NONE = "no sessions: 'prodigy-git new-worktree' begins one"
+"""What a terminal is told where there are none."""
 
 
 @click.group()
@@ -41,7 +45,8 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
         output.emit_json([_as_json(one) for one in found])
         return
     headings = ("SESSION", "STATUS", "JOB", "AGENT", "COMMITS", "STARTED", "BRANCH")
-    output.table(headings, (_row(one) for one in found), ("STARTED", "AGENT", "JOB"))
+    none = "no session is like that" if job or status else NONE
+    output.table(headings, map(_row, found), ("STARTED", "AGENT", "JOB"), empty=none)
 
 
 _TEXTS = (
@@ -84,7 +89,7 @@ def _row(one: "Session") -> tuple[Any, ...]:
         one.job,
         one.text("agent_id") or "-",
         one.metadata.get("commits", "-"),
-        one.started_at[:19] + "Z",
+        duration.moment(one.started_at),
         one.text("branch") or "-",
     )
 
@@ -104,8 +109,8 @@ def show(id_: str, as_json: bool) -> None:
     output.line(f"{found.id}: {found.session_type}, {found.status}")
     rows = [
         ("job", found.job),
-        ("started", found.started_at),
-        ("completed", found.completed_at),
+        ("started", duration.moment(found.started_at)),
+        ("ended", found.completed_at and duration.moment(found.completed_at)),
         ("error", found.error),
         *((name, value) for name, value in found.metadata.items() if name != "job_id"),
         ("checkpoints", len(found.checkpoints)),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prodigy_git import duration
 from prodigy_git.cli import output
-from prodigy_git.cli.events import catch_up
+from prodigy_git.cli.events import NONE, catch_up
 from prodigy_git.cli.filters import Wanted, filters
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def stats(wanted: Wanted, by: "By", as_json: bool) -> None:
     for key, one in _sorted(found, by):
         row = [
             "-" if key is None else key, one.count, _percent(one.count / whole),
-            _short(one.first), _short(one.last),
+            duration.moment(one.first), duration.moment(one.last),
         ]  # fmt: skip
         shown.append([*row, _bar(one.count / most)] if bars else row)
     headings = [by.upper(), "COUNT", "SHARE", "FIRST", "LAST"]
-    output.table([*headings, ""] if bars else headings, shown, ("FIRST", "SHARE", "LAST"))
+    output.table(
+        [*headings, ""] if bars else headings, shown, ("FIRST", "SHARE", "LAST"), empty=NONE
+    )
 
 
 def _named(by: "By", key: str | None) -> dict[str, str | None]:
@@ -83,10 +86,6 @@ def _sorted(found: "Tallies", by: "By") -> "list[tuple[str | None, Tally]]":
 
 def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "<0.1%"
-
-
-def _short(stamp: str | None) -> str:
-    return "-" if stamp is None else f"{stamp[:19]}Z"
 
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"

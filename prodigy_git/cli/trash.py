@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import gitenv
+from prodigy_git import duration, gitenv
 from prodigy_git.cleanup import words
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.cleaning import progress_bar
@@ -17,8 +17,6 @@ from prodigy_git.store import home
 if TYPE_CHECKING:
     from prodigy_git.cleanup.entry import Entry
     from prodigy_git.cleanup.expiry import Retentions
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 @click.group()
@@ -52,10 +50,9 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json(rows)
         return
-    if not rows:
-        output.note("the trash is empty")
     headings = ("SESSION", "REMOVED", "AGE", "SIZE", "STATE", "EXPIRES", "BRANCH", "PATH")
-    output.table(headings, map(_cells, rows), ("AGE", "SIZE", "BRANCH", "STATE"))
+    output.table(headings, map(_cells, rows), ("AGE", "SIZE", "BRANCH", "STATE"),
+                 empty="the trash is empty")  # fmt: skip
 
 
 def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
@@ -106,21 +103,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     age = row["age_seconds"]
     return (
         row["session_id"],
-        row["removed_at"][:19] + "Z",
-        "-" if age is None else _age(age),
+        duration.moment(row["removed_at"]),
+        "-" if age is None else duration.seconds(age),
         "-" if row["bytes"] is None else words.human(row["bytes"]),
         row["state"],
-        "-" if row["expires_at"] is None else row["expires_at"][:19] + "Z",
+        duration.moment(row["expires_at"]),
         row["branch"] or "-",
         row["worktree"],
     )
-
-
-def _age(seconds: int) -> str:
-    for unit, length in _UNITS:
-        if seconds >= length:
-            return f"{seconds // length}{unit}"
-    return "0s"
 
 
 @trash.command()
@@ -196,7 +186,7 @@ def _would(wanted: "list[Entry]", *, unknown: bool, as_json: bool) -> int:
 
 
 def _what(found: "Entry") -> str:
-    return f"{found.worktree} as it was at {found.created_at[:19]}Z"
+    return f"{found.worktree} as it was at {duration.moment(found.created_at)}"
 
 
 def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:

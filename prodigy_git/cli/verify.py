@@ -104,6 +104,7 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]", *, verbose: bool
             for one in verdicts
         ),
         ("JOB", "EVIDENCE"),
+        empty="no sessions: there is nothing to compare",
     )
     for one in verdicts:
         for word in ("missing", "duplicated", "foreign", *(("unclear",) if verbose else ())):

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from prodigy_git import gitenv
+from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.errors import ProdigyError
@@ -108,7 +108,8 @@ def finish(
         output.emit_json(done.as_json())
     else:
         commits = f"{len(done.commits)} {'commit' if len(done.commits) == 1 else 'commits'}"
-        output.line(f"{done.session_id}: {done.status}, {commits}, {done.duration['secs']} s")
+        took = duration.seconds(done.duration["secs"])
+        output.line(f"{done.session_id}: {done.status}, {commits}, {took}")
 
 
 _ELSEWHERE = {
@@ -154,7 +155,8 @@ def ls(all_repos: bool, as_json: bool) -> None:
     headings = ("NAME", "STATUS", "JOB", "AGENT", "BRANCH", "COMMITS", "PATH")
     keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
-    output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"))
+    output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"),
+                 empty="no worktrees: 'prodigy-git new-worktree' makes one")  # fmt: skip
     for text in halves:
         output.note(text)
 

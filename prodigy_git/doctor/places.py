@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from prodigy_git import foreign, layout, verify
+from prodigy_git import duration, foreign, layout, verify
 from prodigy_git.cleanup import interrupted
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
@@ -215,6 +215,6 @@ def leftover_locks(place: Place) -> Iterator[Finding]:
             except OSError:
                 continue
             if age > _STALE:
-                words = f"{path} is {age // 60} minutes old"
+                words = f"{path} is {duration.seconds(age)} old"
                 remedy = "remove it if no git command is running there"
                 yield Finding("git lock", "warning", words, remedy)

@@ -47,8 +47,8 @@ def test_an_item_at_sixty_columns(review):
     lines = shown.splitlines()
     assert max(map(len, lines)) <= 60
     assert lines[0] == "item        item-3, job review of repo"
-    assert "attempt 1   failed in 8 min 0 s, session agent-20, agent" not in shown  # each said once
-    assert "attempt 1   failed in 8 min 0 s, session agent-20" in shown
+    assert "attempt 1   failed in 8m 00s, session agent-20, agent" not in shown  # each said once
+    assert "attempt 1   failed in 8m 00s, session agent-20" in shown
     assert "            error: Timeout after 300 seconds" in shown
     assert "attempt 2   completed in" in shown
 

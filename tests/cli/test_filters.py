@@ -28,7 +28,8 @@ def seconds(*arguments, cwd):
     ("arguments", "inside", "outside"),
     [
         ((), [1, 2, 3], [1, 2, 3, 4, 5]),
-        (("--all-jobs",), [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]),
+        (("--all-jobs",), [1, 2, 3], None),
+        (("--all-repos",), [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]),
         (("--job", "mine"), [1, 2], [1, 2]),
         (("--job", "both"), [3], [3, 4]),
         (("--job", "other/both"), [4], [4]),
@@ -45,7 +46,10 @@ def seconds(*arguments, cwd):
 )
 def test_what_is_meant(logs, tmp_path, arguments, inside, outside):
     assert seconds(*arguments, cwd=logs) == inside
-    assert seconds(*arguments, cwd=tmp_path) == outside
+    if outside is None:
+        assert "--all-repos" in refused("events", "ls", *arguments, cwd=tmp_path)
+    else:
+        assert seconds(*arguments, cwd=tmp_path) == outside
 
 
 def test_what_is_refused(logs):
@@ -54,3 +58,4 @@ def test_what_is_refused(logs):
     assert "safe name" in refused("events", "ls", "--job", "../x", cwd=logs)
     assert "safe name" in refused("events", "ls", "--job", "../x/both", cwd=logs)
     refused("events", "ls", "--job", "mine", "--all-jobs", cwd=logs, code=2)
+    refused("events", "ls", "--all-jobs", "--all-repos", cwd=logs, code=2)

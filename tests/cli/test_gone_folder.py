@@ -71,7 +71,7 @@ def test_every_command_says_so_or_does_without(leaf, nowhere):
         "install", "uninstall", "hooks", "new-worktree", "finish", "worktree ls", "worktree adopt",
         "job list", "report", "dlq list", "clean --dry-run", "trash list", "verify", "run -- true",
         "worktree restore w1 --to relative", "report --job repo/j --output relative.html",
-        "worktree adopt relative", "events export --all-jobs --format jsonl --output relative",
+        "worktree adopt relative", "events export --all-repos --format jsonl --output relative",
     ],
 )  # fmt: skip
 def test_what_needs_to_stand_somewhere(words, nowhere):
@@ -85,7 +85,7 @@ def test_what_needs_to_stand_somewhere(words, nowhere):
     [
         "finish w1", "worktree ls --all-repos", "worktree show w1", "worktree path w1", "status",
         "sessions list", "sessions show w1", "explain w1", "job list --all-repos", "job show repo/j",
-        "events ls --all-jobs", "events ls --job repo/j", "clean --dry-run --all-repos",
+        "events ls --all-repos", "events ls --job repo/j", "clean --dry-run --all-repos",
         "trash list --all-repos", "verify --all", "verify --session w1", "worktree clean -f w1",
     ],
 )  # fmt: skip

@@ -94,7 +94,7 @@ def test_a_push_is_a_trace_with_a_span_for_each_attempt(receiver, log, store):
 
 def test_a_second_push_says_the_same_again(receiver, log):
     for _ in "12":
-        ok(*push(receiver, "--all-jobs"))
+        ok(*push(receiver, "--all-repos"))
     half = len(receiver.spans) // 2
     assert receiver.spans[:half] == receiver.spans[half:]
     one, two = receiver.metrics
@@ -112,7 +112,7 @@ def test_a_second_push_says_the_same_again(receiver, log):
 @pytest.mark.parametrize("protocol", list(RECEIVERS))
 def test_an_endpoint_that_is_away_is_one_line(log, protocol, monkeypatch):
     monkeypatch.setattr("prodigy_git.views.telemetry.pushing._PATIENCE", (0.01,))
-    said = refused("otel", "push", "--all-jobs", "--endpoint", DEAD, "--protocol", protocol)
+    said = refused("otel", "push", "--all-repos", "--endpoint", DEAD, "--protocol", protocol)
     assert "http://127.0.0.1:9" in said
     assert "does not answer" in said
     assert "Connection refused" in said
@@ -121,7 +121,7 @@ def test_an_endpoint_that_is_away_is_one_line(log, protocol, monkeypatch):
 def test_an_endpoint_that_is_busy_is_asked_again(receiver, log):
     receiver.failures = [503]
     receiver.retry_after = "0"
-    ok(*push(receiver, "--all-jobs"))
+    ok(*push(receiver, "--all-repos"))
     assert receiver.refused == 1
     assert len(receiver.spans) == ENDED + 1
 
@@ -129,7 +129,7 @@ def test_an_endpoint_that_is_busy_is_asked_again(receiver, log):
 @pytest.mark.parametrize(("status", "word"), [(401, "UNAUTH"), (404, "UNIMPL"), (400, "INVALID")])
 def test_an_endpoint_that_refuses_is_asked_once(receiver, log, status, word):
     receiver.failures = [status, status]
-    said = refused(*push(receiver, "--all-jobs"))
+    said = refused(*push(receiver, "--all-repos"))
     assert "refuses the traces" in said
     assert (str(status) if receiver.protocol != "grpc" else word) in said
     assert receiver.refused == 1
@@ -137,7 +137,7 @@ def test_an_endpoint_that_refuses_is_asked_once(receiver, log, status, word):
 
 def test_what_is_rejected_of_a_request_is_said(receiver, log):
     receiver.rejected = 3
-    done = call(*push(receiver, "--all-jobs", "--json"))
+    done = call(*push(receiver, "--all-repos", "--json"))
     assert (done.code, done.json["rejected"]) == (1, 6)
     assert "3 spans rejected: too old\\x1b[2J\n" in done.err
     assert "3 data points rejected" in done.err
@@ -145,7 +145,7 @@ def test_what_is_rejected_of_a_request_is_said(receiver, log):
 
 def test_following_survives_an_endpoint_that_is_away(receiver, log):
     receiver.failures = [503] * 3
-    with start(*push(receiver, "--all-jobs", "--follow", "--interval", "1s")) as child:
+    with start(*push(receiver, "--all-repos", "--follow", "--interval", "1s")) as child:
         receiver.wait(lambda: len(receiver.spans) >= ENDED and receiver.metrics)
         append(log, "AgentFailed", "agent-15", 15, error="killed")
         receiver.wait(lambda: "agent agent-15" in receiver.named())
@@ -169,7 +169,7 @@ def test_following_survives_an_endpoint_that_is_away(receiver, log):
 
 def test_following_ends_with_what_it_could_not_send(log):
     with start(
-        "otel", "push", "--all-jobs", "--follow", "--endpoint", DEAD, "--interval", "1s"
+        "otel", "push", "--all-repos", "--follow", "--endpoint", DEAD, "--interval", "1s"
     ) as child:  # fmt: skip
         assert "does not answer" in child.stderr.readline()
         child.send_signal(signal.SIGTERM)
@@ -182,7 +182,7 @@ def test_following_sends_a_job_when_it_ends_and_gives_up_what_is_at_fault(http, 
     told = {"type": "JobStarted", "timestamp": "2025-01-11T12:00:00Z"}
     path = write_log(store, "r", "j", "events-20250111.jsonl", told)
     http.failures = [400]
-    with start(*push(http, "--all-jobs", "--follow", "--interval", "1s", "--only", "traces")) as p:
+    with start(*push(http, "--all-repos", "--follow", "--interval", "1s", "--only", "traces")) as p:
         append(path, "AgentCompleted", "a", 1)
         assert "1 given up" in p.stderr.readline()
         append(path, "JobCompleted", "-", 0)
@@ -197,7 +197,9 @@ def test_following_sends_a_job_when_it_ends_and_gives_up_what_is_at_fault(http, 
 
 
 def test_following_with_metrics_alone_counts_what_comes(http, log):
-    with start(*push(http, "--all-jobs", "--follow", "--interval", "1s", "--only", "metrics")) as p:
+    with start(
+        *push(http, "--all-repos", "--follow", "--interval", "1s", "--only", "metrics")
+    ) as p:
         http.wait(lambda: http.metrics)
         append(log, "AgentFailed", "agent-15", 15, error="killed")
 
@@ -220,7 +222,7 @@ def test_the_standard_variables_hold_and_options_win(http, log, monkeypatch):
         monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
-    ok("otel", "push", "--all-jobs", "--header", "X-A=three")
+    ok("otel", "push", "--all-repos", "--header", "X-A=three")
     assert {h["content-encoding"] for h in http.headers} == {"gzip"}
     assert {(h["x-a"], h["x-b"]) for h in http.headers} == {("three", "two words")}
     assert http.resources[0]["service.name"] == "mine"
@@ -228,10 +230,10 @@ def test_the_standard_variables_hold_and_options_win(http, log, monkeypatch):
     assert len(http.metrics) == 1
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", DEAD)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", DEAD)
-    ok("otel", "push", "--all-jobs", "--endpoint", http.url + "/v1/traces")
+    ok("otel", "push", "--all-repos", "--endpoint", http.url + "/v1/traces")
     assert len(http.metrics) == 2
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
-    assert "http/json" in refused("otel", "push", "--all-jobs")
+    assert "http/json" in refused("otel", "push", "--all-repos")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_the_standard_variables_hold_and_options_win(http, log, monkeypatch):
 def test_a_variable_that_cannot_be_meant_is_one_line(log, monkeypatch, protocol, name, value):
     monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
     assert value in refused(
-        "otel", "push", "--all-jobs", "--endpoint", DEAD, "--protocol", protocol
+        "otel", "push", "--all-repos", "--endpoint", DEAD, "--protocol", protocol
     )  # fmt: skip
 
 
@@ -263,21 +265,21 @@ def test_tls_with_a_certificate_of_ones_own(log, tmp_path, monkeypatch):
     # requests would let this one win over what the exporter sets.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
     with over_http(context) as receiver:
-        assert "CERTIFICATE_VERIFY_FAILED" in refused(*push(receiver, "--all-jobs"))
+        assert "CERTIFICATE_VERIFY_FAILED" in refused(*push(receiver, "--all-repos"))
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
-        ok(*push(receiver, "--all-jobs"))
+        ok(*push(receiver, "--all-repos"))
     assert len(receiver.spans) == ENDED + 1
 
 
 def test_the_filters_choose_attempts_and_only_a_signal(http, log):
-    ok(*push(http, "--all-jobs", "--agent", "agent-10", "--only", "traces"))
+    ok(*push(http, "--all-repos", "--agent", "agent-10", "--only", "traces"))
     names = ["job review", *3 * ["agent agent-10"]]
     assert [span.name for span in http.spans] == names
     http.spans.clear()
-    ok(*push(http, "--all-jobs", "--agent", "nobody"))
+    ok(*push(http, "--all-repos", "--agent", "nobody"))
     assert http.spans == []
     assert len(http.metrics) == 1
-    ok(*push(http, "--all-jobs", "--since", "30m", "--only", "traces"))
+    ok(*push(http, "--all-repos", "--since", "30m", "--only", "traces"))
     assert {span.name for span in http.spans} == {
         "job review", "agent agent-13", "agent agent-14",
     }  # fmt: skip
@@ -293,7 +295,7 @@ def test_a_damaged_log_of_several_dialects(http, store):
         "{" + stamp + '3Z","type":"agent_failed","agent_id":"a","error":"x\\ud800"}',
         '{"AgentCompleted":{"agent_id":"b"}}',
     )  # fmt: skip
-    done = ok(*push(http, "--all-jobs"))
+    done = ok(*push(http, "--all-repos"))
     assert ":2: not an event" in done.err
     assert {span.name for span in http.spans} == {"job j", "agent a", "agent b"}
     assert http.named()["agent a"].status.message == "x\ufffd"
@@ -313,7 +315,7 @@ def test_a_dry_run_prints_and_sends_nothing(log, more):
     )
     # Without the extra, too.
     done = subprocess.run(
-        [sys.executable, "-c", code, "otel", "push", "--all-jobs", "--dry-run", *more],
+        [sys.executable, "-c", code, "otel", "push", "--all-repos", "--dry-run", *more],
         env=environment(), capture_output=True, text=True, cwd=PACKAGE_PARENT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -350,13 +352,13 @@ def test_a_dry_run_prints_and_sends_nothing(log, more):
     ],
 )
 def test_what_cannot_be_meant_is_refused(more, code):
-    assert "\x1b" not in refused("otel", "push", "--all-jobs", *more, code=code)
+    assert "\x1b" not in refused("otel", "push", "--all-repos", *more, code=code)
 
 
 def test_a_password_is_not_shown(http, log):
     url = http.url.replace("//", "//user:secret@")
     http.failures = [401]
-    assert "secret" not in refused("otel", "push", "--all-jobs", "--endpoint", url)
-    done = ok("otel", "push", "--all-jobs", "--endpoint", url, "--json")
+    assert "secret" not in refused("otel", "push", "--all-repos", "--endpoint", url)
+    done = ok("otel", "push", "--all-repos", "--endpoint", url, "--json")
     assert "secret" not in done.out
     assert http.headers[-1]["authorization"].startswith("Basic ")

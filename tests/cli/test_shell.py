@@ -102,7 +102,7 @@ def test_bash_completes_commands_options_and_names(shell, place):
 
     assert complete("prodigy-git", "statusl") == ["statusline"]
     assert complete("prodigy-git", "worktree", "re") == ["restore"]
-    assert complete("prodigy-git", "events", "ls", "--all") == ["--all-jobs"]
+    assert complete("prodigy-git", "events", "ls", "--all") == ["--all-jobs", "--all-repos"]
     assert complete("prodigy-git", "finish", "wt") == ["wt-1", "wt-2"]
     assert complete("prodigy-git", "events", "ls", "--session", "wt-2") == ["wt-2"]
 
@@ -154,7 +154,7 @@ def test_fish_completes_commands_options_and_names(shell, place):
 
     assert complete("prodigy-git statusl") == ["statusline"]
     assert complete("prodigy-git finish wt") == ["wt-1"]
-    assert complete("prodigy-git events ls --all") == ["--all-jobs"]
+    assert complete("prodigy-git events ls --all") == ["--all-jobs", "--all-repos"]
     assert sorted(complete("pgcd ")) == [ODD, "wt-1"]
     assert complete("pgcd wt-1 ") == []
 

@@ -13,7 +13,8 @@ Run = Callable[..., Any]
 
 READING = [
     "status --json", "sessions list --json", "worktree ls --json", "worktree ls --all-repos --json",
-    "job list --json", "job list --all-repos --json", "events ls --json", "events ls --all-jobs --json",
+    "job list --json", "job list --all-repos --json", "events ls --json",
+    "events ls --all-repos --json",
     "events search one", "events stats --json", "explain HEAD --json", "verify --json",
     "verify --all --json", "hooks --json", "trash list --json", "trash list --all-repos --json",
     "worktree show . --json", "clean --dry-run --json", "clean --dry-run --all-repos --json",

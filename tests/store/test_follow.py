@@ -293,7 +293,7 @@ def test_writers_at_full_speed(store):
 def test_the_command_prints_whole_lines_and_ends_with_its_reader(repo, store):
     add(store, "1")
     with subprocess.Popen(
-        [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-jobs", "--since", "1d",
+        [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-repos", "--since", "1d",
          "--type", "Mine", "--json"],
         cwd=repo, env={**os.environ, "PYTHONPATH": PACKAGE_PARENT}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
@@ -310,7 +310,7 @@ def test_the_command_prints_whole_lines_and_ends_with_its_reader(repo, store):
 def test_the_command_says_where_to_go_on_at_once_and_where_nothing_fits(repo, store):
     add(store, "1")
     environment = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
-    command = [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-jobs", "--json"]
+    command = [sys.executable, "-m", "prodigy_git", "events", "follow", "--all-repos", "--json"]
     with subprocess.Popen(
         [*command, "--cursor", "--type", "Other"], cwd=repo, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

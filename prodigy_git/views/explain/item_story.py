@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from prodigy_git import duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import attempts, books, owner, peek
 from prodigy_git.jobs.attempts import Attempt
@@ -183,7 +184,7 @@ def _stamp(moment: int | None) -> str | None:
 def _next(found: dict[str, Any], name: str, job: str) -> list[str]:
     state = found["state"]
     if state == "pending":
-        when = f", from {found['retry_at'][:19]}Z on" if found["retry_at"] else ""
+        when = f", from {duration.moment(found['retry_at'])} on" if found["retry_at"] else ""
         return [f"'prodigy-git run --job {job} --item {name} -- COMMAND' works on it{when}"]
     if state == "in_progress":
         if found["alive"] is False:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
+from prodigy_git import duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask
 from prodigy_git.jobs.attempts import Attempt, of_events
@@ -12,7 +13,6 @@ from prodigy_git.record import clock, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
-from prodigy_git.views.overview import words
 from prodigy_git.views.overview.agents import Agent
 
 LOG_BYTES = 256 << 10
@@ -81,7 +81,7 @@ def history(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
 
 def _attempt(one: Attempt) -> Iterator[str]:
     number = f"attempt {one.number}" if one.number is not None else "attempt"
-    lasted = f", after {words.span(one.lasted)}" if one.lasted is not None else ""
+    lasted = f", after {duration.text(one.lasted)}" if one.lasted is not None else ""
     yield f"{number}: {one.who}, {one.outcome}{lasted}"
     yield f"  from {_time(one.began)} to {_time(one.ended)}"
     if one.session_id is not None and one.session_id != one.who:
@@ -97,7 +97,7 @@ def _attempt(one: Attempt) -> Iterator[str]:
 
 
 def _time(moment: int | None) -> str:
-    return "-" if moment is None else clock.stamp(moment)[:19] + "Z"
+    return "-" if moment is None else duration.moment(clock.stamp(moment))
 
 
 def summary(event: Event) -> str:

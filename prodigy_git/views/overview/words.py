@@ -2,26 +2,15 @@
 
 from typing import Any
 
-from prodigy_git.record import clock
+from prodigy_git import duration
 from prodigy_git.views.overview.agents import Agent
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
 def age(moment: int | None, now: int) -> str:
-    """Return how long ago a moment was, as ``5m``; ``-`` for one that is not known."""
+    """Return how long ago a moment was, as ``5m 00s``; ``-`` for one that is not known."""
     if moment is None:
         return "-"
-    return span(max(0, now - moment))
-
-
-def span(micros: int) -> str:
-    """Return a length of time in its largest unit, as ``5m``."""
-    seconds = micros // clock.SECOND
-    for unit, length in _UNITS:
-        if seconds >= length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
+    return duration.text(now - moment)
 
 
 def against_base(one: Agent) -> str:
@@ -63,7 +52,7 @@ def items(job: dict[str, Any], *without: str) -> str:
     if rate:
         parts.append(f"{rate:g} a minute")
     if left is not None:
-        parts.append(f"{span(left * clock.SECOND)} left")
+        parts.append(f"{duration.seconds(left)} left")
     return ", ".join(parts)
 
 

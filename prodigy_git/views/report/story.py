@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from prodigy_git import duration
 from prodigy_git.jobs.attempts import Attempt, Attempts
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
@@ -112,7 +113,7 @@ def said(event: Event) -> str:
     if isinstance(attempt, int) and event.type in ("AgentStarted", "AgentRetrying"):
         words.append(f"attempt {attempt}")
     if isinstance(backoff, int):
-        words.append(f"in {backoff / 1000:g} s")
+        words.append(f"in {duration.seconds(backoff / 1000)}")
     rewrites = own.get("rewrites")
     if isinstance(rewrites, list):
         words.append(f"{own.get('command')}: {len(rewrites)} replaced")

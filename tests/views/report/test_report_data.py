@@ -101,7 +101,7 @@ def test_durations_and_their_spread(team):
 
 def test_events_name_their_attempt_and_say_what_they_say(team):
     retrying = next(one for one in team["events"] if one["type"] == "AgentRetrying")
-    assert retrying["text"] == "attempt 2 in 3600 s"
+    assert retrying["text"] == "attempt 2 in 1h 00m"
     commit = next(one for one in team["events"] if one["type"] == "CommitCreated")
     assert support_team.HOSTILE in commit["text"]
     for one in team["events"]:

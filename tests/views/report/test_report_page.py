@@ -205,7 +205,7 @@ def test_a_click_opens_the_details_and_the_lane_tells_of_itself(browser, tmp_pat
         for said in (
             "agent-02 on item-2",
             "completed",
-            "24 min",
+            "24m 00s",
             "/logs/agent-02.json",
             "Step 1 of item 2",
         ):

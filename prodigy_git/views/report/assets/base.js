@@ -68,13 +68,12 @@ const utc = (stamp) => `${stamp.replace('T', ' ').replace('Z', '')} UTC`;
 /** Return seconds as people say them: `8 s`, `12 min`, `1 h 5 min`, `2 d 3 h`. */
 function lasting(seconds) {
   if (seconds === null || seconds === undefined) return '–';
-  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 24) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
-  return hours % 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours / 24} d`;
+  if (seconds < 10) return `${Number(seconds.toFixed(1))}s`;
+  const two = (number) => String(Math.floor(number)).padStart(2, '0');
+  if (seconds < 60) return `${Math.floor(seconds)}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)}h ${two((seconds % 3600) / 60)}m`;
+  return `${Math.floor(seconds / 86400)}d ${two((seconds % 86400) / 3600)}h`;
 }
 
 const plural = (number, one, many = `${one}s`) => `${count.format(number)} ${number === 1 ? one : many}`;
