@@ -1,6 +1,7 @@
 """run: a command on a job's items, in worktrees of their own."""
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +12,28 @@ from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
-    from prodigy_git.lifecycle.run import Attempt
+    from prodigy_git.jobs.claims import Waiting
+    from prodigy_git.lifecycle.run import Attempt, Worker
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class _Size(click.ParamType[int]):
+    """A size in bytes; 0 stands for none."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        from prodigy_git.lifecycle.runlog import SMALLEST
+
+        found = re.fullmatch(r"([0-9]{1,12})([kMG]?)B?", str(value))
+        size = int(found[1]) * _UNITS[found[2]] if found else -1
+        if 0 < size < SMALLEST or size < 0:
+            self.fail(
+                f"{value!r} is no size: write 500k, 100M or 2G, or 0 for no limit", param, ctx
+            )
+        return size
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -56,6 +78,15 @@ if TYPE_CHECKING:
     shell_complete=completing.refs,
     help="Where the branches begin. [default: HEAD]",
 )
+@click.option("--stdin", is_flag=True, help="Pass on standard input. [default: /dev/null]")
+@click.option(
+    "--log-limit", type=_Size(), default="100M", show_default=True, metavar="SIZE",
+    help="How much of its output is kept, the beginning and the end; 0: all.",
+)  # fmt: skip
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print each attempt's end as a line of JSON; the command's output goes to stderr.",
+)  # fmt: skip
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     name: str | None,
@@ -68,6 +99,9 @@ def run(
     commit_required: bool,
     keep: bool,
     base: str | None,
+    stdin: bool,
+    log_limit: int,
+    as_json: bool,
     command: tuple[str, ...],
 ) -> int:
     """Run COMMAND on a work item, in a worktree made for it; give '--' before it.
@@ -75,8 +109,12 @@ def run(
     It finds the item in $PRODIGY_ITEM (JSON) and $PRODIGY_ITEM_ID. The item is completed if the command
     exits with 0; otherwise it is tried again, in a new worktree, until its attempts are used up.
     Passes on the command's exit status, 124 after a timeout; with --next 0 if no item was given up,
-    else 1; 3 if there was no item to be had. Started N times with --next it is a pool of N workers.
+    else 1; 3 if there was no item to be had, or the job is paused. Interrupted, it gives the item back.
+    Started N times with --next it is a pool of N workers.
+
+    prodigy-git run --job review --next --timeout 30m -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
+    from prodigy_git.lifecycle import listening, ready, sinks
     from prodigy_git.lifecycle import run as running
 
     if every and item is not None:
@@ -85,28 +123,70 @@ def run(
     cwd = gitenv.here()
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
-        backoff / clock.SECOND, commit_required, base,
+        backoff / clock.SECOND, commit_required, base, stdin, log_limit,
     )  # fmt: skip
 
     def after(done: "Attempt") -> None:
         output.note(
-            f"item {done.item_id}, attempt {done.attempt}: {done.state.replace('_', ' ')} "
+            f"item {done.item_id}, attempt {done.attempt}: {_what_became(done)} "
             f"(exit status {done.exit_status}, session {done.session_id})"
         )
+        if as_json:
+            output.emit_json(done.as_json())
         # What was given up is for somebody to look at.
         if not keep and done.state not in ("dead", "failed"):
-            _tidy(store, cwd, done.session_id)
+            with signals.heeded(earlier_too=False):
+                _tidy(store, cwd, done.session_id)
+
+    with sinks.ours() as ours, listening.listening() as signals:
+        if as_json:
+            ours = sinks.Ours(ours.err, ours.err, True)
+        worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note)
+        try:
+            ready.check(store, cwd, base, command[0], running.environment())
+            return _work(worker, item, every, after)
+        except listening.Interrupted as stop:
+            output.note(f"interrupted by signal {stop.number}")
+            return 128 + stop.number
+        except ready.CannotStart as trouble:
+            output.error(str(trouble))
+            if trouble.session is not None:
+                _tidy(store, cwd, trouble.session)
+            return trouble.exit_status
+
+
+def _work(worker: "Worker", item: str | None, every: bool, after: Any) -> int:
+    from prodigy_git.jobs import claims
+    from prodigy_git.lifecycle import run as running
 
     if every:
-        given_up, signalled = running.until_none_is_left(
-            store, repo, job, cwd, wish, after, output.note
-        )
-        return 128 + signalled if signalled is not None else int(given_up > 0)
-    last = running.until_done(store, repo, job, cwd, wish, item, after, output.note)
+        given_up, left = running.until_none_is_left(worker, after)
+        stopped = left.status in ("paused", "cancelled", "failed") and left.pending > 0
+        if stopped:
+            output.note(
+                f"job {worker.job} is {left.status}, with {left.pending} items left: this worker stops"
+            )
+        return 1 if given_up else NONE_LEFT if stopped else 0
+    last = running.until_done(worker, item, after)
     if last is None:
-        output.note(f"job {job}: no item to be had now")
+        left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
+        output.note(f"job {worker.job}: no item to be had now{_why_none(left)}")
         return NONE_LEFT
     return last.exit_status
+
+
+def _why_none(left: "Waiting") -> str:
+    if left.status != "running":
+        return f", the job is {left.status}"
+    if left.pending:
+        return f", {left.pending} wait for their next try"
+    return f", {left.in_progress} in progress" if left.in_progress else ""
+
+
+def _what_became(done: "Attempt") -> str:
+    if done.state == "pending" and done.interrupted is not None:
+        return "interrupted, given back"
+    return done.state.replace("_", " ")
 
 
 def _tidy(store: str, cwd: str, session: str) -> None:

@@ -12,12 +12,11 @@ from prodigy_git.cleanup import space, worktrees
 from prodigy_git.doctor import places
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
+from prodigy_git.git import ask, repository
 from prodigy_git.git.ask import git
 from prodigy_git.record import clock, files
 from prodigy_git.store import home, reserve
 
-OLDEST_GIT = (2, 36)
 _LITTLE_SPACE = 200 * 1000 * 1000  # bytes: two full log files
 
 # Filesystems on which O_APPEND is no promise: writers there must not append at the same time.
@@ -57,9 +56,8 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
 
 def _git_version() -> Finding:
     words = git("/", "version").split()[2]
-    numbers = tuple(int(part) for part in words.split(".")[:2])
-    if numbers < OLDEST_GIT:
-        need = ".".join(map(str, OLDEST_GIT))
+    if ask.version() < ask.OLDEST:
+        need = ".".join(map(str, ask.OLDEST))
         return Finding("git", "error", f"git {words} is too old", f"update to {need} or newer")
     return Finding("git", "ok", f"git {words}")
 

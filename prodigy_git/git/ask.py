@@ -14,6 +14,9 @@ from prodigy_git.record.gitdir import Place
 SILENCE = "PRODIGY_GIT_SILENCE"
 """The variable that the hooks' guard honours: our own git calls must not wait for our own locks."""
 
+OLDEST = (2, 36)
+"""The oldest git that we work with: it has `git hook run`."""
+
 _DUBIOUS = "dubious ownership"
 # Settings under which git does not look at a file, or would write (a monitor's socket, an index).
 _UNSWAYED = (
@@ -38,6 +41,11 @@ def git(
     if status != 0:
         raise ProdigyError(f"git {arguments[0]}: {said(err, f'exit status {status}')}")
     return out
+
+
+def version() -> tuple[int, ...]:
+    """Return the numbers of git's version, two of them. Raises `ProdigyError` as `git`."""
+    return tuple(int(part) for part in git("/", "version").split()[2].split(".")[:2])
 
 
 def said(err: str, otherwise: str = "no reason given") -> str:

@@ -214,6 +214,19 @@ def release(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **
         return endings.release(index, claim, broken=broken, **how)
 
 
+def release_of(
+    store: str, repo: str, job: str, session: str, reason: str, broken: Broken
+) -> Ended | None:
+    """Give back what a session has claimed and not ended, if anything. Raises as `step`."""
+    with step(store, repo, job, broken) as index:
+        for name, item in index.in_state("in_progress"):
+            start = books.view(item).start
+            if start is not None and start.worktree == session:
+                claim = claim_of(index, name, None)
+                return endings.release(index, claim, reason=reason, session=session, broken=broken)
+    return None
+
+
 def renew(
     store: str,
     repo: str,

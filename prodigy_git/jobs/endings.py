@@ -304,6 +304,17 @@ def end_dead(
     return released
 
 
+_GIVEN_UP = (
+    "its lease ended at ", "the process that owned it is gone", "its process cannot be seen from here",
+    "its agent was given up", "its owner cannot be told",
+)  # fmt: skip
+
+
+def is_given_up(error: str) -> bool:
+    """Whether a failure's text says that the claim was given up for dead, as `_why_dead` has it."""
+    return error.startswith(_GIVEN_UP)
+
+
 def _why_dead(index: Index, start: books.Start | None, *, unknown_too: bool) -> str | None:
     """Return why a claim is nobody's any more; None where it is somebody's."""
     if start is None:

@@ -1,37 +1,48 @@
-"""One command, from its start to the end of its last process: streamed, logged, timed, signalled."""
+"""One command, from its start to the end of its last process: streamed, logged, timed, signalled.
+
+Copying its output, watching the clock, its end and signals do not wait for each other: what may wait
+for somebody else, writing to our own standard output, is done by threads (`sinks`).
+"""
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
 
 import psutil
 
-from prodigy_git.record import files
+from prodigy_git.lifecycle.lastline import KEPT, last_line
+from prodigy_git.lifecycle.listening import Signals
+from prodigy_git.lifecycle.runlog import RunLog
+from prodigy_git.lifecycle.sinks import PATIENCE, Ours, Sink
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _GRACE = 10.0  # seconds between asking for the end and enforcing it
 _BLOCK = 1 << 16
+_REST = (
+    1 << 20
+)  # bytes that are still read after the end; a process that went elsewhere may write on
+_LONGEST = 3600.0  # seconds; epoll_wait(2) takes no more than a few weeks
 
 
 @dataclass(frozen=True)
 class Ran:
     """How a command ended: ``status`` is negative for the signal it died by, as Popen's.
 
-    ``signalled`` is the signal that we were sent and passed on; ``left`` how many of its processes
-    went on after it and were ended.
+    ``interrupted`` is the signal that came to us before its end; ``left`` how many of its processes
+    went on after it and were ended, ``last`` its last line on standard error.
     """
 
     status: int
     timed_out: bool
-    signalled: int | None
+    interrupted: int | None
     left: int
+    last: str
 
     @property
     def exit_status(self) -> int:
@@ -41,110 +52,173 @@ class Ran:
         return 128 - self.status if self.status < 0 else self.status
 
 
+class _Stream:
+    """What one pipe of the command's brings, and where it goes."""
+
+    def __init__(self, pipe: int, sink: Sink, log: RunLog) -> None:
+        self.pipe, self.sink, self.log = pipe, sink, log
+        self.open = True
+        self.held = False
+        """Whether the command is held back, as by any pipe that is not read, until there is room."""
+        self.end = b""
+        os.set_blocking(pipe, False)
+
+    def copy(self) -> int:
+        """Pass on what there is now, one block at most; return how much."""
+        try:
+            data = os.read(self.pipe, _BLOCK)
+        except BlockingIOError:
+            return 0
+        self.open = bool(data)
+        self.log.write(data)
+        self.end = (self.end + data)[-KEPT:]
+        if self.sink.stalled:
+            self.sink.left_out += len(data)  # the log has it, and the command goes on
+        else:
+            self.sink.put(data)
+        return len(data)
+
+
 def run(
     command: Sequence[str],
     *,
     cwd: str,
     env: dict[str, str],
-    log_path: str,
+    log: RunLog,
     inherited: int,
+    signals: Signals,
+    ours: Ours,
+    stdin: bool = False,
     timeout: float | None = None,
     grace: float = _GRACE,
 ) -> Ran:
-    """Run a command to its end; its output goes where ours goes, and to the file ``log_path``.
+    """Run a command to its end; its output goes to ``log``, and where ours goes.
 
-    It inherits our standard input and the descriptor ``inherited``. Without a terminal it gets a
-    session of its own, and all its processes are ended with it; on one it stays in our process group,
-    since another would not be let read from the terminal. After ``timeout`` seconds it is asked to
-    end, ``grace`` seconds later it is ended. The first signal that we are sent is passed on, the
-    second ends it. Called in the main thread. Raises `OSError` where it cannot be started.
+    It inherits the descriptor ``inherited``, and with ``stdin`` our standard input. It gets a session
+    of its own, and all its processes are ended with it; but with ``stdin`` at a terminal it stays in
+    our process group, since another would not be let read there. After ``timeout`` seconds it is asked
+    to end, ``grace`` seconds later it is ended. The first signal that we are sent is passed on, the
+    second ends it. Raises `OSError` where it cannot be started.
     """
-    interactive = sys.stdin is not None and sys.stdin.isatty()
-    files.make_private(os.path.dirname(log_path))
-    log = files.create(log_path, os.O_WRONLY | os.O_APPEND)
+    interactive = stdin and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
-        stack.callback(os.close, log)
-        woken = stack.enter_context(_woken_by_signals())
-        child = subprocess.Popen(
-            command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        child = _start(
+            command, cwd, env, stdin=None if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT if ours.one else subprocess.PIPE,
             pass_fds=(inherited,), start_new_session=not interactive,
         )  # fmt: skip
         family = _Family(child, alone=not interactive)
-        waiting = stack.enter_context(selectors.DefaultSelector())
-        waiting.register(woken.descriptor, selectors.EVENT_READ, None)
-        outputs = [(child.stdout, sys.stdout), (child.stderr, sys.stderr)]
-        for pipe, ours in outputs:
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            waiting.register(pipe, selectors.EVENT_READ, ours)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        timed_out, sent, signalled = False, 0, None
+        signals.pass_on = family.send
+        stack.callback(setattr, signals, "pass_on", None)
+        streams = []
+        for pipe, sink in ((child.stdout, ours.out), (child.stderr, ours.err)):
+            if pipe is not None:
+                stack.callback(pipe.close)
+                streams.append(_Stream(pipe.fileno(), sink, log))
+                sink.has_room = signals.wake
+                stack.callback(setattr, sink, "has_room", lambda: None)
+        timed_out, interrupted = _attend(
+            child, family, streams, signals, timeout, grace, interactive
+        )
+        left = family.end(signals)
+        for one in streams:
+            rest = _REST
+            while rest > 0 and (size := one.copy()):
+                rest -= size
+        if child.returncode != 0 and interrupted is None:
+            # It may have been sent the same signal as we, and have been quicker.
+            interrupted = next((n for n in signals.came if child.returncode in (-n, 128 + n)), None)
+        return Ran(
+            child.returncode, timed_out, interrupted, left,
+            last_line(streams[-1].end, mixed=ours.one),
+        )  # fmt: skip
+
+
+def _attend(
+    child: "subprocess.Popen[bytes]",
+    family: "_Family",
+    streams: list[_Stream],
+    signals: Signals,
+    timeout: float | None,
+    grace: float,
+    interactive: bool,
+) -> tuple[bool, int | None]:
+    """Attend to a command until it has ended; return whether its time was up, and a signal to us."""
+    begun, stopped = time.monotonic(), signals.stopped
+    limit, timed_out, passed, interrupted = timeout, False, 0, None
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(signals.descriptor, selectors.EVENT_READ)
+        for one in streams:
+            waiting.register(one.pipe, selectors.EVENT_READ, one)
         while child.poll() is None:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            for key, _ in waiting.select(left):
-                if key.data is None and key.fileobj == woken.descriptor:
-                    woken.drain()
-                elif not _pass_on(key.fileobj, key.data, log):  # type: ignore[arg-type]
-                    waiting.unregister(key.fileobj)
-            while sent < len(woken.signals):
-                number = woken.signals[sent]
-                sent += 1
-                signalled = signalled or number
+            # While we were stopped its clock stood still, as it did itself.
+            spent = time.monotonic() - begun - (signals.stopped - stopped)
+            wait = _LONGEST if limit is None else min(_LONGEST, max(0.0, limit - spent))
+            if any(one.held for one in streams):
+                wait = min(wait, PATIENCE / 10)
+            for key, _ in waiting.select(wait):
+                if key.data is None:
+                    signals.drain()
+                else:
+                    key.data.copy()
+            for one in streams:
+                _hold(one, waiting)
+            if child.poll() is not None:
+                break  # what it did counts: what comes now is too late to change it
+            while passed < len(signals.came):
+                number = signals.came[passed]
+                interrupted = interrupted or number
+                passed += 1
                 # At a terminal Ctrl-C has reached the command already.
-                if sent > 1:
+                if passed > 1:
                     family.send(signal.SIGKILL)
                 elif not (interactive and number == signal.SIGINT):
                     family.send(number)
-            if deadline is not None and time.monotonic() >= deadline and child.poll() is None:
+            spent = time.monotonic() - begun - (signals.stopped - stopped)
+            if limit is not None and spent >= limit:
                 family.send(signal.SIGKILL if timed_out else signal.SIGTERM)
-                deadline = None if timed_out else time.monotonic() + grace
+                limit = None if timed_out else spent + grace
                 timed_out = True
-        left_over = family.end()
-        for pipe, ours in outputs:
-            assert pipe is not None
-            while _pass_on(pipe, ours, log, once=True):
-                pass
-            pipe.close()
-        return Ran(child.returncode, timed_out, signalled, left_over)
+    return timed_out, interrupted
 
 
-class _Woken:
-    """Signals as they came, and a descriptor that can be read when there is a new one."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.signals: list[int] = []
-
-    def note(self, number: int, _: object) -> None:
-        self.signals.append(number)
-
-    def drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.descriptor, 512):
-                pass
+def _hold(one: _Stream, waiting: selectors.BaseSelector) -> None:
+    """Read on from a pipe, or not, as there is room for what it brings."""
+    known = one.pipe in waiting.get_map()
+    one.held = one.open and one.sink.full and not one.sink.stalled
+    wanted = one.open and not one.held
+    if wanted and not known:
+        waiting.register(one.pipe, selectors.EVENT_READ, one)
+    elif known and not wanted:
+        waiting.unregister(one.pipe)
 
 
-@contextlib.contextmanager
-def _woken_by_signals() -> Iterator[_Woken]:
-    reading, writing = os.pipe()
-    for end in (reading, writing):
-        os.set_blocking(end, False)
-    woken = _Woken(reading)
-    before = {}
-    # A child's end wakes us too: so nothing has to look again and again whether it is there.
-    woken_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
-    for number in FORWARDED:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            before[number] = signal.signal(number, woken.note)
+def _start(
+    command: Sequence[str], cwd: str, env: dict[str, str], **how: object
+) -> "subprocess.Popen[bytes]":
+    """Start a command as a shell would: a script without ``#!`` is one for sh."""
     try:
-        yield woken
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(woken_before)
-        os.close(reading)
-        os.close(writing)
+        return subprocess.Popen(command, cwd=cwd, env=env, **how)  # type: ignore[call-overload,no-any-return]
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        script = _script(command[0], cwd, env)
+        if script is None:
+            raise
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        ["/bin/sh", script, *command[1:]], cwd=cwd, env=env, **how
+    )
+
+
+def _script(name: str, cwd: str, env: dict[str, str]) -> str | None:
+    """Return the path of a program that the system cannot start; None where it is no text."""
+    folders = [""] if "/" in name else os.get_exec_path(env)
+    for folder in folders:
+        path = os.path.join(cwd, folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            with open(path, "rb") as stream:
+                return None if b"\0" in stream.read(512) else path
+    return None
 
 
 class _Family:
@@ -170,14 +244,16 @@ class _Family:
             return [first, *first.children(recursive=True)]
         return []
 
-    def end(self) -> int:
-        """End what goes on after the command; return how many those were."""
+    def end(self, signals: Signals) -> int:
+        """End what goes on after the command, at once at a signal; return how many those were."""
         if not self.alone:
             return 0  # whose they are cannot be told once their parent is gone
         left = self._members()
         if left:
             self.send(signal.SIGTERM)
-            _, alive = psutil.wait_procs(left, timeout=_GRACE / 2)
+            until, heard, alive = time.monotonic() + _GRACE / 2, len(signals.came), left
+            while alive and time.monotonic() < until and len(signals.came) == heard:
+                _, alive = psutil.wait_procs(alive, timeout=0.2)
             if alive:
                 self.send(signal.SIGKILL)
                 psutil.wait_procs(alive, timeout=_GRACE / 2)
@@ -194,22 +270,3 @@ class _Family:
                 if os.getpgid(process.pid) == self.child.pid:
                     found.append(process)
         return found
-
-
-def _pass_on(pipe: IO[bytes], ours: IO[str] | None, log: int, *, once: bool = False) -> bool:
-    """Pass on what a pipe holds now; return whether there may be more."""
-    try:
-        data = os.read(pipe.fileno(), _BLOCK)
-    except BlockingIOError:
-        return not once
-    except ValueError:
-        return False
-    if not data:
-        return False
-    with contextlib.suppress(OSError):  # a full disk is not the command's fault
-        files.write_all(log, data)
-    # Whoever reads our output may be gone: the log has it.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        ours.buffer.write(data)  # type: ignore[union-attr]
-        ours.buffer.flush()  # type: ignore[union-attr]
-    return True

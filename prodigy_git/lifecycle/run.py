@@ -1,28 +1,40 @@
-"""Working on a job's items: claim one, make its worktree, run a command there, record how it ended."""
+"""Working on a job's items: claim one, make its worktree, run a command there, record how it ended.
 
+Signals are heeded while nothing is lost by it: until the worktree is there, and while we wait. From
+then on the command is told; what it did is recorded, and then the worker stops.
+"""
+
+import fcntl
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
-from prodigy_git.lifecycle import finish as finishing
-from prodigy_git.lifecycle import process
+from prodigy_git.lifecycle import process, ready, reporting
+from prodigy_git.lifecycle.listening import Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
+from prodigy_git.lifecycle.reporting import Verdict
+from prodigy_git.lifecycle.runlog import LIMIT, RunLog
+from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
 
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
+_HIGH = 100
+"""The lock's descriptor is above those that scripts use for their own (``exec 3>file``)."""
+_TROUBLES = 2
+"""How often in a row a worktree cannot be made before the worker stops."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be run, and how; lengths of time are in seconds."""
+    """What is to be run, and how; lengths of time are in seconds, sizes in bytes."""
 
     command: Sequence[str]
     agent: str | None = None
@@ -31,162 +43,222 @@ class Wish:
     backoff: float = 1.0
     commit_required: bool = False
     base: str | None = None
+    stdin: bool = False
+    log_limit: int = LIMIT
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Who works, where, and through what it hears and speaks."""
+
+    store: str
+    repo: str
+    job: str
+    cwd: str
+    wish: Wish
+    signals: Signals
+    ours: Ours
+    broken: Broken
 
 
 @dataclass(frozen=True)
 class Attempt:
     """How one attempt ended; ``state`` is what became of the item."""
 
+    job_id: str
     item_id: str
     attempt: int
+    agent_id: str
     session_id: str
     state: str
     exit_status: int
-    signalled: int | None
+    interrupted: int | None
+    """The signal that was passed on to the command before its end."""
+    error: str | None
+    log: str
     ready_at: int | None
     """When it may be tried again, in microseconds since 1970, if it waits for that."""
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as ``run --json`` prints them."""
+        fields = asdict(self)
+        fields["signal"] = fields.pop("interrupted")
+        ready_at = fields.pop("ready_at")
+        return fields | {"ready_at": None if ready_at is None else clock.stamp(ready_at)}
 
-def attempt(
-    store: str, repo: str, job: str, cwd: str, wish: Wish, item: str | None, broken: Broken
-) -> Attempt | None:
+
+class NoWorktree(ProdigyError):
+    """The worktree could not be made; the item was given back."""
+
+
+def attempt(worker: Worker, item: str | None) -> Attempt | None:
     """Claim ``item``, or the next, and work on it once; None where there is nothing to be had now.
 
     If this is killed, the item stays owned for as long as any process of the command lives; then the
-    next command on the job gives it back. Raises `ProdigyError` where the item cannot be had, or the
-    command cannot be started; `OSError`.
+    next command on the job gives it back. Raises `ProdigyError` where the item cannot be had,
+    `NoWorktree`, `ready.CannotStart`, `Interrupted`: the item is given back then. `OSError`.
     """
     session = names.fresh("agent")
     # Asked before anything is claimed: the output has to go somewhere.
-    within.refuse_links(store, layout.run_log(store, repo, job, session))
-    held, descriptor = owner.hold(store, repo, job)
+    within.refuse_links(
+        worker.store, layout.run_log(worker.store, worker.repo, worker.job, session)
+    )
+    held, descriptor = owner.hold(worker.store, worker.repo, worker.job)
     try:
-        claim = claims.claim(
-            store, repo, job, agent=wish.agent or session, item=item, owner=held.as_json(),
-            worktree=session, broken=broken,
-        )  # fmt: skip
-        if claim is None:
-            return None
-        if wish.attempts is not None:
-            last = claim.attempt - claim.tried + wish.attempts
-            claim = replace(claim, max_attempts=last)
-        try:
-            made = new_worktree(
-                cwd, name=session, job=job, agent=claim.agent_id, item=claim.item_id,
-                base=wish.base, claimed=claim.attempt, broken=broken,
-            )  # fmt: skip
-        except (ProdigyError, OSError) as error:
-            return _no_worktree(store, repo, job, claim, session, wish, str(error), broken)
-        except BaseException:
-            _give_back(store, repo, job, claim, session, broken)
-            raise
-        return _work(store, repo, made, claim, wish, descriptor, broken)
+        descriptor = _out_of_the_way(descriptor)
+        begun = _begin(worker, item, session, held.as_json())
+        return None if begun is None else _work(worker, *begun, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _no_worktree(
-    store: str,
-    repo: str,
-    job: str,
-    claim: Claim,
-    session: str,
-    wish: Wish,
-    error: str,
-    broken: Broken,
-) -> Attempt:
-    broken(f"item {claim.item_id}: no worktree ({error})")
-    backoff = _backoff(claim, wish)
-    ended = claims.fail(
-        store, repo, job, claim, error=error, reason="WorktreeError", backoff_ms=backoff,
-        session=session, broken=broken,
-    )  # fmt: skip
-    return Attempt(
-        claim.item_id, claim.attempt, session, ended.state, 1, None, _ready(ended.state, backoff)
-    )
-
-
-def _give_back(store: str, repo: str, job: str, claim: Claim, session: str, broken: Broken) -> None:
-    claims.fail(
-        store, repo, job, claim, error="interrupted while the worktree was made",
-        reason="WorktreeError", session=session, broken=broken,
-    )  # fmt: skip
-
-
-def _backoff(claim: Claim, wish: Wish) -> int:
-    """Return how many milliseconds an item waits for its next try, if there is one."""
-    return endings.backoff(claim.tried, wish.backoff)
-
-
-def _ready(state: str, backoff: int | None) -> int | None:
-    if state != "pending":
-        return None
-    return clock.now() + (backoff or 0) * 1000
-
-
-def _work(
-    store: str,
-    repo: str,
-    made: NewWorktree,
-    claim: Claim,
-    wish: Wish,
-    descriptor: int,
-    broken: Broken,
-) -> Attempt:
-    log_path = layout.run_log(store, repo, made.job_id, made.session_id)
-    reason = error = None
-    ran = None
+def _out_of_the_way(descriptor: int) -> int:
+    """Return a high number for a descriptor: the command has its own uses for the low ones."""
     try:
-        ran = process.run(
-            wish.command, cwd=made.worktree, env=_environment(store, made, claim, log_path),
-            log_path=log_path, inherited=descriptor, timeout=wish.timeout,
-        )  # fmt: skip
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # `ulimit -n` is lower than that
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return high
+
+
+def _begin(
+    worker: Worker, item: str | None, session: str, held: dict[str, Any]
+) -> tuple[NewWorktree, Claim] | None:
+    """Claim an item and make its worktree; whatever comes between, the claim is given back."""
+    where = worker.store, worker.repo, worker.job
+    wish, claim = worker.wish, None
+    try:
+        with worker.signals.heeded():
+            claim = claims.claim(
+                *where, agent=wish.agent or session, item=item, owner=held, worktree=session,
+                broken=worker.broken,
+            )  # fmt: skip
+            if claim is None:
+                return None
+            if wish.attempts is not None:
+                last = claim.attempt - claim.tried + wish.attempts
+                claim = replace(claim, max_attempts=last)
+            made = new_worktree(
+                worker.cwd, name=session, job=worker.job, agent=claim.agent_id,
+                item=claim.item_id, base=wish.base, claimed=claim.attempt, broken=worker.broken,
+            )  # fmt: skip
+            return made, claim
+    except (ProdigyError, OSError) as error:
+        if claim is None:
+            if isinstance(error, OSError):  # the claim may be in the log all the same
+                reporting.give_back(*where, session, str(error), worker.broken)
+            raise
+        reporting.give_back(*where, session, f"no worktree: {error}", worker.broken)
+        raise NoWorktree(f"item {claim.item_id}: no worktree ({error}); given back") from error
+    except (
+        BaseException
+    ) as stop:  # an interruption; the claim may be in the log without our knowing
+        reporting.give_back(*where, session, str(stop) or "interrupted", worker.broken)
+        raise
+
+
+def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> Attempt:
+    log_path = layout.run_log(worker.store, worker.repo, made.job_id, made.session_id)
+    stem = log_path.removesuffix(".log")
+    item_path, result_path = f"{stem}.item.json", f"{stem}.result.json"
+    wish = worker.wish
+    try:
+        log = RunLog(log_path, wish.log_limit)
+        try:
+            files.replace(item_path, json.dumps(claim.data).encode("ascii"))
+            ran = process.run(
+                wish.command, cwd=made.worktree, log=log, inherited=descriptor,
+                env=_environment(worker.store, made, claim, log_path, item_path, result_path),
+                signals=worker.signals, ours=worker.ours, stdin=wish.stdin, timeout=wish.timeout,
+            )  # fmt: skip
+        finally:
+            log.close()
     except OSError as trouble:
-        reason, error = "CommandFailed", f"{wish.command[0]} cannot be started: {trouble.strerror}"
-    if ran is not None:
-        reason, error = _why_failed(store, made, ran, wish, broken)
-        if ran.left:
-            broken(f"item {claim.item_id}: {ran.left} processes that the command left were ended")
-    backoff = _backoff(claim, wish)
-    done = finishing.finish(
-        store, made.session_id, failed=error is not None, error=error, log_path=log_path,
-        failure=finishing.Failure(reason or "Unknown", backoff, claim.max_attempts), broken=broken,
+        reporting.give_back(
+            worker.store, worker.repo, worker.job, made.session_id, str(trouble), worker.broken
+        )
+        raise ready.cannot_start(wish.command[0], trouble, made.session_id) from trouble
+    _say_what_was_odd(worker, claim, ran, log, log_path)
+    result = reporting.result_of(result_path, claim.item_id, worker.broken)
+    verdict = _verdict(worker, made, ran, result)
+    backoff = endings.backoff(claim.tried, wish.backoff) if verdict.status == "Failed" else 0
+    state = reporting.report(
+        worker.store, worker.repo, made, claim, verdict, log_path=log_path, backoff_ms=backoff,
+        signals=worker.signals, broken=worker.broken,
     )  # fmt: skip
-    state = done.item_state or "pending"
-    status = 127 if ran is None else ran.exit_status
+    status = ran.exit_status
+    if verdict.status == "Cancelled" and ran.interrupted is not None:
+        status = 128 + ran.interrupted
+    elif verdict.status == "Failed":
+        status = status or 1
     return Attempt(
-        claim.item_id, claim.attempt, made.session_id, state,
-        status or (1 if error is not None else 0), None if ran is None else ran.signalled,
-        _ready(state, backoff),
+        made.job_id, claim.item_id, claim.attempt, claim.agent_id, made.session_id, state, status,
+        ran.interrupted, verdict.error, log_path, _ready(state, backoff),
     )  # fmt: skip
 
 
-def _why_failed(
-    store: str, made: NewWorktree, ran: process.Ran, wish: Wish, broken: Broken
-) -> tuple[str | None, str | None]:
-    """Return (failure_reason, error); None for a command that did well."""
+def _say_what_was_odd(
+    worker: Worker, claim: Claim, ran: process.Ran, log: RunLog, log_path: str
+) -> None:
+    if ran.left:
+        which = "process" if ran.left == 1 else "processes"
+        were = "was" if ran.left == 1 else "were"
+        worker.broken(
+            f"item {claim.item_id}: {ran.left} {which} that the command left {were} ended"
+        )
+    if log.trouble is not None:
+        worker.broken(f"{log_path} is not complete ({log.trouble.strerror})")
+    for sink in {worker.ours.out, worker.ours.err}:
+        if sink.left_out:
+            worker.broken(
+                f"item {claim.item_id}: {sink.left_out} bytes of output were not passed on, since "
+                f"nobody read them: {log_path} has them"
+            )
+            sink.left_out = 0
+
+
+def _verdict(worker: Worker, made: NewWorktree, ran: process.Ran, result: Any) -> Verdict:
+    """Return what the command's end says: it did well, it failed, or it was interrupted."""
+    said = f": {ran.last}" if ran.last else ""
     if ran.timed_out:
-        return "Timeout", f"Timeout after {wish.timeout:g} seconds"
-    if ran.signalled is not None and ran.status != 0:
-        return "Unknown", f"interrupted by signal {ran.signalled}"
+        return Verdict("Failed", "Timeout", f"Timeout after {worker.wish.timeout:g} seconds")
+    if ran.status != 0 and ran.interrupted is not None:
+        return Verdict("Cancelled", None, f"interrupted by signal {ran.interrupted}")
     if ran.status < 0:
-        return "CommandFailed", f"the command died by signal {-ran.status}"
+        text = (
+            f"signal {-ran.status}{said}" if said else f"the command died by signal {-ran.status}"
+        )
+        return Verdict("Failed", "CommandFailed", text)
     if ran.status > 0:
-        return "CommandFailed", f"the command exited with status {ran.status}"
-    if wish.commit_required and not finishing.commits_of(store, made.session_id, broken):
-        return "CommitValidationFailed", "the command made no commit"
-    return None, None
+        text = f"exit status {ran.status}{said}"
+        text = text if said else f"the command exited with status {ran.status}"
+        return Verdict("Failed", "CommandFailed", text)
+    if worker.wish.commit_required and not reporting.has_commits(
+        worker.store, made.session_id, worker.broken
+    ):
+        if ran.interrupted is not None:
+            return Verdict("Cancelled", None, f"interrupted by signal {ran.interrupted}")
+        return Verdict("Failed", "CommitValidationFailed", "the command made no commit")
+    return Verdict("Completed", result=result)
 
 
-def _environment(store: str, made: NewWorktree, claim: Claim, log_path: str) -> dict[str, str]:
-    """Return what the command finds in its environment (docs/run.md)."""
+def _ready(state: str, backoff: int) -> int | None:
+    return clock.now() + backoff * 1000 if state == "pending" else None
+
+
+def environment() -> dict[str, str]:
+    """Return what the command inherits of our own environment."""
     env = dict(os.environ)
     drop_local_variables(env)  # of a hook or an alias that we were started from
-    data = json.dumps(claim.data)
-    item_path = f"{log_path.removesuffix('.log')}.item.json"
-    files.make_private(os.path.dirname(item_path))
-    files.replace(item_path, data.encode("ascii"))
-    env |= {
+    return env
+
+
+def _environment(
+    store: str, made: NewWorktree, claim: Claim, log_path: str, item_path: str, result_path: str
+) -> dict[str, str]:
+    """Return what the command finds in its environment (docs/run.md)."""
+    env = environment() | {
         "PRODIGY_HOME": store,
         "PRODIGY_JOB_ID": made.job_id,
         "PRODIGY_SESSION_ID": made.session_id,
@@ -196,7 +268,9 @@ def _environment(store: str, made: NewWorktree, claim: Claim, log_path: str) -> 
         "PRODIGY_ATTEMPT": str(claim.attempt),
         "PRODIGY_WORKTREE": made.worktree,
         "PRODIGY_LOG": log_path,
+        "PRODIGY_RESULT": result_path,
     }
+    data = json.dumps(claim.data)
     if len(data) <= _ARGUMENT:
         env["PRODIGY_ITEM"] = data
     else:
@@ -205,60 +279,77 @@ def _environment(store: str, made: NewWorktree, claim: Claim, log_path: str) -> 
 
 
 def until_done(
-    store: str,
-    repo: str,
-    job: str,
-    cwd: str,
-    wish: Wish,
-    item: str | None,
-    after: Callable[[Attempt], None],
-    broken: Broken,
+    worker: Worker, item: str | None, after: Callable[[Attempt], None]
 ) -> Attempt | None:
     """Work on one item, again and again until it is completed or given up; None if there is none.
 
-    ``after`` is called with each attempt.
+    ``after`` is called with each attempt. Raises as `attempt`; `Interrupted` only while nothing runs.
     """
+    last: Attempt | None = None
+    troubles = 0
     while True:
-        done = attempt(store, repo, job, cwd, wish, item, broken)
+        try:
+            done = attempt(worker, item)
+        except NoWorktree as trouble:
+            troubles = _once_more(worker, trouble, troubles)
+            continue
+        except (ProdigyError, OSError) as trouble:
+            if last is None or isinstance(trouble, ready.CannotStart):
+                raise
+            # Somebody else has taken it, or ended it: that is not this attempt's end.
+            worker.broken(f"item {last.item_id} is not tried again: {trouble}")
+            return last
         if done is None:
-            return None
+            if last is not None:
+                worker.broken(
+                    f"item {last.item_id} is not tried again: job {worker.job} hands out none"
+                )
+            return last
+        troubles = 0
+        last = done
         after(done)
         item = done.item_id
-        if done.signalled is not None or done.ready_at is None:
+        if worker.signals.came or done.ready_at is None:
             return done
-        _sleep_until(done.ready_at)
+        _sleep_until(worker, done.ready_at)
 
 
 def until_none_is_left(
-    store: str,
-    repo: str,
-    job: str,
-    cwd: str,
-    wish: Wish,
-    after: Callable[[Attempt], None],
-    broken: Broken,
-) -> tuple[int, int | None]:
-    """Work on item after item; return how many this worker failed for good, and a signal it was sent.
+    worker: Worker, after: Callable[[Attempt], None]
+) -> tuple[int, claims.Waiting]:
+    """Work on item after item; return how many this worker failed for good, and what is left.
 
     Where all that is pending waits for its next try, this waits too. It does not wait for what others
-    have in progress.
+    have in progress. Raises as `attempt`; `Interrupted` after the attempt during which a signal came.
     """
-    given_up = 0
+    given_up = troubles = 0
     while True:
-        done = attempt(store, repo, job, cwd, wish, None, broken)
+        try:
+            done = attempt(worker, None)
+        except NoWorktree as trouble:
+            troubles = _once_more(worker, trouble, troubles)
+            continue
         if done is not None:
+            troubles = 0
             after(done)
             given_up += done.state in ("dead", "failed")
-            if done.signalled is not None:
-                return given_up, done.signalled
+            worker.signals.check()
             continue
-        left = claims.waiting(store, repo, job, broken)
-        if left.status != "running" or left.ready_at is None:
-            if not (left.status == "running" and left.pending):
-                return given_up, None
-        else:
-            _sleep_until(left.ready_at)
+        left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
+        if left.status != "running" or not left.pending:
+            return given_up, left
+        if left.ready_at is not None:
+            _sleep_until(worker, left.ready_at)
 
 
-def _sleep_until(moment: int) -> None:
-    time.sleep(max(0, moment - clock.now()) / clock.SECOND)
+def _once_more(worker: Worker, trouble: NoWorktree, troubles: int) -> int:
+    """Wait before another worktree is tried; where the one before could not be made either, raise."""
+    if troubles + 1 >= _TROUBLES:
+        raise trouble
+    worker.broken(str(trouble))
+    worker.signals.sleep(endings.backoff(1, worker.wish.backoff) / 1000)
+    return troubles + 1
+
+
+def _sleep_until(worker: Worker, moment: int) -> None:
+    worker.signals.sleep(max(0, moment - clock.now()) / clock.SECOND)

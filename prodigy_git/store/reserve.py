@@ -26,6 +26,19 @@ def keep(store: str, common: str) -> None:
         _make(folder, leaving=3 * _FILES * _BYTES)
 
 
+def lacking(store: str) -> str | None:
+    """Return, in words, that a store has no room for a step; None where it has, or cannot be asked."""
+    try:
+        about = os.statvfs(store)
+    except OSError:
+        return None
+    left = about.f_bavail * about.f_frsize
+    # Some filesystems have no fixed number of inodes, and say 0.
+    if left >= _ENOUGH and (not about.f_files or about.f_favail >= _INODES):
+        return None
+    return f"there is no room in {store}: 'prodigy-git trash empty' makes some"
+
+
 def _reserves(store: str, common: str) -> list[str]:
     with contextlib.suppress(OSError):
         if os.stat(store).st_dev == os.stat(common).st_dev:

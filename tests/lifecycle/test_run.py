@@ -1,61 +1,22 @@
 """run: real commands in real worktrees, that fail, hang, fork, and are killed."""
 
+import functools
 import json
 import os
 import signal
 import stat
-import subprocess
-import sys
-import time
 
 import psutil
 import pytest
-from support_cli import call, environment, ok, refused
+from support_cli import call, ok, refused
+from support_run import done, run, shown, started, until
 
 from prodigy_git.jobs import claims
 
 
 @pytest.fixture
 def job(repo, tmp_path):
-    def start(*items, **options):
-        path = tmp_path / "items"
-        path.write_text("".join(json.dumps(one) + "\n" for one in items or ("first",)))
-        more = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        ok("job", "start", "j", "--items", path, *more, cwd=repo)
-        return repo
-
-    return start
-
-
-def run(cwd, *arguments):
-    """Start `run` as a process of its own, without a terminal."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "prodigy_git", "run", "--job", "j", *arguments],
-        cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Ignored in what a script starts with '&', these tests perhaps among it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-
-
-def done(cwd, *arguments):
-    child = run(cwd, *arguments)
-    out, err = child.communicate(timeout=60)
-    assert b"Traceback" not in err, err
-    return child.returncode, out, err.decode()
-
-
-def shown(cwd):
-    return ok("job", "show", "j", "--json", cwd=cwd).json
-
-
-def until(true):
-    """Wait for what another process does; a test that waits in vain has failed."""
-    for _ in range(2000):
-        if true():
-            return
-        time.sleep(0.01)
-    pytest.fail("in vain")
+    return functools.partial(started, repo, tmp_path)
 
 
 def test_a_command_that_does_well(job, store, events):
@@ -90,7 +51,6 @@ def test_a_command_that_does_well(job, store, events):
         ("kill -9 $$", [], 137, "CommandFailed", "died by signal 9"),
         ("true", ["--commit-required"], 1, "CommitValidationFailed", "no commit"),
         ("sleep 60", ["--timeout", "1s"], 124, "Timeout", "after 1 seconds"),
-        ("true", ["--base", "nowhere"], 1, "WorktreeError", "nowhere"),
     ],
 )
 def test_a_command_that_fails(job, events, command, options, code, reason, error):
@@ -101,17 +61,8 @@ def test_a_command_that_fails(job, events, command, options, code, reason, error
     assert error in failed["error"]
     queued = ok("dlq", "list", "--job", "j", "--json", cwd=cwd).json
     assert [one["item_id"] for one in queued] == ["item-1"]
-    if reason != "WorktreeError":
-        left = queued[0]["worktree_artifacts"]
-        assert os.path.isdir(left["worktree_path"])
-        assert left["branch_name"].startswith("prodigy-agent-")
-
-
-def test_what_cannot_be_started(job):
-    cwd = job("x", max_attempts=1)
-    code, _, err = done(cwd, "--", "no-such-command")
-    assert code == 127
-    assert "dead" in err
+    assert os.path.isdir(queued[0]["worktree"])
+    assert queued[0]["branch"].startswith("prodigy-agent-")
 
 
 def test_tries_again_with_backoff_until_it_does_well(job, events, tmp_path):
@@ -169,7 +120,7 @@ def test_what_the_command_leaves_behind_is_ended_and_does_not_hang(job, tmp_path
     script = f"(sleep 300 & echo $! > {tmp_path}/left); exit 0"
     code, _, err = done(cwd, "--", "sh", "-c", script)
     assert code == 0
-    assert "1 processes that the command left were ended" in err
+    assert "1 process that the command left was ended" in err
     assert not psutil.pid_exists(int((tmp_path / "left").read_text()))
 
 
