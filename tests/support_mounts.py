@@ -34,10 +34,14 @@ def needs_mounts() -> None:
 
 
 @contextlib.contextmanager
-def mounted(point: Path, source: Path | None = None) -> Iterator[None]:
-    """Mount ``source`` (a folder or file) at ``point`` until the end; None: an empty filesystem."""
+def mounted(point: Path, source: Path | None = None, *, size: str | None = None) -> Iterator[None]:
+    """Mount ``source`` (a folder or file) at ``point`` until the end; None: an empty filesystem.
+
+    ``size`` is that filesystem's, as mount(8) takes it.
+    """
     needs_mounts()
-    what = ["-t", "tmpfs", "tmpfs"] if source is None else ["--bind", str(source)]
+    sized = [] if size is None else ["-o", f"size={size}"]
+    what = [*sized, "-t", "tmpfs", "tmpfs"] if source is None else ["--bind", str(source)]
     subprocess.run(["mount", *what, str(point)], check=True)
     try:
         yield

@@ -165,11 +165,11 @@ def _link(path: str, state: str, data: bytes) -> None:
 
 
 def _drop_oldest(folder: str, phase: str) -> None:
-    """Keep the newest checkpoints; their names sort by time."""
-    found = sorted(
-        name for name in os.listdir(folder) if _is_dated(name) and name.startswith(phase)
-    )
-    for name in found[:-KEPT]:
+    """Keep the newest checkpoints; their names sort by time. What killed writers left goes, too."""
+    names = os.listdir(folder)
+    found = sorted(name for name in names if _is_dated(name) and name.startswith(phase))
+    begun = [name for name in names if name.endswith(".new") and _is_dated(name[1:-4])]
+    for name in [*found[:-KEPT], *begun]:
         os.unlink(f"{folder}/{name}")
 
 

@@ -57,8 +57,11 @@ def start(
             "checkpoint_items": checkpoint_items, "checkpoint_seconds": checkpoint_seconds,
         }  # fmt: skip
         log.append(store, repo, job, [{k: v for k, v in opened.items() if v is not None}])
-        with indexes.held(store, repo, job, broken) as index:
-            snapshots.write(index, broken)
+        try:
+            with indexes.held(store, repo, job, broken) as index:
+                snapshots.write(index, broken)
+        except (OSError, ProdigyError) as error:
+            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     finally:
         os.close(lock)
     return total
@@ -129,7 +132,7 @@ def cancel(
     with claims.step(store, repo, job, broken) as index:
         _running(index)
         cancelled = endings.event(index, "JobCancelled", reason=reason, sequence=_next(index))
-        endings.record(index, [cancelled], broken)
+        endings.record(index, [cancelled], broken, ends=True)
         snapshots.write(index, broken)
         return summary.at_work(index)
 
@@ -163,7 +166,8 @@ def finish(
                 "failure_count": done[1],
             }
         kind = "JobCompleted" if error is None else "JobFailed"
-        endings.record(index, [endings.event(index, kind, **own, sequence=_next(index))], broken)
+        ended = endings.event(index, kind, **own, sequence=_next(index))
+        endings.record(index, [ended], broken, ends=True)
         snapshots.write(index, broken)
         return Finished(*done, summary.at_work(index))
 
@@ -213,6 +217,7 @@ def _running(index: Index) -> None:
 
 
 def _nothing_left(index: Index) -> None:
+    index.require_items()
     left = [
         f"{count} {word.replace('_', ' ')}"
         for word in ("in_progress", "pending")

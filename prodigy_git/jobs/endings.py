@@ -10,6 +10,7 @@ from prodigy_git.jobs import books, deserted, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
+from prodigy_git.store import reserve
 from prodigy_git.store.events import Broken
 
 FIRST_BACKOFF = 1.0
@@ -56,11 +57,33 @@ class Released:
     """The session that ended with it."""
 
 
-def record(index: Index, events: list[dict[str, Any]], broken: Broken, **how: Any) -> None:
-    """Append events to the job's log, and bring the index up to it. Raises `OSError`."""
-    if events:
-        log.append(index.store, index.repo, index.job_id, events, **how)
+def record(
+    index: Index,
+    events: list[dict[str, Any]],
+    broken: Broken,
+    *,
+    ends: bool = False,
+    before: Callable[[log.Position], None] | None = None,
+) -> None:
+    """Append events to the job's log, and bring the index up to it. Raises `OSError`: nothing was done.
+
+    From the write on it is done, whatever follows. With ``ends`` something ends by it, which may take
+    of the reserve where the disk is full. ``before`` is called as `log.append` does.
+    """
+    if not events:
+        return
+
+    def write() -> None:
+        log.append(index.store, index.repo, index.job_id, events, before=before)
+
+    if ends:
+        reserve.with_room(index.store, write)
+    else:
+        write()
+    try:
         indexes.advance(index, broken)
+    except OSError as error:
+        broken(f"job {index.job_id} cannot be read after its step, which is done ({error})")
 
 
 def event(index: Index, kind: str, **fields: Any) -> dict[str, Any]:
@@ -108,7 +131,7 @@ def end_well(
     ]  # fmt: skip
     if not late:
         events.append(event(index, "WorkItemProcessed", **who, status="completed", result=result))
-    record(index, [*events, *extra], broken, before=before)
+    record(index, [*events, *extra], broken, ends=True, before=before)
     return _ended(index, claim, late=late)
 
 
@@ -140,7 +163,7 @@ def end_badly(
         late=late, duration=duration or _lasted(index, claim), log_path=log_path,
         session=session, artifacts=artifacts, commits=[],
     )  # fmt: skip
-    record(index, [*events, *extra], broken, before=before)
+    record(index, [*events, *extra], broken, ends=True, before=before)
     return _ended(index, claim, late=late)
 
 
@@ -164,7 +187,7 @@ def release(
         index, "ClaimReleased", session_id=session, agent_id=claim.agent_id,
         item_id=claim.item_id, attempt=claim.attempt, reason=reason,
     )  # fmt: skip
-    record(index, [*([] if late else [released]), *extra], broken, before=before)
+    record(index, [*([] if late else [released]), *extra], broken, ends=True, before=before)
     return _ended(index, claim, late=late)
 
 
@@ -294,7 +317,7 @@ def end_dead(
             artifacts=snapshots.artifacts_of(index.store, session),
             commits=[] if gone is None else gone.commits,
         )  # fmt: skip
-        record(index, events if gone is None else [*events, gone.finished], broken)
+        record(index, events if gone is None else [*events, gone.finished], broken, ends=True)
         if gone is not None:
             deserted.note(index, gone)
         state = _ended(index, claim, late=False).state

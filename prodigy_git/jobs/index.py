@@ -159,7 +159,8 @@ class Index:
 
     def close(self) -> None:
         """Close the file."""
-        self.connection.close()
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
 
     def _sound(self, ask: Callable[[], _T]) -> _T:
         """Return what ``ask`` does; where that shows damage, mend the index and ask again."""

@@ -11,7 +11,7 @@ from prodigy_git.jobs import claims, endings, snapshots, surviving
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, session, whose
-from prodigy_git.store import events, sessions, standing
+from prodigy_git.store import events, reserve, sessions, standing
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,10 @@ def finish(
         fields["error"] = error if failed else None
         timings = fields["timings"] if isinstance(fields.get("timings"), dict) else {}
         fields["timings"] = {**timings, "total": duration}
-        session.write(store, name, fields)
+        try:
+            reserve.with_room(store, lambda: session.write(store, name, fields))
+        except OSError as trouble:  # the log has it, and the next look writes it
+            broken(f"the file of session {name} does not say so yet ({trouble}): it will")
     finally:
         os.close(lock)
     return Finished(
@@ -177,7 +180,8 @@ def _append_once(
     agent, item = found.text("agent_id"), found.text("item_id")
     if agent is None or item is None or found.mapreduce_data is None:
         ending = [] if agent is None else [_of_agent(found, how)]
-        log.append(store, repo, found.job, [*ending, finished], before=note)
+        last = [*ending, finished]
+        reserve.with_room(store, lambda: log.append(store, repo, found.job, last, before=note))
         if agent is not None and found.mapreduce_data is not None:
             _checkpoint(store, repo, found.job, broken)
         return None

@@ -343,11 +343,18 @@ def replace(path: str, data: bytes) -> None:
     temporary = f"{folder}/.{name}.new"
     descriptor = create_anew(temporary, os.O_WRONLY)
     try:
-        write_all(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except OSError:
+        try:
+            os.unlink(temporary)  # on a full disk it takes room
+        except OSError:
+            pass
+        raise
     sync_folder(folder)
 
 

@@ -65,7 +65,7 @@ def append(
     is to be written; ``timestamp`` and ``event_type`` are put in here. ``before`` is called under
     the log's lock with the position at which the events will begin. Raises `files.Busy` where the
     lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line that
-    the next append closes off, was written.
+    the next append closes off, was written: what cannot be made durable is taken back.
     """
     folder = layout.job_log(store, repo, job)
     within.refuse_links(store, folder)
@@ -92,11 +92,34 @@ def append(
         os.close(lock)
     try:
         os.fsync(descriptor)
+        if created:
+            files.sync_folder(folder)
+    except OSError as error:
+        # On a network filesystem this may be the first that is heard of a full disk.
+        if _taken_back(store, repo, job, descriptor, size, size + len(text)):
+            raise
+        report(store, f"the disk did not confirm what is at {size} of {folder}/{name}: {error}")
     finally:
         os.close(descriptor)
-    if created:
-        files.sync_folder(folder)
     return Position(name, size + len(text))
+
+
+def _taken_back(store: str, repo: str, job: str, descriptor: int, size: int, end: int) -> bool:
+    """Cut a file back to ``size``; False where that fails, or others have written behind ``end``."""
+    try:
+        lock = files.lock(layout.log_lock(store, repo, job))
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_size != end:
+            return False
+        os.ftruncate(descriptor, size)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(lock)
 
 
 def _lines(events: list[dict[str, Any]], stamp: str) -> bytes:

@@ -3,17 +3,22 @@
 A worktree that is deleted for good is first anchored in git, and its removal written down. A megabyte,
 in small files so that it holds inodes as well, is kept in the store and, where that is another
 filesystem, in the repository's git directory. Whoever needs it gives it up and makes it again.
+
+The end of a claim takes what it needs of the store's, too: work that was done is not done again because
+the disk filled up meanwhile.
 """
 
 import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from prodigy_git.record import files
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_T = TypeVar("_T")
 _FILES, _BYTES = 32, 32 * 1024
 _NAMES = {f"{number:02}" for number in range(_FILES)}
 _ENOUGH = 256 * 1024  # bytes, and
@@ -102,3 +107,27 @@ def _drop(folder: str) -> None:
     for name in _NAMES:
         with contextlib.suppress(OSError):
             os.unlink(f"{folder}/{name}")
+
+
+def with_room(store: str, write: Callable[[], _T]) -> _T:
+    """Return what ``write`` does; where the disk is full, a file of the store's reserve makes room.
+
+    Then ``write`` is called again, as long as there is another: it is all or nothing. What was given
+    up is made again by the next `keep` that finds the space. Raises as ``write``.
+    """
+    left = sorted(_NAMES)
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in NO_SPACE or not _spent(f"{store}/reserve", left):
+                raise
+
+
+def _spent(folder: str, left: list[str]) -> bool:
+    """Remove one file of a reserve; False where there is none."""
+    while left:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{folder}/{left.pop()}")
+            return True
+    return False
