@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "Job",
     "ProdigyError",
+    "add_items",
     "claim",
     "finish",
     "follow",
@@ -75,35 +76,62 @@ def open_job(
     max_attempts: int = 3,
     cwd: str | os.PathLike[str] | None = None,
     exist_ok: bool = True,
+    ordered: bool = True,
     broken: Broken = _log,
 ) -> Job:
     """Return a job of the repository around ``cwd`` (default: the current directory).
 
     With ``items`` (at least one; any values that JSON has a form for; the id of each is its field
     ``id``, else ``item-{n}``) it is started; one that was started before is returned as it is, or
-    refused unless ``exist_ok``. Raises `ProdigyError`, and then nothing was written; `OSError`.
+    refused unless ``exist_ok``. Items' fields ``priority`` and ``after`` say in which order they are
+    handed out (docs/jobs.md), unless ``ordered`` is false. Raises `ProdigyError`, and then nothing was
+    written; `OSError`.
     """
     names.checked(job_id, "job id")
     most = given.max_attempts(max_attempts)
-    wanted = None if items is None else _named(items)
+    wanted = None if items is None else _items.named(_listed(items), "items")
     store, repo = whereabouts.repository(_folder(cwd))
     job = Job(store, repo, job_id)
     if wanted is not None:
         try:
-            course.start(store, repo, job_id, given=wanted, max_attempts=most, broken=broken)
+            course.start(
+                store, repo, job_id, given=wanted, max_attempts=most, ordered=ordered, broken=broken
+            )
         except course.Started:
             if not exist_ok:
                 raise
     return job
 
 
-def _named(found: Any) -> list[tuple[str, Any]]:
+def add_items(
+    job: Job,
+    items: Iterable[Any],
+    *,
+    skip_known: bool = False,
+    ordered: bool = True,
+    broken: Broken = _log,
+) -> list[str]:
+    """Give a started job more items, also while it runs; return their ids.
+
+    ``items`` and ``ordered`` as for `open_job`. Where the job has one of the ids already nothing is
+    added, or with ``skip_known`` the others are. Raises `ProdigyError`, and then nothing was written;
+    `OSError`.
+    """
+    _is(job, Job, "job")
+    added, _ = course.add(
+        job.store, job.repo, job.job_id, _listed(items), where="items", skip_known=skip_known,
+        ordered=ordered, broken=broken,
+    )  # fmt: skip
+    return added
+
+
+def _listed(found: Any) -> list[Any]:
     if isinstance(found, str | bytes | dict) or not isinstance(found, Iterable):
         raise ProdigyError(f"items {found!r:.40}: give a list")
     listed = list(found)
     if not listed:
         raise ProdigyError("items: the list is empty: give at least one item, or None for no items")
-    return _items.named(listed, "items")
+    return listed
 
 
 def _folder(cwd: Any) -> str:

@@ -99,6 +99,11 @@ def items(store: str, repo: str, job: str) -> str:
     return f"{store}/state/{repo}/mapreduce/jobs/{job}/items.jsonl"
 
 
+def items_added(store: str, repo: str, job: str, digest: str) -> str:
+    """Return the path of work items that a job was given later, by the SHA-256 of that file."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/items-{digest[:16]}.jsonl"
+
+
 def index(store: str, repo: str, job: str) -> str:
     """Return the path of the index of a job's items: derived from the log, made anew at need."""
     return f"{store}/state/{repo}/mapreduce/jobs/{job}/index.sqlite"

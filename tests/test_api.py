@@ -44,6 +44,19 @@ def test_a_job_is_opened_once(job, repo):
         api.claim(api.open_job("free", cwd=str(repo)), agent="a")
 
 
+def test_items_that_are_added_and_their_order(job):
+    added = api.add_items(job, [{"id": "first", "priority": 1}, {"id": "last", "after": ["a"]}])
+    assert added == ["first", "last"]
+    assert api.add_items(job, [{"id": "a"}, {"id": "new"}], skip_known=True) == ["new"]
+    with pytest.raises(api.ProdigyError, match="has item a already"):
+        api.add_items(job, [{"id": "a"}])
+    for wrong in ([], "ab", {"id": "b"}, [{"id": "b", "after": ["nobody"]}], [{"t": "\ud83d"}]):
+        with pytest.raises(api.ProdigyError):
+            api.add_items(job, wrong)
+    got = [api.claim(job, agent=f"a{n}") for n in range(5)]
+    assert [one and one.item_id for one in got] == ["first", "a", "item-2", "new", None]
+
+
 def test_events_of_ones_own(job):
     identity = api.record_event(job, "ClaudeMessage", content="hello", agent_id="a1", mine=[1])
     (event,) = [one for one in api.read_events(job) if one.type == "ClaudeMessage"]

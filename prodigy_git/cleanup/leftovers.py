@@ -214,7 +214,7 @@ def _is_document(name: str) -> bool:
 
 
 def _is_of_job(name: str) -> bool:
-    return name.startswith(("index.sqlite", "items.jsonl")) or (
+    return name.startswith(("index.sqlite", "items.jsonl", "items-")) or (
         name.startswith((*job_records.CHECKPOINTS, "events-cleaned")) and _is_document(name)
     )
 

@@ -1,9 +1,35 @@
-"""Who goes on working when a job, or an agent's session, is ended from outside: nothing stops them."""
+"""Who works on a job, as people are told: that they go on when it is ended, or keep others waiting."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from prodigy_git.record import clock
+
+if TYPE_CHECKING:
+    from prodigy_git.jobs.claims import Waiting
 
 _SHOWN = 10
+
+
+def why_none(left: "Waiting") -> str:
+    """Return why no item is to be had: what goes on behind the word that there is none."""
+    text = ""
+    if left.status != "running":
+        text += f", the job is {left.status}"
+    if left.in_progress:
+        text += f", {left.in_progress} in progress"
+    again = left.pending - left.waiting
+    if again > 0 and left.ready_at is not None:
+        when = clock.stamp(left.ready_at)
+        text += f", {again} to be tried again, the first at {when}"
+    if left.waiting:
+        text += f", {left.waiting} wait for other items"
+    if left.held_up_by:
+        text += (
+            f", some of them for {', '.join(left.held_up_by)}, given up: "
+            "'prodigy-git dlq retry' tries that again"
+        )
+    return text
 
 
 def lines(rows: list[dict[str, Any]]) -> list[str]:

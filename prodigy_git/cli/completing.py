@@ -36,8 +36,8 @@ _TYPES = (
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
     "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",
-    "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed", "WorktreeCleaned",
-    "WorktreeCreated", "WorktreeMerged", "WorktreeRestored",
+    "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed", "WorkItemsAdded",
+    "WorktreeCleaned", "WorktreeCreated", "WorktreeMerged", "WorktreeRestored",
 )  # fmt: skip
 """The types of `model.known_events`, which takes longer to import than a TAB has."""
 _STATUSES = ("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled")

@@ -2,12 +2,11 @@
 
 import os
 import sys
-from typing import Any
 
 import click
 
 from prodigy_git import duration, gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import at_work, completing, output, results
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
@@ -18,11 +17,12 @@ NONE_LEFT = 3
 _LATE = 4
 
 
-_ELSEWHERE = {
+_ELSEWHERE = {"add": "prodigy_git.cli.job_add:add"} | {
     name: f"prodigy_git.cli.job_course:{name}"
     for name in ("phase", "pause", "resume", "finish", "cancel", "reopen")
 }
 _SHORT = {
+    "add": "Give a job more items, also while it runs.",
     "phase": "Take a job to a phase, with a checkpoint of what was before.",
     "pause": "Hand out no more items; those in progress go on.",
     "resume": "Hand out items again; see 'prodigy-git resume' for after a crash.",
@@ -66,6 +66,9 @@ def here(job_id: str | None) -> tuple[str, str, str]:
     help="Items (as 100) or time (as 5m) between checkpoints. "
     "[default: git config prodigy.checkpointItems, prodigy.checkpointSeconds; else 100, 300]",
 )  # fmt: skip
+@click.option(
+    "--no-order", is_flag=True, help="Items' fields 'priority' and 'after' mean something else."
+)
 @output.json_option
 def start(
     name: str | None,
@@ -73,6 +76,7 @@ def start(
     json_path: str | None,
     max_attempts: int,
     checkpoint_every: str | None,
+    no_order: bool,
     as_json: bool,
 ) -> None:
     """Open a job, with its work items, and print its id.
@@ -90,10 +94,11 @@ def start(
     wanted = name or names.fresh("mapreduce")
     given = None
     if source is not None:
-        given = items.parse(_text(source), json_path, where=source)
+        given = items.parse(text_of(source), json_path, where=source)
     total = course.start(
         store, repo, wanted, given=given, max_attempts=max_attempts,
-        checkpoint_items=every[0], checkpoint_seconds=every[1], broken=output.note,
+        checkpoint_items=every[0], checkpoint_seconds=every[1], ordered=not no_order,
+        broken=output.note,
     )  # fmt: skip
     if as_json:
         output.emit_json({"job_id": wanted, "repo": repo, "total_items": total})
@@ -101,7 +106,8 @@ def start(
         output.line(wanted)
 
 
-def _text(source: str) -> bytes:
+def text_of(source: str) -> bytes:
+    """Return what ``--items`` names: a file, or ``-`` for stdin. Raises `click.BadParameter`."""
     if source == "-":
         return sys.stdin.buffer.read()
     try:
@@ -205,21 +211,11 @@ def next_(
         store, repo, known, agent=who, item=item, owner=held, lease=lease, broken=output.note
     )
     if made is None:
-        _say_what_waits(claims.waiting(store, repo, known, output.note), known)
+        left = claims.waiting(store, repo, known, output.note)
+        output.note(f"job {known}: no item to be had now{at_work.why_none(left)}")
         return NONE_LEFT
     answering.tell(store, repo, made)
     return 0
-
-
-def _say_what_waits(left: Any, job_id: str) -> None:
-    text = f"job {job_id}: no item to be had now"
-    if left.status != "running":
-        text += f", the job is {left.status}"
-    if left.in_progress:
-        text += f", {left.in_progress} in progress"
-    if left.pending and left.ready_at is not None:
-        text += f", {left.pending} to be tried again, the first at {clock.stamp(left.ready_at)}"
-    output.note(text)
 
 
 _attempt_option = click.option(
@@ -309,7 +305,7 @@ def done(
     if result is not None and failed:
         raise click.UsageError("--result goes with an item that was done well, not with --failed")
     made = given.commits(commits)
-    yielded = read_result(result)
+    yielded = results.read(result)
     store, repo, known = here(name)
     held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)
     path = None if log_path is None else os.path.abspath(log_path)
@@ -336,28 +332,3 @@ def done(
         text += f"agent {held.agent_id}"
         output.line(text + (f", session {held.worktree}" if held.worktree else ""))
     return _LATE if ended.late else 0
-
-
-def read_result(given_: str | None) -> Any:
-    """Return the value that ``--result`` gives, as JSON or as ``@FILE``; None where it is not given.
-
-    Raises `click.BadParameter` for what is no JSON, `ProdigyError` for what the log cannot hold.
-    """
-    from prodigy_git.jobs import given
-    from prodigy_git.record import files, jsonline
-
-    if given_ is None:
-        return None
-    text = given_
-    try:
-        if text.startswith("@"):
-            text = files.read(text[1:]).decode("utf-8-sig")
-        return given.result(jsonline.decode(text))
-    except OSError as error:
-        raise click.BadParameter(
-            f"{given_[1:]}: {error.strerror}", param_hint="--result"
-        ) from error
-    except ValueError as error:
-        raise click.BadParameter(
-            f"not JSON ({error}): give a JSON value, as '\"done\"', or @FILE", param_hint="--result"
-        ) from error

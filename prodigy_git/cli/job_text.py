@@ -20,6 +20,12 @@ def described(found: dict[str, Any]) -> list[str]:
     )
     if found["total_items"]:
         text.append(f"  done: {found['percent_done']} %, over: {found['percent_over']} %")
+    if found["waiting_for_others"]:
+        text.append(f"  waiting for other items: {found['waiting_for_others']}")
+    text += [
+        f"  given up: {one['item_id']} ({one['state']}), {one['waiting_count']} wait for it"
+        for one in found["held_up_by"]
+    ]
     left = rates["seconds_left"]
     text.append(
         f"  rate: {rates['ended_per_minute']} items a minute"

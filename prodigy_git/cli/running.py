@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import at_work, completing, output
 from prodigy_git.cli.job import NONE_LEFT, here
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
-    from prodigy_git.jobs.claims import Waiting
     from prodigy_git.lifecycle.run import Attempt, Worker
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -166,21 +165,15 @@ def _work(worker: "Worker", item: str | None, every: bool, after: Any) -> int:
             output.note(
                 f"job {worker.job} is {left.status}, with {left.pending} items left: this worker stops"
             )
-        return 1 if given_up else NONE_LEFT if stopped else 0
+        if left.stuck:
+            output.note(f"job {worker.job}: no item is left{at_work.why_none(left)}")
+        return 1 if given_up else NONE_LEFT if stopped or left.stuck else 0
     last = running.until_done(worker, item, after)
     if last is None:
         left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
-        output.note(f"job {worker.job}: no item to be had now{_why_none(left)}")
+        output.note(f"job {worker.job}: no item to be had now{at_work.why_none(left)}")
         return NONE_LEFT
     return last.exit_status
-
-
-def _why_none(left: "Waiting") -> str:
-    if left.status != "running":
-        return f", the job is {left.status}"
-    if left.pending:
-        return f", {left.pending} wait for their next try"
-    return f", {left.in_progress} in progress" if left.in_progress else ""
 
 
 def _what_became(done: "Attempt") -> str:

@@ -87,15 +87,14 @@ def finish(
     Records what is not recorded yet, then that the agent and the session are done. The worktree stays
     until it is cleaned. As: prodigy-git finish --result '{"verdict": "fine"}'
     """
-    from prodigy_git.cli import at_work
-    from prodigy_git.cli.job import read_result
+    from prodigy_git.cli import at_work, results
     from prodigy_git.lifecycle import finish as ending
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
     if result is not None and failed:
         raise click.UsageError("--result goes with work that was done well, not with --failed")
-    yielded = read_result(result)
+    yielded = results.read(result)
     session = ending.session_here(gitenv.here()) if name is None else name
     goes_on = at_work.of_session(home.here(), session) if failed else []
     done = ending.finish(

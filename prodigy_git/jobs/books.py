@@ -130,6 +130,8 @@ class Job(msgspec.Struct, omit_defaults=True):
     error: str | None = None
     counts: dict[str, int] = {}
     """Lines of each type, duplicates included."""
+    parts: dict[str, tuple[int, str, int]] = {}
+    """Files of items that were added, by their SHA-256: (which one it is, when, how many items)."""
     unplaced: dict[str, list[End]] = {}
     """Ends, by agent, that name no item and whose agent has not started on one."""
 
@@ -149,6 +151,11 @@ class Job(msgspec.Struct, omit_defaults=True):
     def sequence(self) -> int:
         """The number of the last change of phase or status; the next one bears a greater one."""
         return max(self.phase_key[0], self.status_key[0])
+
+    @property
+    def added(self) -> list[str]:
+        """The digests of the files of items that were added, in their order."""
+        return sorted(self.parts, key=lambda digest: (*self.parts[digest], digest))
 
     @property
     def max_attempts(self) -> int:

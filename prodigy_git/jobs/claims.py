@@ -15,7 +15,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, endings, snapshots
+from prodigy_git.jobs import books, endings, snapshots, waits
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.endings import (
     Claim,
@@ -31,15 +31,30 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
 
+_SHOWN = 5
+_TURN = clock.SECOND  # after which is asked again for what waits for items in progress
+
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is left of a job: ``ready_at`` (microseconds since 1970) where all that is pending waits."""
+    """What is left of a job: ``ready_at`` (microseconds since 1970) is when to ask again.
+
+    That is where all that is pending waits, for its time or for other items.
+    """
 
     pending: int
     in_progress: int
     ready_at: int | None
     status: books.Status
+    waiting: int = 0
+    """How many of those pending are to be after others that are not completed."""
+    held_up_by: tuple[str, ...] = ()
+    """Items in the queue, or failed, that some of those wait for."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether all that is pending waits for items that nobody will do unless they are put back."""
+        return not self.in_progress and 0 < self.pending == self.waiting
 
 
 @contextlib.contextmanager
@@ -119,10 +134,13 @@ def _into_map(index: Index) -> list[dict[str, Any]]:
 def _checked_pending(index: Index, item: str) -> str:
     found = index.item(names.checked(item, "item id"))
     if found is None:
-        if index.job.opened is not None and index.job.opened.total_items:
+        if index.job.opened is not None and (index.job.opened.total_items or index.job.parts):
             raise ProdigyError(f"job {index.job_id} has no item {item}")
         return item  # a job that was given no items knows them by their first agent
     view = books.view(found)
+    unfinished = index.rows(waits.UNFINISHED, (item, _SHOWN)) if index.meta.ordered else []
+    if view.state == "pending" and unfinished:
+        raise ProdigyError(f"item {item} waits for {', '.join(name for name, _ in unfinished)}")
     if view.state == "in_progress":
         raise ProdigyError(
             f"item {item} is in progress: agent {view.agent or '?'} has it since {view.since}"
@@ -192,8 +210,16 @@ def waiting(store: str, repo: str, job: str, broken: Broken) -> Waiting:
 
 def what_waits(index: Index) -> Waiting:
     """Return what is left to do of an open job."""
-    _, ready = index.next_pending(clock.now())
-    return Waiting(index.count("pending"), index.count("in_progress"), ready, index.job.status)
+    now = clock.now()
+    chosen, ready = index.next_pending(now)
+    pending, in_progress = index.count("pending"), index.count("in_progress")
+    waiting, held_up_by = 0, ()
+    if index.meta.ordered:
+        waiting = index.rows(waits.COUNT)[0][0]
+        held_up_by = tuple(index.rows(waits.HOLDING_UP, (_SHOWN,), lambda row: str(row[0])))
+    if waiting and in_progress and chosen is None:
+        ready = min(now + _TURN, ready or now + _TURN)
+    return Waiting(pending, in_progress, ready, index.job.status, waiting, held_up_by)
 
 
 def complete(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:

@@ -7,7 +7,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, endings, items, snapshots, summary
+from prodigy_git.jobs import books, claims, endings, items, ordering, snapshots, summary
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, files, log, within
@@ -27,9 +27,12 @@ def start(
     max_attempts: int = 3,
     checkpoint_items: int | None = None,
     checkpoint_seconds: int | None = None,
+    ordered: bool = True,
     broken: Broken,
 ) -> int:
     """Open a job with work items, [(id, data)] or None for a job without; return how many.
+
+    With ``ordered`` they are handed out as their own fields say, as `ordering.asked`.
 
     The items are written whole before the event that names them: killed before that, nothing was
     started and it can be tried again. A job that has been worked on already, as by ``new-worktree
@@ -47,7 +50,10 @@ def start(
                         f"or 'prodigy-git job show {job}'"
                     )
         within.make_folder(store, layout.job_state(store, repo, job))
-        digest = None if given is None else items.write(store, repo, job, given)
+        digest = None
+        if given is not None:
+            order = ordering.asked(given, lambda _: False, "items") if ordered else {}
+            digest = items.write(store, repo, job, given, order)
         indexes.discard(store, repo, job)  # it does not know the items
         total = len(given or ())
         opened = {
@@ -65,6 +71,57 @@ def start(
     finally:
         os.close(lock)
     return total
+
+
+def add(
+    store: str,
+    repo: str,
+    job: str,
+    found: list[Any],
+    *,
+    where: str,
+    skip_known: bool = False,
+    ordered: bool = True,
+    broken: Broken,
+) -> tuple[list[str], list[str]]:
+    """Give a job more items, as `items.load` returns them; return the ids added, and those skipped.
+
+    An id is one item: where the job has one of them already, nothing is added, or with ``skip_known``
+    the others are. The file of the new ones is written whole before the event that names it, by its
+    contents: killed before that nothing was added, and trying again writes the same file. Raises
+    `ProdigyError`, naming ``where``, also for a job that was not started or has ended; `OSError`.
+    """
+    with claims.step(store, repo, job, broken) as index:
+        _running(index)
+        if index.job.opened is None:
+            raise ProdigyError(
+                f"job {job} was not started: 'prodigy-git job start {job}' does that"
+            )
+        index.require_items()
+
+        def is_known(name: str) -> bool:
+            return bool(index.rows("SELECT 1 FROM items WHERE id = ?", (name,)))
+
+        begin = sum(index.meta.counts.values())
+        given = items.named(found, where, begin=begin, is_taken=is_known)
+        known = [name for name, _ in given if is_known(name)]
+        if known and not skip_known:
+            more = f" and {len(known) - 1} more" if len(known) > 1 else ""
+            raise ProdigyError(
+                f"{where}: job {job} has item {known[0]}{more} already: give --skip-known to add the "
+                "others"
+            )
+        there = set(known)
+        fresh = [(name, data) for name, data in given if name not in there]
+        if fresh:
+            order = ordering.asked(fresh, is_known, where) if ordered else {}
+            digest = items.write(store, repo, job, fresh, order, later=True)
+            part = 1 + max((number for number, _, _ in index.job.parts.values()), default=0)
+            added = endings.event(
+                index, "WorkItemsAdded", part=part, items_sha256=digest, count=len(fresh)
+            )
+            endings.record(index, [added], broken)
+        return [name for name, _ in fresh], known
 
 
 def note_opened(store: str, repo: str, job: str, broken: Broken) -> None:

@@ -238,6 +238,17 @@ def _opening_order(one: Opening) -> tuple[str, str]:
     return one.at, repr(one)
 
 
+def _added(state: State, step: Step) -> None:
+    """Items that a job was given later: a file of them, whichever line of the log says so first."""
+    if step.items_sha256:
+        mark = (step.part or 0, step.timestamp or "", step.count or 0)
+        parts = state.job.parts
+        state.job.parts = {
+            **parts,
+            step.items_sha256: min(mark, parts.get(step.items_sha256, mark)),
+        }
+
+
 def _phase(state: State, step: Step) -> None:
     if step.to in PHASES:
         mark = (step.sequence or 0, step.timestamp or "", PHASES.index(step.to))
@@ -276,6 +287,7 @@ _HANDLERS: dict[str, Callable[[State, Step], None]] = {
     "DLQItemRemoved": _queued,
     "DLQItemsReprocessed": _reprocessed,
     "JobStarted": _job_started,
+    "WorkItemsAdded": _added,
     "JobPhaseChanged": _phase,
     **dict.fromkeys(_STATUS_OF, _status),
     "JobReopened": _reopened,

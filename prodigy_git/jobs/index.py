@@ -20,25 +20,15 @@ from typing import Any, TypeVar
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, items, replay, tables
+from prodigy_git.jobs import books, checkpoints, items, replay, tables, waits
 from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
 from prodigy_git.record import files, within
 from prodigy_git.store.events import Broken
 
 __all__ = [
-    "NUMBER",
-    "Index",
-    "Meta",
-    "advance",
-    "discard",
-    "exists",
-    "held",
-    "in_memory",
-    "item_of",
-    "last_failure",
-    "last_signature",
-    "opened",
-]
+    "NUMBER", "Index", "Meta", "advance", "discard", "exists", "held", "in_memory", "item_of",
+    "last_failure", "last_signature", "opened",
+]  # fmt: skip
 
 PATIENCE = 120.0  # seconds; another holder may be writing a checkpoint of a large job
 _T = TypeVar("_T")
@@ -101,11 +91,11 @@ class Index:
 
         Raises `ProdigyError` where the job's items are not what they were.
         """
-        found = self.rows("SELECT offset, length FROM items WHERE id = ?", (name,))
+        found = self.rows("SELECT offset, length, file FROM items WHERE id = ?", (name,))
         if not found or found[0][0] is None:
             return None
-        offset, length = found[0]
-        path = layout.items(self.store, self.repo, self.job_id)
+        offset, length, file = found[0]
+        path = self.items_path(file)
         try:
             return items.data_at(path, name, offset, length)
         except FileNotFoundError:
@@ -114,6 +104,12 @@ class Index:
             raise ProdigyError(
                 f"{path}: item {name} cannot be read ({error}): restore it"
             ) from None
+
+    def items_path(self, file: str | None) -> str:
+        """Return the path of one of the files of the job's items, as the column ``file`` names it."""
+        if file is None:
+            return layout.items(self.store, self.repo, self.job_id)
+        return layout.items_added(self.store, self.repo, self.job_id, file)
 
     def require_items(self) -> None:
         """Raise `ProdigyError` where the job's items cannot be read, and some may not be known."""
@@ -141,14 +137,14 @@ class Index:
         """Return the next item that may be claimed; else None, and when there will be one, if ever."""
 
         def ask() -> tuple[str | None, int | None]:
-            row = self.connection.execute(
-                "SELECT id, due, record FROM items WHERE state = 0 ORDER BY due, number LIMIT 1"
-            ).fetchone()
+            row = waits.first(self.connection, moment)
             if row is None:
-                self._doubt(self.count("pending") > 0)
-                return None, None
+                ready = waits.coming(self.connection)
+                (waiting,) = self.connection.execute(waits.COUNT).fetchone()
+                self._doubt(ready is None and self.count("pending") != waiting)
+                return None, ready
             self._doubt(books.view(item_of(row[2])).state != "pending")
-            return (str(row[0]), None) if row[1] <= moment else (None, int(row[1]))
+            return str(row[0]), None
 
         return self._sound(ask)
 
@@ -314,7 +310,7 @@ def _from_log(
 def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
     """Make the index's file from the job's items and its log; where that cannot be, in memory."""
     state, position = _from_log(store, repo, job, broken)
-    given, fault = tables.given_of(store, repo, job, state.job.opened)
+    given, fault = tables.given_of(store, repo, state.job)
     path = layout.index(store, repo, job)
     if fault is None:  # else it would lack items, also when they can be read again
         connection = None
@@ -356,7 +352,7 @@ def in_memory(
             pass  # made anew below
         connection.close()
     state, position = _from_log(store, repo, job, broken)
-    given, fault = tables.given_of(store, repo, job, state.job.opened)
+    given, fault = tables.given_of(store, repo, state.job)
     connection = sqlite3.connect(":memory:", isolation_level=None)
     meta = tables.fill(connection, state, position, given, 0)
     return Index(store, repo, job, connection, meta, broken, None, fault, _anew=True)
@@ -367,21 +363,28 @@ def advance(index: Index, broken: Broken) -> None:
     meta = index.meta
     try:
         state = books.State(meta.job, find_item=index.item, find_agent=index.item_of_agent)
-        before = meta.position
+        before, parts = meta.position, meta.job.parts
         position = replay.advance(state, index.store, index.repo, before, broken)
         # A question may have found damage: then all is up to the log by now.
         if position != before and index.meta is meta:
-            _write(index, state, position)
+            _write(index, state, position, [one for one in meta.job.added if one not in parts])
     except DAMAGE as error:
         index._mend(error)
     else:
         index._anew = index._anew and position == before
 
 
-def _write(index: Index, state: books.State, position: replay.Position) -> None:
+def _write(index: Index, state: books.State, position: replay.Position, added: list[str]) -> None:
     connection, meta = index.connection, index.meta
+    more: tables.Given = []
+    for digest in added:
+        found, fault = tables.added(index.store, index.repo, index.job_id, digest)
+        if fault is not None:
+            raise ValueError(fault)  # made anew, where it is said and nothing is handed out
+        more += found
     connection.execute("BEGIN IMMEDIATE")
     meta.position = position
+    tables.add(connection, meta, more)
     for name in state.touched:
         tables.put(connection, meta, name, state.items[name])
     for name, mark in state.sessions.items():

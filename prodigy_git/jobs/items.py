@@ -1,19 +1,20 @@
 """A job's work items: read from what the user gives, and kept beside the job's state.
 
-They are the job's input, not its state: written once, whole, before the event that opens the job, and
-never changed.
+They are the job's input, not its state: each file of them is written once, whole, before the event
+that names it (the one that opens the job, or that adds some), and never changed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import given
+from prodigy_git.jobs.ordering import Order
 from prodigy_git.record import files, jsonline
 
 _NAMES = ("id", "item_id")
@@ -22,14 +23,31 @@ _NAMES = ("id", "item_id")
 class _Line(msgspec.Struct):
     id: str
     data: msgspec.Raw
+    priority: int = 0
+    after: list[str] = []
+
+
+class Place(NamedTuple):
+    """Where an item is in a job's files, and when it may be handed out."""
+
+    name: str
+    file: str | None
+    """The digest of the file that it came with later; None: it is of those that the job began with."""
+    offset: int
+    length: int
+    priority: int = 0
+    after: tuple[str, ...] = ()
 
 
 def parse(text: bytes, json_path: str | None, *, where: str) -> list[tuple[str, Any]]:
-    """Return [(id, data)] of a JSON array, of JSON lines, or of what a JSONPath picks out.
+    """Return [(id, data)] of what `load` reads, as `named` names it. Raises `ProdigyError`."""
+    return named(load(text, json_path, where=where), where)
 
-    The id is what an item has in its field ``id`` or ``item_id``, if that is a number or a safe name;
-    else ``item-{n}``, counted from 1. Raises `ProdigyError`, naming ``where``, for anything that is
-    no JSON, for an id that comes twice, or where there is no item at all.
+
+def load(text: bytes, json_path: str | None, *, where: str) -> list[Any]:
+    """Return the items of a JSON array, of JSON lines, or of what a JSONPath picks out.
+
+    Raises `ProdigyError`, naming ``where``, for anything that is no JSON, or where there is no item.
     """
     try:
         decoded = text.decode("utf-8-sig")
@@ -41,9 +59,9 @@ def parse(text: bytes, json_path: str | None, *, where: str) -> list[tuple[str, 
         found = _document(decoded, where)
     else:
         found = _lines(decoded, where)
-    if not found:
+    if not isinstance(found, list) or not found:
         raise ProdigyError(f"{where}: no items in it")
-    return named(found, where)
+    return found
 
 
 def _document(text: str, where: str) -> Any:
@@ -91,11 +109,19 @@ def _picked(document: Any, json_path: str) -> list[Any]:
     return found[0] if len(found) == 1 and isinstance(found[0], list) else found
 
 
-def named(found: list[Any], where: str) -> list[tuple[str, Any]]:
-    """Return items with their ids, as `parse` gives them.
+def named(
+    found: list[Any],
+    where: str,
+    *,
+    begin: int = 0,
+    is_taken: Callable[[str], bool] = lambda _: False,
+) -> list[tuple[str, Any]]:
+    """Return items with their ids.
 
-    Raises `ProdigyError` for an id that recurs, and for data that JSON has no form for that is read
-    back everywhere (`given.json_value`).
+    The id is what an item has in its field ``id`` or ``item_id``, if that is a number or a safe name;
+    else ``item-{n}``, counted from 1, or in a job that has ``begin`` items already from there on;
+    ``is_taken`` says which names those have. Raises `ProdigyError` for an id that recurs, and for data
+    that JSON has no form for that is read back everywhere (`given.json_value`).
     """
     ids = [_id_of(data) for data in found]
     seen: dict[str, int] = {}
@@ -104,8 +130,8 @@ def named(found: list[Any], where: str) -> list[tuple[str, Any]]:
             raise ProdigyError(f"{where}: items {seen[name]} and {number} have the same id, {name}")
     items = []
     for number, (name, data) in enumerate(zip(ids, found, strict=True), 1):
-        fresh = name or f"item-{number}"
-        while name is None and fresh in seen:
+        fresh = name or f"item-{begin + number}"
+        while name is None and (fresh in seen or is_taken(fresh)):
             fresh += "-1"  # an id that was given looks like one that was not
         seen.setdefault(fresh, number)
         given.json_value(data, f"{where}: item {fresh}")
@@ -125,25 +151,40 @@ def _id_of(data: Any) -> str | None:
     return None
 
 
-def write(store: str, repo: str, job: str, items: list[tuple[str, Any]]) -> str:
+def write(
+    store: str,
+    repo: str,
+    job: str,
+    items: list[tuple[str, Any]],
+    order: dict[str, Order] | None = None,
+    *,
+    later: bool = False,
+) -> str:
     """Write a job's items, durably and whole; return the SHA-256 of the file in hex.
 
+    ``order`` is what `ordering.asked` says of them, ``later`` that the job has begun, and its own stay.
     Raises `OSError`; `ProdigyError`, before anything is written, for items that could not be read back.
     """
-    text = _text(items)
+    text = _text(items, order or {})
+    digest = sha256(text).hexdigest()
     path = layout.items(store, repo, job)
+    if later:
+        path = layout.items_added(store, repo, job, digest)
     files.make_private(os.path.dirname(path))
     files.replace(path, text)
-    return sha256(text).hexdigest()
+    return digest
 
 
-def _text(items: list[tuple[str, Any]]) -> bytes:
+def _text(items: list[tuple[str, Any]], order: dict[str, Order]) -> bytes:
     """Return the file of some items, each line read back by the decoders that will read it."""
     named = msgspec.json.Decoder(_Line).decode
     lines = []
     for name, data in items:
         try:
-            line = jsonline.encode({"id": name, "data": data})
+            fields = {"id": name, "data": data}
+            if name in order:
+                fields |= {"priority": order[name].priority, "after": order[name].after}
+            line = jsonline.encode(fields)
             jsonline.decode(line)
             if named(line.encode("ascii")).id != name:
                 raise ValueError("it is read back with another id")
@@ -153,17 +194,27 @@ def _text(items: list[tuple[str, Any]]) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def read(path: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (id, offset, length) of each line of a job's items. Raises `OSError`, `ProdigyError`."""
+def are_there(store: str, repo: str, job: str) -> bool:
+    """Whether a job was given any items."""
+    try:
+        found = os.listdir(layout.job_state(store, repo, job))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return any(name.startswith("items") and name.endswith(".jsonl") for name in found)
+
+
+def read(path: str, file: str | None = None) -> Iterator[Place]:
+    """Yield the place of each of a job's items in a file. Raises `OSError`, `ProdigyError`."""
     decode = msgspec.json.Decoder(_Line).decode
     offset = 0
     with files.stream(path) as stream:
         for number, line in enumerate(stream, 1):
             try:
-                name = decode(line).id
+                found = decode(line)
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise ProdigyError(f"{path}:{number}: no item ({error}): restore it") from error
-            yield name, offset, len(line.rstrip(b"\n"))
+            length = len(line.rstrip(b"\n"))
+            yield Place(found.id, file, offset, length, found.priority, tuple(found.after))
             offset += len(line)
 
 

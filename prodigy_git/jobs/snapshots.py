@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from prodigy_git import layout, names
+from prodigy_git import names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, dead_letters
 from prodigy_git.jobs import index as indexes
@@ -97,26 +97,32 @@ def _write(index: Index, kind: checkpoints.Kind | None) -> str:
 
 
 def _rows(index: Index) -> Iterator[checkpoints.Row]:
-    path = layout.items(index.store, index.repo, index.job_id)
     rows = index.rows(
-        "SELECT id, offset, length, record FROM items ORDER BY number", (),
-        lambda row: (row[0], row[1], row[2], indexes.item_of(row[3])),
+        "SELECT id, offset, length, record, file FROM items ORDER BY number", (),
+        lambda row: (row[0], row[1], row[2], indexes.item_of(row[3]), row[4]),
     )  # fmt: skip
     if len(rows) != index.meta.numbered:
         raise ValueError("the index lacks items")
+    texts: dict[str | None, int | None] = {}
     try:
-        text = files.open_regular(path)
-    except FileNotFoundError:
-        text = None
-    try:
-        for name, offset, length, item in rows:
+        for name, offset, length, item, file in rows:
             line = None
-            if text is not None and offset is not None:
-                line = os.pread(text, length, offset)
+            if offset is not None:
+                if file not in texts:
+                    texts[file] = _opened(index.items_path(file))
+                text = texts[file]
+                line = None if text is None else os.pread(text, length, offset)
             yield name, line, item
     finally:
-        if text is not None:
-            os.close(text)
+        for descriptor in filter(None, texts.values()):
+            os.close(descriptor)
+
+
+def _opened(path: str) -> int | None:
+    try:
+        return files.open_regular(path)
+    except FileNotFoundError:
+        return None
 
 
 def write_queue(index: Index, broken: Broken) -> None:

@@ -51,6 +51,8 @@ class Step(msgspec.Struct, gc=False):
     total_items: _Number | None = None
     max_attempts: _Number | None = None
     items_sha256: str | None = None
+    part: _Number | None = None
+    count: _Number | None = None
     checkpoint_items: _Number | None = None
     checkpoint_seconds: _Number | None = None
 

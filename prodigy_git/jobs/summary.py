@@ -5,8 +5,8 @@ from typing import Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, owner, peek
-from prodigy_git.jobs.index import Index
+from prodigy_git.jobs import books, counted, owner, peek, waits
+from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
 
@@ -93,10 +93,10 @@ def _seconds(job: books.Job) -> float | None:
 
 
 def _waiting(index: Index) -> int:
-    ((found,),) = index.rows(
-        "SELECT count(*) FROM items WHERE state = 0 AND due > ?", (clock.now(),)
-    )
-    return int(found)
+    now = clock.now()
+    # Two questions, each of which an index answers alone.
+    for_their_time = index.rows(waits.COMING_COUNT, (now,))[0][0]
+    return int(for_their_time + index.rows(waits.COUNT)[0][0])
 
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
@@ -111,6 +111,8 @@ def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
 def of(index: Index) -> dict[str, Any]:
     """Return all there is to say of a job whose index is open, as by `peek.opened`.
 
+    ``waiting_for_others``: how many items are to be after others that are not completed;
+    ``held_up_by``: {item_id, state, waiting_count} of those others that were given up.
     ``attempts``, and of these ``failed_attempts``; ``retried_well`` are those of items that were
     completed since. ``agent_count`` as `tally.line` counts; ``commits``: how many were recorded.
     ``in_progress_items``: {item_id, agent_id, attempt, since_at, session_id, worktree, owner,
@@ -127,6 +129,7 @@ def of(index: Index) -> dict[str, Any]:
     found |= counted.read(index.rows)
     found["events"] = sum(index.job.counts.values())
     found["in_progress_items"] = at_work(index)
+    found["waiting_for_others"], found["held_up_by"] = _for_others(index)
     found["agents"] = _agents(index)
     found["failures"] = _failures(index)
     found["rates"] = _rates(index)
@@ -136,6 +139,18 @@ def of(index: Index) -> dict[str, Any]:
 def at_work(index: Index) -> list[dict[str, Any]]:
     """Return the items in progress of a job whose index is open, as `of` has them."""
     return [_in_progress(index, name, item) for name, item in index.in_state("in_progress")]
+
+
+def _for_others(index: Index) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many items wait for others, and those of the others that were given up."""
+    if not index.meta.ordered:
+        return 0, []
+    states = {number: state for state, number in NUMBER.items()}
+    rows = index.rows(waits.HOLDING_UP, (_SHOWN,))
+    return index.rows(waits.COUNT)[0][0], [
+        {"item_id": name, "state": states[state], "waiting_count": count}
+        for name, state, count in rows
+    ]
 
 
 def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:

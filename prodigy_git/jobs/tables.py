@@ -14,10 +14,10 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, items, replay, signatures
+from prodigy_git.jobs import books, counted, items, replay, signatures, waits
 from prodigy_git.record import clock, cursor, files
 
-_VERSION = 4
+_VERSION = 5
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
 NUMBER = {state: number for number, state in enumerate(_ORDER)}
 """What an item's state is called in the column ``state``; NULL for what is no item."""
@@ -31,7 +31,8 @@ _SCHEMA = """
 CREATE TABLE meta (value BLOB NOT NULL);
 CREATE TABLE items (
   id TEXT PRIMARY KEY, number INTEGER NOT NULL, offset INTEGER, length INTEGER, state INTEGER,
-  due INTEGER NOT NULL DEFAULT 0, agent TEXT, at TEXT, signature TEXT, record BLOB
+  due INTEGER NOT NULL DEFAULT 0, agent TEXT, at TEXT, signature TEXT, record BLOB,
+  file TEXT, rank INTEGER NOT NULL DEFAULT 0, waits INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX by_state ON items (state, due, number);
 CREATE INDEX by_agent ON items (agent) WHERE agent IS NOT NULL;
@@ -39,8 +40,9 @@ CREATE TABLE sessions (
   id TEXT PRIMARY KEY, resumed INTEGER NOT NULL, status TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-# ``due``: in microseconds since 1970, from when on a pending item may be claimed; for any other when it
-# came to its state. ``record``: a checksum of four bytes, and what the log says of the item as JSON.
+# ``file``, ``offset`` and ``length``: where the item is, as in `items.Place`. ``due``: in microseconds
+# since 1970, from when on a pending item may be claimed; for any other when it came to its state.
+# ``record``: a checksum of four bytes, and what the log says of the item as JSON.
 
 
 class Meta(msgspec.Struct):
@@ -64,6 +66,8 @@ class Meta(msgspec.Struct):
     queue_took: int = 0
     """When the queue's file was written last, how often the queue had changed by then, and how long
     it took, in microseconds."""
+    ordered: bool = False
+    """Some items are to be after others."""
 
 
 def meta_of(connection: sqlite3.Connection, job: str, inode: int) -> Meta | None:
@@ -101,23 +105,34 @@ def _record_of(item: books.Item) -> bytes:
     return zlib.crc32(body).to_bytes(4, "big") + body
 
 
-Given = list[tuple[str, int, int]]
-"""(id, offset, length) of each item that a job was given."""
+Given = list[items.Place]
+"""The items that a job was given, in their order."""
 
 
-def given_of(
-    store: str, repo: str, job: str, opening: books.Opening | None
-) -> tuple[Given, str | None]:
-    """Return the items that a job was given, and what is wrong with their file: None for nothing."""
-    path = layout.items(store, repo, job)
-    wanted = None if opening is None else opening.items_sha256
+def given_of(store: str, repo: str, job: books.Job) -> tuple[Given, str | None]:
+    """Return the items that a job was given, and what is wrong with their files: None for nothing."""
+    path = layout.items(store, repo, job.job_id)
+    found, fault = _read(path, None, None if job.opened is None else job.opened.items_sha256)
+    for digest in job.added:
+        if fault is None:
+            more, fault = added(store, repo, job.job_id, digest)
+            found += more
+    return ([], fault) if fault is not None else (found, None)
+
+
+def added(store: str, repo: str, job: str, digest: str) -> tuple[Given, str | None]:
+    """Return the items of a file that a job was given later; otherwise as `given_of`."""
+    return _read(layout.items_added(store, repo, job, digest), digest, digest)
+
+
+def _read(path: str, file: str | None, wanted: str | None) -> tuple[Given, str | None]:
     try:
         if wanted:
             with files.stream(path) as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found != wanted:
                 return [], f"{path} is not what the job was started with: restore it"
-        return list(items.read(path)), None
+        return list(items.read(path, file)), None
     except FileNotFoundError:
         return [], f"{path} is missing: restore it" if wanted else None
     except ProdigyError as error:
@@ -138,13 +153,15 @@ def fill(
     ``inode`` is the file's that they are made in. Raises `sqlite3.Error`.
     """
     connection.execute("BEGIN IMMEDIATE")
-    for statement in (_SCHEMA + counted.SCHEMA).split(";"):
+    for statement in (_SCHEMA + waits.SCHEMA + counted.SCHEMA).split(";"):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(_VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
     connection.executemany(
-        "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?)", _rows(meta, given, dict(state.items))
+        "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)",
+        _rows(meta, given, dict(state.items)),
     )
+    _link(connection, meta, given)
     connection.executemany(
         "INSERT INTO sessions VALUES (?, ?, ?)",
         ((name, *mark) for name, mark in state.sessions.items()),
@@ -158,14 +175,35 @@ def fill(
 
 def _rows(meta: Meta, given: Given, known: dict[str, books.Item]) -> Iterator[tuple[Any, ...]]:
     """Yield all items' rows: those of the input in its order, then whatever else the log names."""
-    for name, offset, length in given:
-        yield _row(meta, name, offset, length, known.pop(name, None))
+    for place in given:
+        yield _row(meta, place.name, place, known.pop(place.name, None))
     for name, item in known.items():
-        yield _row(meta, name, None, None, item)
+        yield _row(meta, name, None, item)
+
+
+def _link(connection: sqlite3.Connection, meta: Meta, given: Given) -> None:
+    after = [(place.name, place.after) for place in given if place.after]
+    if after:
+        waits.link(connection, after)
+        meta.ordered = True
+
+
+def add(connection: sqlite3.Connection, meta: Meta, given: Given) -> None:
+    """Put items in that a job was given later. Raises `sqlite3.Error`."""
+    for place in given:
+        # The log may have named it before it had the file.
+        known = connection.execute(
+            "UPDATE items SET file = ?, offset = ?, length = ?, rank = ? WHERE id = ?",
+            (place.file, place.offset, place.length, -place.priority, place.name),
+        )
+        if known.rowcount == 0:
+            row = _row(meta, place.name, place, None)
+            connection.execute("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)", row)
+    _link(connection, meta, given)
 
 
 def _row(
-    meta: Meta, name: str, offset: int | None, length: int | None, item: books.Item | None
+    meta: Meta, name: str, place: items.Place | None, item: books.Item | None
 ) -> tuple[Any, ...]:
     number = meta.numbered
     meta.numbered += 1
@@ -173,7 +211,9 @@ def _row(
     if columns[0] is not None:
         state = _ORDER[columns[0]]
         meta.counts[state] = meta.counts.get(state, 0) + 1
-    return (name, number, offset, length, *columns)
+    if place is None:
+        return (name, number, None, None, *columns, None, 0)
+    return (name, number, place.offset, place.length, *columns, place.file, -place.priority)
 
 
 def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item) -> None:
@@ -198,6 +238,9 @@ def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item)
         (name, number, *columns),
     )
     counted.put(connection, name, item)
+    done = NUMBER["completed"]
+    if meta.ordered and (columns[0] == done) != (row is not None and row[0] == done):
+        waits.moved(connection, name, completed=columns[0] == done)
 
 
 def standing_of(connection: sqlite3.Connection, session: str) -> books.Standing | None:

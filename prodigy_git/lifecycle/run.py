@@ -319,8 +319,9 @@ def until_none_is_left(
 ) -> tuple[int, claims.Waiting]:
     """Work on item after item; return how many this worker failed for good, and what is left.
 
-    Where all that is pending waits for its next try, this waits too. It does not wait for what others
-    have in progress. Raises as `attempt`; `Interrupted` after the attempt during which a signal came.
+    Where all that is pending waits for its next try, or for items that others have in progress, this
+    waits too; not for those themselves. Raises as `attempt`; `Interrupted` after the attempt during
+    which a signal came.
     """
     given_up = troubles = 0
     while True:
@@ -336,7 +337,7 @@ def until_none_is_left(
             worker.signals.check()
             continue
         left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
-        if left.status != "running" or not left.pending:
+        if left.status != "running" or not left.pending or left.stuck:
             return given_up, left
         if left.ready_at is not None:
             _sleep_until(worker, left.ready_at)

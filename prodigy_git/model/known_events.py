@@ -87,6 +87,14 @@ class ClaimReleased(_OfAgent, kw_only=True):
     reason: str | None = None
 
 
+class WorkItemsAdded(_Event, kw_only=True):
+    """A job has got more items: those of the file with this SHA-256."""
+
+    part: Count
+    items_sha256: str
+    count: Count
+
+
 class WorkItemProcessed(_Event, kw_only=True):
     """An item's end."""
 
@@ -258,7 +266,7 @@ KNOWN: dict[str, type[_Event]] = {
     kind.__name__: kind
     for kind in (
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
-        WorkItemProcessed, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
+        WorkItemProcessed, WorkItemsAdded, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
         JobCompleted, JobFailed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,

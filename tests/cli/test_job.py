@@ -217,6 +217,34 @@ def test_what_was_ended_is_said_with_what_it_yielded(job, events, tmp_path):
     )
 
 
+def test_items_are_added_while_it_runs(job, tmp_path):
+    (tmp_path / "more").write_text('{"x": [{"id": "b", "after": ["a"]}, {"id": "a"}, {"y": 1}]}')
+    more = ("job", "add", "j", "--items", tmp_path / "more", "--json-path", "$.x[*]")
+    assert "give --skip-known" in refused(*more, cwd=job)
+    assert ok(*more, "--skip-known", cwd=job).out == "j: 2 items added, 1 known already\n"
+    again = ok(*more, "--skip-known", "--json", cwd=job).json
+    assert (again["added"], again["skipped"]) == (["item-7"], ["b", "a"])
+    for name in ("a", "item-2", "item-5", "item-7"):
+        assert ok("job", "next", "j", "--agent", name, cwd=job).json["item_id"] == name
+    assert "1 wait for other items" in call("job", "next", "j", cwd=job).err
+    assert "waiting for other items: 1" in ok("job", "show", "j", cwd=job).out
+    ok("job", "done", "j", "a", "--failed", "--no-retry", cwd=job)
+    assert "for a, given up: 'prodigy-git dlq retry'" in call("job", "next", "j", cwd=job).err
+    assert "given up: a (dead), 1 wait for it" in ok("job", "show", "j", cwd=job).out
+    ok(
+        "job",
+        "start",
+        "k",
+        "--items",
+        tmp_path / "more",
+        "--json-path",
+        "$.x",
+        "--no-order",
+        cwd=job,
+    )
+    assert ok("job", "next", "k", cwd=job).json["item_id"] == "b"
+
+
 def test_a_failed_end_waits_its_backoff(job, events):
     ok("job", "next", "j", "--item", "a", cwd=job)
     ok("job", "done", "j", "a", "--failed", cwd=job)

@@ -32,6 +32,8 @@ STEPS = {
     "fail": "claims.fail(store, 'r', 'j', held, error='x', broken=quiet)",
     "requeue": "requeue.requeue(store, 'r', 'j', None, quiet)",
     "clear": "requeue.clear(store, 'r', 'j', None, quiet)",
+    "add": "course.add(store, 'r', 'j', [{'id': 'i9', 'after': ['i2']}], where='f', broken=quiet)",
+    "reopen": "course.reopen(store, 'r', 'over', None, quiet)",
     "pause": "course.pause(store, 'r', 'j', None, quiet)",
 }
 
@@ -60,6 +62,8 @@ def template(tmp_path_factory):
         api.finish(job, held, error="x", broken=quiet)
     api.finish(job, api.claim(job, agent="a", item="i0", broken=quiet), error="x", broken=quiet)
     claims.claim(str(store), "r", "j", agent="a", item="i0", lease=10**12, broken=quiet)
+    course.start(str(store), "r", "over", given=[("i0", 1)], broken=quiet)
+    course.cancel(str(store), "r", "over", None, quiet)
     return store
 
 

@@ -45,7 +45,8 @@ of_jobs = st.fixed_dictionaries(
         "type": st.sampled_from(
             [
                 "JobStarted", "JobPaused", "JobResumed", "JobCompleted", "JobFailed",
-                "JobCancelled", "JobReopened", "JobPhaseChanged", "SessionStarted", "SessionFinished",
+                "JobCancelled", "JobReopened", "WorkItemsAdded",
+                "JobPhaseChanged", "SessionStarted", "SessionFinished",
                 "SessionResumed", "CommitCreated", "ClaudeMessage",
             ]
         ),
@@ -57,6 +58,9 @@ of_jobs = st.fixed_dictionaries(
         "status": st.sampled_from([None, "Completed", "Failed"]),
         "error": st.sampled_from([None, "x"]),
         "items": st.sampled_from([None, {"i1": 1}, {"i1": 2, "i2": 1}]),
+        "items_sha256": st.sampled_from([None, "aa", "bb"]),
+        "part": st.sampled_from([None, 1, 2]),
+        "count": st.sampled_from([None, 1]),
         "total_items": st.sampled_from([None, 3]),
         "max_attempts": numbers,
     }

@@ -86,5 +86,8 @@ def test_what_is_written_is_read_back(tmp_path_factory, data):
     assert len({name for name, _ in found}) == len(found)
     items.write(store, "r", "j", found)
     path = layout.items(store, "r", "j")
-    back = [(name, items.data_at(path, name, at, length)) for name, at, length in items.read(path)]
+    back = [
+        (one.name, items.data_at(path, one.name, one.offset, one.length))
+        for one in items.read(path)
+    ]
     assert back == found

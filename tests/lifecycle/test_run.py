@@ -108,6 +108,27 @@ def test_a_pool_of_workers(job, events):
     assert call("run", "--job", "j", "true", cwd=cwd).code == 3
 
 
+def test_workers_wait_for_what_their_items_are_to_be_after(job, events):
+    """Two of them, and one item at the start: both are there for the two that come after it."""
+    cwd = job({"id": "a"}, *({"id": name, "after": ["a"]} for name in "bc"),
+              {"id": "d", "after": ["b", "c"]}, max_attempts=1)  # fmt: skip
+    # Neither of b and c ends before both have begun.
+    script = 'cd "$PRODIGY_HOME"; touch $PRODIGY_ITEM_ID; case $PRODIGY_ITEM_ID in b|c) until ' \
+             'test -e b && test -e c; do sleep 0.1; done;; esac'  # fmt: skip
+    pool = [run(cwd, "--next", "--", "sh", "-c", script) for _ in range(2)]
+    assert [one.wait(120) for one in pool] == [0, 0]
+    ended = [one["item_id"] for one in events("j") if one["type"] == "AgentCompleted"]
+    assert (ended[0], sorted(ended[1:3]), ended[3:]) == ("a", ["b", "c"], ["d"])
+
+
+def test_a_worker_ends_where_all_that_is_left_waits_for_what_was_given_up(job):
+    cwd = job({"id": "a"}, {"id": "b", "after": ["a"]}, max_attempts=1)
+    code, _, err = done(cwd, "--next", "--", "false")
+    assert (code, "1 wait for other items, some of them for a" in err) == (1, True)
+    code, _, err = done(cwd, "--next", "--", "false")
+    assert (code, "'prodigy-git dlq retry'" in err) == (3, True)
+
+
 def test_a_large_item_is_in_the_file_only(job):
     cwd = job({"text": "x" * 200_000})
     script = 'test -z "$PRODIGY_ITEM" && wc -c < "$PRODIGY_ITEM_FILE"'

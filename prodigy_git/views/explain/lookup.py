@@ -1,13 +1,12 @@
 """What is behind a name: the story of a commit, a work item, a session or an agent."""
 
-import os
 from typing import Any, Literal
 
 from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
-from prodigy_git.jobs import peek
+from prodigy_git.jobs import items, peek
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
@@ -106,7 +105,7 @@ def _fits(where: Scope, name: str) -> bool:
 
 def _only_in_input(where: Scope, job: Job, name: str) -> bool:
     """Whether a job has an item, where its index is not there to say so."""
-    if not os.path.exists(layout.items(where.store, *job)):
+    if not items.are_there(where.store, *job):
         return False
     if glance.rows(layout.index(where.store, *job), "SELECT 1 FROM meta LIMIT 1"):
         return False

@@ -1,0 +1,27 @@
+"""What ``--result`` takes: what an item yielded."""
+
+from typing import Any
+
+import click
+
+
+def read(text: str | None) -> Any:
+    """Return the value that ``--result`` gives, as JSON or as ``@FILE``; None where it is not given.
+
+    Raises `click.BadParameter` for what is no JSON, `ProdigyError` for what the log cannot hold.
+    """
+    from prodigy_git.jobs import given
+    from prodigy_git.record import files, jsonline
+
+    if text is None:
+        return None
+    try:
+        if text.startswith("@"):
+            return given.result(jsonline.decode(files.read(text[1:]).decode("utf-8-sig")))
+        return given.result(jsonline.decode(text))
+    except OSError as error:
+        raise click.BadParameter(f"{text[1:]}: {error.strerror}", param_hint="--result") from error
+    except ValueError as error:
+        raise click.BadParameter(
+            f"not JSON ({error}): give a JSON value, as '\"done\"', or @FILE", param_hint="--result"
+        ) from error
