@@ -102,7 +102,16 @@ def _commit(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "replaced", f"{one['commit'][:_SHORT]} ({_how(one)})"
     for one in found["replaced_by"]:
         yield "replaced by", f"{one['commit'][:_SHORT]} ({_how(one)})"
+    for one in found["recorded"]:
+        if one["status"]:
+            yield "", f"session {one['session_id']} is {one['status']} now{_place(one)}"
     yield "now", _held(found)
+    for one in found["held_by"][:_SHOWN]:
+        if one["session_id"]:
+            yield "held by", _holder(one)
+    if found["refs"]:
+        into = ", ".join(found["merged_into"])
+        yield "merged", f"into {into}" if into else "no: no base branch contains it"
     for one in found["recorded"]:
         if len(one["around"]) > 1:
             yield f"around it, in {one['session_id'] or one['agent_id']}", ""
@@ -115,12 +124,32 @@ def _how(one: dict[str, Any]) -> str:
     return f"{one['command'] or 'rewritten'} of {one['by'][:_SHORT]}, {_when(one['at'])}"
 
 
+def _holder(one: dict[str, Any]) -> str:
+    where = one["branch"] or one["salvage_ref"] or "a detached HEAD"
+    if one["worktree"]:
+        where += f" in {one['worktree']}"
+    status = f", {one['status']}" if one["status"] else ""
+    return f"{where}: {_who(one)}{status}"
+
+
+def _place(one: dict[str, Any]) -> str:
+    """Return where a worktree is now, behind a comma; nothing where that is not known."""
+    path = one["worktree"]
+    said = {
+        "there": f", worktree {path}", "trash": f", worktree in the trash: {path}",
+        "gone": ", worktree gone", None: "",
+    }  # fmt: skip
+    return said[one["worktree_state"]]
+
+
 def _held(found: dict[str, Any]) -> str:
     if found["exists"] is None:
         return "its repository is not to be found"
     if not found["exists"]:
         return "git does not have it any more"
     refs = found["refs"]
+    if not refs:
+        return "not known: git took too long to say"
     kinds = {
         "branches": "", "remotes": "remote ", "tags": "tag ", "others": "", "salvage": "",
         "detached": "the detached HEAD of ",
@@ -202,6 +231,9 @@ def _attempts(attempts: list[dict[str, Any]], *, with_item: bool) -> Iterator[_E
         begun = _when(one["started_at"]) if one["started_at"] else "begin not recorded"
         last = f", last event {_when(one['last_event_at'])}" if not one["ended_at"] else ""
         yield "", f"{begun}{until}{last}"
+        if one.get("branch"):
+            gone = " (gone)" if one["branch_exists"] is False else ""
+            yield "", f"branch {one['branch']}{gone}{_place(one)}"
         if one["error"]:
             why = f" ({one['failure_reason']})" if one["failure_reason"] else ""
             yield "", f"error: {one['error']}{why}"

@@ -147,6 +147,7 @@ def look(
     *arguments: str,
     stdin: bytes = b"",
     env: dict[str, str] | None = None,
+    patience: float | None = None,
 ) -> tuple[int, bytes, str]:
     """Run git on a worktree, only to look; return its exit status, output and error output.
 
@@ -154,7 +155,7 @@ def look(
     used, whatever the configuration says: a partial clone would otherwise fetch what it lacks. The
     git directory and the worktree are said, so that git does not search for a repository: one whose
     ``.git`` is damaged would be taken for a part of the repository around it. Raises `ProdigyError`
-    where git cannot be started.
+    where git cannot be started, or takes longer than ``patience`` seconds.
     """
     try:
         done = subprocess.run(
@@ -164,7 +165,10 @@ def look(
             cwd=_folder(place),
             env=_looking(place, env),
             check=False,
+            timeout=patience,
         )
+    except subprocess.TimeoutExpired as error:
+        raise ProdigyError(f"git {arguments[0]} took longer than {patience:g} s") from error
     except OSError as error:
         raise ProdigyError(f"git could not be started in {place.top}") from error
     return done.returncode, done.stdout, os.fsdecode(done.stderr)

@@ -6,20 +6,24 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from prodigy_git import names
 from prodigy_git.cleanup import apart, salvage
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
+from prodigy_git.git import ask, repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock, enrolment, files, journal
+from prodigy_git.record.gitdir import Place
+from prodigy_git.views.explain import places
 from prodigy_git.views.explain.scope import Job, Scope, text
 
 _AROUND = 5
 """How many events before and after it are told."""
+_PATIENCE = 30.0
+"""How many seconds git may take to say what contains a commit."""
 _HEX = frozenset("0123456789abcdef")
 _MADE = (journal.MADE, journal.PICK, journal.UNDECIDED)
-_SALVAGE = "refs/prodigy/salvage/"
 
 
 def is_sha(name: str) -> bool:
@@ -68,11 +72,13 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     """Return what is known of a commit.
 
     ``recorded``: once for each session that made it, with ``around``, the events of that session before
-    and after it. ``named_by``: the agents whose completion names it. ``replaced`` and ``replaced_by``:
-    {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes, tags, salvage,
-    others, detached}, what contains it now. ``exists``: None where there is no repository to ask.
-    ``journal``: {worktree, session_id, at, message, rebase}, where git wrote
-    it down in a worktree's journal; ``rebase`` is None, finished, aborted or not ended.
+    and after it, and how it stands with that session now: ``status``, ``worktree``,
+    ``worktree_state``. ``named_by``: the agents whose completion names it. ``replaced`` and
+    ``replaced_by``: {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes,
+    tags, salvage, others, detached}, what contains it now, empty where that is not known. ``held_by``:
+    who that is, as `places.holders`; ``merged_into`` as `places.merged_into`. ``exists``: None where
+    there is no repository to ask. ``journal``: {worktree, session_id, at, message, rebase}, where git
+    wrote it down in a worktree's journal; ``rebase`` is None, finished, aborted or not ended.
     ``next``: what to do. Raises `ProdigyError` where an abbreviation means several commits.
     """
     sha, found = _full(where, name)
@@ -91,10 +97,17 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
         "replaced": _chain(graph, sha, backwards=True),
         "replaced_by": _chain(graph, sha, backwards=False),
         "refs": {},
+        "held_by": [],
+        "merged_into": [],
         "journal": [],
     }
     if common is not None:
-        known |= _from_git(common, sha, known["subject"])
+        known |= _from_git(where, common, sha, known["subject"])
+        if known["refs"]:
+            repo = next((one for one in repos if where.common(one) == common), where.repo)
+            makers = [one["session_id"] for one in recorded if one["session_id"]]
+            known["held_by"] = places.holders(where, repo, known["refs"])
+            known["merged_into"] = places.merged_into(where, repo, known["refs"], makers)
         known["journal"] = [] if recorded else _noted(common, sha)
     known["next"] = _next(known, common)
     return known
@@ -134,8 +147,17 @@ def _recorded(where: Scope, job: Job, event: Event) -> dict[str, Any]:
         "recovered": own.get("recovered") is True,
         **{field: text(own, field) for field in ("action", "branch", "subject", "parent")},
         "worktree_name": text(own, "worktree"),
+        **_session_now(where, job[0], event.session_id),
         "around": _around(where, job, event),
     }
+
+
+def _session_now(where: Scope, repo: str, session: str | None) -> dict[str, Any]:
+    fields = ("status", "worktree", "worktree_state")
+    if session is None or not names.is_safe(session):
+        return dict.fromkeys(fields)
+    found = places.of_session(where, repo, session)
+    return {name: found[name] for name in fields}
 
 
 def _around(where: Scope, job: Job, event: Event) -> list[dict[str, Any]]:
@@ -201,7 +223,7 @@ def _chain(
     return found
 
 
-def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
+def _from_git(where: Scope, common: str, sha: str, subject: str | None) -> dict[str, Any]:
     lies = apart.holding(common, sha) if len(sha) in (40, 64) else []
     status, out, _ = git_status(
         common, "show", "-s", "--no-show-signature", "--format=%an%x00%cI%x00%s",
@@ -216,16 +238,24 @@ def _from_git(common: str, sha: str, subject: str | None) -> dict[str, Any]:
         "author": author,
         "committed_at": None if moment is None else clock.stamp(moment),
         "subject": subject or own,
-        "refs": _containing(common, sha, [salvage.ref_name(*one) for one in lies]),
+        "refs": _containing(where, common, sha, [salvage.ref_name(*one) for one in lies]),
     }
 
 
-def _containing(common: str, sha: str, salvages: list[str]) -> dict[str, list[str]]:
+def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dict[str, list[str]]:
     """Return what contains a commit, by kind; ``detached`` are worktrees whose HEAD is on no branch.
 
-    ``salvages`` are those that have it apart; where only they do, no ref can be asked about it.
+    ``salvages`` are those that have it apart; where only they do, no ref can be asked about it. Git
+    walks the history from every ref, which may take long: where it takes too long that is reported,
+    and nothing is known.
     """
-    _, out, _ = git_status(common, "for-each-ref", f"--contains={sha}", "--format=%(refname)")
+    place = Place(common, common, common)
+    asked = ("for-each-ref", f"--contains={sha}", "--format=%(refname)")
+    try:
+        out = os.fsdecode(ask.look(place, *asked, patience=_PATIENCE)[1])
+    except ProdigyError as error:
+        where.report(f"what contains {sha[:12]} is not known: {error}")
+        return {}
     kinds = {"branches": "refs/heads/", "remotes": "refs/remotes/", "tags": "refs/tags/"}
     found: dict[str, list[str]] = {kind: [] for kind in (*kinds, "salvage", "others", "detached")}
     for ref in out.splitlines():
@@ -234,7 +264,7 @@ def _containing(common: str, sha: str, salvages: list[str]) -> dict[str, list[st
                 found[kind].append(ref.removeprefix(prefix))
                 break
         else:
-            found["salvage" if ref.startswith(_SALVAGE) else "others"].append(ref)
+            found["salvage" if ref.startswith(places.SALVAGE) else "others"].append(ref)
     found["salvage"] = sorted({*found["salvage"], *salvages})
     try:
         trees = repository.worktrees(common)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prodigy_git import duration
+from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import attempts, books, owner, peek
 from prodigy_git.jobs.attempts import Attempt
@@ -13,6 +13,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
 from prodigy_git.store import queues
+from prodigy_git.views.explain import places
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _UNNAMED = 3
@@ -22,10 +23,10 @@ _UNNAMED = 3
 def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what is known of a work item.
 
-    ``repo``, ``job_id``, ``attempts`` as `attempt_of`, ``state`` (None where the job gives no state),
-    ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``, ``lease_ends_at``,
-    ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the queue's file,
-    None where it is not in it), ``next``.
+    ``repo``, ``job_id``, ``attempts`` as `attempt_of` and `places.of_session`, ``state`` (None where
+    the job gives no state), ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``,
+    ``lease_ends_at``, ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the
+    queue's file, None where it is not in it), ``next``.
     Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
@@ -48,9 +49,30 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         if ends:
             made = attempts.of_events(unique([*told, *ends]))
     mine = [one for one in made if one.item_id == name]
-    found["attempts"] = [attempt_of(one) for one in mine]
+    branches = {
+        event.session_id: branch
+        for event in told
+        if (branch := text(event.own(), "branch")) is not None and event.session_id is not None
+    }
+    found["attempts"] = [
+        {**attempt_of(one), **_place_of(where, repo, one.session_id, branches)} for one in mine
+    ]
     found["events"] = counted(told)
     found["next"] = _next(found, name, job)
+    return found
+
+
+def _place_of(
+    where: Scope, repo: str, session: str | None, branches: dict[str, str]
+) -> dict[str, Any]:
+    """Return where an attempt's work is; its branch from the log where the session's file is gone."""
+    if session is None or not names.is_safe(session):
+        return dict.fromkeys(("branch", "branch_exists", "worktree", "worktree_state"))
+    found = places.of_session(where, repo, session)
+    del found["status"]
+    if found["branch"] is None and session in branches:
+        found["branch"] = branches[session]
+        found["branch_exists"] = places.has_branch(where, repo, branches[session])
     return found
 
 

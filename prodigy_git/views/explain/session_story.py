@@ -4,14 +4,10 @@ import os
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry, salvage
-from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import attempts
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.model.session import Session
-from prodigy_git.store import sessions
+from prodigy_git.views.explain import places
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
@@ -42,7 +38,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     by type), ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or
     gone), ``salvage_refs``, ``logs``, ``next``.
     """
-    found = _of_file(where, name)
+    found = places.of_file(where, name)
     jobs = known or _jobs_of(where, found)
     told = unique(list(where.read(Selection(sessions=frozenset((name,))), jobs)))
     if found["started_at"] is None and told:
@@ -54,39 +50,12 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["life"] = [event.fields() for event in told if event.type in _OF_NOTE]
     found["events"] = counted(told)
     found["logs"] = _logs(where, found, shown)
-    found["salvage_refs"], found["branch_exists"] = _refs(where, name, found)
-    found["worktree_state"], found["worktree"] = _worktree(where, name, found)
+    found["salvage_refs"], found["branch_exists"] = places.refs(where, name, found)
+    found["worktree_state"], found["worktree"] = places.worktree(where, name, found)
     found["next"] = _next(name, found)
     del found["session"], found["worktree_path"]
     found["parent_session_id"] = found.pop("parent_session", None)
     return found
-
-
-def _of_file(where: Scope, name: str) -> dict[str, Any]:
-    known: Session | None = None
-    try:
-        known = sessions.load(where.store, name)
-    except (ProdigyError, OSError, ValueError) as error:
-        if os.path.lexists(layout.session(where.store, name)):
-            where.report(str(error))
-    metadata = {
-        field: None if known is None else known.text(field)
-        for field in (
-            "repo", "agent_id", "item_id", "created_by", "branch", "base_branch", "base_commit",
-            "parent_session", "worktree_path", "trash_path",
-        )
-    }  # fmt: skip
-    return {
-        "session": known,
-        "file": known is not None,
-        "status": None if known is None else known.status,
-        "error": None if known is None else known.error,
-        "job_id": None if known is None else known.job,
-        "started_at": None if known is None else known.started_at,
-        "ended_at": None if known is None else known.completed_at,
-        "checkpoints": 0 if known is None else len(known.checkpoints),
-        **metadata,
-    }
 
 
 def _of_events(told: list[Event], jobs: list[Job]) -> dict[str, Any]:
@@ -126,35 +95,6 @@ def _logs(where: Scope, found: dict[str, Any], shown: list[dict[str, Any]]) -> l
         if os.path.exists(path):
             logs.append(path)
     return list(dict.fromkeys(logs))
-
-
-def _refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bool | None]:
-    """Return the salvages (their refs), and whether the branch is there; None: nobody is to ask."""
-    common = where.common(found["repo"])
-    if common is None:
-        return [], None
-    branch = found["branch"]
-    kept = salvage.names_of(common, name)
-    if not branch:
-        return kept, None
-    asked = ("show-ref", "--verify", "--quiet", f"refs/heads/{branch}")
-    return kept, git_status(common, *asked)[0] == 0
-
-
-def _worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str | None]:
-    """Return whether it is there, in the trash or gone, and its path: where it is now, or was."""
-    known = found["session"]
-    place = None if known is None else sessions.enrolled_place(where.store, known)
-    if place is not None:
-        return "there", place[0].top
-    there = [
-        one
-        for one in entry.entries(where.store, where.report, found["repo"], name)
-        if one.state not in ("emptying", "emptied")
-    ]
-    if there:
-        return "trash", there[-1].folder
-    return "gone", found["worktree_path"]
 
 
 def _next(name: str, found: dict[str, Any]) -> list[str]:

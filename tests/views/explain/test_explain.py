@@ -9,6 +9,7 @@ import support_team as team
 from support_cli import new, ok, snapshot, write_hooks, write_log
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.views.explain import commit_story
 from prodigy_git.views.explain import lookup as explaining
 
 
@@ -44,7 +45,8 @@ def test_a_commit_with_what_happened_around_it(wt, repo, commit):
     assert {name: made[name] for name in made.keys() - {"at", "around"}} == {
         "repo": "repo", "job_id": "review", "session_id": "wt", "agent_id": "ann", "item_id": "i-1",
         "action": "commit", "branch": "prodigy-wt", "subject": "Step 4", "parent": shas[3],
-        "worktree_name": "wt", "recovered": False,
+        "worktree_name": "wt", "recovered": False, "status": "Running", "worktree": wt,
+        "worktree_state": "there",
     }  # fmt: skip
     around = [one.get("commit", one["type"]) for one in made["around"]]
     assert around[1:] == shas  # five before it, itself, and the four after it
@@ -175,7 +177,59 @@ def test_what_only_a_salvage_ref_or_a_detached_head_holds(wt, repo, commit, git)
     refs = explain(repo, lone)["refs"]
     assert not any(refs[kind] for kind in refs if kind != "salvage")
     assert refs["salvage"][0].startswith("refs/prodigy/salvage/wt/")
+    (held,) = explain(repo, lone)["held_by"]
+    assert (held["salvage_ref"], held["session_id"], held["agent_id"]) == (
+        refs["salvage"][0], "wt", "ann",
+    )  # fmt: skip
     assert explain(repo, kept)["refs"]["branches"] == ["prodigy-wt"]
+
+
+def test_who_has_a_commit_now(wt, repo, commit, git):
+    sha = commit(wt, "one")
+    later = new(repo, "later", "--job", "review", "--agent", "bob", "--base", "prodigy-wt")[
+        "worktree"
+    ]
+    fields = ("branch", "worktree", "session_id", "agent_id", "item_id", "job_id", "status")
+
+    def held():
+        found = explain(repo, sha)
+        return [tuple(one[name] for name in fields) for one in found["held_by"]], found
+
+    ann = ("prodigy-wt", wt, "wt", "ann", "i-1", "review", "Running")
+    bob = ("prodigy-later", later, "later", "bob", None, "review", "Running")
+    assert held()[0] == [bob, ann]
+    assert held()[1]["merged_into"] == []
+    git("merge", "-q", "prodigy-wt", cwd=repo)
+    ok("finish", "wt", cwd=repo)
+    ok("worktree", "clean", "wt", cwd=repo)
+    git("branch", "-f", "prodigy-wt", sha, cwd=repo)  # whether cleaning has left it or not
+    whos, found = held()
+    main, *others, kept = whos
+    assert (kept[2:], found["held_by"][-1]["salvage_ref"]) == (
+        (*ann[2:-1], "Completed"),
+        found["refs"]["salvage"][0],
+    )
+    assert (main[:2], found["merged_into"]) == (("main", str(repo)), ["main"])
+    assert others == [bob, ("prodigy-wt", None, "wt", "ann", "i-1", "review", "Completed")]
+    (made,) = found["recorded"]
+    assert (made["status"], made["worktree_state"]) == ("Completed", "trash")
+    text = ok("explain", sha, cwd=repo).out
+    assert f"held by     prodigy-later in {later}: session later, agent bob, job review" in text
+    assert "merged      into main" in text
+    item = explain(repo, "i-1", kind="item")["attempts"][0]
+    assert (item["branch"], item["branch_exists"], item["worktree_state"]) == (
+        "prodigy-wt", True, "trash",
+    )  # fmt: skip
+    assert "branch prodigy-wt, worktree in the trash: " in ok("explain", "i-1", cwd=repo).out
+
+
+def test_git_that_takes_too_long_is_not_waited_for(wt, repo, commit, monkeypatch):
+    sha = commit(wt, "one")
+    monkeypatch.setattr(commit_story, "_PATIENCE", 1e-9)
+    said = []
+    found = explaining.explain(str(repo), sha, job=None, kind=None, broken=said.append)
+    assert (found["exists"], found["refs"], found["held_by"]) == (True, {}, [])
+    assert "for-each-ref took longer than" in said[0]
 
 
 def test_an_abbreviation_of_several_commits_names_them(repo, store):
