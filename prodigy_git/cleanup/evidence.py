@@ -114,6 +114,7 @@ class Evidence:
         fields = asdict(self)
         del fields["place"], fields["gathered_at"]
         fields["worktree"], fields["job_id"] = fields.pop("path"), fields.pop("job")
+        fields["mounted_elsewhere"] = fields.pop("mounted_at")
         for old, new in _MOMENTS.items():
             moment = fields.pop(old)
             fields[new] = None if moment is None else clock.stamp(moment)

@@ -130,7 +130,7 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
         output.emit_json(
             {
                 "job_id": known, "status": found["status"], "phase": found["phase"],
-                "pending": found["pending"], "dead": found["dead"], "items_again": again,
+                "pending": found["pending"], "dead": found["dead"], "item_ids": again,
             }
         )  # fmt: skip
         return

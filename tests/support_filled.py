@@ -1,0 +1,176 @@
+"""A store with something of everything in it, and what every command says of it as JSON.
+
+Two jobs with items: one under way (an item in progress with an owner, one with a lease, one in the
+queue, one to be tried again), one that has ended. Sessions that run, have ended, were cleaned, adopted;
+a commit that no hook recorded, one that was amended; a line of a log that is no event.
+"""
+
+import json
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support_cli import Done, call, new, ok
+from support_removal import commit, git
+
+Said = dict[str, list[Any]]
+"""What each command said, each time: the values, whole arrays and the lines of a stream alike."""
+
+_ITEMS = [{"id": f"i{number}", "path": f"src/{number}.py"} for number in range(1, 7)]
+
+
+def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
+    """Fill the store, and return what each command printed, by its words: ``job show``."""
+    said: Said = defaultdict(list)
+    monkeypatch.chdir(repo)
+
+    def say(words: str, *more: str | Path, cwd: Path | str = repo, code: int = 0) -> Any:
+        given = [] if words == "job next" else ["--json"]  # which prints nothing else
+        done = call(*words.split(), *given, *more, cwd=cwd)
+        assert done.code == code, (words, more, done)
+        value = _value(done)
+        said[words].append(value)
+        return value
+
+    say("install")
+    _run_items(repo, say)
+    _work_in_worktrees(repo, store, say)
+    _look(repo, store, say)
+    _remove(repo, store, say)
+    say("uninstall")
+    return said
+
+
+def _value(done: Done) -> Any:
+    """Return the one value that was printed; of a stream the list of its lines."""
+    try:
+        return json.loads(done.out)
+    except ValueError:
+        return done.lines
+
+
+def _run_items(repo: Path, say: Callable[..., Any]) -> None:
+    source = repo.parent / "items.json"
+    source.write_text(json.dumps(_ITEMS))
+    say("job start", "review", "--items", source, "--max-attempts", "2")
+    git("config", "prodigy.job", "review", cwd=repo)
+    claimed = ok("job", "next", "--agent", "ana", "--owner-pid", str(os.getpid()), cwd=repo).json
+    assert claimed["item_id"] == "i1"
+    say("job next", "--agent", "ben", "--lease", "1h")
+    say("job renew", "review", "i2", "--agent", "ben", "--lease", "2h")
+    ok("job", "next", "--agent", "cem", "--item", "i3", cwd=repo)
+    say("job done", "review", "i3", "--failed", "--no-retry", "--error", "boom")
+    ok("job", "next", "--agent", "dan", "--item", "i4", cwd=repo)
+    say("job done", "review", "i4", "--log", "/tmp/dan.json")
+    ok("job", "next", "--agent", "eva", "--item", "i5", cwd=repo)
+    say("job done", "review", "i5", "--failed", "--error", "not yet")
+    ok("job", "start", "docs", cwd=repo)
+    say("job phase", "docs", "reduce")
+    say("job finish", "docs")
+    say("job reopen", "docs")
+    say("job pause", "review", "--reason", "lunch")
+    say("job resume", "review")
+    say("job cancel", "docs")
+    source.write_text(json.dumps(_ITEMS[:1]))
+    say("job start", "once", "--items", source)
+    say("run", "--job", "once", "--", "true")
+
+
+def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None:
+    made = say("new-worktree", "w1", "--job", "review", "--agent", "ana2", "--item", "i6")
+    top = Path(made["worktree"])
+    commit(top, "one", "1")
+    git("commit", "-q", "--amend", "-m", "One, better", cwd=top)
+    commit(top, "two", "2", "--no-verify")
+    say("statusline", cwd=top)
+    say("hooks", cwd=top)
+    say("event add", "--type", "ClaudeMessage", "--content", "hello", cwd=top)
+    other = Path(new(repo, "w2", "--agent", "fay")["worktree"])
+    commit(other, "mine", "m")
+    say("finish", "w2", "--failed", "--error", "stopped", "--log", "/tmp/fay.json")
+    done = Path(new(repo, "w3", "--job", "docs2")["worktree"])
+    ok("finish", "w3", cwd=done)
+    by_hand = repo.parent / "by-hand"
+    git("worktree", "add", "-q", "-b", "by-hand", by_hand, cwd=repo)
+    say("worktree adopt", by_hand, "--name", "w4")
+    say("worktree forget", by_hand)
+    silent = Path(new(repo, "w5", "--job", "review")["worktree"])
+    git(
+        "-c",
+        "core.hooksPath=/dev/null",
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "unseen",
+        cwd=silent,
+    )
+    (silent / "untracked").write_text("work\n")
+    subprocess.run(["git", "stash", "-q", "-u"], cwd=silent, check=True)
+    # Prodigy's own sessions and queue have fields of theirs.
+    queue = next((store / "dlq").glob("*/review/dlq-items.json"))
+    assert json.loads(queue.read_text())["items"]
+
+
+def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
+    log = next((store / "events").glob("*/review/*.jsonl"))
+    with log.open("a") as stream:
+        stream.write("no event\n")
+    head = git("rev-parse", "prodigy-w1", cwd=repo)
+    say("sessions list")
+    for name in ("w1", "w2"):
+        say("sessions show", name)
+    say("worktree ls")
+    say("worktree ls", "--all-repos")
+    for name in ("w1", "w5"):
+        say("worktree show", name)
+    say("job list")
+    say("job show", "review")
+    say("job show", "docs")
+    say("dlq list")
+    say("dlq show", "i3")
+    say("dlq stats")
+    say("status", "--all", "--dirty")
+    for name, kind in (
+        ("w1", "session"), ("i6", "item"), ("i3", "item"), ("i2", "item"), ("ana2", "agent"),
+        (head, "commit"), ("i5", "item"), ("w2", "session"),
+    ):  # fmt: skip
+        say("explain", name, "--as", kind)
+    say("report", "--job", "review", "--since", "1d", "--until", "0s")
+    say("report", "--job", "review")
+    say("events ls", "--job", "review")
+    say("events search", "hello")
+    for by in ("type", "agent", "hour", "day", "item", "session", "job"):
+        say("events stats", "--by", by)
+    say("events query", "SELECT type, count(*) AS count FROM events GROUP BY type")
+    say("otel push", "--dry-run")
+    say("verify", code=1)
+    say("doctor")
+
+
+def _remove(repo: Path, store: Path, say: Callable[..., Any]) -> None:
+    say("resume", "review", "--force")
+    say("clean", "--all", "--older-than", "0s", "--dry-run")
+    say("worktree clean", "w3")
+    say("worktree clean", "nothing", code=1)
+    say("trash list", "--sizes")
+    (entry,) = (store / "trash").glob("*/w3/*/entry.json")
+    fields = json.loads(entry.read_text())
+    entry.write_text(json.dumps({**fields, "state": "moving"}))
+    for words in ("worktree ls", "worktree ls --all-repos", "status", "verify"):
+        say(words.replace(" --all-repos", ""), *words.split()[2:], code=int(words == "verify"))
+    say("worktree show", "w3")
+    entry.write_text(json.dumps(fields))
+    say("worktree restore", "w3")
+    say("worktree clean", "-f", "w3")
+    say("trash empty", "--yes", "w3")
+    say("dlq retry", "i3")
+    ok("job", "next", "--agent", "cem", "--item", "i3", cwd=repo)
+    ok("job", "done", "review", "i3", "--failed", "--no-retry", "--attempt", "2", cwd=repo)
+    say("dlq clear", "i3", "--yes")
+    say("sessions clean", "--older-than", "0s", "--dry-run")
+    say("events clean", "--older-than", "0s", "--dry-run")
+    say("clean", "--older-than", "0s", "--yes")
