@@ -69,7 +69,7 @@ def test_why_it_failed_is_recorded(job, events, script, error):
 def test_failures_that_are_alike_have_one_signature():
     one = "exit status 2: No such file: /w/x 7c3f2d1a-11ec-4e2b-9a51-3bdc2a9d3c4e agent-bcd2345f"
     other = (
-        "exit status 2: No such file: /v/y/z 11e1e111-eeee-abcd-8a52-4adc2a9d3c4f agent-xyzxyzzz"
+        "exit status 2: No such file: /v/y/z 11e1e111-eeee-abcd-8a52-4adc2a9d3c4f agent-xzq2xz79"
     )
     assert signatures.of(one) == signatures.of(other)
     assert "No such file" in signatures.of(one)
