@@ -150,9 +150,14 @@ def hook_errors(store: str) -> str:
     return f"{store}/logs/hook-errors.log"
 
 
+def run_logs(store: str, repo: str, job: str) -> str:
+    """Return the folder of what the commands that `run` started for a job were given and have said."""
+    return f"{store}/logs/{repo}/{job}"
+
+
 def run_log(store: str, repo: str, job: str, session_id: str) -> str:
     """Return the path of the output of the command that `run` started for a session."""
-    return f"{store}/logs/{repo}/{job}/{session_id}.log"
+    return f"{run_logs(store, repo, job)}/{session_id}.log"
 
 
 def session_lock(store: str, session_id: str) -> str:

@@ -5,6 +5,7 @@ is reported and kept.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,7 @@ def all_jobs(store: str, repo: str | None) -> Iterator[tuple[str, str]]:
         for folder in (
             f"{store}/events/{key}",
             f"{store}/dlq/{key}",
+            f"{store}/logs/{key}",
             f"{layout.state(store, key)}/mapreduce/jobs",
         ):
             found.update(filter(names.is_safe, _listed(folder)))
@@ -142,6 +144,38 @@ def log_age(path: str, limit: int, broken: Broken) -> int | None:
         broken(f"{troubles[0]}: the file is kept")
         return None
     return newest
+
+
+def outputs(store: str, repo: str, job: str) -> list[str]:
+    """Return the paths of what the commands that `run` started were given, have said and yielded."""
+    folder = layout.run_logs(store, repo, job)
+    return [f"{folder}/{name}" for name in sorted(_listed(folder)) if _is_output(folder, name)]
+
+
+def _is_output(folder: str, name: str) -> bool:
+    known = name.endswith((".log", ".item.json", ".result.json", ".log.tail-1", ".log.tail-2"))
+    try:
+        # A command may have made anything where its result was to be.
+        return known and stat.S_ISREG(os.lstat(f"{folder}/{name}").st_mode)
+    except OSError:
+        return False
+
+
+def output_age(
+    store: str, repo: str, job: str, limit: int, cleaned: int, broken: Broken
+) -> int | None:
+    """Return the newest moment of a job's events if each has one, none after ``limit``.
+
+    Output says no time itself; it is as old as its job. ``cleaned`` is up to when events have gone
+    already, 0 for none.
+    """
+    newest = cleaned
+    for path in events.log_files(store, repo, job):
+        moment = log_age(path, limit, broken)
+        if moment is None:
+            return None
+        newest = max(newest, moment)
+    return newest if 0 < newest <= limit else None
 
 
 def checkpoints(store: str, repo: str, job: str) -> list[str]:

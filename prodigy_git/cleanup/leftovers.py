@@ -145,7 +145,7 @@ def empty_folders(store: str, key: str) -> Iterator[Finding]:
 
     Not young ones: another program makes one, and then a file in it, without our locks.
     """
-    for root in ("events", "dlq", "state", "trash"):
+    for root in ("events", "dlq", "state", "logs", "trash"):
         folder = f"{store}/{root}/{key}" + ("/mapreduce/jobs" if root == "state" else "")
         for name in filter(names.is_safe, names_in(folder)):
             path = f"{folder}/{name}"
@@ -221,7 +221,7 @@ def _is_of_job(name: str) -> bool:
 
 def _is_trashed(name: str) -> bool:
     return (
-        name in ("events", "checkpoints", "dlq")
+        name in ("events", "output", "checkpoints", "dlq")
         or name.startswith("session.json")
         or intent.MOMENT.fullmatch(name) is not None
     )

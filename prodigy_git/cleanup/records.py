@@ -29,8 +29,8 @@ Progress = Callable[[int, int], None]
 class Record:
     """A file that goes, or went, to the trash, or into the archive beside it.
 
-    ``kind`` is sessions, events, checkpoints or dlq, ``owner`` the session or job it belongs to,
-    ``before`` the moment that nothing in it is after, in microseconds since 1970. ``trash_path`` is
+    ``kind`` is sessions, events, output, checkpoints or dlq, ``owner`` the session or job it belongs
+    to, ``before`` the moment that nothing in it is after, in microseconds since 1970. ``trash_path`` is
     None where it is archived, ``archive_bytes`` the size of the archive once there is one. ``error``
     says why it is where it was.
     """
@@ -105,10 +105,11 @@ def find(
     return found
 
 
-def _folders(store: str, repo: str, job: str) -> tuple[str, str, str]:
+def _folders(store: str, repo: str, job: str) -> tuple[str, ...]:
     """Return the folders that a job's records lie in."""
     queue = os.path.dirname(layout.dead_letters(store, repo, job))
-    return layout.job_log(store, repo, job), queue, layout.job_state(store, repo, job)
+    output = layout.run_logs(store, repo, job)
+    return layout.job_log(store, repo, job), queue, layout.job_state(store, repo, job), output
 
 
 def _behind_a_link(store: str, broken: Broken, said: set[str], repo: str, job: str) -> bool:
@@ -160,6 +161,12 @@ def _of_job(
             if newest is not None:
                 to = None if archiving else f"{trash}/events"
                 yield from _record("events", repo, job, path, limits["events"], to, newest)
+        # With the whole log's age, and into the trash in any case: an archive is for a log.
+        if outputs := job_records.outputs(store, repo, job):
+            newest = _output_age(store, repo, job, limits["events"], lambda _: None)  # said above
+            for path in outputs if newest is not None else ():
+                to = f"{trash}/output"
+                yield from _record("output", repo, job, path, limits["events"], to, newest or 0)
     if "checkpoints" in limits:
         limit, paths = limits["checkpoints"], job_records.checkpoints(store, repo, job)
         newest = job_records.checkpoints_age(paths, limit, broken)
@@ -172,6 +179,11 @@ def _of_job(
         if newest is not None:
             path = layout.dead_letters(store, repo, job)
             yield from _record("dlq", repo, job, path, limits["dlq"], f"{trash}/dlq", newest)
+
+
+def _output_age(store: str, repo: str, job: str, limit: int, broken: Broken) -> int | None:
+    cleaned = cleaned_before(store, repo, job)
+    return job_records.output_age(store, repo, job, limit, cleaned, broken)
 
 
 def _record(
@@ -295,18 +307,18 @@ def _drop_empty(store: str, repo: str, job: str) -> None:
 
 
 def _still_old(store: str, repo: str, job: str, broken: Broken) -> Callable[[Record], bool]:
-    """Return what says whether a checkpoint or queue is still as old; asked once for each kind."""
+    """Return what says whether a kind but the logs is still as old; asked once for each."""
     answers: dict[str, bool] = {}
 
     def old(one: Record) -> bool:
         if one.kind not in answers:
-            newest = (
-                job_records.queue_age(store, repo, job, one.before, broken)
-                if one.kind == "dlq"
-                else job_records.checkpoints_age(
-                    job_records.checkpoints(store, repo, job), one.before, broken
-                )
-            )
+            if one.kind == "dlq":
+                newest = job_records.queue_age(store, repo, job, one.before, broken)
+            elif one.kind == "output":
+                newest = _output_age(store, repo, job, one.before, broken)
+            else:
+                paths = job_records.checkpoints(store, repo, job)
+                newest = job_records.checkpoints_age(paths, one.before, broken)
             answers[one.kind] = newest is not None
         return answers[one.kind]
 

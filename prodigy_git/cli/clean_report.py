@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOUNS = {
     "worktrees": "worktree", "sessions": "session", "events": "log file",
+    "output": "file of a command's output",
     "checkpoints": "checkpoint", "dlq": "dead letter queue",
 }  # fmt: skip
 
@@ -104,6 +105,8 @@ def as_json(work: Work, kinds: frozenset[str], *, drift: bool) -> dict[str, dict
     counts = counts_of(work)
     sizes = _sizes(work)
     items: dict[str, list[dict[str, Any]]] = {kind: [] for kind in sorted(kinds)}
+    if "events" in kinds:
+        items["output"] = []  # it goes with them
     if drift:
         items["drift"] = [one.as_json() for one in work.drift]
     for record in work.records:

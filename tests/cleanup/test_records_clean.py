@@ -79,6 +79,32 @@ def test_events_by_the_age_in_the_data(store):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("archive", [[], ["--archive"]])
+def test_the_output_of_a_jobs_commands_goes_with_the_last_of_its_log(repo, store, archive):
+    from support_run import done, started
+
+    cwd = started(repo, repo.parent, "x")
+    done(cwd, "--", "sh", "-c", "echo said; echo 1 > $PRODIGY_RESULT")
+    ok("job", "finish", "j", cwd=cwd)
+    folder = store / "logs/repo/j"
+    output = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert [name.partition(".")[2] for name in sorted(output)] == [
+        "item.json",
+        "log",
+        "result.json",
+    ]
+    young = write_log(store, "repo", "j", "events-29990111.jsonl", line(NEW))
+    command = ("clean", "--events", "--older-than", "0s", "--yes", "--json", *archive)
+    assert ok(*command, cwd=cwd).json["output"]["items"] == []
+    young.unlink()
+    found = ok(*command, cwd=cwd).json["output"]
+    assert found["count"] == 3
+    assert not folder.exists()
+    trash = store / "trash/repo/j/output"
+    assert {path.name: path.read_bytes() for path in trash.iterdir()} == output
+    assert "nothing that prodigy-git knows" not in ok("clean", "--dry-run", "-v", cwd=cwd).out
+
+
 @pytest.mark.parametrize("whose", ["ours", "prodigy's"])
 @pytest.mark.parametrize("status", ["Initializing", "Running", "Paused"])
 def test_the_log_of_a_job_that_has_a_running_session_is_never_touched(store, whose, status):

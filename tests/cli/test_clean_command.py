@@ -101,7 +101,7 @@ def test_each_kind_of_this_repository_and_nothing_else(known, store, options, go
         report.pop("drift", None)
         for one in report.values():
             for item in one["items"]:
-                item.pop("before", None)
+                item.pop("last_at", None)
                 # How long ago something was, and how many processes there are, is another number then.
                 item["reasons"] = [re.sub("[0-9]+", "", one) for one in item.get("reasons", ())]
                 item.pop("unseen", None)

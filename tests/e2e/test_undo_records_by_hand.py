@@ -31,6 +31,7 @@ def places(store):
         trash / "job" / "events" / "events-20250111.jsonl": (
             store / "events" / "repo" / "job" / "events-20250111.jsonl"
         ),
+        trash / "job" / "output" / "s.log": store / "logs" / "repo" / "job" / "s.log",
         trash / "job" / "checkpoints" / "job-state.json": (
             store / "state" / "repo" / "mapreduce" / "jobs" / "job" / "job-state.json"
         ),
@@ -47,7 +48,7 @@ def fill(paths, text):
 def test_everything_comes_back(store, places):
     fill(places, "old\n")
     subprocess.run(["sh", "-e", "-c", documented(store)], check=True)
-    assert [path.read_text() for path in places.values()] == ["old\n"] * 4
+    assert [path.read_text() for path in places.values()] == ["old\n"] * 5
     assert not any(path.exists() for path in places)
 
 
@@ -57,9 +58,9 @@ def test_nothing_newer_is_overwritten_and_nothing_older_lost(store, places):
     done = subprocess.run(
         ["sh", "-c", documented(store)], capture_output=True, text=True, check=False
     )
-    assert done.stderr.count("File exists") == 4
-    assert [path.read_text() for path in places] == ["old\n"] * 4
-    assert [path.read_text() for path in places.values()] == ["new\n"] * 4
+    assert done.stderr.count("File exists") == 5
+    assert [path.read_text() for path in places] == ["old\n"] * 5
+    assert [path.read_text() for path in places.values()] == ["new\n"] * 5
 
 
 def test_a_log_beside_a_newer_one_is_read(store, repo):
