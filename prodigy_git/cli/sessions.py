@@ -44,9 +44,11 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     if as_json:
         output.emit_json([_as_json(one) for one in found])
         return
-    headings = ("SESSION", "STATUS", "JOB", "AGENT", "COMMITS", "STARTED", "BRANCH")
+    headings = (
+        "SESSION", "STATUS", "JOB", "AGENT", "ITEM", "COMMITS", "STARTED", "BRANCH", "NOTE",
+    )  # fmt: skip
     none = "no session is like that" if job or status else NONE
-    output.table(headings, map(_row, found), ("STARTED", "AGENT", "JOB"), empty=none)
+    output.table(headings, map(_row, found), ("STARTED", "JOB", "COMMITS", "AGENT"), empty=none)
 
 
 _TEXTS = (
@@ -88,9 +90,11 @@ def _row(one: "Session") -> tuple[Any, ...]:
         one.status,
         one.job,
         one.text("agent_id") or "-",
+        one.text("item_id") or "-",
         one.metadata.get("commits", "-"),
         duration.moment(one.started_at),
         one.text("branch") or "-",
+        (one.error or "").strip().partition("\n")[0] or "-",
     )
 
 

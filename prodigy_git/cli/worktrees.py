@@ -151,10 +151,10 @@ def ls(all_repos: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json(rows)
         return
-    headings = ("NAME", "STATUS", "JOB", "AGENT", "BRANCH", "COMMITS", "PATH")
-    keys = ("name", "status", "job_id", "agent_id", "branch", "commits", "worktree")
+    headings = ("NAME", "STATUS", "JOB", "AGENT", "ITEM", "BRANCH", "COMMITS", "PATH")
+    keys = ("name", "status", "job_id", "agent_id", "item_id", "branch", "commits", "worktree")
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
-    output.table(headings, shown, ("AGENT", "COMMITS", "JOB", "BRANCH"),
+    output.table(headings, shown, ("COMMITS", "JOB", "AGENT", "ITEM", "BRANCH"),
                  empty="no worktrees: 'prodigy-git new-worktree' makes one")  # fmt: skip
     for text in halves:
         output.note(text)
