@@ -14,6 +14,7 @@ from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
 from prodigy_git.git.ask import git
+from prodigy_git.jobs import clocks
 from prodigy_git.record import clock, files
 from prodigy_git.store import home, reserve
 
@@ -86,7 +87,14 @@ def _store(store: str, cwd: str, *, fix: bool) -> Iterator[Finding]:
     try:
         with tempfile.TemporaryFile(dir=store) as probe:
             probe.write(b"probe")
+            probe.flush()
+            apart = clocks.ahead(probe.fileno())
         yield Finding("store", "ok", f"{store} is writable")
+        if apart:
+            yield Finding(
+                "clock", "warning", f"the store's clock is {clocks.words(apart)}",
+                "set the clocks of all machines that share it: leases go by the store's",
+            )  # fmt: skip
     except OSError as error:
         full = error.errno in reserve.NO_SPACE
         remedy = _space(store, cwd) if full else "make it writable for you"

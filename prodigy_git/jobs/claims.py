@@ -104,7 +104,7 @@ def claim(
         data = index.data(chosen)  # what cannot be read is not claimed
         found = index.item(chosen) or books.Item()
         attempt = attempts(index, chosen) + 1
-        until = None if lease is None else clock.stamp(clock.now() + lease)
+        until = None if lease is None else clock.stamp(index.now() + lease)
         started = event(
             index, "AgentStarted", session_id=worktree, agent_id=agent, item_id=chosen,
             attempt=attempt, worktree=worktree, owner=owner, lease_until=until,
@@ -282,7 +282,7 @@ def renew(
             raise ProdigyError(f"item {item} cannot be renewed: it is {said}")
         if agent is None and number is None:
             _unambiguous(index, item, view)
-        until = clock.stamp(clock.now() + lease)
+        until = clock.stamp(index.now() + lease)
         renewed = event(
             index, "ClaimRenewed", agent_id=view.agent, item_id=item, attempt=view.attempt,
             lease_until=until,

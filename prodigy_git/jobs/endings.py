@@ -342,7 +342,7 @@ def _why_dead(index: Index, start: books.Start | None, *, unknown_too: bool) -> 
     """Return why a claim is nobody's any more; None where it is somebody's."""
     if start is None:
         return None
-    holds, why = owner.has(index.store, index.repo, index.job_id, start, clock.now())
+    holds, why = owner.has(index.store, index.repo, index.job_id, start, index.now())
     if holds is False:
         return why
     if holds is None and unknown_too:

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, items, replay, tables, waits
+from prodigy_git.jobs import books, checkpoints, clocks, items, replay, tables, waits
 from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
-from prodigy_git.record import files, within
+from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
 
 __all__ = [
@@ -55,6 +55,8 @@ class Index:
     """The file; None: in memory only."""
     fault: str | None = None
     """What is wrong with the job's items, if they cannot be read; those in the log are known."""
+    apart: int = 0
+    """By how many microseconds the store's clock is ahead of this machine's."""
     _anew: bool = False
     """It was made from the log just now: what it says is not doubted."""
 
@@ -62,6 +64,10 @@ class Index:
     def job(self) -> books.Job:
         """What the log says of the job as a whole."""
         return self.meta.job
+
+    def now(self) -> int:
+        """Return the time in microseconds since 1970, by the clock of all who share the store."""
+        return clock.now() + self.apart
 
     def count(self, *states: books.ItemState) -> int:
         """Return how many items are in any of these states."""
@@ -213,6 +219,8 @@ def opened(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
     lock = files.lock(layout.claims_lock(store, repo, job), PATIENCE)
     try:
         with held(store, repo, job, broken) as found:
+            found.apart = clocks.ahead(lock)
+            clocks.note(store, found.apart, found.job, broken)
             yield found
     finally:
         os.close(lock)

@@ -11,7 +11,7 @@ from support_cli import PACKAGE_PARENT
 from support_mounts import needs_mounts
 
 from prodigy_git import api
-from prodigy_git.jobs import books, claims, course, owner, sight
+from prodigy_git.jobs import books, claims, clocks, course, owner, sight
 from prodigy_git.record import clock
 
 HOUR = 3600 * clock.SECOND
@@ -177,6 +177,7 @@ def test_who_cannot_be_seen_has_the_item_as_long_as_was_said(store):
 
 def test_who_cannot_be_seen_has_the_item_for_a_day_and_renews_it(store, monkeypatch):
     claimed(store)
+    monkeypatch.setattr(clocks, "ahead", lambda _: 0)  # time passes for the store, too
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + 23 * HOUR)
     assert claims.release_dead(str(store), "r", "j", quiet) == []
