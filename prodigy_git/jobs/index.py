@@ -10,17 +10,15 @@ done without: the same tables are then in memory, for the time of the step.
 """
 
 import contextlib
-import errno
 import os
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, clocks, items, replay, tables, waits
+from prodigy_git.jobs import books, checkpoints, clocks, index_file, items, replay, tables, waits
 from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
@@ -32,12 +30,6 @@ __all__ = [
 
 PATIENCE = 120.0  # seconds; another holder may be writing a checkpoint of a large job
 _T = TypeVar("_T")
-_REFUSED = (
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PROTOCOL,
-)  # fmt: skip
-"""The file is sound, and cannot be written (or read) now. Any other error speaks of the file."""
 
 
 @dataclass
@@ -182,7 +174,7 @@ class Index:
     def _mend(self, error: BaseException) -> None:
         """Take up a sound copy: from the file's, where only writing was refused; else from the log."""
         copied = None
-        if self.path is not None and _is_refused(error):
+        if self.path is not None and index_file.is_refused(error):
             self.broken(f"{self.path}: {error}; done without it, the log has everything")
             with contextlib.suppress(sqlite3.Error):
                 self.connection.rollback()
@@ -190,7 +182,7 @@ class Index:
         with contextlib.suppress(sqlite3.Error):
             self.connection.close()
         where = self.store, self.repo, self.job_id
-        if self.path is None or self._anew or _is_refused(error):
+        if self.path is None or self._anew or index_file.is_refused(error):
             found = in_memory(*where, copied, self.meta.inode, self.broken)
         else:
             found = _made_anew(*where, self.broken)
@@ -201,11 +193,6 @@ class Index:
             "checkpoint_at", "checkpoint_ended", "queue_at", "queue_changes", "queue_took",
         ):  # fmt: skip
             setattr(self.meta, name, getattr(before, name))
-
-
-def _is_refused(error: BaseException) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, OSError) or (isinstance(code, int) and code & 0xFF in _REFUSED)
 
 
 @contextlib.contextmanager
@@ -256,54 +243,24 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
     path = layout.index(store, repo, job)
     try:
         within.refuse_links(store, path)
-        connection, inode = _connect(path)
+        connection, inode = index_file.connect(path)
     except (OSError, sqlite3.Error) as error:
-        broken(f"{path}: {_why(error)}; done without it, the log has everything")
+        broken(f"{path}: {index_file.why(error)}; done without it, the log has everything")
         return in_memory(store, repo, job, None, 0, broken)
     try:
-        _settle(connection)
+        index_file.settle(connection)
         meta = tables.meta_of(connection, job, inode)
         if meta is not None and replay.holds(store, repo, job, meta.position):
             found = Index(store, repo, job, connection, meta, broken, path)
             advance(found, broken)
             return found
     except DAMAGE as error:
-        if _is_refused(error):
-            broken(f"{path}: {_why(error)}; done without it, the log has everything")
+        if index_file.is_refused(error):
+            broken(f"{path}: {index_file.why(error)}; done without it, the log has everything")
             connection.close()
             return in_memory(store, repo, job, None, 0, broken)
     connection.close()
     return _made_anew(store, repo, job, broken)
-
-
-def _why(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _connect(path: str) -> tuple[sqlite3.Connection, int]:
-    """Open an index's file, made where it is missing; return the connection, and the file's inode."""
-    journal = f"{path}-journal"
-    with contextlib.suppress(FileNotFoundError):
-        # SQLite would wait for the other end of a FIFO, and write where a link leads.
-        if not stat.S_ISREG(os.lstat(journal).st_mode):
-            raise files.NotRegular(errno.EINVAL, "its journal is no file", journal)
-    try:
-        descriptor = files.create(path, os.O_RDWR)  # the journal gets the same mode and owner
-    except FileNotFoundError:
-        files.make_private(os.path.dirname(path))
-        descriptor = files.create(path, os.O_RDWR)
-    inode = os.fstat(descriptor).st_ino
-    os.close(descriptor)
-    return sqlite3.connect(path, isolation_level=None), inode
-
-
-def _settle(connection: sqlite3.Connection) -> None:
-    # A killed process leaves a journal, which the next one takes back. A loss of power may leave a
-    # torn file: synchronous=OFF does not guard against it, and the boot in `Meta` has it made anew.
-    # PERSIST: the journal is overwritten, since making and removing a file costs more.
-    connection.execute("PRAGMA journal_mode = PERSIST")
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
 
 
 def _from_log(
@@ -324,12 +281,12 @@ def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
         connection = None
         try:
             discard(store, repo, job)
-            connection, inode = _connect(path)
-            _settle(connection)
+            connection, inode = index_file.connect(path)
+            index_file.settle(connection)
             meta = tables.fill(connection, state, position, given, inode)
             return Index(store, repo, job, connection, meta, broken, path, _anew=True)
         except (OSError, sqlite3.Error) as error:
-            broken(f"{path}: {_why(error)}; done without it, the log has everything")
+            broken(f"{path}: {index_file.why(error)}; done without it, the log has everything")
             if connection is not None:
                 connection.close()
                 with contextlib.suppress(OSError):
