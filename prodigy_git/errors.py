@@ -10,3 +10,11 @@ def told(error: Exception) -> str:
     foreseen = isinstance(error, (ProdigyError, OSError, ValueError))
     text = " ".join(str(error).split())
     return text if foreseen and text else f"{type(error).__name__}: {text}"
+
+
+def extra(name: str) -> str:
+    """Return in words how what an extra needs is installed; no registry has this package."""
+    return (
+        f"in a clone of prodigy-git: python3 -m pip install '.[{name}]', "
+        f"or pipx install --force '.[{name}]'"
+    )

@@ -57,6 +57,8 @@ def _run_items(repo: Path, say: Callable[..., Any]) -> None:
     source.write_text(json.dumps(_ITEMS))
     say("job start", "review", "--items", source, "--max-attempts", "2")
     git("config", "prodigy.job", "review", cwd=repo)
+    source.write_text(json.dumps([{"id": "i7"}]))
+    say("job add", "review", "--items", source)
     claimed = ok("job", "next", "--agent", "ana", "--owner-pid", str(os.getpid()), cwd=repo).json
     assert claimed["item_id"] == "i1"
     say("job next", "--agent", "ben", "--lease", "1h")

@@ -14,7 +14,7 @@ from prodigy_git import duration
 from prodigy_git.cli import output
 from prodigy_git.cli.filters import Wanted, filters
 from prodigy_git.cli.when import Duration
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, extra
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def push(
     Of the jobs of this repository, unless told otherwise. --agent, --session and --item choose among
     the attempts, --since and --until by when they ended; metrics are of whole jobs. Sending twice is
     harmless: ids and counts come from the log. The variables OTEL_EXPORTER_OTLP_* hold as well;
-    options win over them. Needs the extra: pip install 'prodigy-git[otel]'.
+    options win over them. Needs the extra otel, in a clone of
+    prodigy-git: python3 -m pip install '.[otel]'.
     """
     if follow and (dry_run or as_json):
         raise click.UsageError("--follow goes with neither --dry-run nor --json")
@@ -85,9 +86,7 @@ def _sender(
     try:
         from prodigy_git.views.telemetry import otlp
     except ModuleNotFoundError as error:
-        raise ProdigyError(
-            f"{error.name} is not installed: pip install 'prodigy-git[otel]'"
-        ) from error
+        raise ProdigyError(f"{error.name} is not installed; {extra('otel')}") from error
     seconds = None if timeout is None else timeout / clock.SECOND
     return otlp.Sender(otlp.Target(endpoint, protocol, headers, seconds), output.note)
 

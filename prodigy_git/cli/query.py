@@ -27,7 +27,8 @@ def query(sql: str | None, wanted: Wanted, schema: bool, as_csv: bool, as_json: 
 
     The filters say which events are there to be asked about. There is a view per type of event, too, as
     AgentFailed or agent_failed; --schema lists them all. A query cannot change the store, nor read or
-    write any file. Needs DuckDB: pip install 'prodigy-git[query]'.
+    write any file. Needs the extra query, in a clone of
+    prodigy-git: python3 -m pip install '.[query]'.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, extra
 from prodigy_git.model import jsontext
 from prodigy_git.model.event import Event
 from prodigy_git.record import clock
@@ -34,9 +34,7 @@ def connect(folder: str) -> "DuckDBPyConnection":
     try:
         import duckdb
     except ImportError:
-        raise ProdigyError(
-            "this needs DuckDB, which is not installed: pip install 'prodigy-git[query]'"
-        ) from None
+        raise ProdigyError(f"this needs DuckDB, which is not installed; {extra('query')}") from None
     return duckdb.connect(
         f"{folder}/events.duckdb",
         config={

@@ -333,7 +333,7 @@ def test_a_dry_run_prints_and_sends_nothing(log, more):
         env=environment(), capture_output=True, text=True, cwd=PACKAGE_PARENT,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "pip install 'prodigy-git[otel]'" in done.stderr
+    assert "pip install '.[otel]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

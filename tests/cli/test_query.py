@@ -237,7 +237,7 @@ def test_an_empty_store():
 
 def test_without_duckdb_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
-    assert "pip install 'prodigy-git[query]'" in refused("events", "query", "SELECT 1")
+    assert "pip install '.[query]'" in refused("events", "query", "SELECT 1")
     assert "pip install" in refused("events", "export", "--format", "parquet", "-o", "x")
 
 
