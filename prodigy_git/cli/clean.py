@@ -126,7 +126,9 @@ def _key_here(store: str, cwd: str) -> str:
 def _take_up(asked: _Asked) -> None:
     """Finish or roll back what killed commands have left."""
     from prodigy_git.cleanup import entry, removal
+    from prodigy_git.lifecycle import over
 
+    over.settle(asked.store, output.note, repo=asked.repo)
     keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
     for key in sorted(keys):
         try:

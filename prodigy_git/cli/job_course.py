@@ -83,6 +83,7 @@ def finish(name: str, error: str | None, as_json: bool) -> None:
     done = course.finish(store, repo, known, error=error, broken=output.note)
     for text in at_work.lines(done.at_work):
         output.note(text)
+    _settle(store, repo, known)
     if as_json:
         output.emit_json(
             {
@@ -108,6 +109,7 @@ def cancel(name: str, reason: str | None, as_json: bool) -> None:
 
     store, repo, known = here(name)
     left = course.cancel(store, repo, known, reason, output.note)
+    _settle(store, repo, known)
     _report(known, "cancelled", left, as_json)
 
 
@@ -135,3 +137,14 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
         )  # fmt: skip
         return
     output.line(f"{known}: running again, {found['pending']} pending, {found['dead']} in the queue")
+
+
+def _settle(store: str, repo: str, known: str) -> None:
+    """End the sessions of a job whose items are over and whose processes are gone; name the others."""
+    from prodigy_git.lifecycle import over
+
+    done = over.settle(store, output.note, repo=repo, job=known)
+    for session, status in done.ended.items():
+        output.note(f"session {session} was over, is {status}")
+    for session in done.at_work:
+        output.note(f"session {session} goes on: its item is over, its process is not")

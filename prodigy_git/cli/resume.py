@@ -32,6 +32,8 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
     for one in done.released:
         ended = f"; session {one.session_id} is Failed" if one.session_id is not None else ""
         output.line(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again{ended}")
+    for name, status in done.settled.items():
+        output.line(f"{name}: was over, is {status}")
     for path in done.worktrees:
         output.line(f"{path}: made again")
     for name in done.taken_up:

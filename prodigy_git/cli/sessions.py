@@ -31,16 +31,18 @@ def sessions() -> None:
 @output.json_option
 def list_(job: str | None, status: str | None, as_json: bool) -> None:
     """List all sessions of the store, oldest first."""
+    from prodigy_git.lifecycle import over
     from prodigy_git.store import sessions as stored
 
     store = home.here()
-    found = [
-        one
-        for one in stored.load_all(store, output.note)
-        if job in (None, one.job) and status in (None, one.status)
-    ]
+    over.settle(store, output.note, job=job)
     known: stored.Known = {}
-    found = [stored.catch_up(store, one, output.note, known) for one in found]
+    found = [
+        stored.catch_up(store, one, output.note, known)
+        for one in stored.load_all(store, output.note)
+        if job in (None, one.job)
+    ]
+    found = [one for one in found if status in (None, one.status)]
     if as_json:
         output.emit_json([_as_json(one) for one in found])
         return
@@ -103,9 +105,11 @@ def _row(one: "Session") -> tuple[Any, ...]:
 @output.json_option
 def show(id_: str, as_json: bool) -> None:
     """Show one session."""
+    from prodigy_git.lifecycle import over
     from prodigy_git.store import sessions as stored
 
     store = home.here()
+    over.settle(store, output.note, name=id_)
     found = stored.catch_up(store, stored.load(store, id_), output.note)
     if as_json:
         output.emit_json(_as_json(found))

@@ -66,6 +66,8 @@ def finish(
     log_path: str | None = None,
     failure: Failure | None = None,
     result: Any = None,
+    because: str | None = None,
+    left: str | None = None,
     broken: events.Broken,
 ) -> Finished:
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
@@ -75,8 +77,8 @@ def finish(
     count; ``error`` says why it was interrupted. All events go into the log with one write. A finish
     that was killed can be repeated: where in the log it was about to write is noted in the session's
     file first. A session that others ended, since nobody seemed to be there (`store.standing`), can be
-    finished by who comes back. Raises `ProdigyError` for an unknown or already finished session,
-    `OSError` where the store refuses.
+    finished by who comes back; ``because`` is why others end it, ``left`` where its commits are then.
+    Raises `ProdigyError` for an unknown or already finished session, `OSError` where the store refuses.
     """
     error = None if error is None else encoding.valid(error)
     log_path = None if log_path is None else encoding.valid(os.path.abspath(log_path))
@@ -96,10 +98,15 @@ def finish(
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Cancelled" if cancelled else "Completed"
-        how = _How(status, commits, duration, error, log_path, failure or Failure(), result)
+        how = _How(
+            status, commits, duration, error, log_path, failure or Failure(), result, because
+        )
         ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)
-        fields["metadata"].pop(standing.BECAUSE, None)
+        for key, text in ((standing.BECAUSE, because), (standing.LEFT, left)):
+            fields["metadata"].pop(key, None)
+            if text is not None:
+                fields["metadata"][key] = text
         fields["status"] = status
         fields["completed_at"] = clock.stamp(clock.now())
         fields["error"] = error if failed else None
@@ -141,6 +148,7 @@ class _How:
     log_path: str | None
     failure: Failure
     result: Any
+    because: str | None
 
     @property
     def said(self) -> str:
@@ -165,8 +173,9 @@ def _append_once(
 
     They are one write: if the last of them is there, all are. Return what became of the item.
     """
-    end = standing.End(how.status, how.error, None, standing.resumptions(found))
-    envelope = standing.envelope(found, standing.identity(end.resumed), "SessionFinished")
+    end = standing.End(how.status, how.error, how.because, standing.resumptions(found))
+    what = standing.identity(end.resumed, by_others=how.because is not None)
+    envelope = standing.envelope(found, what, "SessionFinished")
     finished = standing.finished(envelope, end)
     if "finishing" in fields["metadata"]:
         since = _position(fields["metadata"]["finishing"])

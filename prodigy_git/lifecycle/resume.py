@@ -12,7 +12,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
-from prodigy_git.lifecycle import launcher, whereabouts
+from prodigy_git.lifecycle import launcher, over, whereabouts
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline, log, ownership, register, session, whose
 from prodigy_git.record.drain import drain
@@ -35,6 +35,8 @@ class Resumed:
     released: list[Released] = field(default_factory=list)
     worktrees: list[str] = field(default_factory=list)
     taken_up: list[str] = field(default_factory=list)
+    settled: dict[str, str] = field(default_factory=dict)
+    """Sessions that were over (`over.settle`), and how they ended."""
     problems: list[str] = field(default_factory=list)
     pending: int = 0
     in_progress: int = 0
@@ -59,6 +61,7 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
     with _alone(store, repo, job):
         done = Resumed(job, repo, [])
         done.released = claims.release_dead(store, repo, job, broken, unknown_too=force)
+        done.settled = over.settle(store, broken, repo=repo, job=job).ended
         done.was_paused = course.unpause(store, repo, job, broken)
         for one in wanted:
             found = sessions.catch_up(store, sessions.load(store, one), broken)
@@ -189,7 +192,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     """Make a worktree of which nothing but the branch is left, and enrol it in its session again."""
     branch = found.text("branch")
     if branch is None or not repository.has_ref(common, f"refs/heads/{branch}"):
-        raise ProdigyError(f"its worktree and its branch {branch} are gone")
+        raise ProdigyError(f"its worktree and its branch {branch} are gone{_back(common, found)}")
     files.make_private(os.path.dirname(path))
     status, _, err = git_status(common, "worktree", "add", "--quiet", path, branch)
     made = repository.private_of(path)
@@ -222,6 +225,14 @@ def _take_up(store: str, repo: str, found: Session) -> None:
         session.write(store, found.id, fields)
     finally:
         os.close(lock)
+
+
+def _back(common: str, found: Session) -> str:
+    """Return what brings a branch back that was deleted, as long as git has its last commit."""
+    branch, last = found.text("branch"), found.text("last_commit")
+    if branch is None or last is None or git_status(common, "cat-file", "-e", last)[0] != 0:
+        return ""
+    return f": 'git branch {branch} {last}' brings the branch back"
 
 
 def _note_again(store: str, name: str) -> None:

@@ -9,20 +9,22 @@ goes with `git worktree remove`, and with a `prune` that found no folder.
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import files
+from prodigy_git.record import files, jsonline, repokey
 
 
 def by_git(store: str, repo: str, common: str, session: str, path: str) -> bool:
     """Whether git has no worktree of this session any more, and its folder ``path`` is gone.
 
-    False where that cannot be known: the repository ``common`` is not in sight, or the place where the
-    folder was, or an enrolment cannot be read. Also for what was moved to our own trash.
+    False where that cannot be known: the repository ``common`` is not in sight, or is a new clone at
+    its place; nor is the place where the folder was; something is mounted over either; an enrolment
+    cannot be read. Also for what was moved to our own trash.
     """
-    if not os.path.isfile(f"{common}/HEAD") or os.path.lexists(path):
+    if os.path.lexists(path) or os.path.lexists(layout.trash(store, repo, session)):
         return False
-    if not os.path.isdir(os.path.dirname(path)) or os.path.lexists(
-        layout.trash(store, repo, session)
-    ):
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent) or os.path.ismount(parent):
+        return False
+    if os.path.ismount(f"{common}/worktrees") or not _is_that(store, repo, common):
         return False
     try:
         listed = os.listdir(f"{common}/worktrees")
@@ -37,6 +39,16 @@ def by_git(store: str, repo: str, common: str, session: str, path: str) -> bool:
         )
     except (OSError, ValueError):
         return False
+
+
+def _is_that(store: str, repo: str, common: str) -> bool:
+    """Whether a repository bears the id that the store knows its key by."""
+    mark = repokey.mark_of(common)
+    try:
+        known = jsonline.decode_object(files.read(layout.repository(store, repo))).get("id")
+    except (OSError, ValueError):
+        return False
+    return mark is not None and mark == known
 
 
 def _is_its(private: str, session: str, path: str) -> bool:

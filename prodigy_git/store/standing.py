@@ -19,6 +19,8 @@ from prodigy_git.store.events import Broken
 
 BECAUSE = "ended_because"
 """Where in the metadata it says why others ended the session."""
+LEFT = "commits_are"
+"""Where in the metadata it says where the commits of a worktree that is gone are."""
 RESUMED = "resumed"
 """Where in the metadata it says how often the session has been resumed."""
 

@@ -1,15 +1,14 @@
 """What a view keeps from one look to the next, so that a look costs what has changed since."""
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from prodigy_git import glance, layout
 from prodigy_git.git import divergence
+from prodigy_git.jobs import folders, peek, replay
 from prodigy_git.jobs import index as indexes
-from prodigy_git.jobs import peek, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
 from prodigy_git.record.gitdir import Place
@@ -93,9 +92,8 @@ class Memory:
     def stands_in(self, place: Place) -> bool:
         """Whether a live process stands in a worktree, as far as can be seen."""
         if self._folders is None:
-            self._folders = _working_directories()
-        root = os.path.realpath(place.top)
-        return any(one == root or one.startswith(f"{root}/") for one in self._folders)
+            self._folders = folders.working_directories()
+        return folders.is_one_in(self._folders, place.top)
 
 
 def _has_ended(store: str, repo: str, job: str) -> bool:
@@ -110,14 +108,3 @@ def _has_ended(store: str, repo: str, job: str) -> bool:
         )
     except (msgspec.MsgspecError, ValueError, TypeError):
         return False
-
-
-def _working_directories() -> list[str]:
-    import psutil
-
-    found = []
-    for process in psutil.process_iter():
-        # Another user's is not told, a zombie has none.
-        with contextlib.suppress(psutil.Error, OSError):
-            found.append(process.cwd())
-    return found

@@ -20,7 +20,8 @@ LOOKS = 1000
 ITEMS = 2000
 ALARMS = {"dead", "failed", "stuck", "retrying"}
 
-# Ends when its input does, so also when whoever started it is killed.
+# Ends when its input does, so also when whoever started it is killed. Commands of git on worktrees race
+# with each other inside git, and may fail.
 WORKER = """
 import os, select, subprocess, sys
 from prodigy_git import names
@@ -48,12 +49,12 @@ while not select.select([0], [], [], 0)[0]:
         )
         if done % 4 == 0:
             subprocess.run(["git", "worktree", "move", made.worktree, made.worktree + "-moved"],
-                           cwd=repo, check=True)
+                           cwd=repo, check=False)
         finish(store, session, broken=quiet)
         os.close(lock)
     if done % 4 == 1:
-        subprocess.run(["git", "worktree", "remove", "--force", made.worktree], cwd=repo, check=True)
-        subprocess.run(["git", "branch", "-q", "-D", made.branch], cwd=repo, check=True)
+        subprocess.run(["git", "worktree", "remove", "--force", made.worktree], cwd=repo, check=False)
+        subprocess.run(["git", "branch", "-q", "-D", made.branch], cwd=repo, check=False)
 print(done)
 """
 

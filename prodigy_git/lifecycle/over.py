@@ -1,0 +1,153 @@
+"""Sessions that are over, and that nobody will end: ended here, by whichever command comes along.
+
+Two kinds: git was told to remove the worktree, as other tools do when they are done with it; or the
+item that a session was made for is over, or another's, and its process is gone. Who was ended so and
+goes on after all can finish, or be resumed (`store.standing`).
+"""
+
+import os
+from dataclasses import dataclass, field
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import books, folders, index, owner, peek
+from prodigy_git.lifecycle import finish as finishing
+from prodigy_git.lifecycle import left
+from prodigy_git.model.session import Session
+from prodigy_git.record import clock, files, repokey, session
+from prodigy_git.store import briefs, events, removed, sessions, standing
+from prodigy_git.store.briefs import Brief
+from prodigy_git.store.events import Broken
+
+REMOVED = "its worktree was removed with git"
+
+
+@dataclass
+class Settled:
+    """The sessions that were ended, with how; and those that go on though their items are over."""
+
+    ended: dict[str, str] = field(default_factory=dict)
+    at_work: list[str] = field(default_factory=list)
+
+
+def settle(
+    store: str,
+    broken: Broken,
+    *,
+    repo: str | None = None,
+    job: str | None = None,
+    name: str | None = None,
+) -> Settled:
+    """End the sessions that are over: of a repository, of a job, one of them, or all of the store.
+
+    What cannot be told is left. Trouble is reported to ``broken``.
+    """
+    done = Settled()
+    standing_in: list[str] | None = None
+    for one in briefs.read_all(store, lambda _: None):
+        if one.over or one.status == "Initializing" or one.repo is None:
+            continue
+        if repo not in (None, one.repo) or job not in (None, one.job):
+            continue
+        if name not in (None, one.id):
+            continue
+        try:
+            end = _end_of(store, one)
+            if end is None:
+                continue
+            if standing_in is None:
+                standing_in = folders.working_directories()
+            if not end.gone or folders.is_one_in(standing_in, one.worktree or "/"):
+                done.at_work.append(one.id)
+            elif status := _ended(store, one, end, broken):
+                done.ended[one.id] = status
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(f"session {one.id}: {error}")
+    return done
+
+
+@dataclass(frozen=True)
+class _End:
+    status: str
+    because: str
+    gone: bool
+    """Whether its process is; None of it is asked where git removed its worktree."""
+
+
+def _end_of(store: str, one: Brief) -> _End | None:
+    """Return how a session is to be ended; None for one that is not over, as far as can be told."""
+    holds, over = _of_item(store, one)
+    if holds:
+        return None
+    if one.worktree is not None and _is_removed(store, one, one.worktree):
+        return _End("", REMOVED, gone=True)  # by its commits, of which the log knows
+    return over
+
+
+def _is_removed(store: str, one: Brief, path: str) -> bool:
+    assert one.repo is not None
+    common = repokey.common_of(store, one.repo)
+    return common is not None and removed.by_git(store, one.repo, common, one.id, path)
+
+
+def _of_item(store: str, one: Brief) -> tuple[bool, _End | None]:
+    """Return whether a session has its item in progress, and how it is to end if that is over."""
+    if one.item is None or one.agent is None or one.repo is None:
+        return False, None
+    if not index.exists(store, one.repo, one.job):
+        return False, None
+    with peek.opened(store, one.repo, one.job, lambda _: None) as there:
+        item = there.item(one.item)
+    start = None if item is None else item.starts.get(one.agent)
+    if item is None or start is None or (start.worktree or start.session) != one.id:
+        return False, None
+    view = books.view(item)
+    if view.state == "in_progress" and view.agent == one.agent:
+        return True, None
+    by = start.owner if not one.resumed and start.owner is not None else one.process
+    alive = None if by is None else owner.alive(store, one.repo, one.job, by)
+    if alive is None:
+        return False, None
+    if view.state == "completed" and view.agent == one.agent:
+        return False, _End("Completed", "its item is completed, and its process is gone", not alive)
+    return False, _End("Failed", "its process is gone, and its item is not its any more", not alive)
+
+
+def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
+    """End a session; return how, None where it has ended meanwhile."""
+    assert one.repo is not None
+    found = sessions.catch_up(store, sessions.load(store, one.id), broken)
+    if found.ended:
+        return None
+    if end.because == REMOVED:
+        common = sessions.common_of(store, found)
+        found, well = _with_commits(store, one.repo, found, broken)
+        where = None if common is None else left.commits(common, found)
+        finishing.finish(
+            store, one.id, cancelled=not well, error=None if well else end.because,
+            because=end.because, left=where, broken=broken,
+        )  # fmt: skip
+        return "Completed" if well else "Cancelled"
+    error = end.because if end.status == "Failed" else None
+    made = standing.End(end.status, error, end.because, standing.resumptions(found))
+    return end.status if standing.end_now(store, one.repo, found, made) else None
+
+
+def _with_commits(store: str, repo: str, found: Session, broken: Broken) -> tuple[Session, bool]:
+    """Return a session whose worktree is gone with what the log has of it, and whether that is any.
+
+    A burst of commits is not all in its file, and the cursor, which had the rest, went with git's data.
+    """
+    since = clock.parse(found.started_at)
+    told = events.of_session(store, repo, found.job, found.id, since, broken)
+    shas = [str(one.own().get("commit")) for one in told if one.type == "CommitCreated"]
+    if not shas or found.metadata.get("commits") == len(shas):
+        return found, bool(shas)
+    lock = files.lock(layout.session_lock(store, found.id))
+    try:
+        fields = session.read(store, found.id)
+        fields["metadata"] |= {"commits": len(shas), "last_commit": shas[-1]}
+        session.write(store, found.id, fields)
+    finally:
+        os.close(lock)
+    return sessions.load(store, found.id), True
