@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+VERSION = 5
+"""Of the index's tables: `jobs.tables` makes them, and the prompt reads them without it."""
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _ATTEMPTS = 3
 _STEPS = 1_000_000

@@ -31,7 +31,6 @@ _KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")}
 PATIENCE = 0.25
 """How many seconds ``git status`` is waited for."""
 
-_INDEX_VERSION = 4
 _PHASES = ("setup", "map", "reduce", "complete")
 
 
@@ -185,7 +184,7 @@ def _progress(there: Enrolment) -> dict[str, Any]:
     for (value,) in glance.rows(path, "SELECT value FROM meta LIMIT 1"):
         try:
             meta = jsonline.decode_object(value if isinstance(value, bytes) else value.encode())
-            if meta["version"] != _INDEX_VERSION:
+            if meta["version"] != glance.VERSION:
                 break
             counts = {str(state): int(count) for state, count in meta["counts"].items()}
             job = meta["job"]

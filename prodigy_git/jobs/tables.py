@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from prodigy_git import layout
+from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, counted, items, replay, signatures, waits
 from prodigy_git.record import clock, cursor, files
 
-_VERSION = 5
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
 NUMBER = {state: number for number, state in enumerate(_ORDER)}
 """What an item's state is called in the column ``state``; NULL for what is no item."""
@@ -77,7 +76,7 @@ def meta_of(connection: sqlite3.Connection, job: str, inode: int) -> Meta | None
     """
     row = connection.execute("SELECT value FROM meta").fetchone()
     meta = None if row is None else msgspec.json.decode(row[0], type=Meta)
-    if meta is None or (meta.version, meta.boot) != (_VERSION, cursor.boot_id()):
+    if meta is None or (meta.version, meta.boot) != (glance.VERSION, cursor.boot_id()):
         return None
     return meta if (meta.job.job_id, meta.inode) == (job, inode) else None
 
@@ -156,7 +155,7 @@ def fill(
     for statement in (_SCHEMA + waits.SCHEMA + counted.SCHEMA).split(";"):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
-    meta = Meta(_VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
+    meta = Meta(glance.VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
     connection.executemany(
         "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)",
         _rows(meta, given, dict(state.items)),
