@@ -122,11 +122,13 @@ class Story:
         kept.end = moment or attempt.last or attempt.began or 0
         self._running.pop(kept.span_id, None)
         self.due[kept.span_id] = kept
+        if self._outcome is None:
+            self._ended = max(self._ended or 0, kept.end)
+        if attempt.agent_id is None:
+            return  # a session that no agent is named for has a span, and is no attempt
         self._outcomes[attempt.outcome] += 1
         if attempt.lasted is not None:
             self._spreads.setdefault(attempt.outcome, Spread()).add(attempt.lasted / clock.SECOND)
-        if self._outcome is None:
-            self._ended = max(self._ended or 0, kept.end)
 
     def _turn(self, event: Event, kind: str) -> None:
         if kind == "JobStarted":
@@ -258,7 +260,8 @@ class Story:
             "prodigy.attempt.duration", "histogram", "s", "How long attempts took",
             of("prodigy.outcome", self._spreads),
         )  # fmt: skip
-        running = 0 if self._outcome is not None else len(self._running)
+        running = sum(one.attempt.agent_id is not None for one in self._running.values())
+        running = 0 if self._outcome is not None else running
         yield Metric(
             "prodigy.active_attempts", "gauge", "{attempt}", "Attempts that are running",
             [Point({"prodigy.job_id": self.job}, start, running)],

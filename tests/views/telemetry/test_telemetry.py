@@ -138,6 +138,17 @@ def test_a_job_that_ends_ends_its_trace():
     assert (late.span_id, late.attributes["prodigy.outcome"]) == (left.span_id, "completed")
 
 
+def test_a_session_without_an_agent_is_no_attempt():
+    own = {"session_id": "mine"}
+    told = [("SessionStarted", own), agent("AgentStarted"), agent("AgentCompleted")]
+    found = story(events(*told))
+    assert values(found, "prodigy.attempts") == {"completed": 1}
+    assert values(found, "prodigy.active_attempts") == {None: 0}
+    found = story(events(*told, ("SessionFinished", {**own, "status": "Completed"})))
+    assert len(spans(found)) == 2
+    assert values(found, "prodigy.attempts") == {"completed": 1}
+
+
 def test_a_job_nobody_started_lasts_as_long_as_its_sessions():
     told = events(
         ("SessionStarted", {"session_id": "s"}),
