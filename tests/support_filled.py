@@ -65,6 +65,8 @@ def _run_items(repo: Path, say: Callable[..., Any]) -> None:
     say("job renew", "review", "i2", "--agent", "ben", "--lease", "2h")
     ok("job", "next", "--agent", "cem", "--item", "i3", cwd=repo)
     say("job done", "review", "i3", "--failed", "--no-retry", "--error", "boom")
+    source.write_text(json.dumps([{"id": "i3"}, {"id": "held", "after": ["i3"]}]))
+    say("job add", "review", "--items", source, "--skip-known")
     ok("job", "next", "--agent", "dan", "--item", "i4", cwd=repo)
     say("job done", "review", "i4", "--log", "/tmp/dan.json")
     ok("job", "next", "--agent", "eva", "--item", "i5", cwd=repo)

@@ -59,7 +59,8 @@ def test_retry_gives_it_back_with_its_history_and_its_attempts(job, store):
     for attempt in (2, 3, 4):
         got = ok("job", "next", "j", "--item", "item-1", cwd=job).json
         assert (got["attempt"], got["max_attempts"]) == (attempt, 4)
-        ok("job", "done", "j", "item-1", "--failed", "--error", "again", cwd=job)
+        ok("job", "done", "j", "item-1", "--failed", "--error", "again", "--attempt", str(attempt),
+           cwd=job)  # fmt: skip
     shown = ok("dlq", "show", "item-1", "--job", "j", "--json", cwd=job).json
     assert [one["attempt"] for one in shown["failure_history"]] == [1, 2, 3, 4]
     assert ok("dlq", "retry", "--reprocess-all-eligible", "--job", "j", "--json",

@@ -89,7 +89,7 @@ def test_what_each_command_prints_is_documented(repo, store, monkeypatch):
             kind = kind.replace("one a line of", "one of")
         for value in values:
             found += wrong(value, kind, words, seen)
-    assert sorted(set(found)) == []
+    assert sorted(set(found)) == [], "\n".join(sorted(set(found)))
     # What no command ever prints is not to be documented, but for what needs a rare mishap to be there.
     rare = {
         "hook-line", "process", "drifted", "deleted", "replacement", "named", "moved", "span-event",

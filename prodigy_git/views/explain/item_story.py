@@ -105,7 +105,7 @@ def _state(index: Index, name: str) -> dict[str, Any]:
     return {
         "state": view.state,
         "attempt": view.attempt,
-        "max_attempts": index.job.max_attempts,
+        "max_attempts": books.last_attempt(item, index.job.max_attempts),
         "since_at": view.since,
         "agent_id": view.agent,
         "alive": None

@@ -135,6 +135,14 @@ def _jobs(found: Repository, where: str) -> Iterator[Advice]:
             yield Advice(
                 f"job {job['job_id']} is done with its items", [f"prodigy-git job finish {name}"]
             )
+        elif job["held_up_by"]:
+            given_up = job["held_up_by"][0]
+            count = job["waiting_for_others"]
+            yield Advice(
+                f"{_count(count, 'item')} of job {job['job_id']} {'waits' if count == 1 else 'wait'} "
+                f"for others, as {given_up['item_id']}, which was given up",
+                [f"prodigy-git dlq retry --job {name} {given_up['item_id']}"],
+            )
         elif job["pending"] and not job["in_progress"] and job["opened"]:
             yield Advice(
                 f"{_count(job['pending'], 'item')} of job {job['job_id']} "
