@@ -59,10 +59,15 @@ def _dead(found: Repository, where: str) -> Iterator[Advice]:
                 f"git does not find the repository from {one.name}'s worktree: one of them was moved",
                 [f"git -C {_path(found.common)} worktree repair {_path(one.worktree)}"],
             )
-        else:
+        elif one.can_be_made_again:
             yield Advice(
                 f"{one.name}'s worktree is gone: make it again, or end the session",
                 [f"prodigy-git resume {one.session_id}", _end(one, where, "its worktree is gone")],
+            )
+        else:
+            yield Advice(
+                f"{one.name}'s worktree and branch are gone: end the session",
+                [_end(one, where, "its worktree is gone")],
             )
     yield from _more(gone, "have lost their worktrees", "dead")
     quiet = [one for one in rest if not (one.missing and one.session_id is not None)]
@@ -96,9 +101,11 @@ def _failed(found: Repository, where: str) -> Iterator[Advice]:
     loose = [one for one in found.agents if one.state == "failed" and one.facts.item != "dead"]
     for one in loose[:_NAMED]:
         if one.session_id is not None and one.facts.status is not None:
+            # What is not committed, or in no other branch, is not taken unasked; the trash keeps it.
+            force = "" if one.dirty is False and one.ahead == 0 else "-f "
             look = [
                 f"prodigy-git worktree show {one.session_id}",
-                f"prodigy-git worktree clean {one.session_id}",
+                f"prodigy-git worktree clean {force}{one.session_id}",
             ]
         else:
             look = [f"prodigy-git events ls --job {where}{one.job_id} --item {one.item_id}"]

@@ -55,6 +55,8 @@ class Agent:
     """Its worktree should be there, and is not."""
     removed: bool = False
     """Git was told to remove its worktree, and nobody works in it."""
+    can_be_made_again: bool = False
+    """It is missing, and what git has left of it, or its branch, is there."""
     unlinked: bool = False
     """Its folder is there, but git finds no repository from it: one of them was moved."""
     trash: str | None = None
@@ -133,7 +135,9 @@ def everybody(
             moved = around.moved_to(brief.id)
             if moved is not None:
                 brief = msgspec.structs.replace(brief, worktree=moved)
-        agents.append(_of_session(store, key, brief, mine, elsewhere, memory, around))
+        made = _of_session(store, key, brief, mine, elsewhere, memory, around)
+        made.claimed = made.claimed and last is None  # a job that has ended takes nothing back
+        agents.append(made)
     for job, some in said.held.items():
         agents += [_of_item(key, job, one) for one in some if id(one) not in taken]
     known = {one.id for one in sessions}
@@ -177,6 +181,11 @@ def _of_session(
         and brief.worktree is not None
         and around.removed(brief.id, brief.worktree)
         and not memory.stands_in(Place("", "", brief.worktree))
+    )
+    agent.can_be_made_again = (
+        agent.missing
+        and brief.worktree is not None
+        and around.is_left_of(brief.worktree, brief.branch)
     )
     linkless = agent.missing and os.path.isfile(f"{brief.worktree}/.git")
     agent.unlinked = linkless and gitdir.find(str(brief.worktree), {}) is None

@@ -8,7 +8,7 @@ from prodigy_git import layout
 from prodigy_git.cleanup import entry, interrupted
 from prodigy_git.cleanup.interrupted import HalfWay
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import ask
+from prodigy_git.git import ask, repository
 from prodigy_git.hookfiles import HOOKS, look
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
@@ -104,6 +104,14 @@ class Worktrees:
             self._on_its_way = {one.session for one in found if not one.command}
         return session in self._on_its_way
 
+    def is_left_of(self, path: str, branch: str | None) -> bool:
+        """Whether a missing worktree can be made again: git's data for it are there, or its branch."""
+        if self._common is None:
+            return False
+        if any(top == path for _, top in _named(self._common)):
+            return True
+        return branch is not None and repository.has_ref(self._common, f"refs/heads/{branch}")
+
     def removed(self, session: str, path: str) -> bool:
         """Whether git was told to remove a session's worktree (`store.removed`)."""
         return self._common is not None and removed.by_git(
@@ -113,6 +121,11 @@ class Worktrees:
 
 def _linked(common: str) -> Iterator[tuple[str, str]]:
     """Yield private git directory and top of each linked worktree that is there."""
+    return (pair for pair in _named(common) if os.path.isdir(pair[1]))
+
+
+def _named(common: str) -> Iterator[tuple[str, str]]:
+    """Yield private git directory and top of each linked worktree, also where that is missing."""
     try:
         listed = os.listdir(f"{common}/worktrees")
     except OSError:
@@ -122,5 +135,4 @@ def _linked(common: str) -> Iterator[tuple[str, str]]:
         with contextlib.suppress(OSError):
             said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
             top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
-            if os.path.isdir(top):
-                yield private, top
+            yield private, top
