@@ -30,7 +30,7 @@ _FOREIGN = {
         name: Column(name, 10, middle=True)
         for name in ("SESSION", "AGENT", "JOB", "ITEM", "BRANCH", "NAME", "PATH", "REPO")
     },
-    "TYPE": Column("TYPE", 10),
+    "TYPE": Column("TYPE", 20, weight=2),
     # What people read the line for.
     "NOTE": Column("NOTE", 24, weight=2),
     "ERROR": Column("ERROR", 16, weight=2),

@@ -172,7 +172,7 @@ def show(name: str | None, as_json: bool) -> None:
         output.emit_json(found)
         return
     for text in job_text.described(found):
-        output.line(text)
+        output.prose(text)
 
 
 @job.command("next")

@@ -221,6 +221,14 @@ def definitions(headings: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> 
             click.echo(f"{'' if number else word:<{first}}{part}")
 
 
+def prose(text: str) -> None:
+    """Print a line: on a terminal broken at its width, the rest of it two columns further in."""
+    shown = clean(text)
+    indent = len(shown) - len(shown.lstrip(" "))
+    for number, part in enumerate(wrapped(shown, indent + 2)):
+        click.echo(f"{' ' * (indent + 2 * bool(number))}{part.lstrip()}")
+
+
 def wrapped(text: str, indent: int = 0) -> list[str]:
     """Break a text at a terminal's width, less ``indent``, words whole; elsewhere it is one line."""
     import shutil
