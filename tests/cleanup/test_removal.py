@@ -512,6 +512,6 @@ def test_a_document_that_cannot_be_trusted(tree, store, change):
 def test_a_document_keeps_what_it_does_not_know(tree, store):
     found = remove(store, tree)
     found.more["later"] = {"field": [1, "\udcff"]}
-    found.folder += "\udcff\n"
+    found.worktree += "\udcff\n"
     entry.write(found)
     assert entry.read(found.path) == found
