@@ -88,6 +88,11 @@ def cli() -> None:
     """Worktree sessions for many coding agents at once, and every commit recorded exactly once.
 
     Exit codes: 0 done, 1 something is wrong (one line on stderr says what), 2 wrong usage.
+
+    \b
+    Example:
+      prodigy-git install
+      cd "$(prodigy-git new-worktree login --agent ada)"
     """
 
 

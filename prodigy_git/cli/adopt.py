@@ -30,6 +30,10 @@ def adopt(
     """Give the worktree at PATH (default: where you stand) a session, whoever made it.
 
     Its commits are recorded from the next one on; what was committed there before is not the session's.
+
+    \b
+    Example:
+      prodigy-git worktree adopt ../login --agent ada
     """
     from prodigy_git.cli import hooks
     from prodigy_git.lifecycle import adopt as adopting

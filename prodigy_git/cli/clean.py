@@ -79,6 +79,11 @@ def clean(
     prodigy.trashRetention and trashLimit alone, comes first, since it needs no space on the disk, and
     says what cannot be deleted, with the command that helps. Exits with 1 if anything failed; what is
     kept for a reason is no failure.
+
+    \b
+    Example:
+      prodigy-git clean --dry-run
+      prodigy-git clean --all --older-than 14d --yes
     """
     chosen = frozenset(kinds) if every else frozenset(kind for kind, on in kinds.items() if on)
     drift = not chosen or "worktrees" in chosen

@@ -69,6 +69,10 @@ def clean(
     --unlock, a locked one. The branch goes only if another one has all of it. --purge works on a full
     disk, too. What this repository's trash has let go of before is deleted in the background. Exits
     with 1 if one that was named was kept, or if any failed.
+
+    \b
+    Example:
+      prodigy-git worktree clean --all --merged-only --dry-run
     """
     from prodigy_git.cleanup import worktrees
 

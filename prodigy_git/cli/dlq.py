@@ -23,7 +23,13 @@ job_option = click.option(
 
 @click.group()
 def dlq() -> None:
-    """The dead letter queue: work items whose attempts are used up."""
+    """The dead letter queue: work items whose attempts are used up.
+
+    \b
+    Example:
+      prodigy-git dlq list --job review
+      prodigy-git dlq retry --job review item-7
+    """
 
 
 def _queue(name: str | None) -> tuple[tuple[str, str, str], "list[Item]"]:
@@ -69,7 +75,12 @@ def _kept(item: "Item", signature: str | None, eligible: bool) -> bool:
 def list_(
     name: str | None, all_jobs: bool, signature: str | None, eligible: bool, as_json: bool
 ) -> None:
-    """List the items of the queue."""
+    """List the items of the queue.
+
+    \b
+    Example:
+      prodigy-git dlq list --job review --eligible
+    """
     found = [one for one in _queues(name, all_jobs) if _kept(one[1], signature, eligible)]
     if as_json:
         output.emit_json([_as_json(job, item) for job, item in found])
@@ -113,7 +124,12 @@ def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
 @job_option
 @output.json_option
 def show(item_id: str, name: str | None, as_json: bool) -> None:
-    """Show an item: its data, every failure, and what is left of its worktrees."""
+    """Show an item: its data, every failure, and what is left of its worktrees.
+
+    \b
+    Example:
+      prodigy-git dlq show item-7 --job review
+    """
     import json
 
     from prodigy_git.errors import ProdigyError
@@ -173,7 +189,12 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
 @click.option("--all-jobs", is_flag=True, help="Of all jobs of this repository.")
 @output.json_option
 def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
-    """Count the queue's items by error signature, reason and agent."""
+    """Count the queue's items by error signature, reason and agent.
+
+    \b
+    Example:
+      prodigy-git dlq stats --all-jobs
+    """
     from collections import Counter
 
     found = [item for _, item in _queues(name, all_jobs)]
@@ -218,7 +239,12 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
 def retry(
     items: tuple[str, ...], name: str | None, every: bool, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Put items back to pending; their failures stay with them, their attempts count anew."""
+    """Put items back to pending; their failures stay with them, their attempts count anew.
+
+    \b
+    Example:
+      prodigy-git dlq retry item-7 item-9 --job review
+    """
     from prodigy_git.jobs import requeue
 
     if every == bool(items):
@@ -240,7 +266,12 @@ def retry(
 def clear(
     items: tuple[str, ...], name: str | None, every: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Take items out of the queue, not to be tried again. The job's log keeps what happened."""
+    """Take items out of the queue, not to be tried again. The job's log keeps what happened.
+
+    \b
+    Example:
+      prodigy-git dlq clear item-7 --job review --dry-run
+    """
     from prodigy_git.jobs import requeue
 
     if every == bool(items):
@@ -272,7 +303,12 @@ def _report(chosen: list[str], what: str, as_json: bool) -> None:
 @click.option("-o", "--output", "target", metavar="FILE", shell_complete=completing.file_names,
               help="[default: stdout]")  # fmt: skip
 def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> None:
-    """Write the queue out, with all failures."""
+    """Write the queue out, with all failures.
+
+    \b
+    Example:
+      prodigy-git dlq export --job review --format csv -o dlq.csv
+    """
     from prodigy_git.record import files
 
     found = [

@@ -14,6 +14,10 @@ def doctor(fix: bool, as_json: bool) -> int:
 
     Has the installed hook record a commit, in a repository and a store in the temporary folder that are
     removed again. No other hook runs, and nothing here is changed.
+
+    \b
+    Example:
+      prodigy-git doctor --fix
     """
     from prodigy_git.doctor import examine
 

@@ -11,7 +11,12 @@ from prodigy_git.cli import completing, output
 
 @click.group()
 def event() -> None:
-    """Put events of your own into a job's log."""
+    """Put events of your own into a job's log.
+
+    \b
+    Example:
+      prodigy-git event add --type Note --content 'tests pass'
+    """
 
 
 @event.command()
@@ -59,6 +64,11 @@ def add(
     """Record an event, or with '-' one for each JSON line of stdin, all of them or none.
 
     Prints their ids. Known types are checked; unknown fields and types are kept.
+
+    \b
+    Example:
+      prodigy-git event add --type Note --content 'tests pass'
+      prodigy-git event add - < events.jsonl
     """
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.store import recording

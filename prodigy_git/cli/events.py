@@ -39,14 +39,25 @@ _SHORT = {
 
 @click.group(cls=LazyGroup, where=_COMMANDS, short=_SHORT)
 def events() -> None:
-    """The event logs of the jobs."""
+    """The event logs of the jobs.
+
+    \b
+    Example:
+      prodigy-git events ls --job review --since 1h
+      prodigy-git events follow --type AgentFailed
+    """
 
 
 @events.command("ls")
 @filters()
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line, as JSON.")
 def ls(wanted: Wanted, as_json: bool) -> None:
-    """List events in time order, of every dialect that Prodigy's tools have written."""
+    """List events in time order, of every dialect that Prodigy's tools have written.
+
+    \b
+    Example:
+      prodigy-git events ls --job review --item item-7
+    """
     from prodigy_git.views.exporting import line
 
     found = matching(wanted)
@@ -148,7 +159,12 @@ def _items(own: dict[str, Any]) -> str:
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 @output.json_option
 def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
-    """Move log files whose every event is old to the trash; never those of a running job."""
+    """Move log files whose every event is old to the trash; never those of a running job.
+
+    \b
+    Example:
+      prodigy-git events clean --older-than 90d --dry-run
+    """
     from prodigy_git.cleanup.records import clean_events
     from prodigy_git.cli.clean_report import show_removed
 

@@ -36,6 +36,11 @@ def explain(name: str, kind: Any, job: str | None, as_json: bool) -> None:
     A commit (an id, its beginning, a branch, HEAD): who made it, what happened around it, what it
     replaced and what replaced it, what contains it now. An item: each attempt, how it stands, what to
     do. A session: from base to end, and where its work is. Only reads.
+
+    \b
+    Example:
+      prodigy-git explain HEAD
+      prodigy-git explain item-7 --job review
     """
     from prodigy_git.views.explain import lookup as explaining
 

@@ -35,7 +35,12 @@ _PIECE = 1 << 16
 )
 @click.option("--force", is_flag=True, help="Replace a FILE that is there.")
 def export(wanted: Wanted, form: str, path: str, force: bool) -> None:
-    """Write events, in time order, as JSON lines, CSV, Parquet or Prodigy's own records."""
+    """Write events, in time order, as JSON lines, CSV, Parquet or Prodigy's own records.
+
+    \b
+    Example:
+      prodigy-git events export --format csv -o events.csv
+    """
     if path != "-":
         with _file(path, force=force) as (stream, temporary):
             _write(wanted, form, stream, temporary)

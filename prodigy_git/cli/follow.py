@@ -27,6 +27,10 @@ def follow(wanted: Wanted, since: str | None, cursor: bool, as_json: bool) -> No
 
     Of the jobs of this repository, unless told otherwise; new jobs are followed, too. A cursor that was
     printed, or that the JSON bears, goes on from there without loss or repetition.
+
+    \b
+    Example:
+      prodigy-git events follow --job review --json
     """
     from prodigy_git.cli.events import row
     from prodigy_git.store.follow import Follower

@@ -18,6 +18,10 @@ def forget(path: str | None, every: bool, anew: bool, as_json: bool) -> int:
     For what was enrolled by accident, as by a core.hooksPath for all repositories, or in a store that
     is gone. Its session ends as Cancelled. Without --anew, no hook enrols a worktree of this repository
     again: git config prodigy.autoRegister is false from then on.
+
+    \b
+    Example:
+      prodigy-git worktree forget ../login
     """
     from prodigy_git.lifecycle import forget as forgetting
 

@@ -29,6 +29,10 @@ def install(force: bool, ensure: bool, as_json: bool) -> int:
 
     Hooks that are there keep running, once each. Where the repository tracks its hooks folder
     (Husky), the lines to add to it are printed instead. Installing again changes nothing.
+
+    \b
+    Example:
+      prodigy-git install
     """
     if ensure:
         installing.ensure(gitenv.here())
@@ -44,6 +48,10 @@ def uninstall(as_json: bool) -> int:
     """Take our hooks out and put back what was there before, byte for byte.
 
     A hook that someone edited or replaced since is left alone. What was recorded stays.
+
+    \b
+    Example:
+      prodigy-git uninstall
     """
     _print(installing.uninstall(gitenv.here()), as_json, advise=False)
     return 0
@@ -55,6 +63,10 @@ def hooks(as_json: bool) -> int:
     """Show whether the hooks are in effect here, and what this worktree is enrolled as.
 
     Exit code 0 if every hook is in effect and the enrolment is readable, 1 otherwise.
+
+    \b
+    Example:
+      prodigy-git hooks --json
     """
     report = installing.hooks_status(gitenv.here())
     where = hooksdir.find(gitenv.here())

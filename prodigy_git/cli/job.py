@@ -34,7 +34,13 @@ _SHORT = {
 
 @click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def job() -> None:
-    """Jobs: open one with work items, hand the items out, see how far it is."""
+    """Jobs: open one with work items, hand the items out, see how far it is.
+
+    \b
+    Example:
+      prodigy-git job start review --items files.jsonl
+      prodigy-git job show review
+    """
 
 
 def here(job_id: str | None) -> tuple[str, str, str]:
@@ -82,6 +88,11 @@ def start(
     """Open a job, with its work items, and print its id.
 
     Items have the id in their field "id", else item-1, item-2 and so on.
+
+    \b
+    Example:
+      prodigy-git job start review --items files.jsonl
+      prodigy-git job start docs --items d.json --json-path '$.files[*]'
     """
     from prodigy_git import names
     from prodigy_git.jobs import course, items
@@ -121,7 +132,12 @@ def text_of(source: str) -> bytes:
 @click.option("--all-repos", is_flag=True, help="Those of all repositories in the store.")
 @output.json_option
 def list_(all_repos: bool, as_json: bool) -> None:
-    """List jobs, with how far they are."""
+    """List jobs, with how far they are.
+
+    \b
+    Example:
+      prodigy-git job list
+    """
     from prodigy_git.errors import ProdigyError
     from prodigy_git.jobs import summary
     from prodigy_git.lifecycle import whereabouts
@@ -163,7 +179,12 @@ def list_(all_repos: bool, as_json: bool) -> None:
 @click.argument("name", metavar="[JOB]", required=False, shell_complete=completing.jobs)
 @output.json_option
 def show(name: str | None, as_json: bool) -> None:
-    """Show a job: how far it is, who works on what, what failed."""
+    """Show a job: how far it is, who works on what, what failed.
+
+    \b
+    Example:
+      prodigy-git job show review
+    """
     from prodigy_git.cli import job_text
     from prodigy_git.jobs import summary
 
@@ -196,7 +217,12 @@ def show(name: str | None, as_json: bool) -> None:
 def next_(
     name: str | None, agent: str | None, item: str | None, owner_pid: int | None, lease: int | None
 ) -> int:
-    """Claim an item for an agent, and print it as JSON; exit status 3 when none is to be had."""
+    """Claim an item for an agent, and print it as JSON; exit status 3 when none is to be had.
+
+    \b
+    Example:
+      prodigy-git job next review --agent ada --lease 10m
+    """
     from prodigy_git import names
     from prodigy_git.cli import answering
     from prodigy_git.jobs import claims, owner
@@ -236,7 +262,12 @@ _attempt_option = click.option(
 def renew(
     name: str, item: str, agent: str | None, attempt: int | None, lease: int, as_json: bool
 ) -> None:
-    """Extend the lease of a claim, from now on: prodigy-git job renew review item-7 --attempt 1"""
+    """Extend the lease of a claim, from now on.
+
+    \b
+    Example:
+      prodigy-git job renew review item-7 --attempt 1
+    """
     from prodigy_git.jobs import claims
 
     store, repo, known = here(name)
@@ -294,7 +325,12 @@ def done(
 
     A failed item is pending again until its attempts are used up, then in the queue. Where others have
     the item by now, the end is recorded as late, changes nothing, and the exit status is 4. Prints what
-    was ended: prodigy-git job done review item-7 --attempt 2 --result '{"verdict": "fine"}'
+    was ended.
+
+    \b
+    Example:
+      prodigy-git job done review item-7 --result '{"ok": true}'
+      prodigy-git job done review item-7 --failed --error 'no key'
     """
     from dataclasses import asdict
 

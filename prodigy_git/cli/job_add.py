@@ -28,8 +28,11 @@ def add(
 ) -> None:
     """Give a job more items, also while it runs.
 
-    An id is one item: where the job has one of them already, none is added. Prints how many were:
-    prodigy-git job add review --items more.jsonl --skip-known
+    An id is one item: where the job has one of them already, none is added. Prints how many were.
+
+    \b
+    Example:
+      prodigy-git job add review --items more.jsonl --skip-known
     """
     from prodigy_git.jobs import course, items
 

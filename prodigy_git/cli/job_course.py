@@ -13,7 +13,12 @@ from prodigy_git.cli.job import here
 @click.argument("phase", metavar="PHASE", type=click.Choice(("setup", "map", "reduce", "complete")))
 @output.json_option
 def phase(name: str, phase: Any, as_json: bool) -> None:
-    """Take a job to a phase, with a checkpoint of what was before."""
+    """Take a job to a phase, with a checkpoint of what was before.
+
+    \b
+    Example:
+      prodigy-git job phase review reduce
+    """
     from prodigy_git.jobs import course
 
     store, repo, known = here(name)
@@ -31,7 +36,9 @@ def phase(name: str, phase: Any, as_json: bool) -> None:
 def pause(name: str, reason: str | None, as_json: bool) -> None:
     """Hand out no more items; those in progress go on.
 
-    As before the machine is needed for something else: prodigy-git job pause review
+    \b
+    Example:
+      prodigy-git job pause review --reason 'a release'
     """
     from prodigy_git.jobs import course
 
@@ -56,7 +63,9 @@ def _report(job_id: str, status: str, left: list[dict[str, Any]], as_json: bool)
 def resume(name: str, as_json: bool) -> None:
     """Hand out items again; see 'prodigy-git resume' for after a crash.
 
-    After a pause: prodigy-git job resume review
+    \b
+    Example:
+      prodigy-git job resume review
     """
     from prodigy_git.jobs import course
 
@@ -75,7 +84,11 @@ def resume(name: str, as_json: bool) -> None:
 def finish(name: str, error: str | None, as_json: bool) -> None:
     """End a job whose items are done.
 
-    With --failed also one that has items left: prodigy-git job finish review --failed 'no budget left'
+    With --failed also one that has items left.
+
+    \b
+    Example:
+      prodigy-git job finish review --failed 'no budget left'
     """
     from prodigy_git.jobs import course
 
@@ -103,7 +116,11 @@ def finish(name: str, error: str | None, as_json: bool) -> None:
 def cancel(name: str, reason: str | None, as_json: bool) -> None:
     """End a job before its items are done; what is in progress may still end.
 
-    Its processes go on, and are named. As: prodigy-git job cancel review --reason 'the wrong prompt'
+    Its processes go on, and are named.
+
+    \b
+    Example:
+      prodigy-git job cancel review --reason 'the wrong prompt'
     """
     from prodigy_git.jobs import course
 
@@ -120,8 +137,13 @@ def cancel(name: str, reason: str | None, as_json: bool) -> None:
 def reopen(name: str, reason: str | None, as_json: bool) -> None:
     """Let a job that has ended hand out items again.
 
-    What is left of its items is pending, what is in the queue stays there for 'dlq retry':
-    prodigy-git job reopen review && prodigy-git dlq retry --job review --reprocess-all-eligible
+    What is left of its items is pending, what is in the queue stays there for
+    'dlq retry'.
+
+    \b
+    Example:
+      prodigy-git job reopen review
+      prodigy-git dlq retry --job review --reprocess-all-eligible
     """
     from prodigy_git.jobs import course, summary
 

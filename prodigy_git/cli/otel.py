@@ -27,7 +27,12 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([\x20-\x7e]*)")
 
 @click.group()
 def otel() -> None:
-    """Traces and metrics for monitoring systems."""
+    """Traces and metrics for monitoring systems.
+
+    \b
+    Example:
+      prodigy-git otel push --job review --dry-run
+    """
 
 
 def _headers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[Any, ...]:
@@ -63,6 +68,11 @@ def push(
     harmless: ids and counts come from the log. The variables OTEL_EXPORTER_OTLP_* hold as well;
     options win over them. Needs the extra otel, in a clone of
     prodigy-git: python3 -m pip install '.[otel]'.
+
+    \b
+    Example:
+      prodigy-git otel push --job review --dry-run
+      prodigy-git otel push --endpoint http://localhost:4317 --follow
     """
     if follow and (dry_run or as_json):
         raise click.UsageError("--follow goes with neither --dry-run nor --json")

@@ -29,6 +29,10 @@ def query(sql: str | None, wanted: Wanted, schema: bool, as_csv: bool, as_json: 
     AgentFailed or agent_failed; --schema lists them all. A query cannot change the store, nor read or
     write any file. Needs the extra query, in a clone of
     prodigy-git: python3 -m pip install '.[query]'.
+
+    \b
+    Example:
+      prodigy-git events query 'select type, count(*) from events group by 1'
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")

@@ -34,6 +34,10 @@ def report(
 
     Without --job it is the job of the worktree that you stand in, $PRODIGY_JOB_ID, git config
     prodigy.job, else the job of the repository that wrote last.
+
+    \b
+    Example:
+      prodigy-git report --job review -o review.html
     """
     from prodigy_git.views.report import gather, page
 

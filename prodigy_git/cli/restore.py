@@ -22,6 +22,10 @@ def restore(name: str, to: str | None, as_json: bool) -> None:
     holds: what was committed, staged, modified, or untracked and not ignored. Where its branch has
     moved or is checked out elsewhere, HEAD is detached at its old commit. What is not as it was before
     is said on stderr.
+
+    \b
+    Example:
+      prodigy-git worktree restore login
     """
     from prodigy_git.cleanup.restore import restore as bring_back
 

@@ -111,7 +111,10 @@ def run(
     else 1; 3 if there was no item to be had, or the job is paused. Interrupted, it gives the item back.
     Started N times with --next it is a pool of N workers.
 
-    prodigy-git run --job review --next --timeout 30m -- sh -c 'agent "Review $PRODIGY_ITEM"'
+    \b
+    Example:
+      prodigy-git run --job review --next --timeout 30m -- ./agent.sh
+      prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
     from prodigy_git.lifecycle import listening, ready, sinks
     from prodigy_git.lifecycle import run as running

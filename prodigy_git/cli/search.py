@@ -28,6 +28,10 @@ def search(regex: str, wanted: Wanted, field: str | None, ignore_case: bool, as_
 
     Each of an event's values is looked at, as it reads, not as JSON escapes it. Exits with 0 also where
     nothing is found.
+
+    \b
+    Example:
+      prodigy-git events search -i 'time.?out' --field error
     """
     from prodigy_git.views import search as views
     from prodigy_git.views.exporting import line

@@ -18,7 +18,12 @@ NONE = "no sessions: 'prodigy-git new-worktree' begins one"
 
 @click.group()
 def sessions() -> None:
-    """Sessions: one worktree's stretch of work each."""
+    """Sessions: one worktree's stretch of work each.
+
+    \b
+    Example:
+      prodigy-git sessions list --status Running
+    """
 
 
 @sessions.command("list")
@@ -30,7 +35,12 @@ def sessions() -> None:
 )
 @output.json_option
 def list_(job: str | None, status: str | None, as_json: bool) -> None:
-    """List all sessions of the store, oldest first."""
+    """List all sessions of the store, oldest first.
+
+    \b
+    Example:
+      prodigy-git sessions list --job review --status Running
+    """
     from prodigy_git.lifecycle import over
     from prodigy_git.store import sessions as stored
 
@@ -104,7 +114,12 @@ def _row(one: "Session") -> tuple[Any, ...]:
 @click.argument("id_", metavar="ID", shell_complete=completing.sessions)
 @output.json_option
 def show(id_: str, as_json: bool) -> None:
-    """Show one session."""
+    """Show one session.
+
+    \b
+    Example:
+      prodigy-git sessions show login
+    """
     from prodigy_git.lifecycle import over
     from prodigy_git.store import sessions as stored
 
@@ -133,7 +148,12 @@ def show(id_: str, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
 @output.json_option
 def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
-    """Move the files of sessions that ended long ago, and have no worktree, to the trash."""
+    """Move the files of sessions that ended long ago, and have no worktree, to the trash.
+
+    \b
+    Example:
+      prodigy-git sessions clean --older-than 30d --dry-run
+    """
     from prodigy_git.cleanup.records import clean_sessions
     from prodigy_git.cli.clean_report import show_removed
 

@@ -69,8 +69,12 @@ _COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; 
 def shell_init(shell: str) -> None:
     """Print what a shell's rc file evaluates: completion, and the function pgcd.
 
-    eval "$(prodigy-git shell-init bash)", zsh alike; in fish: prodigy-git shell-init fish | source.
     'pgcd NAME' changes into a worktree by its folder's name or its session, 'pgcd' into the main one.
+
+    \b
+    Example:
+      eval "$(prodigy-git shell-init bash)"
+      prodigy-git shell-init fish | source
     """
     click.echo(_completion(shell) + _SCRIPTS[shell], nl=False)
 
@@ -78,7 +82,12 @@ def shell_init(shell: str) -> None:
 @click.command()
 @click.argument("shell", metavar="SHELL", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print the completion alone, as for a file in the shell's folder of completions."""
+    """Print the completion alone, as for a file in the shell's folder of completions.
+
+    \b
+    Example:
+      prodigy-git completion bash > ~/.prodigy-git.bash
+    """
     click.echo(_completion(shell), nl=False)
 
 
@@ -103,6 +112,10 @@ def path(name: str | None, list_names: bool) -> None:
     """Print the path of the worktree NAME: a folder's name, or a session. [default: the main one]
 
     The function pgcd, from 'prodigy-git shell-init', changes into it.
+
+    \b
+    Example:
+      cd "$(prodigy-git worktree path login)"
     """
     from prodigy_git.errors import ProdigyError
     from prodigy_git.lifecycle import locate

@@ -23,6 +23,10 @@ def show(name: str, as_json: bool) -> None:
 
     NAME is a session's id, or the path or folder name of a worktree of this repository. Nothing is
     changed, not even git's index.
+
+    \b
+    Example:
+      prodigy-git worktree show login
     """
     from prodigy_git.cleanup import interrupted, worktrees
 

@@ -30,6 +30,10 @@ def stats(wanted: Wanted, by: "By", as_json: bool) -> None:
 
     The most frequent come first, hours and days in their order. An event that has no such property
     counts under '-'.
+
+    \b
+    Example:
+      prodigy-git events stats --job review --by agent
     """
     from prodigy_git.views import stats as views
 

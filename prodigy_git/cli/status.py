@@ -55,6 +55,11 @@ def status(
     An agent is dead (what it ran in is gone), failed, stuck (silent for --stuck-after), retrying
     (its item waits for another try), running, idle or finished. Outside of any repository all are
     shown. Nothing is changed.
+
+    \b
+    Example:
+      prodigy-git status
+      prodigy-git status --job review --stuck-after 30m
     """
     from prodigy_git.views.overview import advice
     from prodigy_git.views.overview.memory import Memory

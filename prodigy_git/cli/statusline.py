@@ -17,6 +17,10 @@ def statusline(form: str | None, as_json: bool) -> None:
 
     How far the job is, is as of the last item that was claimed or ended. Where git takes longer than a
     quarter of a second to say what has changed, a '?' stands for it.
+
+    \b
+    Example:
+      prodigy-git statusline --format '{session} {done}/{total}{dirty}'
     """
     try:
         text = plain.line(form, as_json=as_json)

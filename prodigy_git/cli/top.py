@@ -17,6 +17,10 @@ def top(all_repos: bool, job: str | None, stuck_after: int) -> int:
     """Show agents and events on a full screen, live: trouble first. '?' there explains the keys.
 
     It follows the log, and changes nothing.
+
+    \b
+    Example:
+      prodigy-git top --job review
     """
     from prodigy_git.tui import terminal
 

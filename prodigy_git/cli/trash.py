@@ -27,6 +27,11 @@ def trash() -> None:
     how long one stays (7d, the default; or never), prodigy.trashLimit how many bytes a repository's
     trash may take (default 20g; the oldest go, if their sessions had ended). 'prodigy-git clean' and
     'worktree clean' delete by both.
+
+    \b
+    Example:
+      prodigy-git trash list --sizes
+      prodigy-git worktree restore login
     """
 
 
@@ -40,6 +45,10 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
     The size is what they take on disk, '-' where it is not known; --sizes looks. STATE is trashed,
     moving or restoring (begun, and perhaps interrupted), emptying (being deleted; what cannot be is
     said on stderr, with the command that helps) or emptied (git's salvage ref is left).
+
+    \b
+    Example:
+      prodigy-git trash list --sizes
     """
     store = home.here()
     known: Retentions = {}
@@ -134,6 +143,10 @@ def empty(
     Emptying needs no space on the disk. Interrupted, the rest goes with the next command that cleans.
     What cannot be deleted is said, with the command that helps, and tried again the next time; then it
     exits with 1.
+
+    \b
+    Example:
+      prodigy-git trash empty --older-than 7d --dry-run
     """
     from prodigy_git.cleanup import emptying
 

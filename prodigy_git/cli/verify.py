@@ -28,6 +28,10 @@ def verify(
     Exits 1 where they differ, and where it could not look. Evidence is the HEAD reflog of each
     session's worktree, in the trash too, or its branch. What is unclear is counted: commits that came
     to a worktree, but perhaps were not made in it.
+
+    \b
+    Example:
+      prodigy-git verify --job review --fix
     """
     from prodigy_git import reach
     from prodigy_git import verify as verifying

@@ -43,7 +43,11 @@ def new_worktree(
 ) -> None:
     """Make a worktree with a branch and a session of its own, and print its path.
 
-    cd "$(prodigy-git new-worktree)" takes you there. If any step fails, nothing remains.
+    If any step fails, nothing remains.
+
+    \b
+    Example:
+      cd "$(prodigy-git new-worktree login --agent ada)"
     """
     from prodigy_git.cli import hooks
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
@@ -85,7 +89,12 @@ def finish(
     """End a session: of the worktree you stand in, or NAME.
 
     Records what is not recorded yet, then that the agent and the session are done. The worktree stays
-    until it is cleaned. As: prodigy-git finish --result '{"verdict": "fine"}'
+    until it is cleaned.
+
+    \b
+    Example:
+      prodigy-git finish --result '{"verdict": "fine"}'
+      prodigy-git finish login --failed --error 'no such API'
     """
     from prodigy_git.cli import at_work, results
     from prodigy_git.lifecycle import finish as ending
@@ -132,14 +141,25 @@ _SHORT = {
 
 @click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def worktree() -> None:
-    """Worktrees and their sessions: list them, look into them, clean them, bring them back."""
+    """Worktrees and their sessions: list them, look into them, clean them, bring them back.
+
+    \b
+    Example:
+      prodigy-git worktree list
+      prodigy-git worktree clean --all --dry-run
+    """
 
 
 @worktree.command("ls")
 @click.option("--all-repos", is_flag=True, help="Those of all repositories in the store.")
 @output.json_option
 def ls(all_repos: bool, as_json: bool) -> None:
-    """List the worktrees of this repository with their sessions."""
+    """List the worktrees of this repository with their sessions.
+
+    \b
+    Example:
+      prodigy-git worktree list --all-repos
+    """
     from prodigy_git.lifecycle import listing
 
     rows = (
