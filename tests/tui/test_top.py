@@ -268,7 +268,7 @@ def test_the_history_of_an_item(team):
         title, lines = await opens(pilot, "i")
         assert title == "item-10 of job review"
         assert [line for line in lines if line.startswith("attempt")] == [
-            f"attempt {n}: agent-10, failed, after 5m" for n in (1, 2, 3)
+            f"attempt {n}: agent-10, failed, after 5m 00s" for n in (1, 2, 3)
         ]
         assert lines.count("  tests failed: 10 of 40") == 3
 

@@ -7,10 +7,13 @@ from prodigy_git.views.overview.agents import Agent
 
 
 def age(moment: int | None, now: int) -> str:
-    """Return how long ago a moment was, as ``5m 00s``; ``-`` for one that is not known."""
+    """Return how long ago a moment was, as ``5m``; ``-`` for one that is not known.
+
+    In its largest unit alone: a table of ages that all turn every second could not be read.
+    """
     if moment is None:
         return "-"
-    return duration.text(now - moment)
+    return duration.text(now - moment).partition(" ")[0]
 
 
 def against_base(one: Agent) -> str:
