@@ -335,7 +335,7 @@ def _scanned(path: str) -> list[BrokenLine]:
     found = []
     offset = 0
     with files.stream(path) as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(iter(lambda: stream.readline(log.LONGEST), b""), 1):
             text = line.rstrip(b"\n")
             if text.strip():
                 try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.record import files
+from prodigy_git.record import files, gitdir
 
 _HEADS = "refs/heads/"
 _DETACHED = "detached HEAD"  # what git itself writes for a rebase that began there
@@ -122,7 +122,7 @@ def _holder(found: Entry, branch: str) -> str | None:
     for private in _privates(found.common):
         if any(name == _HEADS + branch for _, name in _rebased(private)):
             with contextlib.suppress(OSError):
-                line = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
+                line = gitdir.worktree_link(private)
                 return os.path.dirname(os.path.normpath(os.path.join(private, line)))
             return private
     return None

@@ -31,7 +31,7 @@ def links(common: str, broken: Broken) -> Iterator[Linked]:
     for name in names_in(f"{common}/worktrees"):
         private = f"{common}/worktrees/{name}"
         try:
-            text = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
+            text = gitdir.worktree_link(private)
         except OSError:
             continue  # git's own business, and no worktree of anybody's
         # git 2.48 can write it relative to the private directory.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from prodigy_git.cleanup import trees
 from prodigy_git.git.ask import look, said
-from prodigy_git.record import files, gitdir
+from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 
 
@@ -176,7 +176,7 @@ def _linked(common: str) -> Iterator[str]:
 def _gitdir_of(private: str) -> str | None:
     """Return the folder of the worktree that a private git directory belongs to."""
     try:
-        line = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
+        line = gitdir.worktree_link(private)
     except OSError:
         return None
     return os.path.dirname(os.path.normpath(os.path.join(private, line)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, jsonline, within
+from prodigy_git.record import files, gitdir, jsonline, within
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.entry import Entry
@@ -92,7 +92,7 @@ def _own(store: str, found: Entry) -> set[str]:
     own = {f"{layout.worktrees(store, found.repo)}/{found.session}"}
     own.update(_in_sessions(store, found))
     with contextlib.suppress(OSError):
-        line = os.fsdecode(files.read(f"{found.git}/gitdir", 8192).rstrip(b"\r\n"))
+        line = gitdir.worktree_link(found.git)
         # git 2.48 can write it relative to where the private directory was.
         for private in (found.private, *found.linked[1:]):
             own.add(os.path.dirname(os.path.normpath(os.path.join(private, line))))

@@ -22,7 +22,7 @@ from prodigy_git.cleanup import (
 from prodigy_git.cleanup import entry as entries
 from prodigy_git.cleanup.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, repokey
+from prodigy_git.record import gitdir, repokey
 from prodigy_git.store import locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -263,7 +263,7 @@ def _registered(common: str, target: str) -> str | None:
         return None
     for path in private:
         try:
-            line = os.fsdecode(files.read(f"{path}/gitdir").rstrip(b"\r\n"))
+            line = gitdir.worktree_link(path)
         except OSError:
             continue
         if os.path.normpath(os.path.join(path, line)) == f"{target}/.git":

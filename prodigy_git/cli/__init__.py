@@ -174,7 +174,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         gone = gone_folder() if NOWHERE in str(error) else None
         output.error(gone or str(error))
         return 1
-    except files.Unusable as error:
+    except (files.Unusable, files.Damaged) as error:
         output.error(f"{error}; nothing more was changed")
         return 1
     except OSError as error:

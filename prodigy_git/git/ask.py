@@ -4,6 +4,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from prodigy_git import gitenv
 from prodigy_git.errors import ProdigyError
@@ -101,23 +102,32 @@ def git_status(
         istream.write(stdin or b"")
         istream.seek(0)
         try:
-            status, out, err = Git(where).execute(
+            # as_process: git may have to be ended, see `gitdir.waited`.
+            started: Any = Git(where).execute(
                 ["git", *_known(where), *arguments],
                 istream=istream,
-                with_extended_output=True,
-                with_exceptions=False,
-                strip_newline_in_stdout=False,
+                as_process=True,
                 env={SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
             )
+            out, err = map(os.fsdecode, gitdir.waited(started.proc, _common(where, env), None))
+            status = started.proc.returncode
+        except files.Unusable as error:
+            raise ProdigyError(f"{error}: move it away") from None
         except (GitCommandNotFound, OSError) as error:
             raise ProdigyError(f"git could not be started in {where}") from error
-    if status != 0 and _DUBIOUS in str(err):
+    if status != 0 and _DUBIOUS in err:
         folder, name = os.path.split(where)
         if name == ".git":  # what users trust is the folder around it
             return git_status(folder, *arguments, stdin=stdin, env=env)
         # Whatever was asked: that git refuses to look is no answer to it.
-        raise ProdigyError(said(str(err)))
-    return status, str(out), str(err)
+        raise ProdigyError(said(err))
+    return status, out, err.removesuffix("\n")
+
+
+def _common(cwd: str, env: dict[str, str] | None) -> str:
+    named = (env or {}).get("GIT_COMMON_DIR")
+    place = None if named else gitdir.find(cwd, {})
+    return named or (cwd if place is None else place.common)
 
 
 def _note(cwd: str | Path, env: dict[str, str] | None) -> None:
@@ -158,20 +168,19 @@ def look(
     where git cannot be started, or takes longer than ``patience`` seconds.
     """
     try:
-        done = subprocess.run(
+        running = subprocess.Popen(
             ["git", *_UNSWAYED, *arguments],
-            input=stdin,
-            capture_output=True,
-            cwd=_folder(place),
-            env=_looking(place, env),
-            check=False,
-            timeout=patience,
-        )
-    except subprocess.TimeoutExpired as error:
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=_folder(place), env=_looking(place, env),
+        )  # fmt: skip
+        out, err = gitdir.waited(running, place.common, stdin, patience)
+    except files.Unusable as error:
+        raise ProdigyError(f"{error}: move it away") from None
+    except TimeoutError as error:
         raise ProdigyError(f"git {arguments[0]} took longer than {patience:g} s") from error
     except OSError as error:
         raise ProdigyError(f"git could not be started in {place.top}") from error
-    return done.returncode, done.stdout, os.fsdecode(done.stderr)
+    return running.returncode, out, os.fsdecode(err)
 
 
 def look_at_most(place: Place, limit: int, *arguments: str) -> tuple[bytes, bool]:

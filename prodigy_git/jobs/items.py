@@ -207,7 +207,7 @@ def read(path: str, file: str | None = None) -> Iterator[Place]:
     """Yield the place of each of a job's items in a file. Raises `OSError`, `ProdigyError`."""
     decode = msgspec.json.Decoder(_Line).decode
     offset = 0
-    with files.stream(path) as stream:
+    with files.solid(path) as stream:
         for number, line in enumerate(stream, 1):
             try:
                 found = decode(line)

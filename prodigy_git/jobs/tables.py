@@ -127,7 +127,7 @@ def added(store: str, repo: str, job: str, digest: str) -> tuple[Given, str | No
 def _read(path: str, file: str | None, wanted: str | None) -> tuple[Given, str | None]:
     try:
         if wanted:
-            with files.stream(path) as stream:
+            with files.solid(path) as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found != wanted:
                 return [], f"{path} is not what the job was started with: restore it"

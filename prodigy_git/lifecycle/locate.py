@@ -6,7 +6,6 @@ from typing import Any
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import enrolment, gitdir, repokey, session
-from prodigy_git.record.files import read
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, home
 
@@ -33,7 +32,7 @@ def of_git(place: Place) -> list[str]:
     folder = f"{place.common}/worktrees"
     for name in _listed(folder):
         try:
-            dot_git = os.fsdecode(read(f"{folder}/{name}/gitdir").rstrip(b"\r\n"))
+            dot_git = gitdir.worktree_link(f"{folder}/{name}")
         except OSError:
             continue
         # Relative with extensions.relativeWorktrees.

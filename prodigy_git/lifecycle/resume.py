@@ -14,7 +14,17 @@ from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import launcher, over, whereabouts
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline, log, ownership, register, session, whose
+from prodigy_git.record import (
+    clock,
+    files,
+    gitdir,
+    jsonline,
+    log,
+    ownership,
+    register,
+    session,
+    whose,
+)
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.store import home, locked, mappings, sessions, standing
@@ -168,7 +178,7 @@ def _private_of(common: str, path: str) -> str | None:
     for name in listed:
         private = f"{common}/worktrees/{name}"
         with contextlib.suppress(OSError):
-            named = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+            named = gitdir.worktree_link(private)
             # Relative with worktree.useRelativePaths (git 2.48).
             if os.path.normpath(os.path.join(private, named)) == f"{path}/.git":
                 return private

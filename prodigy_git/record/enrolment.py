@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _TEXTS = ("store", "repo", "session", "job", "agent", "item", "worktree", "nonce")
+_NAMES = frozenset(("repo", "session", "job", "agent", "item"))
 
 
 class Enrolment:
@@ -154,29 +155,38 @@ def in_file(private: str, suffix: str) -> Enrolment | None:
         data = files.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        return Enrolment(**_parsed(data), suffix=suffix)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise files.Damaged(
+            f"{path} is damaged ({error}): 'prodigy-git doctor' says what helps"
+        ) from None
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """Return what an enrolment's text says; raises what parsing and converting raise."""
     fields = jsonline.decode_object(data)
     if fields.get("version") != VERSION:
-        raise ValueError(f"enrolment of an unknown version: {path}")
-    texts: dict[str, Any] = {"suffix": suffix}
+        raise ValueError("of an unknown version")
+    texts: dict[str, Any] = {}
     for name in _TEXTS:
         value = fields.get(name)
         if value is None and name in ("agent", "item"):
             continue
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"damaged enrolment, no {name}: {path}")
+        if not isinstance(value, str) or not names.is_text(value):
+            raise ValueError(f"no {name}")
+        if name in _NAMES and not names.is_safe(value):
+            raise ValueError(f"{name} is no safe name")  # it becomes part of a path
         texts[name] = value
     if not texts["store"].startswith("/"):
-        raise ValueError(f"damaged enrolment, store not absolute: {path}")
-    try:
-        texts["opening"] = [(str(kind), dict(own)) for kind, own in fields.get("opening", [])]
-        if "start" in fields:
-            end, length, digest, sha, seconds = fields["start"]
-            texts["start"] = (int(end), int(length), str(digest), str(sha), int(seconds))
-        if "private" in fields:
-            texts["private"], texts["inode"] = str(fields["private"]), int(fields["inode"])
-    except (TypeError, ValueError, KeyError):
-        raise ValueError(f"damaged enrolment: {path}") from None
-    return Enrolment(**texts)
+        raise ValueError("store is not absolute")
+    texts["opening"] = [(str(kind), dict(own)) for kind, own in fields.get("opening", [])]
+    if "start" in fields:
+        end, length, digest, sha, seconds = fields["start"]
+        texts["start"] = (int(end), int(length), str(digest), str(sha), int(seconds))
+    if "private" in fields:
+        texts["private"], texts["inode"] = str(fields["private"]), int(fields["inode"])
+    return texts
 
 
 def ours(there: Enrolment | None, store: str) -> bool:

@@ -65,6 +65,10 @@ class TooLarge(Unusable):
     """A file holds more than is ever read of its kind."""
 
 
+class Damaged(ValueError):
+    """What a file holds is not what it has to be; the text names the file."""
+
+
 def sha1_hex(data: bytes) -> str:
     """Return the SHA-1 of ``data`` in hex: an identity, not a protection."""
     digest: str = sha1(data, usedforsecurity=False).hexdigest()
@@ -124,6 +128,23 @@ def opened(
 def stream(path: str) -> io.BufferedReader:
     """Open a regular file for reading, as `open_regular` does, and return it as a stream of bytes."""
     return open(open_regular(path), "rb")
+
+
+def solid(path: str) -> io.BufferedReader:
+    """Open a file as `stream` does; `TooLarge` where it has a hole: nobody who writes it makes one.
+
+    A damaged file of a few blocks may claim gigabytes, which would all be read (lseek(2), SEEK_HOLE).
+    """
+    descriptor, about = opened(path)
+    try:
+        hole = os.lseek(descriptor, 0, os.SEEK_HOLE)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:  # it is empty, or its filesystem cannot tell
+        hole = about.st_size
+    if hole < about.st_size:
+        os.close(descriptor)
+        raise TooLarge(errno.EFBIG, "has a hole: restore it", path)
+    return open(descriptor, "rb")
 
 
 def make_private(folder: str, mode: int = 0o700) -> None:

@@ -15,6 +15,7 @@ from prodigy_git.record import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from subprocess import Popen
 
 
 class Place:
@@ -133,6 +134,18 @@ def common_of(private: str) -> str:
     return os.path.normpath(os.path.join(private, line))
 
 
+def worktree_link(private: str) -> str:
+    """Return what git's file ``gitdir`` says: the ``.git`` of the worktree that a private one is of.
+
+    As it stands there: git 2.48 can write it relative. Raises `OSError`, also where it is no path.
+    """
+    path = f"{private}/gitdir"
+    line = files.read(path, 8192).rstrip(b"\r\n")
+    if b"\0" in line:
+        raise files.Unusable(errno.EINVAL, "names no path", path)
+    return os.fsdecode(line)
+
+
 def head(place: Place) -> tuple[str | None, str | None]:
     """Return HEAD's branch (None if detached) and its commit (None if unborn or unknown).
 
@@ -202,6 +215,10 @@ def rebasing(place: Place) -> bool:
     )
 
 
+_LONG = 5.0
+"""Seconds after which it is asked what git waits for."""
+
+
 def ask(place: Place, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
     """Run git in a worktree, silencing our hooks; return its exit status and output."""
     import subprocess
@@ -219,16 +236,80 @@ def ask(place: Place, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
         "LC_ALL": "C",
     }
     environ.pop("GIT_INDEX_FILE", None)
-    done = subprocess.run(
+    running = subprocess.Popen(
         ["git", *arguments],
-        input=stdin,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=place.private,
         env=environ,
-        check=False,
     )
-    return done.returncode, done.stdout
+    out, _ = waited(running, place.common, stdin)
+    return running.returncode, out
+
+
+def waited(
+    running: Popen[bytes], common: str, stdin: bytes | None, patience: float | None = None
+) -> tuple[bytes, bytes]:
+    """Wait for a git that has pipes, give it ``stdin``, and return its output and error output.
+
+    git opens its files as they come: of a FIFO among them it waits for the other end, for ever. So
+    where it takes long that is looked for. Raises, with git ended, `files.Unusable` where there is such
+    a file, and `TimeoutError` after ``patience`` seconds; `OSError`.
+    """
+    import subprocess
+
+    with running:
+        while True:
+            try:
+                for_now = _LONG if patience is None else min(_LONG, patience)
+                return running.communicate(stdin, timeout=for_now)
+            except subprocess.TimeoutExpired:
+                stdin = None  # which `communicate` goes on with by itself
+                path = _never_ending(common)
+                if path is not None:
+                    running.kill()
+                    raise files.Unusable(
+                        errno.EINVAL, "is no file that git comes to the end of", path
+                    ) from None
+                if patience is not None:
+                    patience -= for_now
+                    if patience <= 0:
+                        running.kill()
+                        raise TimeoutError(errno.ETIMEDOUT, "git takes too long") from None
+            except BaseException:
+                running.kill()
+                raise
+
+
+def _never_ending(common: str) -> str | None:
+    """Return what git does not come to the end of, of what it reads of a repository's worktrees."""
+    folders = [common, f"{common}/logs"]
+    try:
+        linked = os.listdir(f"{common}/worktrees")
+    except OSError:
+        linked = []
+    for name in linked:
+        folders += [f"{common}/worktrees/{name}", f"{common}/worktrees/{name}/logs"]
+    for folder in folders:
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            # A link that leads nowhere has no mode; a socket, and what git makes, is not opened.
+            try:
+                about = entry.stat()
+            except OSError:
+                continue
+            kind = about.st_mode & 0o170000
+            # Nor, nearly, of a file with a hole: of these, only index and packed refs may be large.
+            hole = (
+                about.st_size > files.LARGEST_OF_GIT and about.st_blocks * 512 < about.st_size / 2
+            )
+            if hole or kind in (0o010000, 0o020000, 0o060000):
+                return entry.path
+    return None
 
 
 def read_commits(place: Place, shas: Iterable[str]) -> dict[str, Commit]:

@@ -6,6 +6,7 @@ moved without a line, a verb that git did not write), git is asked: slower, stil
 
 from __future__ import annotations
 
+import errno
 import os
 
 from prodigy_git.record import files, gitdir, journal
@@ -116,8 +117,9 @@ def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
 
     Where it was not, the movements are all that the journal has.
     """
+    path = f"{place.private}/logs/HEAD"
     try:
-        descriptor = files.open_regular(f"{place.private}/logs/HEAD")
+        descriptor, about = files.opened(path)
     except FileNotFoundError:
         whole = _asked_of_git(place)
         last = whole[max(0, cursor.offset - cursor.length) : cursor.offset]
@@ -125,19 +127,21 @@ def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
             return journal.parse(whole[cursor.offset :], cursor.offset), True
         return _behind_rewritten(journal.parse(whole, 0), cursor)
     try:
-        size = os.fstat(descriptor).st_size
+        size = about.st_size
         if cursor.offset <= size:
-            block = _pread(descriptor, cursor.offset - cursor.length, size)
+            block = _pread(path, descriptor, cursor.offset - cursor.length, size)
             last = block[: cursor.length]
             if not cursor.length or files.sha1_hex(last) == cursor.digest:
                 return journal.parse(block[cursor.length :], cursor.offset), True
-        whole = _pread(descriptor, 0, size)
+        whole = _pread(path, descriptor, 0, size)
     finally:
         os.close(descriptor)
     return _behind_rewritten(journal.parse(whole, 0), cursor)
 
 
-def _pread(descriptor: int, begin: int, end: int) -> bytes:
+def _pread(path: str, descriptor: int, begin: int, end: int) -> bytes:
+    if end - begin > files.LARGEST:
+        raise files.TooLarge(errno.EFBIG, "is a journal with more than 256 MB of news", path)
     parts = []
     while begin < end and (part := os.pread(descriptor, end - begin, begin)):
         parts.append(part)

@@ -76,7 +76,7 @@ def _mapping(path: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError:
-        raise ValueError(f"{path} is damaged: restore it or move it away") from None
+        raise files.Damaged(f"{path} is damaged: restore it or move it away") from None
 
 
 def map_session(store: str, repo: str, name: str, job: str) -> None:

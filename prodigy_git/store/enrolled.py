@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from prodigy_git.record import enrolment, files, gitdir, repokey
+from prodigy_git.record import enrolment, gitdir, repokey
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 
@@ -52,7 +52,7 @@ def top(private: str, common: str) -> str:
         named = os.fsdecode(out.removesuffix(b"\n")) if status == 0 else ""
     else:
         try:
-            named = os.path.dirname(os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n")))
+            named = os.path.dirname(gitdir.worktree_link(private))
         except OSError:
             return private
     # Relative for submodules, and with extensions.relativeWorktrees.

@@ -56,13 +56,17 @@ def _make(folder: str, *, leaving: int) -> None:
     path = ""
     try:
         files.make_private(folder)
-        there = {one.name for one in os.scandir(folder) if one.stat().st_size == _BYTES}
+        there = {
+            one.name
+            for one in os.scandir(folder)
+            if one.stat(follow_symlinks=False).st_size == _BYTES
+        }
         for name in sorted(_NAMES - there):
             about = os.statvfs(folder)
             if about.f_bavail * about.f_frsize < leaving + _BYTES:
                 return
             path = f"{folder}/{name}"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = files.create_anew(path, os.O_WRONLY)
             try:
                 # Not zeros, which some filesystems do not store.
                 files.write_all(descriptor, os.urandom(_BYTES))

@@ -7,6 +7,7 @@ leaves are kept from that look instead of read again.
 """
 
 import contextlib
+import errno
 import heapq
 import os
 import tempfile
@@ -22,7 +23,7 @@ import msgspec
 
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import archived, clock, files
+from prodigy_git.record import archived, clock, files, log
 
 Broken = Callable[[str], None]
 """Called with one line of text for everything that could not be read."""
@@ -69,6 +70,8 @@ def blocks_of(
                 start += len(block)
             elif data:
                 pieces.append(data)
+                if len(pieces) * _BLOCK > log.LONGEST:
+                    raise OSError(errno.EFBIG, "no line ends here: it has a hole, or is no log")
     if pieces:
         yield start, b"".join(pieces)
 

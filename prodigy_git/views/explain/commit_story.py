@@ -13,7 +13,7 @@ from prodigy_git.git import ask, repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import clock, enrolment, files, journal
+from prodigy_git.record import clock, enrolment, files, gitdir, journal
 from prodigy_git.record.gitdir import Place
 from prodigy_git.views.explain import places
 from prodigy_git.views.explain.scope import Job, Scope, text
@@ -288,8 +288,7 @@ def _noted(common: str, sha: str) -> list[dict[str, Any]]:
     found = []
     for private in privates:
         try:
-            with files.stream(f"{private}/logs/HEAD") as stream:
-                data = stream.read()
+            data = files.read(f"{private}/logs/HEAD")
         except OSError:
             continue
         if f" {sha} ".encode() not in data:
@@ -327,7 +326,7 @@ def _top(private: str, common: str) -> str:
     if private == common:
         return os.path.dirname(common) if os.path.basename(common) == ".git" else common
     try:
-        named = os.fsdecode(files.read(f"{private}/gitdir").rstrip(b"\r\n"))
+        named = gitdir.worktree_link(private)
     except OSError:
         return private
     return os.path.dirname(os.path.normpath(os.path.join(private, named)))

@@ -10,7 +10,7 @@ from prodigy_git.cleanup.interrupted import HalfWay
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
 from prodigy_git.hookfiles import HOOKS, look
-from prodigy_git.record import enrolment, files
+from prodigy_git.record import enrolment, gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import removed
 from prodigy_git.store.events import Broken
@@ -133,6 +133,6 @@ def _named(common: str) -> Iterator[tuple[str, str]]:
     for name in listed:
         private = f"{common}/worktrees/{name}"
         with contextlib.suppress(OSError):
-            said = os.fsdecode(files.read(f"{private}/gitdir")).removesuffix("\n")
+            said = gitdir.worktree_link(private)
             top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
             yield private, top
