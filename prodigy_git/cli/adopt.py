@@ -43,5 +43,5 @@ def adopt(
     if as_json:
         output.emit_json(adopted.as_json())
     else:
-        output.line(f"{adopted.session_id}: {adopted.worktree}, job {adopted.job_id}")
+        output.prose(f"{adopted.session_id}: {adopted.worktree}, job {adopted.job_id}")
     hooks.note_if_not_in_effect(adopted.worktree)

@@ -151,11 +151,11 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
             if one.kind == "unknown" and not unknown_too:
                 continue
             what = one.done or one.error or one.remedy
-            output.line(f"{one.wrong}: {what}" if what else one.wrong)
+            output.prose(f"{one.wrong}: {what}" if what else one.wrong)
         show_outcomes(work.worktrees)
         show_records(work.records, dry_run=dry_run)
         for entry in work.trash:
-            output.line(f"trash {entry.session}: {entry.path}")
+            output.prose(f"trash {entry.session}: {entry.path}")
     counts, sizes = counts_of(work), _sizes(work)
     would = "would go" if dry_run else "gone"
     packed = [one for one in work.records if one.archive_path is not None and one.error is None]
@@ -174,7 +174,7 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
     if rows:
         output.table(("KIND", "COUNT", "SIZE", ""), rows)
     else:
-        output.line("nothing to clean")
+        output.prose("nothing to clean")
     if not verbose:
         _note_kept(work)
 
@@ -216,4 +216,4 @@ def show_records(removed: "Iterable[Record]", *, dry_run: bool) -> None:
                     "would be archived" if dry_run else "archived",
                     f"as {one.archive_path}",
                 )
-            output.line(f"{one.kind} {one.name}: {verb} {where}")
+            output.prose(f"{one.kind} {one.name}: {verb} {where}")

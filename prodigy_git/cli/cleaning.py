@@ -164,7 +164,7 @@ def show_outcomes(outcomes: "list[Outcome]") -> None:
             text += f", branch {one.branch_deleted} {goes}"
         if one.trash_path:
             text += f", now in {one.trash_path}"
-        output.line(text)
+        output.prose(text)
 
 
 @contextlib.contextmanager

@@ -74,9 +74,12 @@ def shortened(text: str, width: int, ellipsis: str, *, middle: bool = False) -> 
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Break a text into lines of ``width`` columns, its words whole, so that they can be copied."""
+    """Break a text into lines of ``width`` columns, its words whole, so that they can be copied.
+
+    Several blanks stay where the text is not broken.
+    """
     lines, at = [""], 0
-    for word in text.split():
+    for word in text.split(" "):
         length = width_of(word)
         if at and at + 1 + length > width:
             lines.append("")

@@ -142,18 +142,19 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
     if as_json:
         output.emit_json({**_as_json(job, item), **left})
         return
-    output.line(f"{item.item_id}: {item.failure_count} failures, {item.error_signature or '-'}")
+    failures = f"{item.failure_count} failure{'' if item.failure_count == 1 else 's'}"
+    output.prose(f"{item.item_id}: {failures}, {item.error_signature or '-'}")
     data = item.work_item
     if isinstance(data, dict) and "data" in data:
         data = data["data"]
-    output.line(f"  data: {json.dumps(data)}")
+    output.prose(f"  data: {json.dumps(data)}")
     for name_, value in left.items():
-        output.line(f"  {name_.replace('_', ' ')}: {value}")
+        output.prose(f"  {name_.replace('_', ' ')}: {value}")
     for failure in item.failure_history:
         head = f"  {duration.moment(failure.timestamp)}: attempt {failure.attempt_number or '?'}"
-        output.line(f"{head}, agent {failure.agent_id or '?'}: {failure.said}")
+        output.prose(f"{head}, agent {failure.agent_id or '?'}: {failure.said}")
         if failure.json_log_location:
-            output.line(f"    log: {failure.json_log_location}")
+            output.prose(f"    log: {failure.json_log_location}")
 
 
 def _left(store: str, item: "Item") -> dict[str, Any]:
@@ -216,13 +217,13 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json(report)
         return
-    output.line(f"items: {report['items']}, {report['eligible']} of them may be tried again")
+    output.prose(f"items: {report['items']}, {report['eligible']} of them may be tried again")
     oldest, newest = (duration.moment(report[name]) for name in ("oldest_at", "newest_at"))
-    output.line(f"failures: {report['failures']}, {oldest} to {newest}")
+    output.prose(f"failures: {report['failures']}, {oldest} to {newest}")
     for what, counts in counted.items():
-        output.line(f"{what}:")
+        output.prose(f"{what}:")
         for key, count in counts.most_common(10):
-            output.line(f"  {count} x {key}")
+            output.prose(f"  {count} x {key}")
 
 
 @dlq.command()
@@ -288,7 +289,7 @@ def _report(chosen: list[str], what: str, as_json: bool) -> None:
         output.emit_json({"item_ids": chosen, "count": len(chosen)})
         return
     for one in chosen:
-        output.line(f"{one}: {what}")
+        output.prose(f"{one}: {what}")
     if not chosen:
         output.note("no items")
 

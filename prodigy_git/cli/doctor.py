@@ -28,5 +28,5 @@ def doctor(fix: bool, as_json: bool) -> int:
         for one in findings:
             level = "fixed" if one.fixed else one.level
             text = f"{level}\t{one.what}: {one.words}"
-            output.line(text.replace("\t", "  ") + (f" ({one.remedy})" if one.remedy else ""))
+            output.prose(text.replace("\t", "  ") + (f" ({one.remedy})" if one.remedy else ""))
     return 1 if any(one.level == "error" and not one.fixed for one in findings) else 0

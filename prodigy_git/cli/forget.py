@@ -41,7 +41,7 @@ def forget(path: str | None, every: bool, anew: bool, as_json: bool) -> int:
         output.emit_json([one.as_json() for one in done])
     else:
         for found in done:
-            output.line(f"{found.worktree}: forgotten, its session was {found.session_id}")
+            output.prose(f"{found.worktree}: forgotten, its session was {found.session_id}")
     if done and not anew:
         output.note(
             "hooks enrol no worktree of this repository any more; "

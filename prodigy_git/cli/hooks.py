@@ -84,17 +84,17 @@ def hooks(as_json: bool) -> int:
         output.emit_json({**_plain(report), **facts})
         return 0 if good else 1
     _print(report, False)
-    output.line(f"store: {no_store or store}")
+    output.prose(f"store: {no_store or store}")
     if damage:
-        output.line(f"worktree: {damage}")
+        output.prose(f"worktree: {damage}")
     elif enrolment:
         named = [f"{k} {enrolment[f'{k}_id']}" for k in _NAMES if enrolment.get(f"{k}_id")]
-        output.line(f"worktree: enrolled as {', '.join(named)}")
+        output.prose(f"worktree: enrolled as {', '.join(named)}")
     else:
         when = "at its first commit" if auto else "by hand only (prodigy.autoRegister is false)"
-        output.line(f"worktree: not enrolled yet, will be {when}")
+        output.prose(f"worktree: not enrolled yet, will be {when}")
     for user in sorted(whose.others(where.git_dir).values()):
-        output.line(f"worktree: user {user} records it, too, in a store of their own")
+        output.prose(f"worktree: user {user} records it, too, in a store of their own")
     return 0 if good else 1
 
 
@@ -141,7 +141,7 @@ def _print(report: installing.Report, as_json: bool, *, advise: bool = True) -> 
             output.line(f"# {file}")
             output.line(text)
         return
-    output.line(f"hooks: {report.directory}")
+    output.prose(f"hooks: {report.directory}")
     rows = [(s.hook, s.words + (f"; {s.todo}" if advise and s.todo else "")) for s in report.hooks]
     output.definitions(("HOOK", "STATE"), rows)
 

@@ -366,5 +366,5 @@ def done(
     else:
         text = f"{item}: {ended.state.replace('_', ' ')}, attempt {ended.attempt}, "
         text += f"agent {held.agent_id}"
-        output.line(text + (f", session {held.worktree}" if held.worktree else ""))
+        output.prose(text + (f", session {held.worktree}" if held.worktree else ""))
     return _LATE if ended.late else 0

@@ -46,4 +46,4 @@ def add(
         output.emit_json({"job_id": known, "added": added, "skipped": skipped})
         return
     said = f"{known}: {len(added)} {'item' if len(added) == 1 else 'items'} added"
-    output.line(said + (f", {len(skipped)} known already" if skipped else ""))
+    output.prose(said + (f", {len(skipped)} known already" if skipped else ""))

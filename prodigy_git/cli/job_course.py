@@ -26,7 +26,7 @@ def phase(name: str, phase: Any, as_json: bool) -> None:
     if as_json:
         output.emit_json({"job_id": known, "from": before, "to": phase})
     else:
-        output.line(f"{known}: {before} -> {phase}")
+        output.prose(f"{known}: {before} -> {phase}")
 
 
 @click.command()
@@ -54,7 +54,7 @@ def _report(job_id: str, status: str, left: list[dict[str, Any]], as_json: bool)
     if as_json:
         output.emit_json({"job_id": job_id, "status": status, "in_progress_items": left})
     else:
-        output.line(f"{job_id}: {status}" + (f", {len(left)} still in progress" if left else ""))
+        output.prose(f"{job_id}: {status}" + (f", {len(left)} still in progress" if left else ""))
 
 
 @click.command()
@@ -74,7 +74,7 @@ def resume(name: str, as_json: bool) -> None:
     if as_json:
         output.emit_json({"job_id": known, "status": "running", "was_paused": paused})
     else:
-        output.line(f"{known}: {'running again' if paused else 'running, was not paused'}")
+        output.prose(f"{known}: {'running again' if paused else 'running, was not paused'}")
 
 
 @click.command()
@@ -106,7 +106,7 @@ def finish(name: str, error: str | None, as_json: bool) -> None:
         )  # fmt: skip
     else:
         said = "completed" if error is None else "failed"
-        output.line(f"{known}: {said}, {done.completed} done, {done.failed} failed")
+        output.prose(f"{known}: {said}, {done.completed} done, {done.failed} failed")
 
 
 @click.command()
@@ -158,7 +158,9 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
             }
         )  # fmt: skip
         return
-    output.line(f"{known}: running again, {found['pending']} pending, {found['dead']} in the queue")
+    output.prose(
+        f"{known}: running again, {found['pending']} pending, {found['dead']} in the queue"
+    )
 
 
 def _settle(store: str, repo: str, known: str) -> None:

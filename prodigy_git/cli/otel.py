@@ -171,7 +171,7 @@ def _once(wanted: Wanted, wish: "Wish", sender: "Sender", as_json: bool) -> int:
         counts = dataclasses.asdict(sent) | {"rejected": sender.rejected}
         output.emit_json({**counts, "endpoints": endpoints})
     else:
-        output.line(
+        output.prose(
             f"{sent.spans} spans and {sent.points} data points of {sent.jobs} jobs to "
             + ", ".join(dict.fromkeys(endpoints.values()))
         )

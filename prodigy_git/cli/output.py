@@ -224,6 +224,9 @@ def definitions(headings: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> 
 def prose(text: str) -> None:
     """Print a line: on a terminal broken at its width, the rest of it two columns further in."""
     shown = clean(text)
+    if not on_terminal() or fit_line(shown) == shown:
+        click.echo(shown)
+        return
     indent = len(shown) - len(shown.lstrip(" "))
     for number, part in enumerate(wrapped(shown, indent + 2)):
         click.echo(f"{' ' * (indent + 2 * bool(number))}{part.lstrip()}")

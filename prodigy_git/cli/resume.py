@@ -32,17 +32,17 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
         output.emit_json(done.as_json())
         return int(bool(done.problems))
     if done.was_paused:
-        output.line(f"{done.job_id}: was paused, hands out items again")
+        output.prose(f"{done.job_id}: was paused, hands out items again")
     for one in done.released:
         ended = f"; session {one.session_id} is Failed" if one.session_id is not None else ""
-        output.line(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again{ended}")
+        output.prose(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again{ended}")
     for name, status in done.settled.items():
-        output.line(f"{name}: was over, is {status}")
+        output.prose(f"{name}: was over, is {status}")
     for path in done.worktrees:
-        output.line(f"{path}: made again")
+        output.prose(f"{path}: made again")
     for name in done.taken_up:
-        output.line(f"{name}: goes on")
-    output.line(
+        output.prose(f"{name}: goes on")
+    output.prose(
         f"{done.job_id}: {done.pending} pending, {done.in_progress} in progress, "
         f"{len(done.sessions)} sessions not ended"
     )

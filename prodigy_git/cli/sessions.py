@@ -129,7 +129,7 @@ def show(id_: str, as_json: bool) -> None:
     if as_json:
         output.emit_json(_as_json(found))
         return
-    output.line(f"{found.id}: {found.session_type}, {found.status}")
+    output.prose(f"{found.id}: {found.session_type}, {found.status}")
     rows = [
         ("job", found.job),
         ("started", duration.moment(found.started_at)),
@@ -140,7 +140,7 @@ def show(id_: str, as_json: bool) -> None:
     ]
     for name, value in rows:
         if value is not None:
-            output.line(f"  {name.replace('_', ' ')}: {value}")
+            output.prose(f"  {name.replace('_', ' ')}: {value}")
 
 
 @sessions.command()

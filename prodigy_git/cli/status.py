@@ -242,12 +242,12 @@ def _repository(found: "Repository", *, whole: bool) -> None:
         room = max(_FEWEST, shutil.get_terminal_size().lines - _AROUND)
         _table(found.agents if whole else found.agents[:room], found.jobs)
         if not whole and len(found.agents) > room:
-            output.line(f"and {len(found.agents) - room} more: 'status --all', or 'top'")
+            output.prose(f"and {len(found.agents) - room} more: 'status --all', or 'top'")
     rest = [*_rest(found)]
     if rest:
         click.echo()
         for text in rest:
-            output.line(text)
+            output.prose(text)
 
 
 def _job(job: dict[str, Any]) -> None:
@@ -260,12 +260,11 @@ def _job(job: dict[str, Any]) -> None:
     if total:
         far = words.progress(job)
         size = max(10, min(30, width - len(far) - 4))
-        output.line(head)
+        output.prose(head)
         output.line(f"  {words.bar(job['completed'], total, size)} {far}")
-        for text in output.wrapped(words.items(job), 2):
-            output.line(f"  {text}")
+        output.prose(f"  {words.items(job)}")
     else:
-        output.line(f"{head}, no items")
+        output.prose(f"{head}, no items")
     if job["error"]:
         click.echo(output.fit_line(f"  error: {job['error']}"))
     for failure in job["failures"][:3]:
@@ -347,8 +346,7 @@ def _advice(todo: "list[Advice]") -> None:
     click.echo()
     click.echo(output.styled("what to do", bold=True))
     for one in todo:
-        for text in output.wrapped(output.clean(one.what), 2):
-            output.line(f"  {text}")
+        output.prose(f"  {one.what}")
         for command in one.commands:
             # Not wrapped by us: it is there to be copied.
             click.echo("    " + output.styled(output.clean(command), fg="cyan"))

@@ -178,7 +178,7 @@ def empty(
         output.emit_json([{**row, "bytes": one.bytes} for row, one in zip(rows, done, strict=True)])
     else:
         for one in gone:
-            output.line(f"{one.entry.session}: deleted for good, {_what(one.entry)}")
+            output.prose(f"{one.entry.session}: deleted for good, {_what(one.entry)}")
         count = words.number(len(gone), "removed worktree")
         output.note(f"{count}, {words.human(sum(one.bytes for one in done))}, gone from the trash")
     for one in done:
@@ -193,7 +193,7 @@ def _would(wanted: "list[Entry]", *, unknown: bool, as_json: bool) -> int:
         output.emit_json([_row(one, {}, sizes=False) for one in wanted])
     else:
         for one in wanted:
-            output.line(f"{one.session}: would be deleted, {_what(one)}")
+            output.prose(f"{one.session}: would be deleted, {_what(one)}")
         output.note(f"{_amount(wanted)} would go from the trash")
     return int(unknown)
 

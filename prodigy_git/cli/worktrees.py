@@ -117,7 +117,7 @@ def finish(
     else:
         commits = f"{len(done.commits)} {'commit' if len(done.commits) == 1 else 'commits'}"
         took = duration.seconds(done.duration["secs"])
-        output.line(f"{done.session_id}: {done.status}, {commits}, {took}")
+        output.prose(f"{done.session_id}: {done.status}, {commits}, {took}")
 
 
 _ELSEWHERE = {

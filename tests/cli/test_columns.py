@@ -115,6 +115,7 @@ def test_words_are_broken_by_how_wide_they_are():
     assert columns.wrap("日本 日本 日本", 10) == ["日本 日本", "日本"]
     assert columns.wrap("a " + "b" * 30 + " c", 10) == ["a", "b" * 30, "c"]
     assert columns.wrap("", 10) == [""]
+    assert columns.wrap("a  b " + "c" * 7, 10) == ["a  b", "c" * 7]
 
 
 @pytest.mark.parametrize(
