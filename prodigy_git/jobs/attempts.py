@@ -52,7 +52,6 @@ class Attempt:
     reason: str | None = None
     signature: str | None = None
     log: str | None = None
-    owner: dict[str, Any] | None = None
     commits: list[Commit] = field(default_factory=list)
     last: int | None = None
     """When the last event was that belongs to it."""
@@ -135,8 +134,6 @@ class Attempts:
             self._name(found, event, own)
         else:
             found = self._begin(event, _text(own, "worktree") or event.session_id, number)
-        if isinstance(own.get("owner"), dict):
-            found.owner = own["owner"]
         return found
 
     def _begin(self, event: Event, session: str | None, number: Any) -> Attempt:

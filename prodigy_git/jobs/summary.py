@@ -5,7 +5,7 @@ from typing import Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, owner, peek, waits
+from prodigy_git.jobs import books, counted, holders, peek, waits
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
@@ -123,12 +123,13 @@ def of(index: Index) -> dict[str, Any]:
     it has run, items ended in the last ten minutes, per minute, and when the rest will be done at
     that rate.
     """
+    held = at_work(index)  # first: it brings the index up
     found = head(index)
     found["sessions"] = dict(index.rows("SELECT status, count(*) FROM sessions GROUP BY status"))
     found["commits"] = index.job.counts.get("CommitCreated", 0)
     found |= counted.read(index.rows)
     found["events"] = sum(index.job.counts.values())
-    found["in_progress_items"] = at_work(index)
+    found["in_progress_items"] = held
     found["waiting_for_others"], found["held_up_by"] = _for_others(index)
     found["agents"] = _agents(index)
     found["failures"] = _failures(index)
@@ -137,8 +138,14 @@ def of(index: Index) -> dict[str, Any]:
 
 
 def at_work(index: Index) -> list[dict[str, Any]]:
-    """Return the items in progress of a job whose index is open, as `of` has them."""
-    return [_in_progress(index, name, item) for name, item in index.in_state("in_progress")]
+    """Return the items in progress of a job whose index is open, as `of` has them.
+
+    Who seems to be gone is looked for once more (`holders.of_all`).
+    """
+    return [
+        _in_progress(index, name, view, alive)
+        for name, (view, alive) in holders.of_all(index).items()
+    ]
 
 
 def _for_others(index: Index) -> tuple[int, list[dict[str, Any]]]:
@@ -153,13 +160,8 @@ def _for_others(index: Index) -> tuple[int, list[dict[str, Any]]]:
     ]
 
 
-def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
-    view = books.view(item)
+def _in_progress(index: Index, name: str, view: books.View, alive: bool | None) -> dict[str, Any]:
     start = view.start
-    held_by = start.owner if start is not None else None
-    alive = None
-    if start is not None:
-        alive, _ = owner.has(index.store, index.repo, index.job_id, start, clock.now())
     session = start.worktree or start.session if start is not None else None
     path = None
     if session is not None and names.is_safe(session):
@@ -171,7 +173,7 @@ def _in_progress(index: Index, name: str, item: books.Item) -> dict[str, Any]:
         "since_at": view.since,
         "session_id": session,
         "worktree": path if path is not None and os.path.isdir(path) else None,
-        "owner": held_by,
+        "owner": start.owner if start is not None else None,
         "lease_ends_at": start.lease if start is not None else None,
         "alive": alive,
     }

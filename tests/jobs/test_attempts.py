@@ -48,13 +48,12 @@ def test_an_item_that_failed_once_and_was_done_by_another_agent():
 
 
 def test_a_claim_and_its_worktree_are_one_attempt():
-    owner = {"host": "h", "pid": 1}
     (found,) = told(
-        ("AgentStarted", {"agent_id": "a", "item_id": "i", "attempt": 1, "owner": owner}),
+        ("AgentStarted", {"agent_id": "a", "item_id": "i", "attempt": 1}),
         started("a", "i", session_id="agent-x", worktree="agent-x"),
         ("AgentCompleted", {"agent_id": "a", "item_id": "i", "attempt": 1}),
     )
-    assert (found.session_id, found.owner, found.outcome) == ("agent-x", owner, "completed")
+    assert (found.session_id, found.outcome) == ("agent-x", "completed")
 
 
 def test_an_end_without_a_start_and_a_start_without_an_end():

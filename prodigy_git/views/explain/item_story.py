@@ -4,7 +4,7 @@ from typing import Any
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import attempts, books, owner, peek
+from prodigy_git.jobs import attempts, books, holders, peek
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.index import Index
 from prodigy_git.lifecycle import whereabouts
@@ -92,12 +92,12 @@ def _one_job(where: Scope, name: str, known: list[Job]) -> Job:
 
 
 def _state(index: Index, name: str) -> dict[str, Any]:
+    held = holders.of_item(index, name)  # first: it brings the index up
     item = index.item(name)
     if item is None:
         return {}
-    view = books.view(item)
+    view, alive = held.get(name, (books.view(item), None))
     start = view.start
-    held_by = start.owner if start is not None and view.state == "in_progress" else None
     ready = books.ready_at(item, view.attempt) if view.state == "pending" else None
     retry_at = None
     if ready is not None and (moment := clock.parse(ready[0])) is not None:
@@ -108,9 +108,7 @@ def _state(index: Index, name: str) -> dict[str, Any]:
         "max_attempts": books.last_attempt(item, index.job.max_attempts),
         "since_at": view.since,
         "agent_id": view.agent,
-        "alive": None
-        if held_by is None
-        else owner.alive(index.store, index.repo, index.job_id, held_by),
+        "alive": alive,
         "lease_ends_at": start.lease if start is not None and view.state == "in_progress" else None,
         "retry_at": retry_at,
         "data": index.data(name),

@@ -5,7 +5,7 @@ Pure: no input or output, no clock. Times in the value are timestamps in UTC, du
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,17 +42,15 @@ since, or the job is over."""
 
 @dataclass(frozen=True)
 class Known:
-    """What is known beside the events. ``job`` is as `summary.of` has it.
+    """What is known beside the events. ``job`` is as `summary.of` has it: also who is gone.
 
     ``given_up`` are the items that are dead or failed, ``mended`` those that are completed and had
-    failed before; ``alive`` says of an attempt's owner whether it is there (None: cannot be told);
-    ``now`` and ``stuck_after`` are in microseconds.
+    failed before; ``now`` and ``stuck_after`` are in microseconds.
     """
 
     job: Mapping[str, Any]
     given_up: Collection[str]
     mended: Collection[str]
-    alive: Callable[[dict[str, Any]], bool | None]
     now: int
     stuck_after: int = STUCK_AFTER
 
@@ -100,10 +98,10 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
     """Return how each attempt ended, or how it stands, by its `id`."""
     newest = {one.item_id: one for one in story.all_attempts if one.item_id is not None}
     over = known.job["status"] in books.ENDED
-    leases = {
-        (one["item_id"], one["agent_id"]): clock.parse(one["lease_ends_at"])
+    gone = {
+        (one["item_id"], one["agent_id"] or "", one["attempt"])
         for one in known.job["in_progress_items"]
-        if one["lease_ends_at"]
+        if one["alive"] is False
     }
 
     def stands(one: Attempt) -> Outcome:
@@ -115,12 +113,7 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
             return one.outcome
         if over or not is_newest:
             return "abandoned"
-        until = leases.get((one.item_id, one.agent_id))
-        if until is not None:
-            gone = until < known.now
-        else:
-            gone = one.owner is not None and known.alive(one.owner) is False
-        if gone:
+        if (one.item_id, one.agent_id or "", one.number or 0) in gone:
             return "dead"
         silent = one.last is None or known.now - one.last > known.stuck_after
         # A session without an agent may be somebody's own, who was never told to do anything.

@@ -5,7 +5,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import counted, owner, peek, summary
+from prodigy_git.jobs import counted, peek, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.store import events
@@ -34,7 +34,6 @@ def of_job(
         job=head,
         given_up=given_up,
         mended=mended,
-        alive=lambda held_by: owner.alive(store, repo, job, held_by),
         now=clock.now(),
         stuck_after=stuck_after,
     )
