@@ -167,21 +167,21 @@ class Attempts:
         outcome = _OUTCOMES[event.type]
         if found is None and number is not None:
             found = self._over.get((event.agent_id, event.item_id, number))
-            if found is not None and "completed" in (found.outcome, outcome):
-                # Given up, and its agent says after all how it ended: done is done.
-                outcome = "completed"
         if found is None:
             found = self._begin(event, event.session_id, number)
             found.began = None
         if number is not None:
             self._over[event.agent_id, found.item_id, number] = found
-        self._end(found, event, outcome)
-        found.late = own.get("late") is True
-        if outcome == "completed" or event.type == "AgentFailed":
-            found.error = _text(own, "error")
-            found.reason = _text(own, "failure_reason")
-            found.signature = None if found.error is None else signatures.of(found.error)
-        found.log = _text(own, "json_log_location")
+        # One attempt ends once: a completion stands, as in the fold. Its agent may have been given up
+        # for dead before it; or after it, by another clock.
+        if found.outcome != "completed" or (found.late and outcome == "completed"):
+            self._end(found, event, outcome)
+            found.late = own.get("late") is True
+            if outcome != "cancelled":
+                found.error = _text(own, "error")
+                found.reason = _text(own, "failure_reason")
+                found.signature = None if found.error is None else signatures.of(found.error)
+            found.log = _text(own, "json_log_location") or found.log
         shas = own.get("commits")
         known = {one.sha for one in found.commits}
         for sha in shas if isinstance(shas, list) else ():

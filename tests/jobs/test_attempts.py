@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from prodigy_git.jobs import attempts
 from prodigy_git.model.event import parse_line
 
@@ -54,6 +56,46 @@ def test_a_claim_and_its_worktree_are_one_attempt():
         ("AgentCompleted", {"agent_id": "a", "item_id": "i", "attempt": 1}),
     )
     assert (found.session_id, found.outcome) == ("agent-x", "completed")
+
+
+def ended(kind, agent, attempt=1, **more):
+    return kind, {
+        "agent_id": agent,
+        "item_id": "i",
+        "attempt": attempt,
+        "session_id": agent,
+        **more,
+    }
+
+
+GONE = ended("AgentFailed", "a", error="its process is gone", failure_reason="Unknown")
+"""What others say of an agent that is believed dead."""
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("before", [GONE, ended("ClaimReleased", "a", reason="Interrupted")])
+def test_who_was_believed_dead_and_comes_back_made_one_attempt(before, late):
+    back = {"late": True} if late else {}
+    other = [started("b", "i", 2)] if late else []
+    one, *others = told(
+        started("a", "i"), before, *other,
+        ended("AgentCompleted", "a", commits=["1" * 40], json_log_location="/log", **back),
+    )  # fmt: skip
+    assert (one.outcome, one.late, one.lasted) == ("completed", late, (2 + late) * 1e6)
+    assert (one.error, one.reason, one.signature) == (None, None, None)
+    assert ([commit.sha for commit in one.commits], one.log) == (["1" * 40], "/log")
+    assert [(two.who, two.outcome) for two in others] == [("b", "running")] * late
+
+
+@pytest.mark.parametrize(
+    "after", [GONE, ended("ClaimReleased", "a"), ended("AgentCompleted", "a", late=True)]
+)
+def test_what_is_done_stays_done_whatever_others_say_later(after):
+    done = ended("AgentCompleted", "a", json_log_location="/log", commits=["1" * 40])
+    (one,) = told(started("a", "i"), done, after)
+    assert (one.outcome, one.late, one.lasted, one.error) == ("completed", False, 1e6, None)
+    assert (one.log, len(one.commits)) == ("/log", 1)
+    assert (one.last - one.began) == 2e6
 
 
 def test_an_end_without_a_start_and_a_start_without_an_end():

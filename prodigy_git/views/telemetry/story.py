@@ -47,6 +47,10 @@ class _Kept:
     before: int | None
     end: int | None = None
     """In microseconds since 1970; None as long as it has not ended."""
+    told: tuple[int | None, str] | None = None
+    """When and how it ended, as far as it was told."""
+    counted: str | None = None
+    """The outcome that the metrics have counted it under."""
 
 
 class Story:
@@ -71,7 +75,11 @@ class Story:
         self._turns: list[SpanEvent] = []
         self._types: Counter[str] = Counter()
         self._actions: Counter[str] = Counter()
+        self._ends = 0
+        self._uncounted: dict[int, _Kept] = {}
         self._outcomes: Counter[str] = Counter()
+        self._too_many: Counter[str] = Counter()
+        """How many are counted under an outcome that was another in the end: a sum never falls."""
         self._spreads: dict[str, Spread] = {}
         self._forget_attempts()
 
@@ -96,7 +104,9 @@ class Story:
             self._begin(attempt)
         if found is not None:
             kept = self._kept[id(found)]
-            if kept.end is None and found.outcome != "running":
+            told = (found.ended, found.outcome)
+            if found.outcome != "running" and told != kept.told:
+                kept.told = told
                 self._end(kept, found.ended if found.ended is not None else self.last)
             elif kept.end is not None and kind == "CommitCreated":
                 self.due[kept.span_id] = kept  # made after the end: sent again, under the same id
@@ -118,17 +128,35 @@ class Story:
         self._kept[id(attempt)] = self._running[number] = kept
 
     def _end(self, kept: _Kept, moment: int | None) -> None:
+        """Note an end; perhaps another than before: who was given up for dead may come back."""
         attempt = kept.attempt
+        self._ends += kept.end is None and attempt.agent_id is not None
         kept.end = moment or attempt.last or attempt.began or 0
         self._running.pop(kept.span_id, None)
         self.due[kept.span_id] = kept
         if self._outcome is None:
             self._ended = max(self._ended or 0, kept.end)
-        if attempt.agent_id is None:
-            return  # a session that no agent is named for has a span, and is no attempt
-        self._outcomes[attempt.outcome] += 1
-        if attempt.lasted is not None:
-            self._spreads.setdefault(attempt.outcome, Spread()).add(attempt.lasted / clock.SECOND)
+        if attempt.agent_id is not None:
+            # A session that no agent is named for has a span, and is no attempt.
+            self._uncounted[kept.span_id] = kept
+
+    def _count_ends(self) -> None:
+        """Count for the metrics what has ended since the last time, each attempt once."""
+        for kept in self._uncounted.values():
+            attempt = kept.attempt
+            if attempt.outcome == kept.counted:
+                continue
+            if kept.counted is not None:
+                self._too_many[kept.counted] += 1
+            kept.counted = attempt.outcome
+            if self._too_many[attempt.outcome]:
+                self._too_many[attempt.outcome] -= 1
+                continue
+            self._outcomes[attempt.outcome] += 1
+            if attempt.lasted is not None:
+                spread = self._spreads.setdefault(attempt.outcome, Spread())
+                spread.add(attempt.lasted / clock.SECOND)
+        self._uncounted.clear()
 
     def _turn(self, event: Event, kind: str) -> None:
         if kind == "JobStarted":
@@ -158,6 +186,7 @@ class Story:
     def forget(self) -> None:
         """Drop the attempts of a job that is over, and keep the counts: for whoever follows long."""
         if self.over and not self.due and not self._running:
+            self._count_ends()
             self._forget_attempts()
 
     def root(self) -> Span:
@@ -166,7 +195,7 @@ class Story:
         outcome = self._outcome or ("completed" if self.over else "running")
         attributes: Attributes = {
             "prodigy.repo": self.repo, "prodigy.job_id": self.job, "prodigy.outcome": outcome,
-            "prodigy.attempts": self._outcomes.total(), "prodigy.commits": self._actions.total(),
+            "prodigy.attempts": self._ends, "prodigy.commits": self._actions.total(),
         }  # fmt: skip
         error = None
         if outcome == "failed":
@@ -231,6 +260,7 @@ class Story:
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the job's metrics, counted from its first event on; all have the same attributes."""
+        self._count_ends()
         start = nanos(self.first or 0)
 
         def of(name: str, values: Mapping[str, int | Spread]) -> list[Point]:

@@ -278,3 +278,43 @@ def test_metrics_of_one_name_are_put_together():
     assert [(p.attributes["prodigy.job_id"], p.value) for p in counted.points] == [
         ("j", 1), ("k", 1),
     ]  # fmt: skip
+
+
+def test_who_was_believed_dead_and_comes_back_is_one_attempt():
+    told = events(
+        agent("AgentStarted"), agent("AgentFailed", error="its process is gone"),
+        agent("AgentCompleted", late=True),
+        agent("AgentStarted", 2, "b"), agent("AgentFailed", 2, "b", error="x"),
+    )  # fmt: skip
+    found = story(told)
+    one, two = spans(found)
+    assert (one.attributes["prodigy.outcome"], one.attributes["prodigy.late"], one.error) == (
+        "completed", True, None,
+    )  # fmt: skip
+    assert (one.end - one.start) == 2 * 10**9
+    assert two.attributes["prodigy.outcome"] == "failed"
+    assert values(found, "prodigy.attempts") == {"completed": 1, "failed": 1}
+    lasted = values(found, "prodigy.attempt.duration")
+    assert (lasted["completed"].total, lasted["failed"].count) == (2, 1)
+    assert found.root().attributes["prodigy.attempts"] == 2
+
+
+def test_who_comes_back_while_it_is_followed_is_sent_again_and_no_sum_falls():
+    told = events(
+        agent("AgentStarted"), agent("AgentFailed"), agent("AgentCompleted"),
+        agent("AgentStarted", 2, "b"), agent("AgentFailed", 2, "b"),
+        agent("AgentStarted", 3, "c"), agent("AgentFailed", 3, "c"),
+    )  # fmt: skip
+    found = Story("r", "j")
+    sums, sent = [], []
+    for one in told:
+        found.add(parse_line(json.dumps(one).encode()))
+        sent += spans(found)
+        found.due.clear()
+        counted = values(found, "prodigy.attempts")
+        sums.append((counted.get("failed", 0), counted.get("completed", 0)))
+    assert sums == [(0, 0), (1, 0), (1, 1), (1, 1), (1, 1), (1, 1), (2, 1)]
+    assert [one.attributes["prodigy.outcome"] for one in sent] == [
+        "failed", "completed", "failed", "failed",
+    ]  # fmt: skip
+    assert sent[0].span_id == sent[1].span_id
