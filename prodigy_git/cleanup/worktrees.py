@@ -334,7 +334,7 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
             )
         if not os.path.isdir(top):
             return (
-                f"it is not at {top} (any more), where it was moved to PATH "
+                f"it is not at {top} (any more); if it was moved to PATH, "
                 f"'git -C {common} worktree repair PATH' tells git"
             )
     if found.text("trash_path") is not None:

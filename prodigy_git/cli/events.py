@@ -117,7 +117,7 @@ def row(event: "Event") -> tuple[str, ...]:
 
 _SAID = (
     "commit", "action", "subject", "status", "from", "to", "error", "error_signature", "reason",
-    "worktree_name", "base",
+    "worktree_name", "base", "content",
 )  # fmt: skip
 _OF_ITEMS = ("Agent", "DLQ", "WorkItem", "Claim")
 _FEW = 5

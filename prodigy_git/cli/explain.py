@@ -220,6 +220,8 @@ def _state(found: dict[str, Any]) -> str:
         text += {True: ", at work", False: ", its process is gone", None: ""}[found["alive"]]
         if found["lease_ends_at"]:
             text += f", until {_when(found['lease_ends_at'])} if it is not renewed"
+    if found["waits_for"]:
+        text += f", waits for {', '.join(found['waits_for'])}"
     if found["retry_at"]:
         text += f", to be tried again from {_when(found['retry_at'])} on"
     return text

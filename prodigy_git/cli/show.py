@@ -59,8 +59,11 @@ def _lines(e: "Evidence") -> Iterator[tuple[str, str]]:
     )  # fmt: skip
     yield "session", f"{e.session_id}, {e.status}" if e.session_id else "none"
     yield "worktree", e.path
-    yield "branch", e.branch or "none, HEAD is detached"
-    yield "head", e.head or "no commit yet"
+    # Nobody can tell where its folder is gone.
+    if e.place is not None or e.branch is not None:
+        yield "branch", e.branch or "none, HEAD is detached"
+    if e.place is not None or e.head is not None:
+        yield "head", e.head or "no commit yet"
     if e.place is not None:
         yield "commits", worktrees.describe(e)
         shown = [f"{count} {words}" for count, words in changes if count]

@@ -60,8 +60,8 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
         output.emit_json(rows)
         return
     headings = ("SESSION", "REMOVED", "AGE", "SIZE", "STATE", "EXPIRES", "BRANCH", "PATH")
-    output.table(headings, map(_cells, rows), ("AGE", "SIZE", "BRANCH", "STATE"),
-                 empty="the trash is empty")  # fmt: skip
+    going = ("AGE", "BRANCH", "STATE", "EXPIRES") if sizes else ("AGE", "SIZE", "BRANCH", "STATE")
+    output.table(headings, map(_cells, rows), going, empty="the trash is empty")
 
 
 def _entries(store: str, *, all_repos: bool) -> "list[Entry]":

@@ -176,6 +176,11 @@ def ls(all_repos: bool, as_json: bool) -> None:
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
     output.table(headings, shown, ("COMMITS", "JOB", "AGENT", "ITEM", "BRANCH"),
                  empty="no worktrees: 'prodigy-git new-worktree' makes one")  # fmt: skip
+    for row in rows:
+        if not row["exists"] and row["half_way"] is None:
+            output.note(
+                f"{row['name']}: its folder is gone: 'prodigy-git clean --dry-run' says what helps"
+            )
     for text in halves:
         output.note(text)
 

@@ -49,7 +49,9 @@ _COMPILED = [(re.compile(pattern), new) for pattern, new in _RULES]
 
 @lru_cache(4096)
 def of(error: str) -> str:
-    """Return an error's first line (of a traceback the last), with ``#`` for what varies, cut.
+    """Return an error's first line (of a traceback the last), with ``#`` for what varies.
+
+    Where it is longer than 120 characters it is cut, and ends with an ellipsis.
 
     What varies are numbers with their units, dates, hashes, ids, addresses, paths, and names in
     quotes. An exit status, a signal or a code stays: it tells failures apart.
@@ -63,4 +65,5 @@ def of(error: str) -> str:
     text = _STATUS.sub(lambda found: found[0].translate(_HIDDEN), text)
     for pattern, new in _COMPILED:
         text = pattern.sub(new, text)
-    return text.translate(_SHOWN)[:_LONGEST]
+    text = text.translate(_SHOWN)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"

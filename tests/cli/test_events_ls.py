@@ -213,3 +213,9 @@ def test_what_happens_to_items_names_them(store):
         "i7, attempt 2", "i7, attempt 2: no", "i7, attempt 2: no", "i1, i2, i3, i4, i5 and 2 more",
         "i8", "1111111111 commit s",
     ]  # fmt: skip
+
+
+def test_what_was_said_is_listed_on_one_line(store):
+    said = at(1, "ClaudeMessage", content="Looking\tat a.py\nand more", message_type="assistant")
+    write_log(store, "r", "j", "events-20250111.jsonl", said)
+    assert ok("events", "ls", "--job", "j").out.rstrip("\n").endswith("\tLooking\\tat a.py")

@@ -133,3 +133,18 @@ def test_json_is_one_value_with_all_there_is(review):
     assert json.dumps(found)
     agent = ok("explain", "agent-20", "--json", cwd=review).json
     assert [one["item_id"] for one in agent["attempts"]] == ["item-3"]
+
+
+def test_an_item_that_waits_says_for_which_and_no_advice_is_refused(repo, tmp_path):
+    items = tmp_path / "items.json"
+    items.write_text(json.dumps([{"id": "first"}, {"id": "then", "after": ["first"]}]))
+    ok("job", "start", "j", "--items", items, cwd=repo)
+    text = ok("explain", "then", cwd=repo).out
+    assert "state       pending, waits for first\n" in text
+    assert "next        'prodigy-git explain first --job j' says how it stands with first\n" in text
+    assert ok("explain", "then", "--json", cwd=repo).json["waits_for"] == ["first"]
+    ok("job", "next", "j", "--item", "first", cwd=repo)
+    ok("job", "done", "j", "first", cwd=repo)
+    text = ok("explain", "then", cwd=repo).out
+    assert "state       pending\n" in text
+    assert "'prodigy-git run --job j --item then -- COMMAND' works on it" in text

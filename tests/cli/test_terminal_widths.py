@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 
 import pytest
 from rich.cells import cell_len
@@ -95,3 +96,24 @@ def test_no_line_is_wider_than_the_terminal_but_for_what_is_to_be_copied(busy, s
                 # A path, a name, a command of ours: the terminal breaks these, and they can be copied.
                 copied = " " not in line[INDENT:].strip() or line.strip().startswith("prodigy-git ")
                 assert cell_len(line) <= columns or copied, (columns, words, line)
+
+
+def test_what_was_asked_for_has_its_column(busy, shown):
+    for columns in (60, 80):
+        assert " SIZE " in shown("trash list --sizes", columns)[0]
+    with_names = shown("worktree list", 60)[0].split()
+    assert {"NAME", "STATUS", "PATH"} <= set(with_names)
+    for words in ("status", "sessions list"):
+        assert any(line.endswith("NOTE") for line in shown(words, 60)), words
+
+
+def test_a_worktree_whose_folder_is_gone_is_no_worktree_like_the_others(busy, shown):
+    shutil.rmtree(json.loads(ok("worktree", "show", "w1", "--json", cwd=busy).out)["worktree"])
+    done = ok("worktree", "list", cwd=busy)
+    assert done.err == (
+        "prodigy-git: w1: its folder is gone: 'prodigy-git clean --dry-run' says what helps\n"
+    )
+    text = ok("worktree", "show", "w1", cwd=busy).out
+    assert "detached" not in text
+    assert "no commit yet" not in text
+    assert "; if it was moved to PATH, 'git -C " in text

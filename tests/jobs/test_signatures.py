@@ -70,3 +70,9 @@ def test_they_can_be_read():
 )
 def test_a_line_of_a_megabyte_is_gone_through_in_part(piece):
     assert len(signatures.of(piece * 500_000)) <= 120
+
+
+def test_what_was_cut_shows_it():
+    assert signatures.of("x" * 120) == "x" * 120
+    assert signatures.of("x" * 121) == "x" * 119 + "…"
+    assert signatures.of("words " * 40) == ("words " * 20)[:119].rstrip() + "…"

@@ -4,7 +4,7 @@ from typing import Any
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import attempts, books, holders, peek
+from prodigy_git.jobs import attempts, books, holders, peek, waits
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.index import Index
 from prodigy_git.lifecycle import whereabouts
@@ -18,6 +18,8 @@ from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _UNNAMED = 3
 """How many agents' own events are read for ends that do not name their item."""
+_WAITED_FOR = 5
+"""How many items are named that one waits for."""
 
 
 def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
@@ -25,15 +27,15 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
 
     ``repo``, ``job_id``, ``attempts`` as `attempt_of` and `places.of_session`, ``state`` (None where
     the job gives no state), ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``,
-    ``lease_ends_at``, ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the
-    queue's file, None where it is not in it), ``next``.
+    ``lease_ends_at``, ``retry_at``, ``waits_for`` (items), ``data``, ``late``, ``events`` as
+    `counted`, ``queue`` (as in the queue's file, None where it is not in it), ``next``.
     Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
     found: dict[str, Any] = {
         "repo": repo, "job_id": job, "state": None, "attempt": None, "max_attempts": None,
         "since_at": None, "agent_id": None, "alive": None, "lease_ends_at": None, "retry_at": None,
-        "data": None, "late": 0, "queue": None,
+        "waits_for": [], "data": None, "late": 0, "queue": None,
     }  # fmt: skip
     try:
         with peek.opened(where.store, repo, job, where.report) as index:
@@ -111,9 +113,17 @@ def _state(index: Index, name: str) -> dict[str, Any]:
         "alive": alive,
         "lease_ends_at": start.lease if start is not None and view.state == "in_progress" else None,
         "retry_at": retry_at,
+        "waits_for": _unfinished(index, name) if view.state == "pending" else [],
         "data": index.data(name),
         "late": item.late,
     }
+
+
+def _unfinished(index: Index, name: str) -> list[str]:
+    """Return the items that are to be completed before one may be claimed."""
+    if not index.meta.ordered:
+        return []
+    return [one for one, _ in index.rows(waits.UNFINISHED, (name, _WAITED_FOR))]
 
 
 def _queued(where: Scope, repo: str, job: str, name: str) -> dict[str, Any] | None:
@@ -203,6 +213,9 @@ def _stamp(moment: int | None) -> str | None:
 
 def _next(found: dict[str, Any], name: str, job: str) -> list[str]:
     state = found["state"]
+    if state == "pending" and found["waits_for"]:
+        first = found["waits_for"][0]
+        return [f"'prodigy-git explain {first} --job {job}' says how it stands with {first}"]
     if state == "pending":
         when = f", from {duration.moment(found['retry_at'])} on" if found["retry_at"] else ""
         return [f"'prodigy-git run --job {job} --item {name} -- COMMAND' works on it{when}"]
