@@ -27,7 +27,7 @@ from prodigy_git.cleanup import moving
 from prodigy_git.cleanup.uncommitted import Quarantine, ask, quoted
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
-from prodigy_git.record import files, gitdir
+from prodigy_git.record import files, gitdir, within
 from prodigy_git.record.gitdir import Place
 
 _ABOUT = "about"
@@ -113,6 +113,7 @@ def put(away: Quarantine, session: str, moment: str, kept: Kept, edges: Sequence
     """
     fresh, target = f"{away.folder}/kept", folder(away.common, session, moment)
     mode = stat.S_IMODE(os.stat(f"{away.common}/objects").st_mode)  # may be shared with a group
+    within.refuse_links(os.path.dirname(away.common), target)
     _make(f"{fresh}/pack", mode)
     request = "".join(f"{one}\n" for one in (kept.commit, *kept.tags, *(f"^{e}" for e in edges)))
     wanted = _run(

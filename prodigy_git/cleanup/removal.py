@@ -39,7 +39,7 @@ from prodigy_git.cleanup.uncommitted import ask
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
-from prodigy_git.record import drain, files, gitdir, journal, whose
+from prodigy_git.record import drain, files, gitdir, journal, whose, within
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import locked
@@ -71,6 +71,8 @@ def remove(
     folder has moved is reported to ``broken``, and the next command goes on with it.
     """
     repository.check_trusted(place.common)
+    # What cannot be renamed into the store goes there; the git directory is its top, as the store is.
+    within.refuse_links(os.path.dirname(place.common), f"{place.common}/prodigy-trash")
     with locked.repository(store, enrolment.repo):
         _take_up(store, enrolment.repo, enrolment.session, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)

@@ -185,7 +185,7 @@ def _document(store: str, key: str, *, lenient: bool = False) -> dict[str, Any] 
     except ValueError:
         if lenient:
             return None
-        raise ValueError(f"{path} is damaged: restore it or move it away") from None
+        raise files.Damaged(f"{path} is damaged: restore it or move it away") from None
 
 
 def mark_of(common: str) -> str | None:

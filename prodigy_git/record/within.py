@@ -22,7 +22,7 @@ def link_in(store: str, path: str) -> str | None:
 
     None where there is none, as far as the path is there. Never raises.
     """
-    at = path.find("/", len(store) + 1)
+    at = path.find("/", len(store) + 1) if path.startswith(f"{store}/") else -1
     while at >= 0:
         at = path.find("/", at + 1)
         one = path[:at] if at >= 0 else path

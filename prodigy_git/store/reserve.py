@@ -48,7 +48,8 @@ def _reserves(store: str, common: str) -> list[str]:
     with contextlib.suppress(OSError):
         if os.stat(store).st_dev == os.stat(common).st_dev:
             return [f"{store}/reserve"]
-    return [f"{store}/reserve", f"{common}/prodigy-reserve"]
+    inside = f"{common}/prodigy-reserve"
+    return [f"{store}/reserve", *([] if os.path.islink(inside) else [inside])]
 
 
 def _make(folder: str, *, leaving: int) -> None:

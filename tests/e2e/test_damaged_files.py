@@ -79,6 +79,8 @@ FOUND = (
     ("repo/.git/worktrees/w2/HEAD", "FIFO", "worktree ls"),
     ("store/events/repo/w3/events-*.jsonl.gz", "a hole", "otel push --dry-run"),
     ("store/state/repo/mapreduce/jobs/j/items.jsonl", "a hole", "status"),
+    ("store/state/repo/repository.json", "empty", "worktree clean --all -f"),
+    ("repo/.git/prodigy-salvage", "link to a folder outside", "worktree clean w2 -f"),
     ("store/reserve/30", "FIFO", "new-worktree w9"),
     ("store/events/repo/j", "link to a folder outside", "events clean --older-than 0s"),
 )
