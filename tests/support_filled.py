@@ -141,6 +141,7 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
     for name, kind in (
         ("w1", "session"), ("i6", "item"), ("i3", "item"), ("i2", "item"), ("ana2", "agent"),
         (head, "commit"), ("i5", "item"), ("w2", "session"),
+        ("held", "item"), ("i4", "item"),
     ):  # fmt: skip
         say("explain", name, "--as", kind)
     say("report", "--job", "review", "--since", "1d", "--until", "0s")

@@ -188,6 +188,7 @@ def _life(events: list[dict[str, Any]], session: str) -> Iterator[_ENTRY]:
 def _item(found: dict[str, Any]) -> Iterator[_ENTRY]:
     yield "item", f"{found['name']}, job {found['job_id']} of {found['repo']}"
     yield "state", _state(found)
+    yield from _item_now(found)
     if found["data"] is not None:
         text = output.json_text(found["data"])
         yield "data", text if len(text) <= 400 else f"{text[:400]}… (--json has all of it)"
@@ -212,35 +213,73 @@ def _state(found: dict[str, Any]) -> str:
     text = known.get(state, state.replace("_", " "))
     if found["attempt"]:
         text += f", attempt {found['attempt']} of {found['max_attempts']}"
+    if found["holder"] or found["completed_by"]:
+        return text  # who and since when is said with that
     if found["agent_id"]:
         text += f", agent {found['agent_id']}"
     if found["since_at"]:
         text += f", since {_when(found['since_at'])}"
-    if found["state"] == "in_progress":
-        text += {True: ", at work", False: ", its process is gone", None: ""}[found["alive"]]
-        if found["lease_ends_at"]:
-            text += f", until {_when(found['lease_ends_at'])} if it is not renewed"
-    if found["waits_for"]:
-        text += f", waits for {', '.join(found['waits_for'])}"
-    if found["retry_at"]:
-        text += f", to be tried again from {_when(found['retry_at'])} on"
     return text
+
+
+def _item_now(found: dict[str, Any]) -> Iterator[_ENTRY]:
+    """Say who has the item or did it; else why nobody has it."""
+    one = found["holder"] or found["completed_by"]
+    if one is not None:
+        attempt = f"attempt {one['attempt']}, " if one["attempt"] else ""
+        when = _when(one["since_at"])
+        if found["holder"]:
+            yield "now", f"with {_who(one)}: {attempt}since {when}{_is_there(found)}"
+        else:
+            yield "now", f"completed by {_who(one)}: {attempt}{when}"
+        if one["branch"]:
+            yield "", _where(one)
+    elif found["why_free"] is not None:
+        retry = _when(found["retry_at"])
+        whys = {
+            "after": "it waits for other items", "backoff": f"it may be tried again from {retry} on",
+            "queue": "it is in the queue", "failed": "it is given up, and not in the queue",
+            "paused": "its job is paused", "ended": "its job has ended",
+            "pending": "whoever claims next may have it",
+        }  # fmt: skip
+        yield "now", f"nobody has it: {whys[found['why_free']]}"
+    others = found["waits_for"]
+    for number, other in enumerate(others[:_SHOWN]):
+        text = {"dead": "in the queue", "failed": "given up, and not in the queue"}.get(
+            other["state"], other["state"].replace("_", " ")
+        )
+        yield "" if number else "waits for", f"{other['item_id']}, {text}"
+    if len(others) > _SHOWN:
+        yield "", f"and {len(others) - _SHOWN} more"
+
+
+def _is_there(found: dict[str, Any]) -> str:
+    until = found["lease_ends_at"]
+    if until:
+        said = {False: "which is over"}.get(found["alive"], "if it is not renewed")
+        return f", until {_when(until)}, {said}"
+    return {True: ", at work", False: ", its process is gone", None: ""}[found["alive"]]
+
+
+def _where(one: dict[str, Any]) -> str:
+    """Return branch and worktree, each with whether it is there."""
+    gone = " (gone)" if one["branch_exists"] is False else ""
+    return f"branch {one['branch']}{gone}{_place(one)}"
 
 
 def _attempts(attempts: list[dict[str, Any]], *, with_item: bool) -> Iterator[_ENTRY]:
     if not attempts:
         yield "attempts", "none"
     for number, one in enumerate(attempts[-_SHOWN:], 1 + max(0, len(attempts) - _SHOWN)):
-        end = f"{one['outcome']}{', late' if one['late'] else ''}"
         took = f" in {duration.seconds(one['seconds'])}" if one["seconds"] is not None else ""
-        yield f"attempt {one['attempt'] or number}", f"{end}{took}, {_who_of(one, with_item)}"
+        end = f"{one['outcome']}{took}{', late' if one['late'] else ''}"
+        yield f"attempt {one['attempt'] or number}", f"{end}, {_who_of(one, with_item)}"
         until = f" to {_when(one['ended_at'])}" if one["ended_at"] else ""
         begun = _when(one["started_at"]) if one["started_at"] else "begin not recorded"
         last = f", last event {_when(one['last_event_at'])}" if not one["ended_at"] else ""
         yield "", f"{begun}{until}{last}"
         if one.get("branch"):
-            gone = " (gone)" if one["branch_exists"] is False else ""
-            yield "", f"branch {one['branch']}{gone}{_place(one)}"
+            yield "", _where(one)
         if one["error"]:
             why = f" ({one['failure_reason']})" if one["failure_reason"] else ""
             yield "", f"error: {one['error']}{why}"

@@ -140,9 +140,12 @@ def test_an_item_that_waits_says_for_which_and_no_advice_is_refused(repo, tmp_pa
     items.write_text(json.dumps([{"id": "first"}, {"id": "then", "after": ["first"]}]))
     ok("job", "start", "j", "--items", items, cwd=repo)
     text = ok("explain", "then", cwd=repo).out
-    assert "state       pending, waits for first\n" in text
-    assert "next        'prodigy-git explain first --job j' says how it stands with first\n" in text
-    assert ok("explain", "then", "--json", cwd=repo).json["waits_for"] == ["first"]
+    assert "state       pending\n" in text
+    assert "waits for   first, pending\n" in text
+    advice = "'prodigy-git explain first --as item --job j' says how it stands with first"
+    assert f"next        {advice}\n" in text
+    waits_for = ok("explain", "then", "--json", cwd=repo).json["waits_for"]
+    assert waits_for == [{"item_id": "first", "state": "pending"}]
     ok("job", "next", "j", "--item", "first", cwd=repo)
     ok("job", "done", "j", "first", cwd=repo)
     text = ok("explain", "then", cwd=repo).out

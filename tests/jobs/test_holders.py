@@ -67,7 +67,7 @@ def in_the_report(job, name):
 
 def in_its_story(job, name):
     found = lookup.explain("/", name, job=f"{job[1]}/{job[2]}", kind="item", broken=pytest.fail)
-    assert any("process is gone" in text for text in found["next"]) == (found["alive"] is False)
+    assert any("agent is gone" in text for text in found["next"]) == (found["alive"] is False)
     return found["alive"] if found["state"] == "in_progress" else "not in progress"
 
 

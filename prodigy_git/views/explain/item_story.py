@@ -4,7 +4,7 @@ from typing import Any
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import attempts, books, holders, peek, waits
+from prodigy_git.jobs import attempts, books, holders, peek
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.index import Index
 from prodigy_git.lifecycle import whereabouts
@@ -13,13 +13,13 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
 from prodigy_git.store import queues
-from prodigy_git.views.explain import places
+from prodigy_git.views.explain import item_now, places
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
+_OTHERS = 10
+"""How many of the items that it waits for advice is given on."""
 _UNNAMED = 3
 """How many agents' own events are read for ends that do not name their item."""
-_WAITED_FOR = 5
-"""How many items are named that one waits for."""
 
 
 def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
@@ -27,15 +27,16 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
 
     ``repo``, ``job_id``, ``attempts`` as `attempt_of` and `places.of_session`, ``state`` (None where
     the job gives no state), ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``,
-    ``lease_ends_at``, ``retry_at``, ``waits_for`` (items), ``data``, ``late``, ``events`` as
-    `counted`, ``queue`` (as in the queue's file, None where it is not in it), ``next``.
+    ``lease_ends_at``, ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the
+    queue's file, None where it is not in it), ``holder``, ``completed_by``, ``why_free`` and
+    ``waits_for`` as `item_now.of`, the first two with `places.of_session` of their session; ``next``.
     Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
     found: dict[str, Any] = {
         "repo": repo, "job_id": job, "state": None, "attempt": None, "max_attempts": None,
         "since_at": None, "agent_id": None, "alive": None, "lease_ends_at": None, "retry_at": None,
-        "waits_for": [], "data": None, "late": 0, "queue": None,
+        "data": None, "late": 0, "queue": None, **item_now.NOTHING,
     }  # fmt: skip
     try:
         with peek.opened(where.store, repo, job, where.report) as index:
@@ -59,8 +60,11 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["attempts"] = [
         {**attempt_of(one), **_place_of(where, repo, one.session_id, branches)} for one in mine
     ]
+    for which in ("holder", "completed_by"):
+        if (one := found[which]) is not None:
+            one |= _place_of(where, repo, one["session_id"], branches)
     found["events"] = counted(told)
-    found["next"] = _next(found, name, job)
+    found["next"] = _next(where, found, name)
     return found
 
 
@@ -101,9 +105,8 @@ def _state(index: Index, name: str) -> dict[str, Any]:
     view, alive = held.get(name, (books.view(item), None))
     start = view.start
     ready = books.ready_at(item, view.attempt) if view.state == "pending" else None
-    retry_at = None
-    if ready is not None and (moment := clock.parse(ready[0])) is not None:
-        retry_at = clock.stamp(moment + ready[1] * 1000)
+    moment = None if ready is None else clock.parse(ready[0])
+    retry = None if ready is None or moment is None else moment + ready[1] * 1000
     return {
         "state": view.state,
         "attempt": view.attempt,
@@ -112,18 +115,11 @@ def _state(index: Index, name: str) -> dict[str, Any]:
         "agent_id": view.agent,
         "alive": alive,
         "lease_ends_at": start.lease if start is not None and view.state == "in_progress" else None,
-        "retry_at": retry_at,
-        "waits_for": _unfinished(index, name) if view.state == "pending" else [],
+        "retry_at": _stamp(retry),
         "data": index.data(name),
         "late": item.late,
+        **item_now.of(index, name, view, retry),
     }
-
-
-def _unfinished(index: Index, name: str) -> list[str]:
-    """Return the items that are to be completed before one may be claimed."""
-    if not index.meta.ordered:
-        return []
-    return [one for one, _ in index.rows(waits.UNFINISHED, (name, _WAITED_FOR))]
 
 
 def _queued(where: Scope, repo: str, job: str, name: str) -> dict[str, Any] | None:
@@ -211,27 +207,48 @@ def _stamp(moment: int | None) -> str | None:
     return None if moment is None else clock.stamp(moment)
 
 
-def _next(found: dict[str, Any], name: str, job: str) -> list[str]:
-    state = found["state"]
-    if state == "pending" and found["waits_for"]:
-        first = found["waits_for"][0]
-        return [f"'prodigy-git explain {first} --job {job}' says how it stands with {first}"]
+def _next(where: Scope, found: dict[str, Any], name: str) -> list[str]:
+    """Return what to do about it, in sentences."""
+    state, job = found["state"], found["job_id"]
     if state == "pending":
-        when = f", from {duration.moment(found['retry_at'])} on" if found["retry_at"] else ""
-        return [f"'prodigy-git run --job {job} --item {name} -- COMMAND' works on it{when}"]
+        return _next_of_pending(where, found, name)
     if state == "in_progress":
         if found["alive"] is False:
-            return [
-                f"its agent's process is gone: 'prodigy-git resume {job}' makes it pending again"
-            ]
+            return [f"its agent is gone: 'prodigy-git resume {job}' makes it pending again"]
         return [f"'prodigy-git job done {job} {name}' ends it, where no 'finish' does"]
     if state == "dead":
-        force = " --force" if _held_back(found["queue"]) else ""
         return [
             f"'prodigy-git dlq show {name} --job {job}' shows what is left of it",
-            f"'prodigy-git dlq retry {name} --job {job}{force}' makes it pending again",
+            f"{_retrying(job, name, found['queue'])} makes it pending again",
         ]
     return []
+
+
+def _next_of_pending(where: Scope, found: dict[str, Any], name: str) -> list[str]:
+    why, repo, job = found["why_free"], found["repo"], found["job_id"]
+    if why == "paused":
+        return [f"'prodigy-git job resume {job}' hands out items again"]
+    if why == "ended":
+        return [f"'prodigy-git job reopen {job}' lets it go on"]
+    if why != "after":
+        when = f", from {duration.moment(found['retry_at'])} on" if why == "backoff" else ""
+        return [f"'prodigy-git run --job {job} --item {name} -- COMMAND' works on it{when}"]
+    others = found["waits_for"][:_OTHERS]
+    again = [
+        f"{_retrying(job, one['item_id'], _queued(where, repo, job, one['item_id']))} tries "
+        "again what it waits for"
+        for one in others
+        if one["state"] == "dead"
+    ]
+    first = others[0]["item_id"]
+    return again or [
+        f"'prodigy-git explain {first} --as item --job {job}' says how it stands with {first}"
+    ]
+
+
+def _retrying(job: str, name: str, queue: dict[str, Any] | None) -> str:
+    force = " --force" if _held_back(queue) else ""
+    return f"'prodigy-git dlq retry {name} --job {job}{force}'"
 
 
 def _held_back(queue: dict[str, Any] | None) -> bool:
