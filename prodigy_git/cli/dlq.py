@@ -217,6 +217,9 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json(report)
         return
+    if not found:
+        output.line("items: 0")
+        return
     output.prose(f"items: {report['items']}, {report['eligible']} of them may be tried again")
     oldest, newest = (duration.moment(report[name]) for name in ("oldest_at", "newest_at"))
     output.prose(f"failures: {report['failures']}, {oldest} to {newest}")

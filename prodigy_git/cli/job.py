@@ -143,9 +143,14 @@ def list_(all_repos: bool, as_json: bool) -> None:
     from prodigy_git.lifecycle import whereabouts
 
     store = home.here()
-    repos = (
-        whereabouts.repositories(store) if all_repos else [whereabouts.repository(gitenv.here())[1]]
-    )
+    try:
+        repos = (
+            whereabouts.repositories(store)
+            if all_repos
+            else [whereabouts.repository(gitenv.here())[1]]
+        )
+    except ProdigyError as error:
+        raise ProdigyError(f"{error}, or give --all-repos") from error
     rows = []
     for repo in repos:
         for one in summary.known(store, repo):

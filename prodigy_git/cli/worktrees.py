@@ -162,11 +162,14 @@ def ls(all_repos: bool, as_json: bool) -> None:
     """
     from prodigy_git.lifecycle import listing
 
-    rows = (
-        listing.of_store(home.here(), output.note)
-        if all_repos
-        else listing.of_repository(gitenv.here(), output.note)
-    )
+    try:
+        rows = (
+            listing.of_store(home.here(), output.note)
+            if all_repos
+            else listing.of_repository(gitenv.here(), output.note)
+        )
+    except ProdigyError as error:
+        raise ProdigyError(f"{error}, or give --all-repos") from error
     halves = _add_half_way(rows, all_repos=all_repos)
     if as_json:
         output.emit_json(rows)

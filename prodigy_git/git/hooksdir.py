@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
 
 
@@ -39,7 +40,11 @@ def find(cwd: str | os.PathLike[str]) -> HooksDir:
 def locate(cwd: str | os.PathLike[str]) -> HooksDir:
     """Return what `find` does, where core.hooksPath cannot hold hooks too."""
     cwd = os.path.abspath(cwd)
-    git_dir = os.path.join(cwd, _line(cwd, "--absolute-git-dir"))
+    try:
+        git_dir = os.path.join(cwd, _line(cwd, "--absolute-git-dir"))
+    except ProdigyError:
+        repository.find(cwd)  # which says what to do, where git says what it looked for
+        raise
     common = os.path.normpath(os.path.join(cwd, _line(cwd, "--git-common-dir")))
     status, out, _ = git_status(cwd, "rev-parse", "--show-toplevel")
     top = _without_newline(out) if status == 0 else ""

@@ -1,7 +1,7 @@
 """A listing of nothing: a terminal is told so on stderr, a pipe gets nothing, JSON is an empty list."""
 
 import pytest
-from support_cli import call, ok
+from support_cli import call, ok, refused
 
 from prodigy_git.cli import output
 
@@ -38,3 +38,17 @@ def test_nothing_is_said_to_be_nothing(repo, monkeypatch, words):
     assert (on_screen.code, on_screen.out) == (0, "")
     assert on_screen.err.startswith(f"prodigy-git: {LISTINGS[words]}")
     assert on_screen.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["install", "uninstall", "hooks", "job list", "worktree list"])
+def test_outside_of_a_repository_the_error_says_what_to_do(tmp_path, words):
+    said = refused(*words.split(), cwd=tmp_path)
+    more = ", or give --all-repos" if words.endswith("list") else ""
+    assert said == (
+        f"prodigy-git: error: {tmp_path} is not in a git repository: change into one first{more}\n"
+    )
+
+
+def test_numbers_of_an_empty_queue_are_one_line(repo):
+    ok("job", "start", "j", cwd=repo)
+    assert ok("dlq", "stats", "--job", "j", cwd=repo).out == "items: 0\n"

@@ -15,6 +15,7 @@ NEEDED = {
     "completion": ["bash"], "shell-init": ["bash"], "clean": ["--yes"],
     "dlq clear": ["--all", "--yes"], "dlq retry": ["--reprocess-all-eligible"], "dlq show": ["i"],
     "event add": ["--type", "Own"], "events query": ["select 1"], "events search": ["x"],
+    "job add": ["j", "--items", "-"], "job reopen": ["j"],
     "explain": ["HEAD"], "job cancel": ["j"], "job done": ["j", "i"], "job finish": ["j"],
     "job next": ["--agent", "a"], "job pause": ["j"], "job phase": ["j", "map"],
     "job renew": ["j", "i"], "job resume": ["j"], "resume": ["nothing"], "run": ["--", "true"],
