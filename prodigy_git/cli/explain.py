@@ -159,12 +159,16 @@ def _held(found: dict[str, Any]) -> str:
         "branches": "", "remotes": "remote ", "tags": "tag ", "others": "", "salvage": "",
         "detached": "the detached HEAD of ",
     }  # fmt: skip
-    held = [f"{word}{ref}" for kind, word in kinds.items() for ref in refs[kind]]
+    held = [f"{word}{ref}" for kind, word in kinds.items() for ref in refs[kind] or ()]
+    unknown = "of detached HEADs it is not known" if refs["detached"] is None else ""
+    if not held and unknown:
+        return f"in no branch, remote or tag; {unknown}"
     if not held:
         return "contained in nothing: git keeps it in a reflog for a while, if at all"
     more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
     only = len(held) == len(refs["salvage"])
-    return f"in {', '.join(held[:_SHOWN])}{more}{', which keep what was removed' if only else ''}"
+    said = f"in {', '.join(held[:_SHOWN])}{more}{', which keep what was removed' if only else ''}"
+    return f"{said}; {unknown}" if unknown else said
 
 
 def _event(event: dict[str, Any], *, mark: bool = False) -> Iterator[_ENTRY]:

@@ -155,11 +155,6 @@ def has_ref(cwd: str, ref: str) -> bool:
     return git_status(cwd, "show-ref", "--verify", "--quiet", ref)[0] == 0
 
 
-def is_ancestor(cwd: str, older: str, newer: str) -> bool:
-    """Whether the commit ``older`` is contained in ``newer``; False where either is missing."""
-    return git_status(cwd, "merge-base", "--is-ancestor", older, newer)[0] == 0
-
-
 def config(cwd: str, name: str) -> str | None:
     """Return the value of one git setting; None where it is not set."""
     status, out, _ = git_status(cwd, "config", "--get", name)

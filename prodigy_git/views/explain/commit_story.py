@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -75,7 +76,8 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     and after it, and how it stands with that session now: ``status``, ``worktree``,
     ``worktree_state``. ``named_by``: the agents whose completion names it. ``replaced`` and
     ``replaced_by``: {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes,
-    tags, salvage, others, detached}, what contains it now, empty where that is not known. ``held_by``:
+    tags, salvage, others, detached}, what contains it now, empty where that is not known, ``detached``
+    None where that alone is not. ``held_by``:
     who that is, as `places.holders`; ``merged_into`` as `places.merged_into`. ``exists``: None where
     there is no repository to ask. ``journal``: {worktree, session_id, at, message, rebase}, where git
     wrote it down in a worktree's journal; ``rebase`` is None, finished, aborted or not ended.
@@ -242,13 +244,14 @@ def _from_git(where: Scope, common: str, sha: str, subject: str | None) -> dict[
     }
 
 
-def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dict[str, list[str]]:
-    """Return what contains a commit, by kind; ``detached`` are worktrees whose HEAD is on no branch.
+def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dict[str, Any]:
+    """Return what contains a commit, by kind; ``detached`` as `places.detached`.
 
     ``salvages`` are those that have it apart; where only they do, no ref can be asked about it. Git
     walks the history from every ref, which may take long: where it takes too long that is reported,
     and nothing is known.
     """
+    until = time.monotonic() + _PATIENCE
     place = Place(common, common, common)
     asked = ("for-each-ref", f"--contains={sha}", "--format=%(refname)")
     try:
@@ -257,7 +260,7 @@ def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dic
         where.report(f"what contains {sha[:12]} is not known: {error}")
         return {}
     kinds = {"branches": "refs/heads/", "remotes": "refs/remotes/", "tags": "refs/tags/"}
-    found: dict[str, list[str]] = {kind: [] for kind in (*kinds, "salvage", "others", "detached")}
+    found: dict[str, Any] = {kind: [] for kind in (*kinds, "salvage", "others", "detached")}
     for ref in out.splitlines():
         for kind, prefix in kinds.items():
             if ref.startswith(prefix):
@@ -266,15 +269,7 @@ def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dic
         else:
             found["salvage" if ref.startswith(places.SALVAGE) else "others"].append(ref)
     found["salvage"] = sorted({*found["salvage"], *salvages})
-    try:
-        trees = repository.worktrees(common)
-    except ProdigyError:
-        trees = []
-    found["detached"] = [
-        tree.path
-        for tree in trees
-        if tree.branch is None and tree.head and repository.is_ancestor(common, sha, tree.head)
-    ]
+    found["detached"] = places.detached(where, common, sha, until)
     return found
 
 

@@ -1,12 +1,13 @@
 """Where what sessions made is now: worktrees, branches, salvages, and who has a commit."""
 
 import os
+import time
 from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.cleanup import entry, salvage
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import integration, repository
+from prodigy_git.git import ask, integration, repository
 from prodigy_git.model.session import Session
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, enrolled, sessions
@@ -93,7 +94,30 @@ def of_session(where: Scope, repo: str, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def holders(where: Scope, repo: str | None, kept: dict[str, list[str]]) -> list[dict[str, Any]]:
+def detached(where: Scope, common: str, sha: str, until: float) -> list[str] | None:
+    """Return the worktrees whose HEAD is on no branch and contains a commit; None: that is not known.
+
+    git walks the history from each of these HEADs. Where it has not done so by ``until``, in seconds of
+    `time.monotonic`, that is reported.
+    """
+    place = Place(common, common, common)
+    contains = {sha: True}
+    try:
+        trees = [one for one in repository.worktrees(common) if one.branch is None and one.head]
+        for head in dict.fromkeys(one.head for one in trees if one.head):
+            left = until - time.monotonic()
+            if left <= 0:
+                raise ProdigyError("git took too long to say of all")
+            if head not in contains:
+                asked = ("merge-base", "--is-ancestor", sha, head)
+                contains[head] = ask.look(place, *asked, patience=left)[0] == 0
+    except ProdigyError as error:
+        where.report(f"which detached HEADs contain {sha[:12]} is not known: {error}")
+        return None
+    return [one.path for one in trees if one.head and contains[one.head]]
+
+
+def holders(where: Scope, repo: str | None, kept: dict[str, Any]) -> list[dict[str, Any]]:
     """Return who has a commit that ``kept`` names what contains it, by branch, HEAD or salvage.
 
     {branch, worktree, session_id, agent_id, item_id, job_id, status, salvage_ref}: each None where
@@ -121,7 +145,7 @@ def holders(where: Scope, repo: str | None, kept: dict[str, list[str]]) -> list[
         path = at.get(branch)
         brief = by_top.get(path) if path is not None else of_branch.get(branch)
         found.append(_holder(brief, branch=branch, worktree=path))
-    found += [_holder(by_top.get(path), worktree=path) for path in kept["detached"]]
+    found += [_holder(by_top.get(path), worktree=path) for path in kept["detached"] or ()]
     for ref in kept["salvage"]:
         session = ref.removeprefix(SALVAGE).partition("/")[0]
         found.append(_holder(known.get(session), salvage_ref=ref) | {"session_id": session})
@@ -140,7 +164,7 @@ def _holder(brief: Brief | None, **what: str | None) -> dict[str, Any]:
 
 
 def merged_into(
-    where: Scope, repo: str | None, kept: dict[str, list[str]], makers: list[str]
+    where: Scope, repo: str | None, kept: dict[str, Any], makers: list[str]
 ) -> list[str]:
     """Return which of the branches that contain a commit are bases: of its sessions, or the default."""
     common = where.common(repo)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import support_team as team
 from support_cli import new, ok, snapshot, write_hooks, write_log
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.explain import commit_story
+from prodigy_git.views.explain import commit_story, places
 from prodigy_git.views.explain import lookup as explaining
 
 
@@ -230,6 +231,42 @@ def test_git_that_takes_too_long_is_not_waited_for(wt, repo, commit, monkeypatch
     found = explaining.explain(str(repo), sha, job=None, kind=None, broken=said.append)
     assert (found["exists"], found["refs"], found["held_by"]) == (True, {}, [])
     assert "for-each-ref took longer than" in said[0]
+
+
+@pytest.fixture
+def slow_after(monkeypatch):
+    """Let the clock be past the time that git is given once it was read so many times."""
+
+    def set_up(readings):
+        clock = iter([0.0] * readings)
+        for module in (commit_story, places):
+            slow = types.SimpleNamespace(monotonic=lambda: next(clock, 1e9))
+            monkeypatch.setattr(module, "time", slow)
+
+    return set_up
+
+
+def test_detached_heads_that_take_too_long_are_not_known(wt, repo, commit, git, slow_after):
+    sha = commit(wt, "one")
+    others = [new(repo, f"other-{n}")["worktree"] for n in range(2)]
+    for other in others:
+        git("checkout", "-q", "--detach", "prodigy-wt", cwd=other)
+        git("commit", "-q", "--allow-empty", "-m", other, cwd=other)
+    assert sorted(explain(repo, sha)["refs"]["detached"]) == sorted(others)
+    for readings in (1, 2):  # none of them is asked for, one is
+        slow_after(readings)
+        said = []
+        found = explaining.explain(str(repo), sha, job=None, kind=None, broken=said.append)
+        assert (found["refs"]["branches"], found["refs"]["detached"]) == (["prodigy-wt"], None)
+        assert [one["branch"] for one in found["held_by"]] == ["prodigy-wt"]
+        assert said == [
+            f"which detached HEADs contain {sha[:12]} is not known: git took too long to say of all"
+        ]
+    git("checkout", "-q", "--detach", cwd=wt)
+    git("branch", "-q", "-D", "prodigy-wt", cwd=wt)
+    slow_after(2)
+    text = ok("explain", sha, cwd=repo).out
+    assert "now         in no branch, remote or tag; of detached HEADs it is not known\n" in text
 
 
 def test_an_abbreviation_of_several_commits_names_them(repo, store):
