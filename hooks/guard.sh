@@ -117,8 +117,10 @@ prodigy_say_once() {
 	printf '%s\n' "prodigy-git: commits are not recorded, $1 (said once)" >&2
 }
 
-# Hand over to Python.
+# Hand over to Python: in the background, or where git has to wait, here.
 prodigy_record() {
+	# A shell that cannot start a process ends with a failure of its own.
+	trap 'exit "$prodigy_status"' EXIT
 	if [ ! -x "$prodigy_python" ] || [ ! -f "$prodigy_package/prodigy_git/record/hook.py" ]; then
 		prodigy_gone=$prodigy_python
 		[ ! -x "$prodigy_python" ] || prodigy_gone=$prodigy_package/prodigy_git
@@ -126,8 +128,9 @@ prodigy_record() {
 		exit "$prodigy_status"
 	fi
 	# The one git process that a hook may start, and only until the worktree is enrolled.
-	if ! prodigy_enrolled &&
-		[ "$(git config --type=bool --get prodigy.autoRegister 2>/dev/null)" = false ]; then
+	if prodigy_enrolled; then
+		prodigy_wake "$@"
+	elif [ "$(git config --type=bool --get prodigy.autoRegister 2>/dev/null)" = false ]; then
 		exit "$prodigy_status"
 	fi
 	# Ignored here, ignored by Python too: a Ctrl-C leaves neither a traceback nor half a line.

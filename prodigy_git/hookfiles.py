@@ -85,6 +85,10 @@ class Found:
         """Whether the hook, one of ours, can be run without those that were there before it."""
         return b"\nprodigy_chained=''\n" in self.content or ALONE.encode() in self.content
 
+    def leaves(self) -> bool:
+        """Whether the hook, one of ours, knows how to leave git's way, as earlier ones did not."""
+        return b"\nprodigy_wake() {" in self.content
+
 
 def interpreter() -> str:
     """Return the running interpreter's absolute path; raises `ProdigyError` where it has none.
@@ -118,6 +122,7 @@ def render(hook: str, chained: Sequence[tuple[str, Kind, str]], runtime: Runtime
             _source("early") + b"\n" if hook in HOOKS else b"",
             _source("guard"),
             b"\n",
+            _source("wake") + b"\n" if hook in HOOKS else b"",
             _source(hook),
         )
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from prodigy_git.git import hooksdir
 from prodigy_git.git.hooksdir import HooksDir
-from prodigy_git.hookfiles import Found, Kind, calling, look
+from prodigy_git.hookfiles import HOOKS, Found, Kind, calling, look
 
 CHAINED = "prodigy-chained"
 """What a hook that was there before ours is called: its name, a dot, and this."""
@@ -126,6 +126,9 @@ def _judge(hook: str, path: str, ours: Found, good: State, words: str) -> HookSt
     if ours.edited:
         again = "undo the edit, or run 'prodigy-git install --force', which writes it anew"
         return HookState(hook, path, "edited", "edited by someone", again)
+    if hook in HOOKS and not ours.leaves():
+        again = "run 'prodigy-git install' again: then git no longer waits"
+        return HookState(hook, path, good, f"{words}, by an earlier version", again)
     return HookState(hook, path, good, words)
 
 

@@ -19,6 +19,8 @@ CURSOR = "prodigy-cursor"
 ``prodigy-cursor.{uid}``."""
 FIRST = "prodigy-first"
 """The file, at the same place, that says where a session begins that could not be registered yet."""
+WAKE = "prodigy-wake"
+"""The note beside them by which a hook's shell part knows that it may leave git's way."""
 
 
 class NoStore(ValueError):
@@ -153,6 +155,11 @@ def hook_errors(store: str) -> str:
 def run_logs(store: str, repo: str, job: str) -> str:
     """Return the folder of what the commands that `run` started for a job were given and have said."""
     return f"{store}/logs/{repo}/{job}"
+
+
+def recorders(store: str) -> str:
+    """Return the folder of the marks of recorders under way: ``{session}+{process id}``, empty."""
+    return f"{store}/recorders"
 
 
 def run_log(store: str, repo: str, job: str, session_id: str) -> str:

@@ -86,6 +86,7 @@ def _environment(top: str) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         hookfiles.ALONE: "1",
+        "PRODIGY_RECORD": "wait",
         "LC_ALL": "C",
     }
 

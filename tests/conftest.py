@@ -59,6 +59,9 @@ def sealed(
     sealed = {
         "HOME": str(home),
         "PRODIGY_HOME": str(tmp_path / "store"),
+        # Tests look at the log right behind git's command. Those of the recorder in the background take
+        # this away, see `support_background`.
+        "PRODIGY_RECORD": "wait",
         "XDG_CONFIG_HOME": str(home / ".config"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),

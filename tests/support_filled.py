@@ -153,6 +153,7 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
     say("events query", "SELECT type, count(*) AS count FROM events GROUP BY type")
     say("otel push", "--dry-run")
     say("verify", code=1)
+    say("sync")
     say("doctor")
 
 

@@ -67,6 +67,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": _PACKAGES,
         "HOME": f"{folder}/home",
         "PRODIGY_HOME": f"{folder}/store",
+        "PRODIGY_RECORD": "wait",
         "XDG_CONFIG_HOME": f"{folder}/home/.config",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": f"{folder}/home/.gitconfig",

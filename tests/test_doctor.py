@@ -1,11 +1,17 @@
 """doctor: each finding where there is something to find, and nothing left behind by looking."""
 
+import hashlib
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from prodigy_git import hookfiles
+from prodigy_git.doctor import way
+from prodigy_git.record import gitdir
 
 Run = Callable[..., Any]
 
@@ -125,3 +131,52 @@ def test_outside_a_repository_the_store_is_examined(tmp_path, prodigy) -> None:
     assert code == 0
     assert _levels(findings, "repository") == ["warning"]
     assert _levels(findings, "git") == ["ok"]
+
+
+def test_hooks_of_an_earlier_version_go_on_working_and_are_told_of(
+    installed, prodigy, git, events
+) -> None:
+    """They know nothing of a recorder: git waits for them, as it did."""
+    for hook in hookfiles.HOOKS:
+        path = installed / ".git" / "hooks" / hook
+        head, _, body = path.read_bytes().partition(b"\n\n")
+        body = b"\n" + body.replace(b"prodigy_wake() {", b"prodigy_awake() {").replace(
+            b'\t\tprodigy_wake "$@"\n', b"\t\t:\n"
+        )
+        hashed = b"\n# sha256 of the lines below: " + hashlib.sha256(body).hexdigest().encode()
+        path.write_bytes(head.rpartition(b"\n")[0] + hashed + b"\n" + body)
+    for number in range(2):
+        git(
+            "commit", "-qm", f"c{number}", "--allow-empty", cwd=installed,
+            env={"PRODIGY_RECORD": "background"},
+        )  # fmt: skip
+    made = [one for one in events("*") if one["type"] == "CommitCreated"]
+    assert [one.get("recovered") for one in made] == [None, None]
+    code, findings = _doctor(prodigy, installed)
+    told = [one for one in findings if one["what"].startswith("hook post-")]
+    assert (code, {one["level"] for one in told}) == (0, {"warning"})
+    assert "prodigy-git install" in told[0]["remedy"]
+    shown = prodigy("hooks", cwd=installed)
+    assert shown.returncode == 0
+    assert "by an earlier version" in shown.stdout
+    prodigy("install", cwd=installed, check=True)
+    assert _levels(_doctor(prodigy, installed)[1], "hook post-") == []
+
+
+def test_waiting_is_recommended_where_the_repository_goes_and_the_store_stays(
+    repo, tmp_path
+) -> None:
+    place = gitdir.find(str(repo), {})
+    assert place is not None
+    assert way.way(str(tmp_path), place, "tmpfs", network=False).level == "ok"
+    proc = "/proc"  # on another filesystem, whatever the tests are on
+    told = way.way(proc, place, "tmpfs", network=False)
+    assert (told.level, told.remedy) == ("ok", "")  # asked for by the environment already
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PRODIGY_RECORD")
+        told = way.way(proc, place, "overlay", network=False)
+        assert (told.level, told.remedy) == ("warning", "git config prodigy.record wait")
+        assert way.way(proc, place, "ext4", network=False).level == "ok"
+        assert way.way(str(tmp_path), place, "nfs4", network=True).level == "warning"
+        subprocess.run(["git", "config", "prodigy.record", "Wait"], cwd=repo, check=True)
+        assert way.way(proc, place, "overlay", network=False).level == "ok"

@@ -41,6 +41,7 @@ _COMMANDS = {
     "otel": "prodigy_git.cli.otel:otel",
     "clean": "prodigy_git.cli.clean:clean",
     "trash": "prodigy_git.cli.trash:trash",
+    "sync": "prodigy_git.cli.sync:sync",
     "verify": "prodigy_git.cli.verify:verify",
     "doctor": "prodigy_git.cli.doctor:doctor",
     "statusline": "prodigy_git.cli.statusline:statusline",
@@ -68,6 +69,7 @@ _SHORT = {
     "otel": "Traces and metrics for monitoring systems.",
     "clean": "Clean up what is finished and old, of this repository: into the trash, or archives.",
     "trash": "What was cleaned, and waits in the trash: list it, empty it.",
+    "sync": "Wait until all that git knows is in the log, and say what was recorded.",
     "verify": "Compare the log with git's own records.",
     "doctor": "Examine hooks, store, worktrees and sessions; exit 1 where there is an error.",
     "statusline": "Print one line on the session you stand in, for a prompt; nothing outside of one.",
@@ -84,7 +86,8 @@ _SHORT = {
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="prodigy-git")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Worktree sessions for many coding agents at once, and every commit recorded exactly once.
 
     Exit codes: 0 done, 1 something is wrong (one line on stderr says what), 2 wrong usage.
@@ -94,6 +97,30 @@ def cli() -> None:
       prodigy-git install
       cd "$(prodigy-git new-worktree login --agent ada)"
     """
+    if context.invoked_subcommand not in _AT_ONCE:
+        _settle()
+
+
+_AT_ONCE = frozenset(
+    ("install", "uninstall", "event", "statusline", "shell-init", "completion", "sync", "top")
+)
+"""The commands that do not read what was recorded, or see to it themselves."""
+
+
+def _settle() -> None:
+    """Have recorded what hooks have left to recorders: `git commit`, then a look, shows the commit."""
+    from prodigy_git.record import underway
+    from prodigy_git.store import home
+
+    try:
+        store = home.here()
+    except (ProdigyError, OSError):
+        return  # the command says so
+    if underway.marks(store):
+        from prodigy_git.cli import output
+        from prodigy_git.store import sessions
+
+        sessions.settle(store, output.note)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prodigy_git import hookstate, install, layout, trial
 from prodigy_git.cleanup import space, worktrees
-from prodigy_git.doctor import places
+from prodigy_git.doctor import places, way
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
@@ -48,7 +48,9 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     if all(finding.level == "ok" or finding.fixed for finding in hooks):
         findings.append(_called(cwd))
     if store is not None:
+        kind = _filesystem(place.common)
         findings += [
+            way.way(store, place, kind, network=kind in _NETWORK),
             *places.links(store, place, fix=fix),
             *places.worktrees(store, place, fix=fix),
         ]
@@ -191,6 +193,9 @@ def _hooks(cwd: str, *, fix: bool) -> Iterator[Finding]:
         yield Finding(f"hook {hook.hook}", "error", hook.words, hook.todo, fixed)
     if not broken:
         yield Finding("hooks", "ok", f"all in effect, in {report.directory}")
+    for hook in report.hooks:
+        if hook.in_effect() and hook.todo:
+            yield Finding(f"hook {hook.hook}", "warning", hook.words, hook.todo)
     for note in report.notes:
         yield Finding("hooks", "warning", note)
 

@@ -13,7 +13,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
-from prodigy_git.record import beginnings, files, gitdir, made, register, repokey, whose
+from prodigy_git.record import beginnings, files, gitdir, made, register, repokey, wake, whose
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
@@ -164,6 +164,7 @@ def _register(
         undo.pop_all()
     try:
         drain(place, enrolment)
+        wake.keep(place, enrolment, os.environ)
     except (OSError, ValueError) as error:
         # Registered it is: the next drain writes what its log begins with.
         broken(f"session {session}: not recorded yet ({error})")

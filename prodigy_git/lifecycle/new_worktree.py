@@ -17,7 +17,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
 from prodigy_git.lifecycle import launcher
-from prodigy_git.record import ownership, register, repokey, within
+from prodigy_git.record import ownership, register, repokey, wake, within
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -117,6 +117,7 @@ def new_worktree(
             _run_post_checkout(path, base_commit)
             ownership.hand_over_tree(path)
             drain(made, enrolment)
+            wake.keep(made, enrolment, os.environ)  # its first commit waits for nobody, either
         except ValueError as error:
             raise ProdigyError(str(error)) from error
         undo.pop_all()

@@ -23,6 +23,7 @@ from prodigy_git.record import (
     ownership,
     register,
     session,
+    wake,
     whose,
 )
 from prodigy_git.record.drain import drain
@@ -216,6 +217,7 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     _note_again(store, found.id)
     register.enrol(made, enrolment)
     drain(made, enrolment)
+    wake.keep(made, enrolment, os.environ)
     whose.note_place(made, enrolment)
     ownership.hand_over_tree(path)
 

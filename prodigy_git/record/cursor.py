@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, gitdir, jsonline
 from prodigy_git.record.log import Position
 
 TYPE_CHECKING = False
@@ -54,11 +54,19 @@ class Cursor:
         self.boot = ""
 
 
-def read(private: str, suffix: str = "") -> Cursor | None:
-    """Return the cursor of the enrolment with a ``suffix``; None where it is missing or damaged."""
+def read(private: str, suffix: str = "", held: int | None = None) -> Cursor | None:
+    """Return the cursor of the enrolment with a ``suffix``; None where it is missing or damaged.
+
+    ``held`` is a descriptor of it, which is read where the file is no more.
+    """
     try:
-        line = files.read(f"{private}/{layout.CURSOR}{suffix}").partition(b"\n")[0]
-        fields = jsonline.decode_object(line)
+        try:
+            data = files.read(f"{private}/{layout.CURSOR}{suffix}")
+        except FileNotFoundError:
+            if held is None:
+                raise
+            data = gitdir.read_held(held)
+        fields = jsonline.decode_object(data.partition(b"\n")[0])
         cursor = Cursor()
         for name in ("offset", "length", "seconds", "commits"):
             setattr(cursor, name, int(fields[name]))
@@ -77,10 +85,11 @@ def read(private: str, suffix: str = "") -> Cursor | None:
     return cursor
 
 
-def write(private: str, cursor: Cursor, suffix: str = "") -> None:
+def write(private: str, cursor: Cursor, suffix: str = "", held: int | None = None) -> None:
     """Write the cursor of the enrolment with a ``suffix``. The caller holds the session's lock.
 
-    Raises `OSError`.
+    With ``held``, a descriptor of it, no file is made where it is no more: somebody may be deleting
+    its folder just now. Raises `OSError`.
     """
     fields: dict[str, Any] = {}
     for name in Cursor.__slots__:
@@ -92,8 +101,16 @@ def write(private: str, cursor: Cursor, suffix: str = "") -> None:
         if value is not None:
             fields[name] = value
     data = (jsonline.encode(fields) + "\n").encode("ascii")
-    descriptor = files.create(f"{private}/{layout.CURSOR}{suffix}", os.O_WRONLY)
+    path = f"{private}/{layout.CURSOR}{suffix}"
+    if held is None:
+        descriptor = files.create(path, os.O_WRONLY)
+    else:
+        try:
+            descriptor = files.open_regular(path, os.O_WRONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            descriptor = os.dup(held)
     try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
         files.write_all(descriptor, data)
         if os.fstat(descriptor).st_size > len(data):
             os.ftruncate(descriptor, len(data))

@@ -58,8 +58,9 @@ def drain(
         whose.settle(place, enrolment, patience)
     lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
     try:
-        cursor = cursors.read(place.private, enrolment.suffix)
-        lost = cursor is None
+        cursor = cursors.read(place.private, enrolment.suffix, place.held)
+        # What is gone, `verify` may have found by its branch meanwhile: the log is asked.
+        lost = cursor is None or place.gone
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
         reading = made.read(place, cursor, rebase_ended=rebase_ended)
@@ -148,7 +149,7 @@ def _record(
     def mark(position: log.Position) -> None:
         if cursor.intent is None:
             cursor.intent = position
-        cursors.write(place.private, cursor, enrolment.suffix)
+        cursors.write(place.private, cursor, enrolment.suffix, place.held)
 
     missing = [event for event in events if event["id"] not in written]
     if missing:
@@ -173,7 +174,7 @@ def _record(
     due = burst and bool(new) and not 0 <= now - cursor.noted < BURST
     if due:
         cursor.noted = now
-    cursors.write(place.private, cursor, enrolment.suffix)
+    cursors.write(place.private, cursor, enrolment.suffix, place.held)
     if due:
         _checkpoint(enrolment, cursor)
     return len(new)
@@ -238,6 +239,8 @@ def commit_event(enrolment: Enrolment, one: Made, *, recovered: bool) -> dict[st
             event["parent"] = one.commit.parents[0]
     elif one.movement is not None:  # the object is gone; the line still names it
         subject = one.movement.message.partition(b": ")[2].decode("utf-8", "replace")
+        if one.movement.kind == journal.MADE and one.action not in ("amend", "initial"):
+            event["parent"] = one.movement.old
     event["action"] = one.action
     if one.branch is not None:
         event["branch"] = gitdir.printable(one.branch)

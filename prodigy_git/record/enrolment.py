@@ -155,6 +155,11 @@ def in_file(private: str, suffix: str) -> Enrolment | None:
         data = files.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return parsed(data, path, suffix)
+
+
+def parsed(data: bytes, path: str, suffix: str = "") -> Enrolment:
+    """Return the enrolment that ``data``, the text of a file ``path``, is. Raises `files.Damaged`."""
     try:
         return Enrolment(**_parsed(data), suffix=suffix)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
@@ -214,6 +219,11 @@ def write(private: str, enrolment: Enrolment) -> None:
     if enrolment.start is not None:
         fields["start"] = enrolment.start
     fields["private"], fields["inode"] = enrolment.private, enrolment.inode
+    # The note is of the one before: without it a hook waits, and writes another.
+    try:
+        os.unlink(f"{private}/{layout.WAKE}")
+    except OSError:
+        pass
     path = f"{private}/{layout.ENROLMENT}{enrolment.suffix}"
     files.replace(path, (jsonline.encode(fields) + "\n").encode("ascii"))
 

@@ -147,6 +147,11 @@ def solid(path: str) -> io.BufferedReader:
     return open(descriptor, "rb")
 
 
+MAKES = True
+"""Whether folders are made that are missing. A recorder in the background makes none: what is missing
+then has just been deleted, and should not come back."""
+
+
 def make_private(folder: str, mode: int = 0o700) -> None:
     """Create ``folder`` and what is missing above it, readable by the owner only.
 
@@ -154,6 +159,8 @@ def make_private(folder: str, mode: int = 0o700) -> None:
     belongs to the owner of the folder above.
     """
     missing = []
+    if not MAKES and not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "is gone", folder)
     while True:
         try:
             os.mkdir(folder, mode)

@@ -19,15 +19,24 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """Where a worktree's git data lies: ``private`` git directory, ``common`` one, working ``top``."""
+    """Where a worktree's git data lies: ``private`` git directory, ``common`` one, working ``top``.
 
-    __slots__ = ("common", "private", "top")
+    A recorder in the background makes no file there: ``held`` is its descriptor of the cursor, which
+    outlives the file. ``gone`` says that ``private`` is a stand-in with what was held open of one that
+    is no more, or of a journal that was written anew: nobody will write to that any more.
+    """
 
-    def __init__(self, private: str, common: str, top: str) -> None:
+    __slots__ = ("common", "gone", "held", "private", "top")
+
+    def __init__(
+        self, private: str, common: str, top: str, *, held: int | None = None, gone: bool = False
+    ) -> None:
         """Take absolute paths; ``top`` is the root of the working tree."""
         self.private = private
         self.common = common
         self.top = top
+        self.held = held
+        self.gone = gone
 
 
 class Commit:
@@ -352,6 +361,16 @@ def _read_packed(place: Place, shas: list[str]) -> dict[str, Commit]:
             commits[words[0].decode("ascii")] = Commit(out[at : at + size])
         at += size + 1
     return commits
+
+
+def read_held(descriptor: int) -> bytes:
+    """Return the contents of an open file, from its beginning. Raises `OSError`."""
+    parts: list[bytes] = []
+    at = 0
+    while part := os.pread(descriptor, 1 << 16, at):
+        parts.append(part)
+        at += len(part)
+    return b"".join(parts)
 
 
 def is_sha(text: str) -> bool:

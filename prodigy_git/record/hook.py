@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prodigy_git.record import files, gitdir
+from prodigy_git.record import files, gitdir, underway, wake
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import read
 
@@ -61,7 +61,10 @@ def run(hook: str, arguments: list[str], installed: str) -> None:
 
         sys.stderr.write(whose.say_once(place, enrolment) or "")
         return
+    underway.let_pass(enrolment.store, enrolment.session, place.private, PATIENCE)
     drain(place, enrolment, rebase_ended=rebase_ended, burst=True, patience=PATIENCE)
+    wake.keep(place, enrolment, os.environ)
+    underway.sweep(enrolment.store, enrolment.session)
 
 
 def _hand_over() -> None:

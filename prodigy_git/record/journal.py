@@ -188,6 +188,24 @@ def _went_to(
     return first
 
 
+def last_branch(
+    movements: list[Movement], held: str | None, tip: Callable[[str], str | None]
+) -> str | None:
+    """Return the branch that HEAD was on after ``movements``, in a worktree that is gone.
+
+    ``held`` is what HEAD said at some moment of them. A checkout's line has what the user typed, which
+    is a branch if it is called so.
+    """
+    for movement in reversed(movements):
+        message = movement.message
+        if message.startswith(b"checkout: moving from "):
+            name = message.rpartition(b" to ")[2].decode("utf-8", "surrogateescape")
+            return name if name == held or tip(name) is not None else None
+        if movement.kind in (FINISH, ABORT) or message.startswith(b"Branch: renamed "):
+            return message.rpartition(b" refs/heads/")[2].decode("utf-8", "surrogateescape") or held
+    return held
+
+
 class Span:
     """A rebase in the journal: its ``start`` line, the commits that ended in it, its final commit."""
 
@@ -249,6 +267,9 @@ def spans(
         elif span.left is None and movement.message.startswith((b"checkout: ", b"reset: ")):
             span.left = len(span.picks)
     if span is None:
+        if under_way and ended:
+            # git has yet to write the list of what was replaced, and then runs post-rewrite.
+            return ended[:-1], movements.index(ended[-1].start)
         return ended, len(movements)
     if under_way or not span.picks:
         return ended, movements.index(span.start)

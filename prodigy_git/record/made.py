@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from prodigy_git.record import files, gitdir, journal
 from prodigy_git.record.journal import MADE, PASSED, PICK, START, UNDECIDED
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from prodigy_git.record.journal import Movement, Span
     from prodigy_git.record.rewrites import Rewrite
     from prodigy_git.record.unlogged import Judge
+
+
+_TRIES = 20
+"""How often journal and HEAD are read, at most, until they fit together."""
+_PAUSE = 0.0025
+"""Seconds between two of these readings, where git is between its two steps."""
 
 
 class Made:
@@ -81,8 +88,24 @@ def read(
 
     With ``doubts`` also what is unclear.
     """
-    movements, placed = behind(place, cursor)
-    branch, head = gitdir.head(place)
+    for _ in range(_TRIES):
+        # git may be at work: it writes a line first and moves HEAD then. A commit, or a switch, between
+        # the two readings would pass for one that no line names.
+        size = _size(place)
+        movements, placed = behind(place, cursor)
+        branch, head = gitdir.head(place)
+        if place.gone:
+            if movements and not placed and movements[0].seconds <= cursor.seconds:
+                movements = []  # an old one: the cursor has gone on in the one written anew
+            # Whatever the branch is by now, if it is: this is where HEAD was.
+            branch = journal.last_branch(movements, branch, lambda name: gitdir.tip(place, name))
+            head = movements[-1].new if movements else cursor.sha
+        fits = (movements[-1].new if movements else cursor.sha) == (head or "")
+        if _size(place) == size and (fits or gitdir.head(place) == (branch, head)):
+            half = not fits and bool(movements) and movements[-1].old == (head or "")
+            if not half or place.held is not None:
+                break
+            time.sleep(_PAUSE)  # for git to move HEAD, if it was not killed: asking it costs more
     if not movements and cursor.sha == (head or ""):
         return None
     journal.name_branches(
@@ -102,14 +125,24 @@ def read(
     if doubts:
         began = 10**9 * (cursor.seconds or (movements[0].seconds if movements else 0))
     _collect(
-        place, cursor, movements, count, commits, ended, head, under_way, not placed, began, reading
-    )
+        place, cursor, movements, count, commits, ended, head, under_way, not placed or place.gone,
+        began, reading,
+    )  # fmt: skip
     if ended or any(one.action == "amend" for one in reading.made):
         # Only where there is something to link: a plain commit does not pay for loading it.
         from prodigy_git.record import rewrites
 
-        reading.rewrites = rewrites.link(place, reading.made, ended, commits, not placed)
+        reading.rewrites = rewrites.link(
+            place, reading.made, ended, commits, not placed or place.gone
+        )
     return reading
+
+
+def _size(place: Place) -> int:
+    try:
+        return os.stat(f"{place.private}/logs/HEAD").st_size
+    except OSError:  # reftable
+        return 0
 
 
 def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
@@ -121,6 +154,8 @@ def behind(place: Place, cursor: Cursor) -> tuple[list[Movement], bool]:
     try:
         descriptor, about = files.opened(path)
     except FileNotFoundError:
+        if place.held is not None:
+            raise  # it was there when git ran the hook: somebody is deleting it
         whole = _asked_of_git(place)
         last = whole[max(0, cursor.offset - cursor.length) : cursor.offset]
         if not cursor.length or files.sha1_hex(last) == cursor.digest:
@@ -235,7 +270,14 @@ def _collect(
             movement.kind == PICK and movement.new in dropped
         ):
             unmoved = after == movement.old or (not after and journal.is_null(movement.old))
-            if unmoved and _never_reached(place, movement.new):
+            if (
+                unmoved
+                and place.held is not None
+                and not place.gone
+                and index + 1 == len(movements)
+            ):
+                break  # a recorder looks again when it has moved
+            if unmoved and not place.gone and _never_reached(place, movement.new):
                 # git writes the line before it moves the ref: it was killed in between, or, at the
                 # journal's end, may be about to move it.
                 if index + 1 == len(movements):

@@ -45,7 +45,7 @@ def found(private: str, there: Enrolment) -> Enrolment | None:
         if own is None or (enrolments.is_at(own, private) and enrolments.knows(own.store, own)):
             return own
         there = own
-    _follow_store(there)
+    follow_store(there)
     if not enrolments.is_at(there, private):
         named = there.private
         if named is not None and named != private and files.same(named, private):
@@ -120,7 +120,8 @@ def _user(uid: int) -> str:
         return f"with uid {uid}"
 
 
-def _follow_store(there: Enrolment) -> None:
+def follow_store(there: Enrolment) -> None:
+    """Find the store that knows an enrolment's session, where it is not the one that it names."""
     if enrolments.knows(there.store, there):
         return
     there.stale = True

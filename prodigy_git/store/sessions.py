@@ -7,12 +7,18 @@ from pydantic import ValidationError
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, repokey, session, whose
+from prodigy_git.record import enrolment, files, gitdir, repokey, session, underway, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, standing
 from prodigy_git.store.events import Broken
+
+_PATIENCE = 10.0
+"""Seconds that a recorder is waited for whose worktree is gone: it takes a few milliseconds."""
+
+_LOOK = 2.0
+"""Seconds that whoever only wants to read waits for a lock."""
 
 
 def ids(store: str) -> list[str]:
@@ -151,19 +157,53 @@ def catch_up(
 ) -> Session:
     """Drain a session's journal and return the session as it is then.
 
-    Any command on a session does so: what a hook did not record is recorded now, and a worktree that
-    was moved noted; an end that only the log has so far is written into its file, unless ``mend`` is
-    False. Trouble is reported to ``broken``, and the session returned as it was. ``known`` as in
-    `enrolled_place`, ``patience`` for each lock in seconds.
+    Any command on a session does so: what no hook and no recorder has recorded yet is recorded now,
+    and a worktree that was moved noted; an end that only the log has so far is written into its file,
+    unless ``mend`` is False. Trouble is reported to ``broken``, and the session returned as it was.
+    ``known`` as in `enrolled_place`, ``patience`` for each lock in seconds.
     """
     try:
-        # Through git's own files: the journal is there though the folder may have been moved.
-        where = journal_of(store, found, known)
-        if where is not None:
-            drain(*where, recovered=True, patience=patience)
-            whose.note_place(*where)
-        if (mend and standing.mended(store, found, broken)) or where is not None:
+        changed = record_pending(store, found, known, patience)[0]
+        if (mend and standing.mended(store, found, broken)) or changed:
             return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(f"session {found.id}: could not be brought up to date ({error})")
     return found
+
+
+def record_pending(
+    store: str, found: Session, known: Known | None = None, patience: float = files.PATIENCE
+) -> tuple[bool, int | None]:
+    """Record what a session lacks; return whether its file may be another now, and how many commits.
+
+    None instead of a number: nothing was drained, since git has no such worktree (any more). Raises
+    `OSError`, or `ValueError`.
+    """
+    # Through git's own files: the journal is there though the folder may have been moved.
+    where = journal_of(store, found, known)
+    if where is not None:
+        underway.let_pass(store, found.id, where[0].private)
+        count = drain(*where, recovered=True, patience=patience)
+        whose.note_place(*where)
+        return True, count
+    # One that was removed right behind a commit: its recorder holds open what is needed of it.
+    if all(name != found.id for name, _ in underway.marks(store)):
+        return False, None
+    if underway.wait(store, _PATIENCE, (found.id,)):
+        raise files.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
+    underway.sweep(store, found.id)
+    return True, None
+
+
+def settle(store: str, broken: Broken) -> None:
+    """Record what recorders under way, or killed, have not recorded yet: for whoever reads a store.
+
+    Costs one listing where there are none, however many sessions there are.
+    """
+    for name in sorted({name for name, _ in underway.marks(store)}):
+        try:
+            found = load(store, names.checked(name, "session id"))
+        except (ProdigyError, names.BadName, OSError):
+            underway.sweep(store, name)
+            continue  # whoever reads that session says so
+        catch_up(store, found, broken, patience=_LOOK)

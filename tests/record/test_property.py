@@ -39,6 +39,7 @@ from support_record import (
     write_hooks,
 )
 
+from prodigy_git.record import underway
 from prodigy_git.store import sessions
 from prodigy_git.verify import verify
 
@@ -63,7 +64,8 @@ FETCHED = [
     "git update-ref -m mine HEAD $there; git reset -q --hard",
 ]  # fmt: skip
 Silence = dict[str, str]
-silence = st.sampled_from([{}, {}, SILENT, NO_HOOKS])
+BEHIND = {"PRODIGY_RECORD": "background"}
+silence = st.sampled_from([{}, BEHIND, BEHIND, SILENT, NO_HOOKS])
 linked = st.integers(1, 2)
 
 
@@ -290,26 +292,30 @@ class Operations(RuleBasedStateMachine):
                 git("worktree", "repair", new, cwd=self.tops[0])
         self.tops[tree] = new
 
-    @rule(tree=linked, drained=st.booleans(), same=st.booleans())
-    def remove_and_add_again(self, tree: int, drained: bool, same: bool) -> None:
-        """On its branch; if it was not drained, `verify` finds by the branch what the branch has."""
+    @rule(tree=linked, last=st.sampled_from([None, SILENT, BEHIND]), same=st.booleans())
+    def remove_and_add_again(self, tree: int, last: Silence | None, same: bool) -> None:
+        """On its branch; right behind a commit in the background, or one that nobody has recorded.
+
+        Of the latter `verify` finds by the branch what the branch has.
+        """
         top = self.tops[tree]
         branch = git("branch", "--show-current", cwd=top)
         unclear = run("git", "rev-parse", "-q", "--verify", "MERGE_HEAD", cwd=top, check=False)
         if not branch or unclear.returncode == 0:
             return
-        note(f"{tree}: removed and added again {'' if drained else '(not drained)'}")
+        note(f"{tree}: removed and added again, behind {last}")
         self.drain(tree)
         session = session_of(top)
         # What its file does not name is not looked at once the worktree is gone.
-        drained |= sessions.load(str(self.store), session).text("branch") != branch
-        if not drained:
-            self.makes(tree, f"c {self.subject()}", SILENT)
+        if last is SILENT and sessions.load(str(self.store), session).text("branch") != branch:
+            last = None
         git("worktree", "repair", top, cwd=self.tops[0])
+        if last is not None:
+            self.makes(tree, f"c {self.subject()}", last)
         git("worktree", "remove", "--force", top, cwd=self.tops[0])
         self.ended[session], self.made[tree] = self.made[tree], set()
         self.tops[tree] = top if same else top.with_name(f"again-{next(self.numbers)}")
-        if not drained:
+        if last is SILENT:
             self.verified(fix=True)
         env = {**self.env, "GIT_COMMITTER_DATE": self.date()}
         git("worktree", "add", "-q", self.tops[tree], branch, cwd=self.tops[0], **env)
@@ -322,6 +328,7 @@ class Operations(RuleBasedStateMachine):
         self.verified(fix=True)
 
     def verified(self, fix: bool) -> None:
+        assert underway.wait(str(self.store), 60) == []
         told: list[str] = []
         found = sessions.load_all(str(self.store), told.append)
         verdicts, _ = verify(str(self.store), found, fix=fix, broken=told.append, note=told.append)
@@ -358,6 +365,7 @@ class Operations(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.tops:
             return
+        assert underway.wait(str(self.store), 60) == []
         for tree, top in enumerate(self.tops):
             drain_now(top)
             found = Counter(commits(self.store, session_of(top)))
