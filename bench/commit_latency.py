@@ -11,15 +11,19 @@ from bench import common
 
 BARE = "no hooks"
 EMPTY = "empty sh hook"
-OURS = "prodigy-git, commit recorded, in a burst"
+OURS = "prodigy-git, recorded in the background"
+WAITING = "prodigy-git, git waits until it is recorded"
 CHECKPOINT = "prodigy-git, the same with a checkpoint"
 IDLE = "prodigy-git, autoRegister false, not enrolled"
 PREK = "prek, one hook that does nothing"
 PRE_COMMIT = "pre-commit, one hook that does nothing"
 
-AIM = 1.1
+AIM = 2.0
+AIM_PREK = 0.2
+AIM_WAITING = 1.1
 AIM_CHECKPOINT = 1.7
 AIM_IDLE = 2.0
+WAIT = {"PRODIGY_RECORD": "wait"}
 
 # Every variant's repository holds this file, so that all of them are the same.
 CONFIG = """\
@@ -82,6 +86,7 @@ VARIANTS: dict[str, Callable[[Path, Mapping[str, str]], None]] = {
     BARE: no_hook,
     EMPTY: empty_hook,
     OURS: ours,
+    WAITING: ours,
     CHECKPOINT: ours,
     IDLE: ours_idle,
     PREK: framework("prek"),
@@ -132,9 +137,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
     parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser.add_argument(
+        "--busy", type=int, default=0, help="busy processes for each core beside it (default: 0)"
+    )
     arguments = parser.parse_args()
 
-    with common.sealed(arguments.folder) as (folder, env):
+    with common.sealed(arguments.folder) as (folder, env), common.busy(arguments.busy):
         repos: dict[str, Path] = {}
         starts: dict[str, str] = {}
         for number, (name, set_up) in enumerate(VARIANTS.items()):
@@ -148,14 +156,16 @@ def main() -> int:
         def timed(name: str) -> float:
             if name == CHECKPOINT:
                 end_burst(repos[name])
-            return common.milliseconds(COMMIT, repos[name], env)
+            waiting = WAIT if name in (WAITING, CHECKPOINT) else {}
+            return common.milliseconds(COMMIT, repos[name], env | waiting)
 
         times = common.interleave(
             {name: functools.partial(timed, name) for name in repos}, arguments.rounds
         )
         store = Path(env["PRODIGY_HOME"])
         wrong = ""
-        for name in (OURS, CHECKPOINT):
+        common.run([*PRODIGY, "sync", "--all"], repos[OURS], env)
+        for name in (OURS, WAITING, CHECKPOINT):
             wrong = wrong or wrong_records(store, repos[name], starts[name], env)
         if recorded(store, repos[IDLE]):
             wrong = wrong or "commits were recorded where autoRegister is false"
@@ -164,17 +174,19 @@ def main() -> int:
 
         median = common.medians(times)
         over = {name: ms - median[BARE] for name, ms in median.items()}
-        print(f"Commit latency, medians of {arguments.rounds} interleaved rounds")
+        beside = f", {arguments.busy} busy processes per core beside it" if arguments.busy else ""
+        print(f"Commit latency, medians of {arguments.rounds} interleaved rounds{beside}")
         print(common.machine(folder))
         print()
         common.print_table(
-            ["variant", "ms", "ms over bare", "x bare", "added, x prek's"],
+            ["variant", "ms", "ms over bare", "x bare", "added, x empty's", "added, x prek's"],
             [
                 [
                     name,
                     f"{ms:.1f}",
                     f"{over[name]:+.1f}" if name != BARE else "",
                     f"{ms / median[BARE]:.2f}",
+                    f"{over[name] / over[EMPTY]:.2f}" if name != BARE else "",
                     f"{over[name] / over[PREK]:.2f}" if name != BARE else "",
                 ]
                 for name, ms in median.items()
@@ -183,10 +195,13 @@ def main() -> int:
         print()
 
     nothing = "times what prek adds with a hook that does nothing"
-    common.aim("a recorded commit adds", over[OURS] / over[PREK], AIM, nothing)
+    empty = "times what an empty sh hook adds"
+    common.aim("a recorded commit adds", over[OURS] / over[EMPTY], AIM, empty)
+    common.aim("a recorded commit adds", over[OURS] / over[PREK], AIM_PREK, nothing)
+    common.aim("one that git waits for adds", over[WAITING] / over[PREK], AIM_WAITING, nothing)
     share = over[CHECKPOINT] / over[PREK]
-    common.aim("a recorded commit with a checkpoint adds", share, AIM_CHECKPOINT, nothing)
-    common.aim("hooks that have nothing to record add", over[IDLE], AIM_IDLE, "ms")
+    common.aim("one that git waits for, with a checkpoint, adds", share, AIM_CHECKPOINT, nothing)
+    common.aim("hooks with nothing to record add", over[IDLE] / over[EMPTY], AIM_IDLE, empty)
     return common.worthless(wrong)
 
 

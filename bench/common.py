@@ -57,6 +57,21 @@ def sealed(parent: str | None = None) -> Iterator[tuple[Path, Environment]]:
         yield folder, env
 
 
+@contextmanager
+def busy(per_core: int) -> Iterator[None]:
+    """Have so many processes per core do nothing but compute meanwhile."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    spin = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+    children = [subprocess.Popen(spin) for _ in range(per_core * cores)]
+    try:
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
 def run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     """Run a command of the set-up; return both its outputs, or end the benchmark with them."""
     done = subprocess.run(

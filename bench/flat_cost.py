@@ -124,7 +124,9 @@ def main() -> int:
         envs: dict[str, common.Environment] = {}
         for name, stem in ((BARE, "bare"), (EMPTY, "empty"), (FULL, "fully")):
             # Stores and repositories with paths of one length: only what is in them differs.
-            envs[name] = sealed | {"PRODIGY_HOME": str(folder / f"store-{stem}")}
+            # In git's way, so that what recording costs is seen in what git takes.
+            store = str(folder / f"store-{stem}")
+            envs[name] = sealed | {"PRODIGY_HOME": store, "PRODIGY_RECORD": "wait"}
             repos[name] = common.make_repository(folder / stem, envs[name], {"file": "text\n"})
             (no_hook if name == BARE else enrol)(repos[name], envs[name])
         events, size = fill(Path(envs[FULL]["PRODIGY_HOME"]), repos[FULL], arguments.scale)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import common
-from bench.commit_latency import empty_hook, no_hook, ours, recorded
+from bench.commit_latency import PRODIGY, empty_hook, no_hook, ours, recorded
 
 BARE = "no hooks"
 PROGRAM = "post-commit is the program true, no shell"
@@ -16,7 +16,7 @@ EMPTY = "empty sh hook for post-commit"
 SHELL = "prodigy-git, silenced: its shell part alone"
 OURS = "prodigy-git, recorded"
 
-AIM = 1.25
+AIM = 1.05
 
 COMMITS = 100
 BASES = ("base-a", "base-b")
@@ -118,6 +118,7 @@ def main() -> int:
             silence = {"PRODIGY_GIT_SILENCE": "1"} if name == SHELL else {}
             rounds[name] = rebase(repo, env | silence, list(BASES), rebased[name])
         times = common.interleave(rounds, arguments.rounds, warm_up=1)
+        common.run([*PRODIGY, "sync", "--all"], repos[OURS], env)
         wrong = wrong_records(Path(env["PRODIGY_HOME"]), repos[OURS], made, rebased[OURS])
 
         median = common.medians(times)
@@ -141,9 +142,9 @@ def main() -> int:
         print()
     common.aim(
         f"a rebase of {COMMITS} commits takes",
-        median[OURS] / median[BARE],
+        median[OURS] / median[EMPTY],
         AIM,
-        "times what it takes without hooks",
+        "times what it takes with an empty sh hook",
     )
     parts = {
         "git starts any hook": median[PROGRAM] - median[BARE],
