@@ -19,10 +19,11 @@ def requeue(
 ) -> list[str]:
     """Put items of the queue (None: all that may be) back to pending; return their ids.
 
-    Their failures stay with them; they get as many attempts as at first. With ``dry_run`` all is
-    looked at and nothing changed. Raises `ProdigyError` for one that is not in the queue or, without
-    ``force``, waits for somebody to look at it; and where the job has ended, since nobody could claim
-    what is pending there.
+    One that was taken out of the queue is put back too, where it is named: who changes their mind, or
+    has other items that wait for it, has no other way. Their failures stay with them; they get as many
+    attempts as at first. With ``dry_run`` all is looked at and nothing changed. Raises `ProdigyError`
+    for one that is not in the queue or, without ``force``, waits for somebody to look at it; and where
+    the job has ended, since nobody could claim what is pending there.
     """
     with claims.step(store, repo, job, broken) as index:
         if index.job.status in books.ENDED:
@@ -30,9 +31,9 @@ def requeue(
                 f"job {job} is {index.job.status}, nobody would try its items again: "
                 f"'prodigy-git job reopen {job}' first"
             )
-        queued = _in_queue(index, items, broken)
-        chosen = {}
-        for name, item in queued.items():
+        chosen = _given_up(index, items or [])
+        left = None if items is None else [name for name in items if name not in chosen]
+        for name, item in _in_queue(index, left, broken).items():
             held_back = item.manual_review_required or not item.reprocess_eligible
             if held_back and not force:
                 if items is not None:
@@ -45,6 +46,17 @@ def requeue(
             endings.record(index, [made], broken)
             snapshots.write_queue(index, broken)
         return sorted(chosen)
+
+
+def _given_up(index: Index, names: list[str]) -> dict[str, int]:
+    """Return the last attempt at each of these items that is failed, and in no queue."""
+    found = {}
+    for name in names:
+        known = index.item(name)
+        view = None if known is None else books.view(known)
+        if view is not None and view.state == "failed":
+            found[name] = view.attempt
+    return found
 
 
 def clear(

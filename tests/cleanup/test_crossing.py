@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import new, session_file
+from support_mounts import mounted
 from support_removal import enrolled, salvaged
 from support_restore import World, bring_back, difference, files_of, remove, seen, sh, whole
 
@@ -85,16 +86,28 @@ def test_the_trash_is_a_link(world: World, disk: Path) -> None:
 
 
 def test_so_is_the_trash_beside_the_repository(world: World, disk: Path) -> None:
-    for name, link in (("one", world.store / "trash"), ("two", world.repo / ".git/prodigy-trash")):
-        (disk / name).mkdir()
-        link.symlink_to(disk / name)
+    (disk / "one").mkdir()
+    (world.store / "trash").symlink_to(disk / "one")
+    beside = world.repo / ".git/prodigy-trash"
+    beside.mkdir()
+    with mounted(beside):
+        _work(world.tree)
+        before = seen(world)
+        remove(world)
+        assert os.listdir(world.repo / ".git" / "worktrees") == []
+        bring_back(world)
+        assert difference(before, seen(world)) == []
+        assert not list(beside.iterdir())
+
+
+def test_nothing_goes_behind_a_link_beside_the_repository(world: World, disk: Path) -> None:
+    (world.repo / ".git/prodigy-trash").symlink_to(disk)
     _work(world.tree)
     before = seen(world)
-    remove(world)
-    assert os.listdir(world.repo / ".git" / "worktrees") == []
-    bring_back(world)
+    with pytest.raises(OSError, match="prodigy-trash is a link"):
+        remove(world)
     assert difference(before, seen(world)) == []
-    assert not list((disk / "two").iterdir())
+    assert not list(disk.iterdir())
 
 
 def test_so_are_the_objects(world: World, disk: Path) -> None:

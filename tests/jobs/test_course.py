@@ -111,3 +111,14 @@ def test_what_earlier_versions_took_out_of_a_long_queue_is_in_it(store):
     assert in_queue(store) == ["i0"]
     requeue.requeue(str(store), "r", "j", ["i0"], quiet)
     assert states(store)["i0"] == "pending"
+
+
+def test_what_was_cleared_is_tried_again_where_it_is_named(store):
+    start(store, 2)
+    for _ in range(2):
+        fail(store, claim(store), retry=False)
+    requeue.clear(str(store), "r", "j", ["i0"], quiet)
+    assert requeue.requeue(str(store), "r", "j", None, quiet, dry_run=True) == ["i1"]
+    assert requeue.requeue(str(store), "r", "j", ["i0", "i1"], quiet) == ["i0", "i1"]
+    assert (states(store), in_queue(store)) == ({"i0": "pending", "i1": "pending"}, [])
+    assert claim(store, item="i0").attempt == 2
