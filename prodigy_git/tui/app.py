@@ -220,7 +220,7 @@ class Top(App[int]):
 
     def _draw(self) -> None:
         with contextlib.suppress(LookupError):
-            self._rows.show(self._shown(), clock.now())
+            self._rows.show(self._shown(), clock.now(), self.size.width)
         self.query_one("#head", Static).update(self._head())
         self._about()
 
@@ -233,9 +233,12 @@ class Top(App[int]):
         where = ", ".join(one.key for one in self._found) or "nothing here yet"
         lines.append(plain(f"{where}: {said or 'no agents'}", "bold"))
         jobs = [job for repository in self._found for job in repository.jobs]
+        # Those that somebody has to see to are not among those that have no room.
+        jobs.sort(key=lambda job: (not job["queued"], not job["in_progress"]))
         lines += [_job(job, width) for job in jobs[:_JOBS]]
         if len(jobs) > _JOBS:
-            lines.append(plain(f"and {len(jobs) - _JOBS} more jobs"))
+            more = len(jobs) - _JOBS
+            lines.append(plain(f"and {more} more job{'' if more == 1 else 's'}"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return Text("\n").join(lines)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import DataTable
 from textual.widgets.data_table import CellDoesNotExist, RowDoesNotExist
@@ -11,13 +12,16 @@ from prodigy_git.tui.reader import plain
 from prodigy_git.views.overview import words
 from prodigy_git.views.overview.agents import Agent, by_trouble
 
-COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "TRY", "BASE", "COMMITS", "DIRTY", "NOTE", "BRANCH")
+COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "NOTE", "TRY", "BASE", "COMMITS", "DIRTY", "BRANCH")
+"""What people look for comes first: a narrow terminal has the rest to the right."""
 SORTS = ("trouble", "last event", "name", "item")
 _STYLES = {
     "dead": "bold red", "failed": "red", "stuck": "bold yellow", "retrying": "yellow",
     "running": "green", "idle": "dim", "finished": "dim",
 }  # fmt: skip
-_LONGEST = 40  # characters of a cell
+_LONGEST = 40  # columns of the terminal, of a cell
+_NAMES = ("AGENT", "ITEM", "BRANCH")
+_AROUND = 25  # what STATE, LAST and the gaps take beside AGENT, ITEM and NOTE
 
 
 class _Cell(Text):
@@ -33,13 +37,33 @@ def cells(one: Agent, now: int) -> dict[str, str]:
         "AGENT": one.name,
         "LAST": words.age(one.last, now),
         "ITEM": one.item_id or "-",
+        "NOTE": words.note(one),
         "TRY": str(one.attempt or "-"),
         "BASE": words.against_base(one),
         "COMMITS": "-" if one.commits is None else str(one.commits),
         "DIRTY": words.changes(one),
-        "NOTE": words.note(one),
         "BRANCH": one.branch or "-",
     }
+
+
+def limits(width: int) -> dict[str, int]:
+    """Return how wide a column's cells are at most, so that NOTE is seen on a terminal of ``width``."""
+    name = max(9, min(_LONGEST, (width - _AROUND) // 4))
+    note = max(12, min(_LONGEST, width - _AROUND - 2 * name))
+    return {column: name if column in _NAMES else note for column in COLUMNS}
+
+
+def shortened(text: str, limit: int, *, middle: bool) -> str:
+    """Return a text in ``limit`` columns; what is cut has an ellipsis, a name in its middle."""
+    if cell_len(text) <= limit:
+        return text
+    end = text[-(limit // 2) :] if middle else ""
+    while cell_len(end) > limit // 2:
+        end = end[1:]
+    begin = text[:limit]
+    while cell_len(begin) > limit - 1 - cell_len(end):
+        begin = begin[:-1]
+    return f"{begin}…{end}"
 
 
 def ordered(everybody: Iterable[Agent], sort: str) -> list[Agent]:
@@ -70,12 +94,17 @@ class Rows:
         """Give an empty table its columns."""
         self._table = table
         self._shown: dict[str, dict[str, str]] = {}
+        self._limits: dict[str, int] = {}
         for name in COLUMNS:
             table.add_column(Text(name), key=name)
 
-    def show(self, some: list[Agent], now: int) -> None:
-        """Show these agents in this order; the cursor stays with its agent as long as that is there."""
+    def show(self, some: list[Agent], now: int, width: int) -> None:
+        """Show these agents in this order, on a terminal of ``width``.
+
+        The cursor stays with its agent as long as that is there.
+        """
         at = self.selected()
+        resized, self._limits = self._limits != limits(width), limits(width)
         wanted = {one.key: cells(one, now) for one in some}
         for key in self._shown.keys() - wanted.keys():
             self._table.remove_row(key)
@@ -83,10 +112,12 @@ class Rows:
         for key, row in wanted.items():
             before = self._shown.get(key)
             if before is None:
-                self._table.add_row(*(self._cell(key, *one) for one in row.items()), key=key)
+                self._table.add_row(
+                    *(self._cell(key, name, row[name]) for name in COLUMNS), key=key
+                )
             else:
                 for name, text in row.items():
-                    if before[name] != text:
+                    if resized or before[name] != text:
                         self._table.update_cell(
                             key, name, self._cell(key, name, text), update_width=True
                         )
@@ -110,8 +141,11 @@ class Rows:
         return at.row_key.value
 
     def _cell(self, key: str, name: str, text: str) -> _Cell:
-        said = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
         found = _Cell("", no_wrap=True, end="")
-        found.append_text(plain(said, _STYLES.get(text, "") if name == "STATE" else ""))
+        # A megabyte of an error is not gone through for a line.
+        some = text if name in _NAMES else text[: 4 * _LONGEST]
+        said = plain(some, _STYLES.get(text, "") if name == "STATE" else "")
+        said.plain = shortened(said.plain, self._limits[name], middle=name in _NAMES)
+        found.append_text(said)
         found.key = key
         return found

@@ -339,9 +339,10 @@ def test_text_that_means_harm_is_text(store, size):
 
     async def scenario(app, pilot):
         assert len(app._everybody()) == 2
-        (row, *_) = app.query_one("#agents", DataTable).ordered_rows
-        shown = str(app.query_one("#agents", DataTable).get_cell(row.key, "AGENT"))
-        assert shown.startswith("[red]x[/] [/] [@click")
+        table = app.query_one("#agents", DataTable)
+        for column, begin in ("AGENT", "[red"), ("NOTE", "[red]x[/] ["):  # as it is, and cut
+            told = [str(table.get_cell(row.key, column)) for row in table.ordered_rows]
+            assert any(text.startswith(begin) for text in told), told
         for key in "ldi":
             await pilot.press(key)
             await until(pilot, lambda: app._notifications or isinstance(app.screen, Reader))
@@ -398,3 +399,39 @@ def test_cells_are_short_and_rows_fit_by_every_word():
     assert rows.fits(one, "")
     assert rows.fits(one, "AGENT oh item-7")
     assert not rows.fits(one, "agent ah")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_note_is_on_the_screen_however_long_the_names(store, width):
+    failed = {
+        "type": "AgentFailed", "agent_id": "an-agent-" * 9, "item_id": "an-item-" * 12,
+        "session_id": "s-1", "error": "Oh no, " * 20,
+    }  # fmt: skip
+    started = {key: value for key, value in failed.items() if key != "error"}
+    write_log(
+        store, "repo", "j", "events-20250111.jsonl",
+        {"timestamp": "2025-01-11T12:00:01Z", **started, "type": "AgentStarted"},
+        {"timestamp": "2025-01-11T12:00:02Z", **failed},
+    )  # fmt: skip
+
+    def seen(app):
+        table = app.query_one("#agents", DataTable)
+        shown = list(rows.COLUMNS[: rows.COLUMNS.index("NOTE") + 1])
+        assert shown[-1] == "NOTE"
+        widths = {str(key.value): one.get_render_width(table) for key, one in table.columns.items()}
+        return sum(widths[name] for name in shown)
+
+    async def scenario(app, pilot):
+        await until(pilot, lambda: app.query_one("#agents", DataTable).row_count == 1)
+        await pilot.pause()
+        assert seen(app) <= width
+        row = app.query_one("#agents", DataTable).get_row_at(0)
+        note = str(row[rows.COLUMNS.index("NOTE")])
+        assert note.startswith("Oh no")
+        assert note.endswith("…")
+        await pilot.resize_terminal(200, 24)
+        await until(pilot, lambda: seen(app) > 120)
+        await pilot.resize_terminal(width, 24)
+        await until(pilot, lambda: seen(app) <= width)
+
+    on_screen(store, scenario, size=(width, 24))
