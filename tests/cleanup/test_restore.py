@@ -583,7 +583,7 @@ def test_conflicts_in_the_index_are_gone_with_it(world):
 def test_the_command(world):
     remove(world)
     assert ok("worktree", "restore", "w", "--json", cwd=world.repo).json == {
-        "name": "w", "worktree": str(world.tree), "source": "trash", "notes": [],
+        "session_id": "w", "worktree": str(world.tree), "source": "trash", "notes": [],
     }  # fmt: skip
     remove(world)
     sh(world.repo, "git branch -q -D prodigy-w")
