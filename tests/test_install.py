@@ -372,7 +372,7 @@ def test_ensure_installs_once_and_keeps_a_working_interpreter(
 
 
 def test_what_cannot_be_is_said(world: World) -> None:
-    with pytest.raises(ProdigyError, match="not a git repository"):
+    with pytest.raises(ProdigyError, match="not in a git repository"):
         install.install(world.root)
     world.git("config", "core.hooksPath", "/dev/null")
     with pytest.raises(ProdigyError, match="switched off"):
