@@ -201,8 +201,11 @@ def _failures(index: Index) -> list[dict[str, Any]]:
 
 
 def _rates(index: Index) -> dict[str, Any]:
-    """Return items per minute; over the job's life where that is shorter than ten minutes."""
-    now = clock.now()
+    """Return items per minute; over the job's life where that is shorter than ten minutes.
+
+    Up to now, or to the job's end.
+    """
+    now = clock.parse(index.job.ended_at) or clock.now()
     begun = clock.parse(index.job.started_at) or now
     since = max(begun, now - _RECENT)
     ((ended,),) = index.rows(
@@ -210,7 +213,7 @@ def _rates(index: Index) -> dict[str, Any]:
     )
     minutes = (now - since) / (60 * clock.SECOND)
     rate = ended / minutes if minutes > 0 else 0.0
-    left = index.count("pending", "in_progress")
+    left = 0 if index.job.status in books.ENDED else index.count("pending", "in_progress")
     seconds = round(left / rate * 60) if rate > 0 and left else None
     return {
         "seconds": _seconds(index.job),

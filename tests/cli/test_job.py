@@ -73,6 +73,17 @@ def test_pause_resume_cancel(job):
     assert "is cancelled since" in refused("job", "finish", "j", cwd=job)
 
 
+def test_a_job_that_has_ended_has_nothing_left_to_do(job):
+    made = ok("job", "next", "j", cwd=job).json
+    ok("job", "done", "j", made["item_id"], cwd=job)
+    assert ok("job", "show", "j", "--json", cwd=job).json["rates"]["seconds_left"] is not None
+    ok("job", "cancel", "j", cwd=job)
+    rates = ok("job", "show", "j", "--json", cwd=job).json["rates"]
+    assert rates["seconds_left"] is None
+    assert rates["ended_per_minute"] > 0
+    assert ok("job", "show", "j", "--json", cwd=job).json["rates"] == rates
+
+
 def test_a_claim_lives_as_long_as_its_process(job):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     ok("job", "next", "j", "--item", "a", "--owner-pid", child.pid, cwd=job)
