@@ -126,7 +126,7 @@ def test_an_entry_that_names_what_is_not_its_own_stops_no_other(store, repo, git
     git("config", "prodigy.trashLimit", "1", cwd=repo)
     said = []
     assert sessions(expiry.plan(str(store), said.append)) == ["goes"]
-    assert "not in the trash" in said[0]
+    assert "names a place outside of the entry" in said[0]
 
 
 def test_each_repository_has_a_limit_of_its_own(store, repo, git):

@@ -132,13 +132,13 @@ ALL = ("worktree", "clean", "--all", "-f")
 def test_a_sign_of_life_after_the_end_keeps_it_from_all(repo, store, tree, blind, sign, words):
     sign(tree, repo, store, HOUR + 60)
     kept = ok(*ALL, cwd=repo).out
-    assert f"w1: kept ({words} 1h 00m ago, after its session's end" in kept
+    assert f"w1: kept ({words} 1h 01m ago, after its session's end" in kept
     assert f"no seeing {OUTSIDE}, left alone until --min-age" in kept
     dry = ok(*ALL, "--min-age", "1h", "--dry-run", cwd=repo).out
     assert "w1: would be cleaned" in dry
     # By name it goes, and that is said.
     done = ok("worktree", "clean", "-f", "w1", cwd=repo)
-    assert f"{words} 1h 00m ago, after its session's end, and there is no seeing" in done.out
+    assert f"{words} 1h 01m ago, after its session's end, and there is no seeing" in done.out
     assert OUTSIDE in done.err
     assert done.err.count("\n") == 1
 

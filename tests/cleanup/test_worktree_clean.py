@@ -471,7 +471,7 @@ def test_ignored_files_are_said_and_no_reason_to_refuse(repo, finished):
     (repo / ".git" / "info").mkdir(exist_ok=True)
     (repo / ".git" / "info" / "exclude").write_text(".env\n")
     (finished / ".env").write_text("TOKEN=1")
-    assert "1 ignored file of 7 bytes" in ok("worktree", "clean", "w1", cwd=repo).out
+    assert "1 ignored file of 7 B" in ok("worktree", "clean", "w1", cwd=repo).out
 
 
 def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):

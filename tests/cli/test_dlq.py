@@ -73,7 +73,10 @@ def test_clear(job):
     ok("dlq", "clear", "item-1", "--job", "j", "--yes", cwd=job)
     assert listed(job) == ["item-2"]
     assert ok("job", "show", "j", "--json", cwd=job).json["failed"] == 1
-    assert "not in the queue" in refused("dlq", "retry", "item-1", "--job", "j", cwd=job)
+    # Who changes their mind names it.
+    ok("dlq", "retry", "--reprocess-all-eligible", "--job", "j", cwd=job)
+    assert ok("job", "show", "j", "--json", cwd=job).json["failed"] == 1
+    assert "pending again" in ok("dlq", "retry", "item-1", "--job", "j", cwd=job).out
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
