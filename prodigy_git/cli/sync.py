@@ -22,7 +22,7 @@ def sync(name: str | None, job: str | None, every: bool, as_json: bool) -> int:
 
     \b
     Example:
-      git commit -qam "a fix" && prodigy-git sync && tail -n 1 ~/.prodigy/events/*/*/*.jsonl
+      prodigy-git sync && tail -n 1 ~/.prodigy/events/shop/review/*.jsonl
     """
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.store import pending

@@ -23,7 +23,7 @@ def test_an_interruption_gives_the_item_back(job, events, store, tmp_path, numbe
     """As often as it likes: with attempts for one only."""
     cwd = job("x", max_attempts=1)
     for _ in range(2):
-        child = run(cwd, "--next", "--", "sh", "-c", "echo; git status > left; sleep 300")
+        child = run(cwd, "--next", "--", "sh", "-c", "git status > left; echo; exec sleep 300")
         assert child.stdout.readline() == b"\n"
         child.send_signal(number)
         _, err = child.communicate(timeout=60)
