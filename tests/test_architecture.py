@@ -106,3 +106,11 @@ def test_the_hot_path_imports_the_standard_library_only(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_within_400_lines(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """The test runner knows a module by its name alone, and leaves the second one out."""
+    names = [
+        path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py"
+    ]
+    assert sorted(names) == sorted(set(names))
