@@ -28,7 +28,7 @@ from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.event import Event
 from prodigy_git.store import events as _events
 from prodigy_git.store import follow as following
-from prodigy_git.store import recording
+from prodigy_git.store import recording, sessions
 
 __all__ = [
     "Claim",
@@ -225,8 +225,12 @@ def finish(
 
 
 def job_state(job: Job, *, broken: Broken = _log) -> dict[str, Any]:
-    """Return what ``prodigy-git job show --json`` prints. Raises `ProdigyError` for an unknown job."""
+    """Return what ``prodigy-git job show --json`` prints. Raises `ProdigyError` for an unknown job.
+
+    What git knows by now is in it, as in what `read_events` yields.
+    """
     _is(job, Job, "job")
+    sessions.settle(job.store, broken)
     return summary.whole(job.store, job.repo, job.job_id, broken)
 
 
@@ -252,9 +256,11 @@ def record_events(job: Job, events: Iterable[dict[str, Any]]) -> list[str]:
 def read_events(job: Job, *, broken: Broken = _log) -> Iterator[Event]:
     """Yield a job's events by timestamp, then position; in little memory, however many there are.
 
+    A commit that git has made is among them: what its recorder has not recorded yet is, first.
     Raises `ProdigyError` for what is no job.
     """
     _is(job, Job, "job")
+    sessions.settle(job.store, broken)
     return _events.read_job(job.store, job.repo, job.job_id, broken)
 
 

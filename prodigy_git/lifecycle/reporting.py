@@ -1,6 +1,7 @@
 """Recording how a worker's attempt ended, whatever has happened to session and claim meanwhile."""
 
 import os
+import shlex
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -120,14 +121,19 @@ def report(
 
 
 def _by_hand(made: NewWorktree, verdict: Verdict, trouble: Exception) -> str:
-    how = "" if verdict.status == "Completed" else f" --failed --error '{verdict.error}'"
+    how = (
+        ""
+        if verdict.status == "Completed"
+        else f" --failed --error {shlex.quote(verdict.error or '')}"
+    )
     if verdict.status == "Cancelled":
         return (
             f"item {made.item_id} could not be given back ({trouble}): the next command does that"
         )
+    # Last, and without quotes around it: the error has its own.
     return (
-        f"how item {made.item_id} ended could not be written ({trouble}): when it can be, "
-        f"'prodigy-git finish {made.session_id}{how}' does it"
+        f"how item {made.item_id} ended could not be written ({trouble}); when it can be, run: "
+        f"prodigy-git finish {made.session_id}{how}"
     )
 
 

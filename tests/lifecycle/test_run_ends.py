@@ -3,6 +3,8 @@
 import functools
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 from support_cli import call, ok
@@ -153,13 +155,25 @@ def test_an_end_that_cannot_be_written_is_kept_and_tried_again(job, store, tmp_p
     assert shown(cwd)["completed"] == 1
 
 
-def test_an_end_that_could_not_be_written_is_said_how_to_record_by_hand(job, store, tmp_path):
-    cwd = job("x")
+def test_an_end_that_could_not_be_written_is_said_how_to_record_by_hand(
+    job, events, store, tmp_path
+):
+    """And what is said works as it stands, whatever the error has in it."""
+    cwd = job("x", max_attempts=1)
     folder = store / "events/repo/j"
-    child = run(cwd, "--", "sh", "-c", f"mv {folder} {tmp_path}/away && echo > {folder}")
+    script = f'mv {folder} {tmp_path}/away && echo > {folder}; echo "can\'t; \\$HOME" >&2; exit 3'
+    child = run(cwd, "--", "sh", "-c", script)
     while "cannot be written" not in child.stderr.readline().decode():
         pass
     child.send_signal(signal.SIGTERM)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert b"'prodigy-git finish agent-" in err
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    program, _, advice = err.decode().partition("run: ")[2].strip().partition(" ")
+    assert program == "prodigy-git"
+    told = f"{sys.executable} -m prodigy_git {advice}"
+    subprocess.run(["sh", "-c", told], cwd=cwd, check=True, capture_output=True)
+    assert shown(cwd)["dead"] == 1
+    (failed,) = [one for one in events("j") if one["type"] == "AgentFailed"]
+    assert failed["error"] == "exit status 3: can't; $HOME"

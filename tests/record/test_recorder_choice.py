@@ -23,7 +23,7 @@ from support_record import (
     session_of,
 )
 
-from prodigy_git import hookfiles, layout
+from prodigy_git import api, hookfiles, layout
 
 SHELLS = {"dash": "dash", "bash": "bash", "bash-posix": "bash --posix", "busybox": "busybox sh"}
 
@@ -232,6 +232,20 @@ def test_whoever_reads_does_not_wait_for_a_recorder_but_records(
     assert READERS[name](sha, done.stdout), done.stdout
     it.open_gate()
     assert commits(it.store)[-1] == sha
+
+
+def test_the_library_reads_what_a_recorder_has_yet_to_record(it: Background) -> None:
+    commit(it.top, "before")
+    it.through()
+    (log,) = (it.store / "events").glob("*/*")
+    job = api.Job(str(it.store), log.parent.name, log.name)
+    it.close_gate()
+    sha = commit(it.top, "one")
+    made = [one.own()["commit"] for one in api.read_events(job) if one.type == "CommitCreated"]
+    assert made[-1] == sha
+    commit(it.top, "two")
+    assert api.job_state(job)["commits"] == len(made) + 1
+    it.open_gate()
 
 
 @pytest.mark.parametrize("command", ["events ls --all-jobs", "sync --all", "sessions list"])
