@@ -152,7 +152,7 @@ def _interrupt(*_: object) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code (``docs/exit-codes.md``)."""
+    """Run the command line and return its exit code (``docs/reference/exit-codes.md``)."""
     from prodigy_git.cli import output
     from prodigy_git.gitenv import NOWHERE, drop_local_variables
     from prodigy_git.gitenv import gone as gone_folder

@@ -74,7 +74,7 @@ _SAID = frozenset((*_TEXTS, "worktree_path", "parent_session", "commits", "job_i
 def _as_json(one: "Session") -> dict[str, Any]:
     """Return a session as every command's JSON names things; what its file has besides stays.
 
-    The file itself has the names of Prodigy's own tools (docs/store.md).
+    The file itself has the names of Prodigy's own tools (docs/reference/store.md).
     """
     fields: dict[str, Any] = one.model_dump(mode="json")
     rest = {name: value for name, value in fields.pop("metadata").items() if name not in _SAID}

@@ -10,7 +10,7 @@ from prodigy_git.record.gitdir import Place
 
 
 def here(cwd: str | None = None) -> str:
-    """Return the store of whoever stands in ``cwd``: one rule for all commands (docs/store.md).
+    """Return the store of whoever stands in ``cwd``: one rule for all (docs/reference/store.md).
 
     In an enrolled worktree that is the store it is enrolled in, as long as that is there; else the
     environment's. ``cwd`` None is the current directory. Raises `ProdigyError` where the environment

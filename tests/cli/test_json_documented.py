@@ -1,4 +1,4 @@
-"""What --json prints is what docs/json.md says: each command's keys, and the type of each."""
+"""What --json prints is what docs/reference/json.md says: each command's keys, and the type of each."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from support_filled import filled
 
 from prodigy_git.cli import cli
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text()
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLAIN = {
     "text": lambda v: isinstance(v, str) and not MOMENT.fullmatch(v),

@@ -1,4 +1,4 @@
-"""docs/listings.md has the columns of each listing, and which of them go first."""
+"""docs/reference/listings.md has the columns of each listing, and which of them go first."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from support_cli import ok
 
 from prodigy_git.cli import output
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "listings.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "listings.md").read_text()
 ROWS = {
     words: (columns.split(", "), first.split(", "))
     for line in DOCUMENT.splitlines()

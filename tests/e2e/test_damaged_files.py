@@ -15,7 +15,7 @@ CASES, AT_ONCE, CALLS = 25, 3, 6
 CHUNKS = 4
 """Each of its own process, where there are several: 4 times 25 cases of 3 damages each are 300."""
 STATUSES = frozenset((0, 1, 3, 4))
-"""Those of docs/exit-codes.md that a command with right usage, which nobody interrupts, may have."""
+"""Those of docs/reference/exit-codes.md for a command with right usage, which nobody interrupts."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""docs/store.md says how to bring a worktree back from the trash; this does what it says."""
+"""docs/reference/store.md says how to bring a worktree back from the trash; this does what it says."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "store.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "store.md"
 
 
 def _tree(folder: Path) -> dict[str, tuple[int, bytes]]:

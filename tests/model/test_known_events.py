@@ -7,7 +7,7 @@ import pytest
 
 from prodigy_git.model import known_events
 
-DOCS = Path(__file__).parents[2] / "docs" / "events.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 _SHARED = {"session_id", "agent_id", "item_id", "job_id", "correlation_id", "attempt"}
 
 
