@@ -64,7 +64,7 @@ bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer
 	done; \
 	exit "$$status"
 
-screenshot: $(VENV)/.development ## the picture in docs/guides/report.md, made anew (needs chromium)
+screenshot: $(VENV)/.development ## the picture in docs/reference/report.md, made anew (needs chromium)
 	@$(VENV)/bin/python docs/make_screenshot.py
 
 lint: $(VENV)/.development ## ruff (rules and format) and mypy --strict

@@ -1,4 +1,4 @@
-"""Make docs/guides/report.png: the report of a job that is always the same, in a real browser."""
+"""Make docs/reference/report.png: the report of a job that is always the same, in a real browser."""
 
 import io
 import os
@@ -76,8 +76,8 @@ def main() -> int:
         assert os.path.isdir(layout.job_log(str(store), repo, support_team.JOB))
         html = folder / "report.html"
         html.write_text(page.render(value, output.clean), encoding="utf-8")
-        (DOCS / "guides" / "report.png").write_bytes(picture(chromium, html))
-    print(DOCS / "guides" / "report.png")
+        (DOCS / "reference" / "report.png").write_bytes(picture(chromium, html))
+    print(DOCS / "reference" / "report.png")
     return 0
 
 

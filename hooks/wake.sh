@@ -1,6 +1,6 @@
 # Recording leaves git's way: this wakes a recorder, or finds one awake that has yet to look, and the
 # hook is over. It returns where git has to wait, because that is asked for, or because anything is not
-# as the note in the private git directory says (docs/reasons/recording.md): slow, and right in every case. The
+# as the note in the private git directory says (docs/reference/recording.md): slow, and right in every case. The
 # note is prodigy_git/record/wake.py's; only builtins read it.
 prodigy_wake() {
 	# What a rebase replaced git deletes as soon as this hook is over.

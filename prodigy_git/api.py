@@ -84,7 +84,7 @@ def open_job(
     With ``items`` (at least one; any values that JSON has a form for; the id of each is its field
     ``id``, else ``item-{n}``) it is started; one that was started before is returned as it is, or
     refused unless ``exist_ok``. Items' fields ``priority`` and ``after`` say in which order they are
-    handed out (docs/guides/jobs.md), unless ``ordered`` is false. Raises `ProdigyError`, and then
+    handed out (docs/reference/jobs.md), unless ``ordered`` is false. Raises `ProdigyError`, and then
     nothing was written; `OSError`.
     """
     names.checked(job_id, "job id")

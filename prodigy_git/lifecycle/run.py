@@ -257,7 +257,7 @@ def environment() -> dict[str, str]:
 def _environment(
     store: str, made: NewWorktree, claim: Claim, log_path: str, item_path: str, result_path: str
 ) -> dict[str, str]:
-    """Return what the command finds in its environment (docs/guides/run.md)."""
+    """Return what the command finds in its environment (docs/reference/run.md)."""
     env = environment() | {
         "PRODIGY_HOME": store,
         "PRODIGY_JOB_ID": made.job_id,

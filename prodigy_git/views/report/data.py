@@ -58,7 +58,7 @@ class Known:
 def build(
     story: Story, known: Known, changed: Mapping[str, list[str]] | str, wanted: Selection
 ) -> dict[str, Any]:
-    """Return the report of a job; docs/guides/report.md says what is in it.
+    """Return the report of a job; docs/reference/report.md says what is in it.
 
     ``changed`` has the paths that each commit changed, or why they are not known; ``wanted`` is what
     was asked for of the events.
