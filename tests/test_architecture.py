@@ -18,7 +18,7 @@ HEIGHTS = {
     "glance": 2,
     "duration": 2, "statusline": 3,
     "model": 2,
-    "store": 3, "git": 3,
+    "store": 3, "git": 3, "prodigy": 3.5,
     "jobs": 4, "hookstate": 4, "reach": 4,
     "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,
