@@ -25,7 +25,7 @@ SYSTEM_TOOLS := strace busybox dash zsh fish chromium
 LOCKED := $(shell command -v flock >/dev/null 2>&1 && echo flock pyproject.toml)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench screenshot lint clean
+.PHONY: help demo test bench screenshot reference site lint clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -67,13 +67,20 @@ bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer
 screenshot: $(VENV)/.development ## the picture in docs/reference/report.md, made anew (needs chromium)
 	@$(VENV)/bin/python docs/make_screenshot.py
 
-lint: $(VENV)/.development ## ruff (rules and format) and mypy --strict
+reference: $(VENV)/.development ## docs/reference/commands/, made anew from what --help prints
+	@$(VENV)/bin/python docs/make_reference.py
+
+# mkdocs-material has no other way to keep its notice on mkdocs 2 off each build.
+site: $(VENV)/.development ## docs/ as a site, in site/: mkdocs, strict on links and anchors
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+lint: $(VENV)/.development site ## ruff (rules and format), mypy --strict and docs/ as a site
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/.python
@@ -83,7 +90,7 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.python
 
 $(VENV)/.development: pyproject.toml | $(VENV)/.python
 	@echo "make: installing prodigy-git and its test and lint tools into $(VENV)"
-	@$(LOCKED) $(PIP) -e '.[test,lint]'
+	@$(LOCKED) $(PIP) -e '.[test,lint,docs]'
 	@touch $(VENV)/.runtime $@
 
 # Candidates are run, not only looked up: a pyenv shim exists for versions that are not chosen, and
