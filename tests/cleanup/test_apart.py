@@ -272,7 +272,7 @@ def test_by_hand_as_the_documentation_says(world):
     sh(world.tree, "printf 'u' >u")
     found = remove(world)
     sha, _ = salvaged(world.repo, found.salvage_ref)
-    text = (Path(__file__).parents[2] / "docs" / "reference" / "cleaning.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "trash.md").read_text()
     text = text.partition("## What git keeps: the salvage")[2].partition("\n## ")[0]
     words = {"SESSION": "w", "TIME": found.moment, "COMMIT": sha, "PATH": "u", "NAME": "saved"}
     for word, value in words.items():

@@ -1,4 +1,4 @@
-"""What --json prints is what docs/reference/json.md says: each command's keys, and the type of each."""
+"""What --json prints is what docs/reference/json*.md say: each command's keys, and the type of each."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ from support_filled import filled
 
 from prodigy_git.cli import cli
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text()
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "reference").glob("json*.md"))
+DOCUMENT = "\n".join(page.read_text() for page in PAGES)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLAIN = {
     "text": lambda v: isinstance(v, str) and not MOMENT.fullmatch(v),
@@ -24,23 +25,20 @@ EVENTS = {"events ls", "events search", "events follow", "events query"}
 
 
 def rows(heading):
-    """Return the cells of the rows of the first table below a heading's text."""
+    """Return the cells of the rows of the first table below each occurrence of a heading's text."""
     found = []
-    for line in DOCUMENT[DOCUMENT.index(heading) :].splitlines():
-        if line.startswith("| ---"):
-            continue
-        if line.startswith("| "):
-            found.append([cell.strip() for cell in line.strip("| ").split(" | ")])
-        elif found:
-            break
-    return found[1:]
+    for part in DOCUMENT.split(heading)[1:]:
+        table = re.search(r"^\| ---.*\n((?:\| .*\n)*)", part, re.MULTILINE)
+        lines = table[1].splitlines()
+        found += [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    return found
 
 
-COMMANDS = {words.strip("`"): kind for words, kind in rows("| command | prints |")}
+COMMANDS = {words.strip("`"): kind for words, kind, _ in rows("| command | prints |")}
 SHAPES = {
     name: dict(re.findall(r"`(\w+)` ([^`,]+)", keys)) for name, keys in rows("| name | keys |")
 }
-MEANINGS = {key for key, *_ in rows("## What the keys mean")}
+MEANINGS = [key for key, *_ in rows("## What the keys mean")]
 
 
 def wrong(value, kind, where, seen):
@@ -107,7 +105,7 @@ def test_what_each_command_prints_is_documented(repo, store, monkeypatch):
 def test_every_key_has_a_meaning_and_its_form():
     common = {"job_id", "item_id", "agent_id", "session_id", "repo", "worktree", "trash_path"}
     keys = {key for shape in SHAPES.values() for key in shape}
-    assert {f"`{key}`" for key in keys - common} == MEANINGS
+    assert sorted(f"`{key}`" for key in keys - common) == sorted(MEANINGS)
     for name, shape in SHAPES.items():
         for key, kind in shape.items():
             moment = kind.split(" or ")[0] == "moment"

@@ -1,4 +1,4 @@
-"""docs/reference/store.md says how to bring a worktree back from the trash; this does what it says."""
+"""docs/reference/by-hand.md says how to bring a worktree back from the trash; this does that."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "store.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "by-hand.md"
 
 
 def _tree(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -38,7 +38,7 @@ def test_a_worktree_comes_back_as_it_was(
 
     (entry,) = Path(os.environ["PRODIGY_HOME"]).glob("trash/repo/one/*")
     fields = json.loads((entry / "entry.json").read_text())
-    (script,) = re.findall(r"```sh\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (script,) = re.findall(r"```sh\n(entry=.*?)```", DOCS.read_text(), re.DOTALL)
     script = re.sub(r"entry=\S+", f"entry='{entry}'", script)
     script = script.replace("WORKTREE", fields["worktree"]).replace("PRIVATE", fields["private"])
     subprocess.run(["sh", "-e", "-c", script], check=True)

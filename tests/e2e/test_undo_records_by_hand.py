@@ -1,4 +1,4 @@
-"""docs/reference/cleaning.md says how to bring files back from the trash; this does what it says."""
+"""docs/reference/by-hand.md says how to bring files back from the trash; this does what it says."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support_cli import ok, write_log
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cleaning.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "by-hand.md"
 OLD = "2025-01-11T12:00:00Z"
 NAMES = {
     "SESSION": "s", "DAY": "20250111", "JOB": "job", "REPO": "repo", "CHECKPOINT": "job-state.json",
