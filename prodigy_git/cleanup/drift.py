@@ -30,7 +30,7 @@ from prodigy_git.cleanup.leftovers import Finding
 from prodigy_git.cleanup.orphans import find
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.record import clock, cursor, enrolment, files, gitdir, register, session
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, mapping, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -211,7 +211,7 @@ def _unenrolled(store: str, common: str, found: Finding, broken: Broken) -> str:
         store=store, repo=found.repo, session=one.id, job=one.job, agent=agent,
         item=one.text("item_id"), nonce=os.urandom(16).hex(), worktree=one.id, opening=opening,
     )  # fmt: skip
-    register.map_session(store, found.repo, one.id, one.job)
+    mapping.put(store, found.repo, one.id, one.job)
     register.enrol(place, there)
     try:
         drain(place, there, recovered=True)

@@ -17,6 +17,7 @@ from prodigy_git.record import (
     jsonline,
     log,
     made,
+    mapping,
     register,
     session,
 )
@@ -49,7 +50,7 @@ def tell(store: str, found: Entry, broken: Broken) -> list[str]:
         )
     else:
         notes += _bring_file_back(store, found, entered)
-    register.map_session(store, entered.repo, entered.session, entered.job)
+    mapping.put(store, entered.repo, entered.session, entered.job)
     try:
         _update_file(store, found, entered, target)
         _record(store, found, entered)

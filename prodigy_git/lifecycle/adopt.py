@@ -13,7 +13,17 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
-from prodigy_git.record import beginnings, files, gitdir, made, register, repokey, wake, whose
+from prodigy_git.record import (
+    beginnings,
+    files,
+    gitdir,
+    made,
+    mapping,
+    register,
+    repokey,
+    wake,
+    whose,
+)
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
@@ -159,7 +169,7 @@ def _register(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),
         )  # fmt: skip
-        register.map_session(store, repo, session, enrolment.job)
+        mapping.put(store, repo, session, enrolment.job)
         register.enrol(place, enrolment)
         undo.pop_all()
     try:

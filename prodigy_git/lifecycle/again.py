@@ -11,7 +11,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.lifecycle import adopt
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, register, repokey, session, whose
+from prodigy_git.record import files, gitdir, mapping, register, repokey, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -37,7 +37,7 @@ def take_over(store: str, place: Place, there: Enrolment) -> tuple[str, int]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{place.private}/{layout.CURSOR}{there.suffix}")
         entered = _entered(store, repo, place, there)
-        register.map_session(store, repo, entered.session, entered.job)
+        mapping.put(store, repo, entered.session, entered.job)
         _move_over(place, entered)
     finally:
         os.close(lock)

@@ -17,7 +17,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
 from prodigy_git.jobs import claims, course
 from prodigy_git.lifecycle import launcher
-from prodigy_git.record import ownership, register, repokey, wake, within
+from prodigy_git.record import mapping, ownership, register, repokey, wake, within
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -112,7 +112,7 @@ def new_worktree(
             nonce=os.urandom(16).hex(), worktree=session, opening=opening,
         )  # fmt: skip
         try:
-            register.map_session(store, repo, session, enrolment.job)
+            mapping.put(store, repo, session, enrolment.job)
             register.enrol(made, enrolment)
             _run_post_checkout(path, base_commit)
             ownership.hand_over_tree(path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git import layout
+from prodigy_git import layout, names
 from prodigy_git.record import files, gitdir, jsonline
 from prodigy_git.record.log import Position
 
@@ -33,12 +33,13 @@ class Cursor:
     ``commits`` counts the commits recorded; ``last`` is the last of them. ``branch`` is what HEAD was
     on behind the last line consumed, where that is known. ``noted`` is when a hook last wrote the
     session's checkpoint, in microseconds since 1970. ``boot`` is the kernel's boot id when the cursor
-    was written.
+    was written. ``job`` is the job that the session was given after its registration, ``former`` the
+    one before it while that one's log still has events of it, see `rejob`.
     """
 
     __slots__ = (
-        "boot", "branch", "commits", "digest", "identity", "intent", "last", "length", "log", "noted",
-        "offset", "seconds", "sha",
+        "boot", "branch", "commits", "digest", "former", "identity", "intent", "job", "last", "length",
+        "log", "noted", "offset", "seconds", "sha",
     )  # fmt: skip
 
     def __init__(self, last: Start | None = None) -> None:
@@ -52,6 +53,8 @@ class Cursor:
         self.branch: str | None = None
         self.noted = 0
         self.boot = ""
+        self.job: str | None = None
+        self.former: str | None = None
 
 
 def read(private: str, suffix: str = "", held: int | None = None) -> Cursor | None:
@@ -75,6 +78,9 @@ def read(private: str, suffix: str = "", held: int | None = None) -> Cursor | No
         cursor.noted = int(fields.get("noted", 0))
         branch = fields.get("branch")
         cursor.branch = None if branch is None else str(branch)
+        for name in ("job", "former"):
+            if name in fields:
+                setattr(cursor, name, names.checked(fields[name], "job id"))  # it becomes a path
         cursor.identity = str(fields["identity"]).encode("utf-8", "surrogateescape")
         for name in ("log", "intent"):
             at = fields.get(name)

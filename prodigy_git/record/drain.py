@@ -63,6 +63,13 @@ def drain(
         lost = cursor is None or place.gone
         if cursor is None:
             cursor = cursors.Cursor(enrolment.start)
+        elif cursor.job is not None:
+            # Whoever read the enrolment before the session got its job has the one before it.
+            enrolment.job = cursor.job
+            if cursor.former is not None:
+                from prodigy_git.record import rejob
+
+                rejob.complete(place, enrolment, cursor, patience)
         reading = made.read(place, cursor, rebase_ended=rebase_ended)
         if reading is not None and any(one.brought for one in reading.made):
             from prodigy_git.record import elsewhere  # only where something was brought

@@ -331,6 +331,13 @@ def find(folder: str, wanted: Iterable[str], since: Position | None) -> set[str]
     return found
 
 
+def whole_lines(folder: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the lines of a log that are whole, each with the name of its file, archived or not."""
+    names, packed = _names(folder)
+    for name in sorted(packed.union(names)):
+        yield from ((name, line) for line in _lines_from(f"{folder}/{name}", 0) if _whole(line))
+
+
 def _whole(line: bytes) -> bool:
     try:
         jsonline.decode_object(line)

@@ -17,13 +17,14 @@ from prodigy_git.record import (
     files,
     gitdir,
     journal,
-    jsonline,
     log,
     made,
+    mapping,
+    prodigys,
+    rejob,
     repokey,
     session,
     whose,
-    within,
 )
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
@@ -54,7 +55,7 @@ def reserve(
     while True:
         name = wanted or names.fresh("session")
         fields = session.document(name, job, wanted or worktree, {"repo": repo, **metadata})
-        fields["metadata"]["job_id"] = job or name
+        fields["metadata"].setdefault("job_id", job or name)
         if not _was_used(store, name) and session.reserve(store, fields):
             return name
         if wanted is not None:
@@ -66,47 +67,7 @@ def _was_used(store: str, name: str) -> bool:
         repositories = os.listdir(f"{store}/state")
     except OSError:
         return False
-    return any(name in _mapping(layout.session_to_job(store, repo)) for repo in repositories)
-
-
-def _mapping(path: str) -> dict[str, Any]:
-    """Return a mapping; an empty one where it is missing. Raises `ValueError` for a damaged one."""
-    try:
-        return jsonline.decode_object(files.read(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except ValueError:
-        raise files.Damaged(f"{path} is damaged: restore it or move it away") from None
-
-
-def map_session(store: str, repo: str, name: str, job: str) -> None:
-    """Write a session into the two-way mapping of sessions and jobs."""
-    within.refuse_links(store, layout.session_to_job(store, repo))
-    lock = files.lock(layout.state_lock(store, repo))
-    try:
-        for path, key, value in (
-            (layout.session_to_job(store, repo), name, job),
-            (layout.job_to_session(store, repo), job, name),
-        ):
-            mapping = _mapping(path)
-            if key not in mapping:
-                mapping[key] = value
-                files.replace(path, (jsonline.encode(mapping) + "\n").encode("ascii"))
-    finally:
-        os.close(lock)
-
-
-def unmap_session(store: str, repo: str, name: str) -> None:
-    """Take a session out of the mappings again: for one that never came to be."""
-    lock = files.lock(layout.state_lock(store, repo))
-    try:
-        for path in (layout.session_to_job(store, repo), layout.job_to_session(store, repo)):
-            mapping = _mapping(path)
-            kept = {key: value for key, value in mapping.items() if name not in (key, value)}
-            if kept != mapping:
-                files.replace(path, (jsonline.encode(kept) + "\n").encode("ascii"))
-    finally:
-        os.close(lock)
+    return any(name in mapping.read(layout.session_to_job(store, repo)) for repo in repositories)
 
 
 def forget(store: str, repo: str, name: str, private: str | None = None) -> None:
@@ -129,7 +90,7 @@ def forget(store: str, repo: str, name: str, private: str | None = None) -> None
     finally:
         os.close(lock)
     try:
-        unmap_session(store, repo, name)
+        mapping.take_out(store, repo, name)
     except (OSError, ValueError):
         pass  # a mapping that cannot be written may be what failed
 
@@ -271,6 +232,8 @@ def _register(
         job = _safe(out.decode("utf-8", "replace").strip(), "git config prodigy.job", store)
     agent = _id_from(environ, "PRODIGY_AGENT_ID", store)
     item = _id_from(environ, "PRODIGY_ITEM_ID", store)
+    branch, _ = gitdir.head(place)
+    known = prodigys.origin(store, place.top, branch)
     last = movements[first - 1] if first > 0 else None
     base = movements[first].old if first < len(movements) else ""
     if first == 0 and movements and journal.is_null(base) and not movements[0].message:
@@ -278,7 +241,6 @@ def _register(
     base = "" if journal.is_null(base) else base
     worktree = os.path.basename(place.top) or repo
     shown = gitdir.printable(worktree)
-    branch, _ = gitdir.head(place)
     metadata = {
         "repo_path": os.path.realpath(place.common),
         "worktree_path": place.top,
@@ -291,7 +253,17 @@ def _register(
         "parent_session": None if original is None else original.session,
         "commits": 0,
     }
-    name = reserve(store, repo, shown, job, metadata, None)
+    kind = job
+    if known is not None:
+        metadata[session.PRODIGY] = known.session
+        if job is None:
+            job, kind = known.job, known.job if known.reduces else None
+            metadata["job_id"] = job
+        agent = metadata["agent_id"] = agent or known.agent
+        item = metadata["item_id"] = item or known.item
+        if known.parent is not None:
+            rejob.give_parent(place, known.parent, known.job)
+    name = reserve(store, repo, shown, kind, metadata, None)
     assert name is not None  # only a wanted id can be taken
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", {"created_by": hook})]
     if base:
@@ -315,7 +287,7 @@ def _register(
         opening=opening,
         start=None if last is None else beginnings.behind(last),
     )
-    map_session(store, repo, name, enrolment.job)
+    mapping.put(store, repo, name, enrolment.job)
     if not movements and hook == "post-commit":
         _begin_reflog(place)
     enrol(place, enrolment)

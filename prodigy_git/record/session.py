@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CHECKPOINTS_KEPT = 10
 NONCE = "nonce"
 """Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""
+PRODIGY = "prodigy_session"
+"""Where in the metadata the id is that Prodigy has for the session of a worktree that it made."""
 ELSEWHERE = "made_elsewhere"
 """Where those recorded commits are that were made in a copy, or in a state that is gone."""
 

@@ -1,4 +1,4 @@
-"""Reading the two-way mapping of sessions and jobs; `record.register` writes ours."""
+"""Reading the two-way mapping of sessions and jobs; `record.mapping` writes ours."""
 
 import os
 
