@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup.records import cleaned_before
+from prodigy_git.cleanup.records.by_age import cleaned_before
+from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status

@@ -173,7 +173,7 @@ def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     For tests that date a session's end back: its files are younger, which counts where not all is seen.
     """
-    from prodigy_git.cleanup import presence
+    from prodigy_git.cleanup.account import presence
 
     monkeypatch.setattr(presence, "scan", presence.Sight)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support_cli import environment
 
-from prodigy_git.cleanup import emptying, entry
+from prodigy_git.cleanup.trash import emptying, entry
 from prodigy_git.record import clock
 
 NOBODY = 65534
@@ -24,7 +24,7 @@ def as_user(uid: int) -> list[str]:
     if uid == os.getuid():
         return []
     prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    tried = [*prefix, sys.executable, "-c", "import prodigy_git.cleanup.emptying"]
+    tried = [*prefix, sys.executable, "-c", "import prodigy_git.cleanup.trash.emptying"]
     if (
         shutil.which("setpriv") is None
         or subprocess.run(tried, env=environment(), capture_output=True, check=False).returncode

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import names as safe
-from prodigy_git.cleanup import account, alone, evidence, interrupted, space
-from prodigy_git.cleanup.evidence import Evidence, Subject
-from prodigy_git.cleanup.verdicts import Options as Options
-from prodigy_git.cleanup.verdicts import describe as describe
-from prodigy_git.cleanup.verdicts import verdict as verdict
+from prodigy_git.cleanup.account import evidence, gathering
+from prodigy_git.cleanup.account.evidence import Evidence, Subject
+from prodigy_git.cleanup.account.verdicts import Options as Options
+from prodigy_git.cleanup.account.verdicts import describe as describe
+from prodigy_git.cleanup.account.verdicts import verdict as verdict
+from prodigy_git.cleanup.trash import full_disk, unfinished, without_repository
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
@@ -58,7 +59,7 @@ class Outcome:
 
 def show(store: str, cwd: str, name: str) -> Evidence:
     """Return the account of one worktree. Raises `ProdigyError` where nothing has that name."""
-    (found,) = account.gather([subject(store, cwd, name)])
+    (found,) = gathering.gather([subject(store, cwd, name)])
     return found
 
 
@@ -95,7 +96,7 @@ def clean(
         chunk = wanted[begin : begin + _AT_ONCE]
         if not options.dry_run:
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
-        accounts = account.gather([one for _, one in chunk], young=options.min_age)
+        accounts = gathering.gather([one for _, one in chunk], young=options.min_age)
         for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
             done_with = _clean(store, cwd, one, e, options, broken)
             outcomes[number] = replace(done_with, session_id=e.session_id, worktree=one.path)
@@ -109,7 +110,7 @@ def _clean(
 ) -> Outcome:
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
-            (e,) = account.gather([one], young=options.min_age)
+            (e,) = gathering.gather([one], young=options.min_age)
         allowed, reasons = verdict(e, options)
         if not allowed:
             return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
@@ -125,7 +126,7 @@ def _clean(
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
         known = isinstance(error, ProdigyError | OSError | ValueError)
-        why = space.said(error, store, cwd) if known else told(error)
+        why = full_disk.said(error, store, cwd) if known else told(error)
         return Outcome(one.name, "failed", [why])
 
 
@@ -146,14 +147,16 @@ def _remove(
     options: Options,
     broken: Broken,
 ) -> Outcome:
-    from prodigy_git.cleanup import emptying, removal
+    from prodigy_git.cleanup.trash import emptying, removal
 
     result, gone = "cleaned", False
     common = store if one.place is None else one.place.common  # of one alone there is no other
     with reserve.given_up(store, common) if options.purge else contextlib.nullcontext():
         if one.alone:
             assert one.session is not None
-            entry = alone.remove(store, one.session, one.path, reasons=reasons, broken=broken)
+            entry = without_repository.remove(
+                store, one.session, one.path, reasons=reasons, broken=broken
+            )
         else:
             assert one.place is not None
             assert one.enrolment is not None
@@ -206,7 +209,7 @@ def _take_up(
     store: str, cwd: str, names: Sequence[str] | None, options: Options, broken: Broken
 ) -> list[str]:
     """Bring to its end what a killed command left half-way in the repositories concerned."""
-    from prodigy_git.cleanup import removal
+    from prodigy_git.cleanup.trash import removal
 
     keys: set[str] = set()
     if options.all_repos:
@@ -310,8 +313,10 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
 def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
     where = sessions.enrolled_place(store, found, known)
     path = found.text("worktree_path") or ""
-    if where is None and (gone := alone.repository_of(store, found, path)) is not None:
-        return Subject(found.id, path, None, found, trouble=alone.words(gone), alone=True)
+    if where is None and (gone := without_repository.repository_of(store, found, path)) is not None:
+        return Subject(
+            found.id, path, None, found, trouble=without_repository.words(gone), alone=True
+        )
     if where is None:
         return Subject(found.id, path, None, found, trouble=_missing(store, found, path, known))
     return Subject(found.id, where[0].top, where[0], found, where[1])
@@ -319,7 +324,7 @@ def _of_session(store: str, found: Session, known: sessions.Known | None = None)
 
 def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
     """Return why a session has no worktree that could be cleaned."""
-    for one in interrupted.find(store, lambda _: None, session=found.id):
+    for one in unfinished.find(store, lambda _: None, session=found.id):
         return one.text()
     try:
         half = sessions.journal_of(store, found, known)

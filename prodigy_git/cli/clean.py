@@ -130,7 +130,7 @@ def _key_here(store: str, cwd: str) -> str:
 
 def _take_up(asked: _Asked) -> None:
     """Finish or roll back what killed commands have left."""
-    from prodigy_git.cleanup import entry, removal
+    from prodigy_git.cleanup.trash import entry, removal
     from prodigy_git.lifecycle import over
 
     over.settle(asked.store, output.note, repo=asked.repo)
@@ -150,12 +150,14 @@ def _take_up(asked: _Asked) -> None:
 
 def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
     """Find what there is to do; changes nothing."""
-    from prodigy_git.cleanup import drift, emptying, expiry, records
+    from prodigy_git.cleanup.drift import mending
+    from prodigy_git.cleanup.records import by_age
+    from prodigy_git.cleanup.trash import emptying, expiry
 
     work = clean_report.Work()
     where = None if asked.repo is None else asked.cwd
     if asked.drift:
-        work.drift = drift.find(asked.store, where, output.note)
+        work.drift = mending.find(asked.store, where, output.note)
     now = clock.now()
     limits = {
         kind: now - (age if asked.older_than is None else asked.older_than)
@@ -163,7 +165,7 @@ def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
         if kind in asked.kinds
     }
     with progress_bar("looking for what is old") as progress:
-        work.records = records.find(
+        work.records = by_age.find(
             asked.store, limits, output.note, repo=asked.repo, archiving=asked.archiving,
             progress=progress,
         )  # fmt: skip
@@ -198,7 +200,9 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
     """Do it: the trash first, which needs no space and makes some; then records, since removing a
     worktree adds to its job's log.
     """
-    from prodigy_git.cleanup import drift, emptying, expiry, records
+    from prodigy_git.cleanup.drift import mending
+    from prodigy_git.cleanup.records import by_age
+    from prodigy_git.cleanup.trash import emptying, expiry
 
     done = clean_report.Work()
 
@@ -212,10 +216,10 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
 
     def clean_records() -> None:
         with progress_bar("cleaning records") as progress:
-            done.records = records.carry_out(asked.store, plan.records, output.note, progress)
+            done.records = by_age.carry_out(asked.store, plan.records, output.note, progress)
 
     def mend() -> None:
-        mended = drift.repair(asked.store, plan.drift, output.note, asked.repo)
+        mended = mending.repair(asked.store, plan.drift, output.note, asked.repo)
         # Without what had been put right meanwhile.
         done.drift = [one for one in mended if one.done or one.error or not one.repairable]
 

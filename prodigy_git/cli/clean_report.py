@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prodigy_git.cleanup.words import human, number
+from prodigy_git.amounts import human, number
 from prodigy_git.cli import output
 from prodigy_git.cli.cleaning import show_outcomes
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
-    from prodigy_git.cleanup.drift import Finding
-    from prodigy_git.cleanup.entry import Entry
-    from prodigy_git.cleanup.expiry import Plan
-    from prodigy_git.cleanup.records import Record
+    from prodigy_git.cleanup.drift.mending import Finding
+    from prodigy_git.cleanup.records.by_age import Record
+    from prodigy_git.cleanup.trash.entry import Entry
+    from prodigy_git.cleanup.trash.expiry import Plan
     from prodigy_git.cleanup.worktrees import Outcome
 
 _NOUNS = {
@@ -26,7 +26,7 @@ _NOUNS = {
 
 
 def _no_plan() -> "Plan":
-    from prodigy_git.cleanup.expiry import Plan
+    from prodigy_git.cleanup.trash.expiry import Plan
 
     return Plan()
 
@@ -88,8 +88,8 @@ def _listing(counts: dict[str, int], kinds: Iterable[str], work: Work) -> str:
 
 def _bytes_of(one: "Outcome") -> int:
     """Return what a worktree takes on disk, in the trash or where it is."""
-    from prodigy_git.cleanup import entry, expiry
-    from prodigy_git.cleanup.erasing import allocated
+    from prodigy_git.cleanup.folders.erasing import allocated
+    from prodigy_git.cleanup.trash import entry, expiry
     from prodigy_git.store import sessions
 
     with contextlib.suppress(ProdigyError, OSError, ValueError):

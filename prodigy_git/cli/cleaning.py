@@ -118,8 +118,8 @@ def _expire(store: str, cwd: str, *, dry_run: bool) -> None:
 
     Before anything is removed: what a command has just moved is never gone with the same command.
     """
-    from prodigy_git.cleanup import emptying, expiry
-    from prodigy_git.cleanup.words import number
+    from prodigy_git.amounts import number
+    from prodigy_git.cleanup.trash import emptying, expiry
     from prodigy_git.git import repository
     from prodigy_git.record import repokey
 

@@ -159,7 +159,7 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
 
 def _left(store: str, item: "Item") -> dict[str, Any]:
     """Return where the worktree of an item's last agent is now: moved to the trash, perhaps."""
-    from prodigy_git.cleanup import salvage
+    from prodigy_git.cleanup.salvage import salvage
     from prodigy_git.errors import ProdigyError
     from prodigy_git.store import sessions
 

@@ -165,7 +165,7 @@ def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     Example:
       prodigy-git events clean --older-than 90d --dry-run
     """
-    from prodigy_git.cleanup.records import clean_events
+    from prodigy_git.cleanup.records.by_age import clean_events
     from prodigy_git.cli.clean_report import show_removed
 
     store = home.here()

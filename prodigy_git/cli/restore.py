@@ -27,7 +27,7 @@ def restore(name: str, to: str | None, as_json: bool) -> None:
     Example:
       prodigy-git worktree restore login
     """
-    from prodigy_git.cleanup.restore import restore as bring_back
+    from prodigy_git.cleanup.restore.restore import restore as bring_back
 
     store = home.here()
     done = bring_back(store, name, to=to, broken=output.note)

@@ -154,7 +154,7 @@ def clean(older_than: int, dry_run: bool, as_json: bool) -> int:
     Example:
       prodigy-git sessions clean --older-than 30d --dry-run
     """
-    from prodigy_git.cleanup.records import clean_sessions
+    from prodigy_git.cleanup.records.by_age import clean_sessions
     from prodigy_git.cli.clean_report import show_removed
 
     store = home.here()

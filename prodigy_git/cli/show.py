@@ -10,7 +10,7 @@ from prodigy_git.cli import completing, output
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
-    from prodigy_git.cleanup.evidence import Evidence
+    from prodigy_git.cleanup.account.evidence import Evidence
 
 _INDENT = 14
 
@@ -28,11 +28,12 @@ def show(name: str, as_json: bool) -> None:
     Example:
       prodigy-git worktree show login
     """
-    from prodigy_git.cleanup import interrupted, worktrees
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.trash import unfinished
 
     store = home.here()
     e = worktrees.show(store, gitenv.here(), name)
-    halves = interrupted.find(store, output.note, session=e.session_id) if e.session_id else []
+    halves = unfinished.find(store, output.note, session=e.session_id) if e.session_id else []
     if as_json:
         plain, forced = (
             worktrees.verdict(e, worktrees.Options(force=force)) for force in (False, True)
@@ -51,7 +52,8 @@ def show(name: str, as_json: bool) -> None:
 
 def _lines(e: "Evidence") -> Iterator[tuple[str, str]]:
     """Yield the account as (what, value); what is nil is left out."""
-    from prodigy_git.cleanup import evidence, worktrees
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.account import evidence
 
     changes = (
         (e.staged, "staged"), (e.modified, "modified"), (e.unmerged, "unmerged"),

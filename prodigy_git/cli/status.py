@@ -302,7 +302,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
 
 
 def _rest(found: "Repository") -> "list[str]":
-    from prodigy_git.cleanup.words import human
+    from prodigy_git.amounts import human
 
     texts = [_checkout(one) for one in found.checkouts]
     queued = {job["job_id"]: job["queued"] for job in found.jobs if job["queued"]}

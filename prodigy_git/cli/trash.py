@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import duration, gitenv
-from prodigy_git.cleanup import words
+from prodigy_git import amounts, duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
@@ -15,8 +14,8 @@ from prodigy_git.record import clock
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
-    from prodigy_git.cleanup.entry import Entry
-    from prodigy_git.cleanup.expiry import Retentions
+    from prodigy_git.cleanup.trash.entry import Entry
+    from prodigy_git.cleanup.trash.expiry import Retentions
 
 
 @click.group()
@@ -66,7 +65,7 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
 
 def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
     """Return the entries of the repository around the current directory, or all."""
-    from prodigy_git.cleanup import entry
+    from prodigy_git.cleanup.trash import entry
     from prodigy_git.git import repository
 
     if all_repos:
@@ -80,7 +79,7 @@ def _entries(store: str, *, all_repos: bool) -> "list[Entry]":
 
 
 def _row(found: "Entry", known: "Retentions", *, sizes: bool) -> dict[str, Any]:
-    from prodigy_git.cleanup import expiry
+    from prodigy_git.cleanup.trash import expiry
 
     expires = None
     if found.state == "trashed":
@@ -114,7 +113,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["session_id"],
         duration.moment(row["removed_at"]),
         "-" if age is None else duration.seconds(age),
-        "-" if row["bytes"] is None else words.human(row["bytes"]),
+        "-" if row["bytes"] is None else amounts.human(row["bytes"]),
         row["state"],
         duration.moment(row["expires_at"]),
         row["branch"] or "-",
@@ -148,7 +147,7 @@ def empty(
     Example:
       prodigy-git trash empty --older-than 7d --dry-run
     """
-    from prodigy_git.cleanup import emptying
+    from prodigy_git.cleanup.trash import emptying
 
     store = home.here()
     here = _entries(store, all_repos=all_repos or bool(names))
@@ -179,8 +178,10 @@ def empty(
     else:
         for one in gone:
             output.prose(f"{one.entry.session}: deleted for good, {_what(one.entry)}")
-        count = words.number(len(gone), "removed worktree")
-        output.note(f"{count}, {words.human(sum(one.bytes for one in done))}, gone from the trash")
+        count = amounts.number(len(gone), "removed worktree")
+        output.note(
+            f"{count}, {amounts.human(sum(one.bytes for one in done))}, gone from the trash"
+        )
     for one in done:
         if one.left is not None:
             output.error(f"{one.entry.session}: {one.left}")
@@ -204,7 +205,7 @@ def _what(found: "Entry") -> str:
 
 def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:
     """Finish or roll back what a killed command left in the repositories concerned."""
-    from prodigy_git.cleanup import removal
+    from prodigy_git.cleanup.trash import removal
 
     lines = [
         line
@@ -223,10 +224,10 @@ def _before(found: "Entry", older_than: int | None) -> bool:
 
 def _amount(some: "list[Entry]") -> str:
     known = [one.bytes for one in some if one.bytes is not None]
-    count = words.number(len(some), "removed worktree")
+    count = amounts.number(len(some), "removed worktree")
     if not known:
         return count
-    return f"{count}, {'' if len(known) == len(some) else 'at least '}{words.human(sum(known))},"
+    return f"{count}, {'' if len(known) == len(some) else 'at least '}{amounts.human(sum(known))},"
 
 
 def _ask(wanted: "list[Entry]") -> None:

@@ -35,7 +35,7 @@ def verify(
     """
     from prodigy_git import reach
     from prodigy_git import verify as verifying
-    from prodigy_git.cleanup import interrupted
+    from prodigy_git.cleanup.trash import unfinished
     from prodigy_git.git import repository
     from prodigy_git.record import repokey
     from prodigy_git.store import sessions
@@ -69,7 +69,7 @@ def verify(
                 broken(text)
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
     ids = {one.id for one in chosen}
-    halves = [one for one in interrupted.find(store, broken) if one.session in ids]
+    halves = [one for one in unfinished.find(store, broken) if one.session in ids]
     if as_json:
         output.emit_json(
             {

@@ -193,7 +193,7 @@ def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:
 
     Such a worktree gets a row of its own where git does not know it.
     """
-    from prodigy_git.cleanup import interrupted
+    from prodigy_git.cleanup.trash import unfinished
     from prodigy_git.lifecycle import listing, locate
     from prodigy_git.store import sessions
 
@@ -203,7 +203,7 @@ def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:
         if repo is None:
             return []
     texts = []
-    for one in interrupted.find(store, output.note, repo):
+    for one in unfinished.find(store, output.note, repo):
         mine = [row for row in rows if row["session_id"] == one.session]
         if not mine:
             try:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prodigy_git import hookstate, install, layout, trial
-from prodigy_git.cleanup import space, worktrees
+from prodigy_git.cleanup import worktrees
+from prodigy_git.cleanup.trash import full_disk
 from prodigy_git.doctor import places, way
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
@@ -145,7 +146,7 @@ def _space(store: str, cwd: str) -> str:
         outcomes = worktrees.clean(store, cwd, None, options, lambda _: None)
         return [one.name for one in outcomes if one.result == "would-clean"]
 
-    return space.remedy(store, cwd, done)
+    return full_disk.remedy(store, cwd, done)
 
 
 def _filesystem(path: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from prodigy_git import duration, foreign, layout, verify
-from prodigy_git.cleanup import interrupted
+from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
@@ -196,7 +196,7 @@ def sessions(store: str | None) -> Iterator[Finding]:
 def half_way(store: str) -> Iterator[Finding]:
     """Find removals and restores that have stopped half-way."""
     troubles: list[str] = []
-    for one in interrupted.find(store, troubles.append):
+    for one in unfinished.find(store, troubles.append):
         if one.command:
             yield Finding(one.what, "warning", one.words, one.remedy)
     for text in troubles:

@@ -27,7 +27,7 @@ from support_restore import (
     sh,
 )
 
-from prodigy_git.cleanup import entry as entries
+from prodigy_git.cleanup.trash import entry as entries
 
 EXAMPLES = 40
 WANTED = int(os.environ.get("PRODIGY_TEST_EXAMPLES", EXAMPLES))

@@ -17,8 +17,11 @@ from support_removal import enrolled, salvaged
 from support_restore import World, bring_back, difference, files_of, remove, seen, sh, whole
 
 from prodigy_git import layout
-from prodigy_git.cleanup import drift, emptying, entry, moving, records, removal, trees
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup.drift import mending
+from prodigy_git.cleanup.folders import moving, trees
+from prodigy_git.cleanup.folders.erasing import erase
+from prodigy_git.cleanup.records import by_age
+from prodigy_git.cleanup.trash import emptying, entry, removal
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
 
@@ -138,8 +141,8 @@ def test_a_sessions_file_goes_to_the_trash_and_back(world: World, apart_sessions
     before = (apart_sessions / "w.json").read_bytes()
     remove(world)
     limits = {"sessions": clock.now() + 1}
-    (one,) = records.find(str(world.store), limits, never)
-    (done,) = records.carry_out(str(world.store), [one], never)
+    (one,) = by_age.find(str(world.store), limits, never)
+    (done,) = by_age.carry_out(str(world.store), [one], never)
     assert done.error is None
     assert os.listdir(apart_sessions) == []
     assert json.loads(Path(str(done.trash_path)).read_bytes())["id"] == "w"
@@ -153,8 +156,10 @@ def test_a_sessions_file_is_brought_back_by_a_repair(world: World, apart_session
     kept = world.store / "trash" / "repo" / "w" / "session.json"
     kept.parent.mkdir(parents=True)
     shutil.move(path, kept)
-    found = [one for one in drift.find(str(world.store), "repo", never) if one.kind == "enrolment"]
-    (done,) = drift.repair(str(world.store), found, never)
+    found = [
+        one for one in mending.find(str(world.store), "repo", never) if one.kind == "enrolment"
+    ]
+    (done,) = mending.repair(str(world.store), found, never)
     assert (done.done, done.error) == ("brought back from the trash", "")
     assert os.listdir(apart_sessions) == ["w.json"]
     assert not kept.exists()
@@ -267,17 +272,18 @@ def cleaning() -> list[str]:
 def test_one_that_nobody_foresaw_stops_no_other(
     world: World, cleaning: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prodigy_git.cleanup import looking, worktrees
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.account import one_worktree
 
     new(world.repo, "x", "--job", "j")
-    look = looking.look_at
+    look = one_worktree.look_at
 
     def odd(e, subject, *more):
         if subject.name == "w":
             raise RecursionError("too deep")
         return look(e, subject, *more)
 
-    monkeypatch.setattr(looking, "look_at", odd)
+    monkeypatch.setattr(one_worktree, "look_at", odd)
     options = worktrees.Options(every=True, force=True, min_age=0)
     outcomes = worktrees.clean(str(world.store), str(world.repo), None, options, never)
     assert {one.name: one.result for one in outcomes} == {"w": "refused", "x": "cleaned"}
@@ -342,7 +348,7 @@ def test_an_entry_that_cannot_be_finished_is_not_restored_a_second_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It made a second entry from the salvage ref, and half of a worktree from each."""
-    from prodigy_git.cleanup import restoring
+    from prodigy_git.cleanup.restore import carrying_out
 
     _work(world.tree)
     remove(world)
@@ -350,10 +356,10 @@ def test_an_entry_that_cannot_be_finished_is_not_restored_a_second_time(
     def fails(found):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(restoring, "_register", fails)
+    monkeypatch.setattr(carrying_out, "_register", fails)
     with pytest.raises(OSError, match="Input/output"):
         bring_back(world)
-    from prodigy_git.cleanup import restore
+    from prodigy_git.cleanup.restore import restore
 
     said: list[str] = []
     with pytest.raises(ProdigyError, match="is restoring still"):

@@ -17,15 +17,15 @@ from support_cli import environment, new
 from support_faults import KILL, STOP, can_trace, run_traced, strace
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
-from prodigy_git.cleanup import entry as entries
-from prodigy_git.cleanup import removal
-from prodigy_git.cleanup.erasing import erase
+from prodigy_git.cleanup.folders.erasing import erase
+from prodigy_git.cleanup.trash import entry as entries
+from prodigy_git.cleanup.trash import removal
 
 SHARED = Path("/dev/shm")
 CALLS = ("rename", "mkdir", "rmdir", "unlink", "unlinkat", "link", "symlink")
 REMOVE = f"""
 import sys
-from prodigy_git.cleanup import removal
+from prodigy_git.cleanup.trash import removal
 from prodigy_git.record import enrolment, gitdir
 {STOP}
 place = gitdir.find(sys.argv[2], {{}})
@@ -36,7 +36,7 @@ removal.remove(
 """
 RESTORE = f"""
 import sys
-from prodigy_git.cleanup.restore import restore
+from prodigy_git.cleanup.restore.restore import restore
 {STOP}
 restore(sys.argv[1], 'w', to=None, broken=print)
 """

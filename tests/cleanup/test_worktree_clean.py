@@ -475,7 +475,7 @@ def test_ignored_files_are_said_and_no_reason_to_refuse(repo, finished):
 
 
 def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):
-    from prodigy_git.cleanup import removal
+    from prodigy_git.cleanup.trash import removal
 
     really = removal.remove
 

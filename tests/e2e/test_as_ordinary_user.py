@@ -18,15 +18,15 @@ PARTS = {
     "modes": (
         "cli/test_hostile_input.py::test_a_store_that_cannot_be_read",
         "lifecycle/test_new_worktree_undo.py::test_a_store_with_a_folder_that_cannot_be_written",
-        "cleanup/test_erasing.py::test_folders_that_their_owner_may_not_write_or_read",
+        "cleanup/folders/test_erasing.py::test_folders_that_their_owner_may_not_write_or_read",
     ),
     "main flow": (
         "e2e/test_main_job.py", "test_verify.py", "test_doctor.py", "lifecycle/test_finish.py",
         "record/test_repositories.py",
     ),
     "clean-up": (
-        "cleanup/test_worktree_clean.py", "cleanup/test_drift.py", "cli/test_clean_command.py",
-        "cleanup/test_interrupted.py",
+        "cleanup/test_worktree_clean.py", "cleanup/drift/test_mending.py", "cli/test_clean_command.py",
+        "cleanup/trash/test_unfinished.py",
     ),
 }  # fmt: skip
 

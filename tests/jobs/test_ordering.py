@@ -240,7 +240,7 @@ def test_the_files_of_items_are_known_to_clean(store):
     begin(store, 1)
     add(store, 2)
     path = layout.items_added(str(store), "r", "j", lines(store)[-1]["items_sha256"])
-    from prodigy_git.cleanup import leftovers
+    from prodigy_git.cleanup.drift import leftovers
 
     said = [finding.path for finding in leftovers.unknown(str(store), "r")]
     assert path not in said

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prodigy_git import names
-from prodigy_git.cleanup import apart, salvage
+from prodigy_git.cleanup.salvage import salvage, unpublished
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
 from prodigy_git.git.ask import git_status
@@ -226,10 +226,11 @@ def _chain(
 
 
 def _from_git(where: Scope, common: str, sha: str, subject: str | None) -> dict[str, Any]:
-    lies = apart.holding(common, sha) if len(sha) in (40, 64) else []
+    lies = unpublished.holding(common, sha) if len(sha) in (40, 64) else []
     status, out, _ = git_status(
         common, "show", "-s", "--no-show-signature", "--format=%an%x00%cI%x00%s",
-        "--end-of-options", f"{sha}^{{commit}}", env=apart.view(common, *lies[-1]) if lies else {},
+        "--end-of-options", f"{sha}^{{commit}}",
+        env=unpublished.view(common, *lies[-1]) if lies else {},
     )  # fmt: skip
     if status != 0:
         return {"exists": False, "refs": {}}
@@ -357,10 +358,10 @@ def _next(known: dict[str, Any], common: str | None) -> list[str]:
         if known["replaced_by"]:
             last = known["replaced_by"][-1]["commit"]
             advice.append(f"'prodigy-git explain {last[:12]}' tells of what is there instead")
-        lies = [] if common is None else apart.holding(common, known["commit"])
+        lies = [] if common is None else unpublished.holding(common, known["commit"])
         if common is not None and lies:
             session, moment = lies[-1]
-            how = apart.command(common, session, moment)
+            how = unpublished.command(common, session, moment)
             advice.append(f"'{how} show {known['commit'][:12]}' shows it, as all of {session}'s")
         else:
             advice.append(f"'git branch NAME {known['commit'][:12]}' keeps it")

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry, salvage
+from prodigy_git.cleanup.salvage import salvage
+from prodigy_git.cleanup.trash import entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, integration, repository
 from prodigy_git.model.session import Session

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup.interrupted import HalfWay
+from prodigy_git.cleanup.trash.unfinished import HalfWay
 from prodigy_git.jobs import summary
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place

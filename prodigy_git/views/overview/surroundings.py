@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 
 from prodigy_git import layout
-from prodigy_git.cleanup import entry, interrupted
-from prodigy_git.cleanup.interrupted import HalfWay
+from prodigy_git.cleanup.trash import entry, unfinished
+from prodigy_git.cleanup.trash.unfinished import HalfWay
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
 from prodigy_git.hookfiles import HOOKS, look
@@ -28,7 +28,7 @@ def trash(store: str, key: str, broken: Broken) -> tuple[int, int, bool]:
 
 def half_way(store: str, key: str, broken: Broken) -> list[HalfWay]:
     """Return the removals and restores that were interrupted; not those under way."""
-    return [one for one in interrupted.find(store, broken, key) if one.command]
+    return [one for one in unfinished.find(store, broken, key) if one.command]
 
 
 def hooks(common: str) -> list[str]:
@@ -100,7 +100,7 @@ class Worktrees:
     def on_its_way(self, session: str) -> bool:
         """Whether a command is moving a session's worktree, into the trash or out of it."""
         if self._on_its_way is None:
-            found = interrupted.find(self._store, lambda _: None, self._key)
+            found = unfinished.find(self._store, lambda _: None, self._key)
             self._on_its_way = {one.session for one in found if not one.command}
         return session in self._on_its_way
 

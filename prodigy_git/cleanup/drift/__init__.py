@@ -1,0 +1,4 @@
+"""Where store and git have drifted apart: finding it, and mending it in the way that destroys least.
+
+`comparing` finds and changes nothing; `mending` mends; what may be moved, `holding_back` says.
+"""

@@ -1,0 +1,483 @@
+"""Salvages out of the reach of every ref: what is published, what survives, what comes back."""
+
+import contextlib
+import os
+import re
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support_cli import call, new, ok
+from support_removal import (
+    commit,
+    existing,
+    files_of,
+    git,
+    named_by,
+    place_of,
+    salvage_folder,
+    salvaged,
+)
+from support_restore import World, bring_back, difference, remove, seen, sh, whole
+
+from prodigy_git.cleanup.salvage import earlier_versions, salvage, uncommitted, unpublished
+from prodigy_git.cleanup.trash import emptying, removal
+from prodigy_git.cleanup.trash import entry as entries
+from prodigy_git.errors import ProdigyError
+
+SHARED = Path("/dev/shm")
+SECRETS = """
+printf 'TOKEN own' >own; git add own; git commit -q -m own
+printf 'TOKEN amended' >a; git add a; git commit -q -m a
+printf 'fine' >a; git commit -q --amend -a -m a
+git switch -q --detach
+printf 'TOKEN lone' >l; git add l; git commit -q -m lone
+git tag -a -m 'TOKEN tag' t; git update-ref refs/worktree/t t; git tag -d t >/dev/null
+git switch -q -
+printf 'TOKEN staged' >s; git add s; printf 'TOKEN changed' >s; printf 'TOKEN untracked' >u
+"""
+COLLECT = """
+git reflog expire --expire=now --expire-unreachable=now --all
+git gc -q --prune=now --aggressive; git repack -q -a -d; git repack -q -a -d -F --pack-kept-objects
+git repack -q -d --geometric=2 --write-midx; git repack -q --cruft --cruft-expiration=now -d
+git multi-pack-index write; git multi-pack-index expire; git multi-pack-index repack
+git prune --expire=now; git prune-packed -q
+for task in gc commit-graph loose-objects incremental-repack pack-refs; do
+    git maintenance run --quiet --task=$task
+done
+git gc -q --prune=now
+"""
+
+
+@pytest.fixture
+def world(repo, store, monkeypatch):
+    monkeypatch.setattr(emptying, "_step_back", lambda: None)
+    new(repo, "w", "--job", "j")
+    git("config", "protocol.file.allow", "always", cwd=repo)
+    return World(repo, store, store / "worktrees/repo/w")
+
+
+def objects(repo: Path) -> bytes:
+    """Return the contents of all objects of a repository, one after the other."""
+    batch = ["git", "cat-file", "--batch", "--batch-all-objects"]
+    return subprocess.run(batch, cwd=repo, check=True, capture_output=True).stdout
+
+
+def empty(found: entries.Entry) -> None:
+    """Let the time of an entry in the trash be over."""
+    for path in (found.folder, found.git):
+        shutil.rmtree(path)
+    found.state = "emptied"
+    entries.write(found)
+
+
+PUBLISHING = {
+    "push --mirror": "git push -q --mirror ../out",
+    "push --all": "git push -q --all ../out",
+    "push refs": "git push -q ../out 'refs/*:refs/*'",
+    "clone --mirror": "rm -r ../out; git clone -q --mirror . ../out",
+    "clone": "rm -r ../out; git clone -q . ../out",
+    "clone without links": "rm -r ../out; git clone -q --mirror file://$PWD ../out",
+    "fetch": "git -C ../out fetch -q ../repo 'refs/*:refs/*'",
+    "bundle": "git bundle create -q ../b --all; git -C ../out fetch -q ../b 'refs/*:refs/*'",
+    "export": "git fast-export --all | git -C ../out fast-import --quiet",
+    "by name": "for name in main $NAMES; do git -C ../out fetch -q file://$PWD $name || :; done",
+}
+
+
+@pytest.mark.parametrize("how", PUBLISHING)
+def test_nothing_that_publishes_refs_publishes_it(world, how):
+    sh(world.tree, SECRETS)
+    names = sh(world.tree, "git rev-parse :s refs/worktree/t HEAD HEAD@{1}").replace("\n", " ")
+    remove(world)
+    # The branch is given up afterwards, and what git itself still had of all that is collected.
+    sh(world.repo, f"git branch -q -D prodigy-w; {COLLECT} git init -q --bare ../out")
+    assert b"TOKEN" not in objects(world.repo)
+    sh(world.repo, PUBLISHING[how], NAMES=names)
+    out = world.repo.parent / "out"
+    assert b"a repository" in objects(out)
+    assert b"TOKEN" not in objects(out)
+    assert "prodigy-salvage" not in "".join(path.name for path in out.rglob("*"))
+
+
+def test_what_refs_reach_is_what_other_refs_reached(world):
+    sh(world.tree, SECRETS)
+    found = remove(world)
+    sh(world.repo, "git init -q --bare ../out; git push -q --mirror ../out")
+    assert b"TOKEN own" in objects(world.repo.parent / "out")  # by the branch, which is there
+    refs = sh(world.repo, "git for-each-ref --format='%(refname) %(objectname)' refs/prodigy")
+    assert refs == f"{found.salvage_ref} {git('rev-parse', 'main', cwd=world.repo)}"
+
+
+def test_a_commit_that_is_amended_after_the_removal(world):
+    commit(world.tree, "c", "TOKEN")
+    remove(world)
+    sh(world.repo, "git worktree add -q ../again prodigy-w")
+    sh(world.repo.parent / "again", "printf 'fine' >c; git commit -q -a --amend -m fine")
+    sh(world.repo, "git init -q --bare ../out; git push -q --mirror ../out")
+    assert b"TOKEN" not in objects(world.repo.parent / "out")
+
+
+def test_the_branch_of_a_rebase_that_has_stopped_is_its_own(world):
+    script = "git switch -q -c other; printf 'TOKEN' >c; git add c; git commit -q -m c;"
+    sh(world.tree, f"{script} GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -q -i HEAD~")
+    remove(world)
+    sh(world.repo, "git branch -q -D other; git init -q --bare ../out; git push -q --mirror ../out")
+    assert b"TOKEN" not in objects(world.repo.parent / "out")
+
+
+def test_a_repository_without_branches_but_that_one_is_not_packed_again(tmp_path):
+    sh(tmp_path, "git init -q --bare bare.git; git clone -q bare.git w 2>/dev/null")
+    commit(tmp_path / "w", "README", "x\n")
+    sh(tmp_path / "w", "git push -q origin HEAD:main; git -C ../bare.git worktree add -q ../m main")
+    tree = tmp_path / "m"
+    found = salvage.anchor(place_of(tree), "s", "20260111T120000.123456Z", 1000)
+    assert found.kept is None
+
+
+@pytest.mark.parametrize("trash", ["there", "emptied"])
+def test_everything_survives_what_git_collects(world, trash):
+    """Branches go, too: of the worktree, and those on which its commits were made."""
+    sh(world.repo, "git branch base; git switch -q base; git commit -q --allow-empty -m below")
+    sh(world.tree, "git reset -q --hard base")
+    sh(world.tree, SECRETS)
+    sh(world.repo, "git switch -q main")
+    named = named_by(place_of(world.tree))
+    before = seen(world)
+    found = remove(world)
+    sh(world.repo, f"git branch -q -D prodigy-w base; {COLLECT}")
+    assert existing(world.repo, named) < named
+    assert existing(world.repo, named, found.salvage_ref) == named
+    git("fsck", "--connectivity-only", cwd=world.repo)
+    if trash == "emptied":
+        empty(found)
+    done = bring_back(world)
+    after = seen(world)
+    assert done.source == ("trash" if trash == "there" else "salvage")
+    assert after["status"] == before["status"]
+    assert sh(world.tree, "git show :s; cat s u") == "TOKEN stagedTOKEN changedTOKEN untracked"
+    assert sh(world.tree, "git log --format=%s main..").splitlines() == ["a", "own", "below"]
+    if trash == "there":
+        assert existing(world.repo, named) == named
+        del before["refs"], after["refs"]
+        assert difference(before, after) == []
+        assert not (world.repo / ".git/prodigy-salvage").exists()
+        assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    assert not list((world.repo / ".git/objects/pack").glob("*.keep"))
+    whole(world.repo)
+
+
+def test_several_commits_below(world):
+    """HEAD and its reflog lie on lines of history that no one commit has."""
+    for name in ("one", "two"):
+        git("branch", name, "main", cwd=world.repo)
+        sh(world.tree, f"git switch -q {name}; git commit -q --allow-empty -m {name}")
+        sh(world.tree, f"git switch -q --detach; git commit -q --allow-empty -m on-{name}")
+    sh(world.tree, "printf 'u' >u")
+    lone = sh(world.tree, "git log -g --format=%H --grep=on-").split()
+    assert len(lone) >= 2
+    found = remove(world)
+    refs = git("for-each-ref", "--format=%(refname)", "refs/prodigy", cwd=world.repo).splitlines()
+    assert refs == [found.salvage_ref, f"{found.salvage_ref}-2"]
+    sh(world.repo, f"git branch -q -D one two prodigy-w; {COLLECT}")
+    _, more = salvaged(world.repo, found.salvage_ref)
+    git("rev-list", "--objects", *lone, cwd=world.repo, **more)
+    assert salvage.names_of(found.common, "w") == [found.salvage_ref]
+    bring_back(world)
+    assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    whole(world.repo)
+
+
+def test_a_history_that_has_nothing_below_it(world):
+    sh(world.tree, "git checkout -q --orphan new; git commit -q -m first; printf 'u' >u")
+    sh(world.tree, "git reflog expire --expire=now --all; git update-ref -d ORIG_HEAD")
+    found = remove(world)
+    assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    assert salvage.names_of(found.common, "w") == [found.salvage_ref]
+    sh(world.repo, f"git branch -q -D new; {COLLECT}")
+    shutil.rmtree(found.path)
+    # Without an entry, its salvage is found all the same.
+    assert bring_back(world).source == "salvage"
+    assert sh(world.tree, "git log --format=%s; cat u") == "first\nu"
+
+
+def as_before(world: World, found: entries.Entry) -> str:
+    """Make a salvage what earlier versions made of it: refs at the commit and the tags themselves."""
+    folder = salvage_folder(world.repo, found.salvage_ref)
+    kept = unpublished.read(found.common, "w", found.moment)
+    assert kept is not None
+    packs = world.repo / ".git" / "objects" / "pack"
+    packs.mkdir(exist_ok=True)
+    for path in (folder / "pack").iterdir():
+        shutil.copy(path, packs)
+    shutil.rmtree(folder.parent.parent)
+    sh(world.repo, f"git update-ref {found.salvage_ref} {kept.commit}")
+    for number, sha in enumerate(kept.tags, 1):
+        found.tag_refs.append(f"{found.salvage_ref}-tag-{number}")
+        sh(world.repo, f"git update-ref {found.tag_refs[-1]} {sha}")
+    entries.write(found)
+    return kept.commit
+
+
+def test_what_earlier_versions_kept_in_refs_comes_back(world):
+    sh(world.tree, SECRETS)
+    found = remove(world)
+    as_before(world, found)
+    shutil.rmtree(found.path)
+    assert bring_back(world).source == "salvage"
+    assert sh(world.tree, "git show :s; cat s u") == "TOKEN stagedTOKEN changedTOKEN untracked"
+
+
+def test_what_earlier_versions_kept_in_refs_is_taken_out_of_their_reach(world):
+    sh(world.tree, SECRETS)
+    named = named_by(place_of(world.tree))
+    found = remove(world)
+    sha = as_before(world, found)
+    assert b"TOKEN untracked" in objects(world.repo)
+    os.mkdir(unpublished.scratch(found.common, "w", found.moment))  # another run was killed
+    (line,) = removal.take_up(str(world.store), "repo", pytest.fail)
+    assert found.salvage_ref in line
+    assert removal.take_up(str(world.store), "repo", pytest.fail) == []
+    assert salvaged(world.repo, found.salvage_ref)[0] == sha
+    sh(world.repo, f"git branch -q -D prodigy-w; {COLLECT}")
+    assert b"TOKEN" not in objects(world.repo)
+    assert existing(world.repo, named, found.salvage_ref) == named
+    empty(found)
+    bring_back(world)
+    assert sh(world.tree, "git show :s; cat s u") == "TOKEN stagedTOKEN changedTOKEN untracked"
+
+
+def test_an_old_ref_is_not_taken_for_what_lies_apart(world):
+    sh(world.tree, "printf 'u' >u")
+    found = remove(world)
+    sha, _ = salvaged(world.repo, found.salvage_ref)
+    other = salvage.TITLE + " w, as it was when it was removed\n\nProdigy-Session: w\n"
+    made = sh(world.repo, 'git commit-tree -m "$M" HEAD^{tree}', M=other)
+    sh(world.repo, f"git update-ref {found.salvage_ref} {made}")
+    said: list[str] = []
+    assert earlier_versions.withdraw(found.common, said.append) == []
+    assert "something else lies apart" in said[0]
+    assert salvaged(world.repo, found.salvage_ref)[0] == sha
+
+
+def test_a_commit_of_the_users_with_our_trailer_is_no_salvage(world):
+    sh(world.tree, "git commit -q --allow-empty -m 'x' -m 'Prodigy-Session: w'")
+    found = remove(world)
+    empty(found)
+    assert not any("conflicts" in note for note in bring_back(world).notes)
+
+
+def test_by_hand_as_the_documentation_says(world):
+    sh(world.tree, "printf 'u' >u")
+    found = remove(world)
+    sha, _ = salvaged(world.repo, found.salvage_ref)
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "trash.md").read_text()
+    text = text.partition("## What git keeps: the salvage")[2].partition("\n## ")[0]
+    words = {"SESSION": "w", "TIME": found.moment, "COMMIT": sha, "PATH": "u", "NAME": "saved"}
+    for word, value in words.items():
+        text = re.sub(rf"\b{word}\b", value, text)
+    look, branch, delete = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    sh(world.repo, COLLECT)
+    (world.repo / "below").mkdir()
+    for where in (world.repo, world.repo / "below"):
+        out = sh(where, look if where == world.repo else look.replace(" -- u", " -- :/u"))
+        assert out == f"prodigy-git salvage w {found.moment}\ncommit {sha}\nu"
+        assert sh(world.repo, "cat u; git ls-files u; rm u") == "u"
+    assert unpublished.command(found.common, "w", found.moment).endswith(f"/{found.moment} git")
+    sh(world.repo, look.partition("\n")[0] + "\n" + branch)
+    assert sh(world.repo, "git show saved:u; git fsck --no-dangling") == "u"
+    sh(world.repo, delete)
+    assert salvage.names_of(found.common, "w") == []
+    mirror = re.search(r"`(git push --prune .*)`\.", text)
+    assert mirror is not None
+    sh(world.repo, f"git init -q --bare ../out; {mirror[1].replace('REMOTE', '../out')}")
+    assert "refs/prodigy" not in git("for-each-ref", cwd=world.repo.parent / "out")
+
+
+def test_explain_knows_what_lies_apart(world):
+    sh(world.tree, "git switch -q --detach; git commit -q --allow-empty -m lone")
+    lone = git("rev-parse", "HEAD", cwd=world.tree)
+    found = remove(world)
+    for _ in range(2):
+        told = ok("explain", lone, "--json", cwd=world.repo).json
+        assert told["exists"] is True
+        assert told["refs"]["salvage"] == [found.salvage_ref]
+        assert any(f"show {lone[:12]}" in text for text in told["next"])
+        sh(world.repo, COLLECT)
+    assert existing(world.repo, {lone}) == set()
+    assert unpublished.holding(found.common, "0" * 40) == []
+    assert call("explain", "0123456789abcdef0", cwd=world.repo).code != 2
+
+
+@pytest.mark.parametrize("form", ["sha1", "sha256"])
+def test_a_path_with_what_separates_paths(tmp_path, form):
+    main = tmp_path / 'a:b"c' / "main"
+    main.mkdir(parents=True)
+    git("init", "-q", f"--object-format={form}", main, cwd=tmp_path)
+    commit(main, "README", "x\n")
+    git("worktree", "add", "-q", "-b", "work", tmp_path / "wt", cwd=main)
+    lone = commit(tmp_path / "wt", "c", "x\n")
+    (tmp_path / "wt" / "u").write_text("u\n")
+    moment = "20260111T120000.123456Z"
+    found = salvage.anchor(place_of(tmp_path / "wt"), "s", moment, 1000)
+    assert found.kept is not None
+    common = str(main / ".git")
+    assert unpublished.holding(common, lone) == [("s", moment)]
+    how = unpublished.command(common, "s", moment)
+    assert sh(main, f"{how} show {found.kept.commit}:u") == "u"
+
+
+def test_a_shared_repository_stays_shared(tmp_path):
+    main = tmp_path / "main"
+    git("init", "-q", "--shared=group", main, cwd=tmp_path)
+    commit(main, "README", "x\n")
+    (main / "u").write_text("u\n")
+    git("worktree", "add", "-q", "-b", "work", tmp_path / "wt", cwd=main)
+    (tmp_path / "wt" / "u").write_text("u\n")
+    salvage.anchor(place_of(tmp_path / "wt"), "s", "20260111T120000.123456Z", 1000)
+    objects = (main / ".git" / "objects").stat().st_mode
+    top = main / ".git" / "prodigy-salvage"
+    for path in (top, *(one for one in top.rglob("*") if one.is_dir())):
+        assert path.stat().st_mode == objects, path
+    assert all(path.stat().st_mode & 0o040 for path in top.rglob("*.pack"))
+
+
+def test_objects_of_a_borrower(repo, tmp_path):
+    """What lies in another repository's objects only is kept, too: its owner may collect it."""
+    lone = git("commit-tree", "-m", "lone", "HEAD^{tree}", cwd=repo)
+    git("clone", "-q", "--shared", repo, tmp_path / "borrower", cwd=tmp_path)
+    tree = tmp_path / "wt"
+    git("worktree", "add", "-q", "--detach", tree, lone, cwd=tmp_path / "borrower")
+    found = salvage.anchor(place_of(tree), "s", "20260111T120000.123456Z", 1000)
+    shutil.rmtree(tree)
+    sh(repo, COLLECT)
+    assert existing(repo, {lone}) == set()
+    assert found.kept is not None
+    assert found.kept.commit == lone
+    view = unpublished.view(str(tmp_path / "borrower" / ".git"), "s", "20260111T120000.123456Z")
+    git("rev-list", "--objects", lone, cwd=tmp_path / "borrower", **view)
+
+
+def test_no_room_for_a_pack_moves_nothing(world, monkeypatch):
+    for number in range(60):
+        (world.tree / f"u{number}").write_bytes(os.urandom(4000))
+    before = seen(world)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = uncommitted.look
+
+    def limited(place, *arguments, **options):
+        # A pack is larger than each of the objects that are written before.
+        if "pack-objects" in arguments:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            return run(place, *arguments, **options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    monkeypatch.setattr(uncommitted, "look", limited)
+    with pytest.raises(ProdigyError, match="could not be kept"):
+        remove(world)
+    monkeypatch.undo()
+    assert difference(before, seen(world)) == []
+    assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    assert not list((world.repo / ".git").glob("prodigy-salvage*"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="NOT TESTED: objects on another filesystem")
+def test_objects_on_another_filesystem(world):
+    away = SHARED / f"prodigy-objects-{os.getpid()}"
+    assert away.parent.stat().st_dev != world.repo.stat().st_dev
+    sh(world.tree, SECRETS)
+    sh(world.repo, f"mv .git/objects {away}; ln -s {away} .git/objects")
+    try:
+        before = seen(world)
+        remove(world)
+        sh(world.repo, COLLECT)
+        bring_back(world)
+        assert difference(before, seen(world)) == []
+        assert not list(away.rglob("*.keep"))
+        whole(world.repo)
+    finally:
+        shutil.rmtree(away)
+
+
+def test_somebody_elses_keep_stays(world):
+    sh(world.tree, "printf 's' >s; git add s")
+    found = remove(world)
+    unpublished.bring_back(found.common, "w", found.moment)
+    (keep,) = (world.repo / ".git/objects/pack").glob("*.keep")
+    assert "prodigy-git salvage w" in keep.read_text()
+    # Killed here; whoever restores next lets it go, and nobody else's.
+    other = keep.with_name("pack-other.keep")
+    other.write_text("mine\n")
+    bring_back(world)
+    assert [one.name for one in other.parent.glob("*.keep")] == [other.name]
+    found = remove(world)
+    (pack,) = salvage_folder(world.repo, found.salvage_ref).glob("pack/*.pack")
+    mine = keep.with_name(pack.with_suffix(".keep").name)
+    mine.write_text("mine\n")
+    bring_back(world)
+    assert mine.read_text() == "mine\n"
+
+
+def test_a_salvage_that_does_not_say_what_it_is_stays(world):
+    sh(world.tree, "printf 'u' >u")
+    found = remove(world)
+    about = salvage_folder(world.repo, found.salvage_ref) / "about"
+    text = about.read_text()
+    empty(found)
+    for damage in ("", "prodigy-git salvage x y\ncommit z\n"):
+        about.write_text(damage)
+        with pytest.raises(ProdigyError, match="damaged"):
+            bring_back(world)
+    about.write_text(text)
+    bring_back(world)
+    assert (world.tree / "u").read_text() == "u"
+
+
+def test_a_salvage_goes_when_branches_have_all_of_it(world):
+    sh(world.tree, "git commit -q --allow-empty -m own; git update-ref -d ORIG_HEAD || :")
+    found = remove(world)
+    folder = salvage_folder(world.repo, found.salvage_ref)
+    assert folder.is_dir()
+    sh(world.repo, "git branch -m prodigy-w elsewhere")
+    for branch, there in (
+        ("git branch -q -D elsewhere", True),
+        (f"git branch b {found.head}", False),
+    ):
+        if there:
+            empty(found)
+            sh(world.repo, f"{branch}; {COLLECT}")
+        else:
+            unpublished.bring_back(found.common, "w", found.moment)
+            sh(world.repo, branch)
+        emptying.work(str(world.store), os.open(os.devnull, os.O_RDONLY))
+        assert folder.exists() == there
+        assert os.path.exists(found.path) == there
+    assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    assert not list((world.repo / ".git/objects/pack").glob("*.keep"))
+
+
+def test_deleting_leaves_nothing(world):
+    sh(world.tree, SECRETS)
+    found = remove(world)
+    unpublished.bring_back(found.common, "w", found.moment)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(unpublished.scratch(found.common, "w", found.moment))
+    salvage.delete(found.common, "w", found.moment)
+    assert git("for-each-ref", "refs/prodigy", cwd=world.repo) == ""
+    assert not list((world.repo / ".git").glob("prodigy-salvage*"))
+    assert not list((world.repo / ".git/objects/pack").glob("*.keep"))
+    salvage.delete(found.common, "w", found.moment)
+
+
+def test_the_tree_of_a_salvage_needs_no_ref(world):
+    (world.tree / "u").write_text("u\n")
+    found = remove(world)
+    git("update-ref", "-d", found.salvage_ref, cwd=world.repo)
+    assert files_of(world.repo, found.salvage_ref)[b"u"] == ("100644", b"u\n")
+    empty(found)
+    bring_back(world)
+    assert (world.tree / "u").read_text() == "u\n"
