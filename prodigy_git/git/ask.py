@@ -2,9 +2,7 @@
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
-from typing import Any
 
 from prodigy_git import gitenv
 from prodigy_git.errors import ProdigyError
@@ -88,33 +86,26 @@ def git_status(
     Raises `ProdigyError` where git cannot be started, and where it does not trust the repository,
     since that is another user's (git-config(1), safe.directory).
     """
-    # Takes longer to import than a view may take that asks git with `look` alone.
-    from git.cmd import Git
-    from git.exc import GitCommandNotFound
-
     _note(cwd, env)
     where = os.fspath(cwd)
-    # GitPython would run it where we stand, in another repository perhaps.
-    if not os.access(where, os.X_OK):
+    if not os.access(where, os.X_OK):  # else it is said of git that it is missing
         gone = gitenv.gone() if where == gitenv.NOWHERE else None
         raise ProdigyError(gone or f"git could not be started in {where}")
-    with tempfile.TemporaryFile() as istream:
-        istream.write(stdin or b"")
-        istream.seek(0)
-        try:
-            # as_process: git may have to be ended, see `gitdir.waited`.
-            started: Any = Git(where).execute(
-                ["git", *_known(where), *arguments],
-                istream=istream,
-                as_process=True,
-                env={SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
-            )
-            out, err = map(os.fsdecode, gitdir.waited(started.proc, _common(where, env), None))
-            status = started.proc.returncode
-        except files.Unusable as error:
-            raise ProdigyError(f"{error}: move it away") from None
-        except (GitCommandNotFound, OSError) as error:
-            raise ProdigyError(f"git could not be started in {where}") from error
+    # git's messages are looked into for words, which are to be English.
+    own = {"LANGUAGE": "C", "LC_ALL": "C", SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        running = subprocess.Popen(
+            ["git", *_known(where), *arguments],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=where, env={**os.environ, **own, **(env or {})},
+        )  # fmt: skip
+        out, err = map(os.fsdecode, gitdir.waited(running, _common(where, env), stdin))
+    except files.Unusable as error:
+        raise ProdigyError(f"{error}: move it away") from None
+    except OSError as error:
+        raise ProdigyError(f"git could not be started in {where}") from error
+    status = running.returncode
     if status != 0 and _DUBIOUS in err:
         folder, name = os.path.split(where)
         if name == ".git":  # what users trust is the folder around it

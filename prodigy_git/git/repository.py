@@ -34,10 +34,14 @@ def find(cwd: str) -> Place:
 
     Raises `ProdigyError` outside a repository.
     """
-    status, out, err = git_status(
-        cwd, "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir",
-        "--is-bare-repository", "--is-inside-work-tree",
-    )  # fmt: skip
+    asked = ("--git-dir", "--git-common-dir", "--is-bare-repository", "--is-inside-work-tree")
+    absolute = ("rev-parse", "--path-format=absolute")
+    # Nearly always one question is enough. Its last part fails in a git directory.
+    status, out, _ = git_status(cwd, *absolute, *asked, "--show-toplevel")
+    lines = out.removesuffix("\n").split("\n")
+    if status == 0 and len(lines) == 5 and lines[4]:
+        return Place(os.path.normpath(lines[0]), os.path.normpath(lines[1]), lines[4])
+    status, out, err = git_status(cwd, *absolute, *asked)
     if status != 0:
         if "not a git repository" in err:
             raise ProdigyError(_outside(cwd))
@@ -45,12 +49,12 @@ def find(cwd: str) -> Place:
     *paths, _, inside = out.removesuffix("\n").split("\n")
     if len(paths) != 2:  # newlines within the paths: each asked for alone
         paths = [
-            git(cwd, "rev-parse", "--path-format=absolute", which).removesuffix("\n")
+            git(cwd, *absolute, which).removesuffix("\n")
             for which in ("--git-dir", "--git-common-dir")
         ]
     top = paths[0]
     # Within a git directory it has an answer where core.worktree says one (submodules, dotfiles).
-    status, out, err = git_status(cwd, "rev-parse", "--path-format=absolute", "--show-toplevel")
+    status, out, err = git_status(cwd, *absolute, "--show-toplevel")
     if status == 0 and out != "\n":
         top = out.removesuffix("\n")
     elif inside == "true":
