@@ -108,7 +108,7 @@ _IN_JSON = {
 
 def _as_json(job: str, item: "Item") -> dict[str, Any]:
     """Return an item as every command's JSON names things; `export` writes the file's own names."""
-    fields = item.model_dump(mode="json")
+    fields = item.as_json()
     fields["failure_history"] = [_renamed(one) for one in fields["failure_history"]]
     places = dict.fromkeys(("worktree", "branch", "salvage_ref"))
     places |= _renamed(fields.pop("worktree_artifacts") or {})
@@ -166,7 +166,7 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
     known = item.worktree_artifacts
     found: dict[str, Any] = {}
     if known is not None:
-        found = _renamed(known.model_dump(exclude_none=True))
+        found = _renamed(known.as_json(none=False))
     last = next((one for one in reversed(item.failure_history) if one.session_id), None)
     if last is None or last.session_id is None:
         return found
@@ -315,10 +315,7 @@ def export(name: str | None, all_jobs: bool, form: str, target: str | None) -> N
     """
     from prodigy_git.record import files
 
-    found = [
-        {"job_id": job, **item.model_dump(mode="json", exclude_none=True)}
-        for job, item in _queues(name, all_jobs)
-    ]
+    found = [{"job_id": job, **item.as_json(none=False)} for job, item in _queues(name, all_jobs)]
     text = _formatted(found, form)
     if target is None:
         click.echo(text, nl=False)

@@ -76,7 +76,7 @@ def _as_json(one: "Session") -> dict[str, Any]:
 
     The file itself has the names of Prodigy's own tools (docs/reference/store.md).
     """
-    fields: dict[str, Any] = one.model_dump(mode="json")
+    fields: dict[str, Any] = one.as_json()
     rest = {name: value for name, value in fields.pop("metadata").items() if name not in _SAID}
     return {
         "session_id": fields.pop("id"),

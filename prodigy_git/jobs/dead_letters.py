@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from prodigy_git import layout
+from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.record import files, jsonline, within
 
-if TYPE_CHECKING:  # pydantic takes long to import, and is not needed to write
-    from prodigy_git.model.dlq import Item, Queue
 
-
-def merged(there: "Queue", dead: "Iterable[Item]", is_over: "Callable[[Item], bool]") -> "Queue":
+def merged(there: Queue, dead: Iterable[Item], is_over: Callable[[Item], bool]) -> Queue:
     """Return the queue that the log and the files come to.
 
     ``dead`` are the items that the log has in the queue: they take the place of their namesakes, but
@@ -26,15 +25,15 @@ def merged(there: "Queue", dead: "Iterable[Item]", is_over: "Callable[[Item], bo
             found.append(_with_what_else(item, own))
         elif not is_over(item):
             found.append(item)
-    return there.model_copy(update={"items": [*found, *mine.values()]})
+    return msgspec.structs.replace(there, items=[*found, *mine.values()])
 
 
-def _with_what_else(there: "Item", own: "Item") -> "Item":
-    known = own.model_dump(exclude_none=True, exclude_unset=True)
-    return type(there).model_validate({**there.model_dump(exclude_none=True), **known})
+def _with_what_else(there: Item, own: Item) -> Item:
+    known = {name: value for name, value in own.as_json(none=False).items() if name in own.written}
+    return Item.of({**there.as_json(none=False), **known})
 
 
-def write(store: str, repo: str, job: str, queue: "Queue") -> bool:
+def write(store: str, repo: str, job: str, queue: Queue) -> bool:
     """Replace the queue's file, and return True; False where there is nothing to be in one.
 
     The caller holds the job's claims lock. Raises `OSError`.
@@ -43,6 +42,6 @@ def write(store: str, repo: str, job: str, queue: "Queue") -> bool:
     if not queue.items and not os.path.exists(path):
         return False
     within.make_folder(store, os.path.dirname(path))
-    text = jsonline.encode(queue.model_dump(mode="json", exclude_none=True))
+    text = jsonline.encode(queue.as_json(none=False))
     files.replace(path, (text + "\n").encode("ascii"))
     return True

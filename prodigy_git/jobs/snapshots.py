@@ -169,7 +169,7 @@ def _queue_item(index: Index, name: str, item: books.Item) -> Item:
     session = None
     if begun is not None:
         session = begun.worktree or begun.session
-    return Item.model_validate(
+    return Item.of(
         {
             "item_id": name,
             "work_item": {"id": name, "data": index.data(name)},

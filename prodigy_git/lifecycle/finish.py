@@ -91,7 +91,7 @@ def finish(
     lock = files.lock(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
-        found = Session.model_validate(fields)
+        found = Session.of(fields)
         if result is not None and found.mapreduce_data is None:
             raise ProdigyError(f"session {name} works on no item, whose result it could be")
         if found.ended and standing.by_others(found) is None:

@@ -89,7 +89,7 @@ def _enrolled(cwd: str) -> enrolment.Enrolment | None:
 
 
 def _only_open(cwd: str, store: str, repo: str, told: Callable[[str], None]) -> str:
-    from prodigy_git.jobs import summary  # with pydantic, which takes longer than most commands
+    from prodigy_git.jobs import summary
 
     found = summary.under_way(store, repo, told)
     there = _enrolled(cwd)
@@ -131,7 +131,7 @@ def identity(cwd: str, session: str | None, agent: str | None, item: str | None)
 
 
 def _only_one(cwd: str, name: str) -> tuple[str, str, str]:
-    from prodigy_git.jobs import index  # with pydantic, which takes longer than most commands
+    from prodigy_git.jobs import index
 
     store = home.here(cwd)
     found = [repo for repo in repositories(store) if index.exists(store, repo, name)]

@@ -1,1 +1,1 @@
-"""The store's file formats as pydantic models (DESIGN, section 6)."""
+"""The store's file formats as data (DESIGN, section 6)."""

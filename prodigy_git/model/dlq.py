@@ -2,16 +2,12 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
+
+from prodigy_git.model.document import Document
 
 
-class _Open(BaseModel):
-    """Fields that are not known here are kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Failure(_Open):
+class Failure(Document):
     """One failed attempt at an item."""
 
     timestamp: str
@@ -34,11 +30,11 @@ class Failure(_Open):
     @property
     def said(self) -> str:
         """The error's text, which Prodigy calls the error's message."""
-        message = (self.model_extra or {}).get("error_message")
+        message = self.written.get("error_message")
         return self.error or (message if isinstance(message, str) else "")
 
 
-class Artifacts(_Open):
+class Artifacts(Document):
     """What is left of the failed agent's worktree."""
 
     worktree_path: str | None = None
@@ -46,12 +42,12 @@ class Artifacts(_Open):
     salvage_ref: str | None = None
 
 
-class Item(_Open):
+class Item(Document):
     """A work item in the queue. One as short as the seed's example reads without error."""
 
     item_id: str
-    work_item: Any = Field(default_factory=dict)
-    failure_history: list[Failure] = Field(default_factory=list)
+    work_item: Any = msgspec.field(default_factory=dict)
+    failure_history: list[Failure] = msgspec.field(default_factory=list)
     failure_count: int = 0
     error_signature: str | None = None
     first_attempt: str | None = None
@@ -61,7 +57,7 @@ class Item(_Open):
     worktree_artifacts: Artifacts | None = None
 
 
-class Queue(_Open):
+class Queue(Document):
     """A job's dead letter queue."""
 
-    items: list[Item] = Field(default_factory=list)
+    items: list[Item] = msgspec.field(default_factory=list)

@@ -2,52 +2,47 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from prodigy_git import names
+from prodigy_git.model.document import Document
 from prodigy_git.record import clock
 
 Status = Literal["Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"]
 ENDED: frozenset[Status] = frozenset(("Completed", "Failed", "Cancelled"))
 
 
-class _Open(BaseModel):
-    """A part of the file; fields that are not known here are kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Checkpoint(_Open):
+class Checkpoint(Document):
     """A resumable state of a session."""
 
     id: str
     created_at: str
     state: Any = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Timing(_Open):
+class Timing(Document):
     """A duration, as Rust's serde writes one."""
 
     secs: int
     nanos: int = 0
 
 
-class WorkflowData(_Open):
+class WorkflowData(Document):
     """What a session of type Workflow adds."""
 
     workflow_id: str
     workflow_name: str
     current_step: int = 0
     total_steps: int = 0
-    completed_steps: list[Any] = Field(default_factory=list)
-    variables: dict[str, Any] = Field(default_factory=dict)
+    completed_steps: list[Any] = msgspec.field(default_factory=list)
+    variables: dict[str, Any] = msgspec.field(default_factory=dict)
     iterations_completed: int = 0
     files_changed: int = 0
     worktree_name: str | None = None
 
 
-class MapReduceData(_Open):
+class MapReduceData(Document):
     """What a session of type MapReduce adds."""
 
     job_id: str
@@ -59,7 +54,7 @@ class MapReduceData(_Open):
     reduce_results: Any = None
 
 
-class Session(_Open):
+class Session(Document):
     """One worktree's stretch of work."""
 
     id: str
@@ -68,9 +63,9 @@ class Session(_Open):
     started_at: str
     updated_at: str
     completed_at: str | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    checkpoints: list[Checkpoint] = Field(default_factory=list)
-    timings: dict[str, Timing] = Field(default_factory=dict)
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    checkpoints: list[Checkpoint] = msgspec.field(default_factory=list)
+    timings: dict[str, Timing] = msgspec.field(default_factory=dict)
     error: str | None = None
     workflow_data: WorkflowData | None = None
     mapreduce_data: MapReduceData | None = None

@@ -1,25 +1,23 @@
 """Prodigy's dead letters, a file for each and an index beside them, as the project's own items."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prodigy_git import names
+from prodigy_git.model.dlq import Item
 from prodigy_git.prodigy import found, reading
 from prodigy_git.prodigy.reading import Broken
 from prodigy_git.prodigy.runs import Run
 
-if TYPE_CHECKING:  # pydantic takes long to import, and most jobs have no queue
-    from prodigy_git.model.dlq import Item
 
-
-def dead_letters(store: str, run: Run, *, broken: Broken = reading.quiet) -> "list[Item]":
+def dead_letters(store: str, run: Run, *, broken: Broken = reading.quiet) -> list[Item]:
     """Return the dead letters of a run, by item id. A damaged one is reported and left out."""
     return dead_letters_of_job(store, run.key, run.job_id, broken=broken)
 
 
 def dead_letters_of_job(
     store: str, key: str, job: str, *, broken: Broken = reading.quiet
-) -> "list[Item]":
+) -> list[Item]:
     """Return the dead letters that lie under a key and a job, by item id, as `dead_letters` does.
 
     Both places are looked at: where Prodigy writes them, and where its documents say. The one that
@@ -39,19 +37,10 @@ def dead_letters_of_job(
     return [items[name] for name in sorted(items)]
 
 
-def _item(path: str, fields: dict[str, Any], broken: Broken) -> "Item | None":
-    from pydantic import ValidationError
-
-    from prodigy_git.model.dlq import Item
-
+def _item(path: str, fields: dict[str, Any], broken: Broken) -> Item | None:
     try:
-        item = Item.model_validate(_in_our_words(fields))
+        item = Item.of(_in_our_words(fields))
         names.checked(item.item_id, "item id")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        broken(f"{path} is damaged ({where}: {first['msg']}): passed over")
-        return None
     except ValueError as error:
         broken(f"{path} is damaged ({error}): passed over")
         return None

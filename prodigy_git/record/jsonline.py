@@ -39,8 +39,7 @@ except (ImportError, AttributeError, TypeError):  # not CPython, or a CPython wi
 
 _SPACE = " \t\n\r"
 _DEEPEST = 200
-"""Levels of nesting. How many more there is the stack for depends on who asks; and what pydantic has
-read with more than 255, it does not write."""
+"""Levels of nesting. How many more there is the stack for depends on who asks."""
 
 
 def encode(value: Any) -> str:

@@ -2,8 +2,6 @@
 
 import os
 
-from pydantic import ValidationError
-
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.dlq import Item, Queue
@@ -20,10 +18,10 @@ def read(store: str, repo: str, job: str, broken: Broken) -> Queue:
     """
     path = layout.dead_letters(store, repo, job)
     try:
-        queue = Queue.model_validate(jsonline.decode_object(files.read(path)))
+        queue = Queue.of(jsonline.decode_object(files.read(path)))
     except FileNotFoundError:
         queue = Queue()
-    except (ValueError, ValidationError) as error:
+    except ValueError as error:
         raise ProdigyError(f"{path} is damaged: repair it or move it away") from error
     places = {item.item_id: place for place, item in enumerate(queue.items)}
     for item in _single_items(f"{os.path.dirname(path)}/items", broken):
@@ -45,7 +43,7 @@ def _single_items(folder: str, broken: Broken) -> list[Item]:
         if name.endswith(".json") and not name.startswith("."):
             try:
                 fields = jsonline.decode_object(files.read(f"{folder}/{name}"))
-                found.append(Item.model_validate(fields))
+                found.append(Item.of(fields))
             except (OSError, ValueError) as error:
                 broken(f"{folder}/{name} cannot be read ({error}): passed over")
     return found

@@ -2,8 +2,6 @@
 
 import os
 
-from pydantic import ValidationError
-
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
@@ -35,16 +33,10 @@ def load(store: str, name: str) -> Session:
     """Return a session. Raises `ProdigyError` where there is none or its file is damaged."""
     path = layout.session(store, names.checked(name, "session id"))
     try:
-        found = Session.model_validate(session.read(store, name))
+        found = Session.of(session.read(store, name))
     except FileNotFoundError:
         raise ProdigyError(
             f"no session {name}: 'prodigy-git sessions list' shows what there is"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ProdigyError(
-            f"{path} is damaged ({where}: {first['msg']}): repair it or move it away"
         ) from None
     except ValueError as error:
         raise ProdigyError(f"{path} is damaged ({error}): repair it or move it away") from None

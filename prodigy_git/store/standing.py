@@ -99,7 +99,7 @@ def note(store: str, name: str, end: End, patience: float = files.PATIENCE) -> b
 
 
 def _is_open(fields: dict[str, Any], end: End) -> bool:
-    found = Session.model_validate(fields)
+    found = Session.of(fields)
     return not found.ended and resumptions(found) == end.resumed
 
 

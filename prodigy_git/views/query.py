@@ -222,7 +222,7 @@ def _sessions(
     for found in sessions.load_all(store, broken):
         repo = found.text("repo")
         if (repo, found.job) in jobs or (repo is None and found.job in {job for _, job in jobs}):
-            fields = {**found.metadata, **found.model_dump(exclude={"metadata"})}
+            fields = {**found.metadata, **found.as_json()}
             yield {name: fields.get(name) for name in _SESSIONS} | {"repo": repo, "job": found.job}
 
 

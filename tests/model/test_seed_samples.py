@@ -140,7 +140,7 @@ def test_a_dlq_as_short_as_the_seeds_is_read():
             }
         ]
     }
-    (item,) = Queue.model_validate(document).items
+    (item,) = Queue.of(document).items
     assert item.item_id == "item-123"
     assert item.failure_history[0].error == "Agent failed"
 
@@ -152,5 +152,9 @@ def test_unknown_fields_of_a_session_are_kept():
         "mapreduce_data": {"job_id": "j", "phase": "Reduce", "their": [1]},
         "checkpoints": [{"id": "c", "created_at": "x", "state": {}, "metadata": {}, "more": 1}],
     }  # fmt: skip
-    dumped = Session.model_validate(fields).model_dump(exclude_unset=True)
-    assert dumped == fields
+    dumped = Session.of(fields).as_json()
+    assert (
+        dumped.items()
+        >= {name: fields[name] for name in fields if name != "mapreduce_data"}.items()
+    )
+    assert dumped["mapreduce_data"].items() >= fields["mapreduce_data"].items()
