@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_forkserver import Forked
 
 GIT_CONFIG = """\
 [user]
@@ -102,18 +103,20 @@ def _run(
     cwd: Path | str | None,
     env: Mapping[str, str] | None,
     input: str | None,
+    start: type[subprocess.Popen[Any]] = subprocess.Popen,
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    with start(
         command,
         cwd=cwd,
         env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL if input is None else None,
-        input=input,
-        capture_output=True,
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="surrogateescape",
-        check=False,
-    )
+    ) as process:
+        out, err = process.communicate(input)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 @pytest.fixture
@@ -146,7 +149,8 @@ def prodigy() -> Run:
         env: Mapping[str, str] | None = None,
         input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        done = _run([sys.executable, "-m", "prodigy_git", *map(str, args)], cwd, env, input)
+        command = [sys.executable, "-m", "prodigy_git", *map(str, args)]
+        done = _run(command, cwd, env, input, start=Forked)
         if check and done.returncode != 0:
             pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done

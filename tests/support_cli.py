@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from support_forkserver import Forked
+
 from prodigy_git import cli
 
 PACKAGE_PARENT = str(Path(cli.__file__).parents[2])
@@ -89,7 +91,7 @@ def start(
     *arguments: str | Path, cwd: Path | str | None = None, **settings: Any
 ) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
-    return subprocess.Popen(
+    return Forked(
         [sys.executable, "-m", "prodigy_git", *map(str, arguments)],
         cwd=cwd,
         **{

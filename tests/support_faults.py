@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from support_forkserver import Forked
+
 KILL = "signal=KILL"
 
 
@@ -39,7 +41,7 @@ def run_traced(
     before, importing above all, runs without.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, *program], **pipes, **settings) as child:
+    with Forked([sys.executable, *program], **pipes, **settings) as child:
         stopped = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         assert stopped.si_status == signal.SIGSTOP, child.stderr.read()
         tracing = [*traced, "-p", str(child.pid)] if traced else ["true"]

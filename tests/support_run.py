@@ -1,13 +1,13 @@
 """Starting `run` as a process of its own, on a job ``j`` with items."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 from support_cli import environment, ok
+from support_forkserver import Forked
 
 
 def started(repo, tmp_path, *items, **options):
@@ -24,10 +24,8 @@ def run(cwd, *arguments, **settings):
     how = {
         "cwd": cwd, "env": environment(), "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-        # Ignored in what a script starts with '&', these tests perhaps among it.
-        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     }  # fmt: skip
-    return subprocess.Popen(
+    return Forked(
         [sys.executable, "-m", "prodigy_git", "run", "--job", "j", *map(str, arguments)],
         **(how | settings),
     )
