@@ -21,7 +21,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import claims, course, given, owner, summary
+from prodigy_git.jobs import books, claims, course, given, owner, summary
 from prodigy_git.jobs import items as _items
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.lifecycle import whereabouts
@@ -46,6 +46,7 @@ __all__ = [
     "record_event",
     "record_events",
     "renew",
+    "set_phase",
 ]
 
 Broken = Callable[[str], None]
@@ -222,6 +223,22 @@ def finish(
         *where, error=given.text(error, "error"), reason=given.text(reason, "reason"), retry=retry,
         backoff_ms=wait, log_path=path, session=claim.worktree, broken=broken,
     )  # fmt: skip
+
+
+def set_phase(
+    job: Job, phase: str, *, outputs: dict[str, Any] | None = None, broken: Broken = _log
+) -> str:
+    """Take a job to ``setup``, ``map``, ``reduce`` or ``complete``; return the phase it was in.
+
+    ``outputs`` are what that one has yielded: the set-up, or a step of the reduce phase (each call with
+    outputs is one more); values that JSON has a form for, of `given.LARGEST_RESULT` bytes at most. The
+    job may stay in its phase. From map to reduce they are the first step's. Raises `ProdigyError`.
+    """
+    _is(job, Job, "job")
+    if phase not in books.PHASES:
+        raise ProdigyError(f"phase {phase!r:.40}: give one of {', '.join(books.PHASES)}")
+    made = None if outputs is None else given.outputs(outputs)
+    return course.set_phase(job.store, job.repo, job.job_id, phase, broken, made)
 
 
 def job_state(job: Job, *, broken: Broken = _log) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from prodigy_git import encoding
 from prodigy_git.cli import at_work, completing, output
 from prodigy_git.cli.job import here
 
@@ -11,22 +12,39 @@ from prodigy_git.cli.job import here
 @click.command()
 @click.argument("name", metavar="JOB", shell_complete=completing.jobs)
 @click.argument("phase", metavar="PHASE", type=click.Choice(("setup", "map", "reduce", "complete")))
+@click.option(
+    "--output", "outputs", metavar="KEY=VALUE", multiple=True,
+    help="What the set-up, or a step of the reduce phase, has yielded; can be given more than once.",
+)  # fmt: skip
 @output.json_option
-def phase(name: str, phase: Any, as_json: bool) -> None:
+def phase(name: str, phase: Any, outputs: tuple[str, ...], as_json: bool) -> None:
     """Take a job to a phase, with a checkpoint of what was before.
+
+    The outputs are of the phase that the job is in, which it may stay in: each
+    command with outputs in the reduce phase is one more step of it.
 
     \b
     Example:
+      prodigy-git job phase review map --output base=4f2a9c1
       prodigy-git job phase review reduce
+      prodigy-git job phase review reduce --output merged=12
     """
-    from prodigy_git.jobs import course
+    from prodigy_git.jobs import course, given
 
+    named = given.outputs(dict(map(_pair, outputs)))
     store, repo, known = here(name)
-    before = course.set_phase(store, repo, known, phase, output.note)
+    before = course.set_phase(store, repo, known, phase, output.note, named)
     if as_json:
         output.emit_json({"job_id": known, "from": before, "to": phase})
     else:
         output.prose(f"{known}: {before} -> {phase}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = encoding.valid(text).partition("=")
+    if not key or not sign:
+        raise click.BadParameter(f"{text!r}: give KEY=VALUE", param_hint="--output")
+    return key, value
 
 
 @click.command()

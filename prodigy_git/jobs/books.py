@@ -117,6 +117,15 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
     checkpoint_seconds: int | None = None
 
 
+class Output(msgspec.Struct, array_like=True, frozen=True):
+    """What a job was given as the output of its set-up, or of one step of its reduce phase."""
+
+    sequence: int
+    at: str
+    phase: str
+    values: dict[str, Any]
+
+
 class Job(msgspec.Struct, omit_defaults=True):
     """What a job's log says of the job as a whole."""
 
@@ -134,6 +143,10 @@ class Job(msgspec.Struct, omit_defaults=True):
     """Files of items that were added, by their SHA-256: (which one it is, when, how many items)."""
     unplaced: dict[str, list[End]] = {}
     """Ends, by agent, that name no item and whose agent has not started on one."""
+    reached: list[str] = []
+    """The phases that its events took it to, in their order."""
+    outputs: list[Output] = []
+    """In the order in which they were given."""
 
     @property
     def phase(self) -> Phase:
@@ -143,14 +156,37 @@ class Job(msgspec.Struct, omit_defaults=True):
         return "map" if self.counts.get("AgentStarted") else "setup"
 
     @property
+    def working_phase(self) -> Literal["setup", "map", "reduce"]:
+        """The phase the job is in; of one that has ended the last in which anything was done."""
+        if self.phase != "complete":
+            return self.phase
+        if "reduce" in self.reached:
+            return "reduce"
+        return "map" if "map" in self.reached or self.counts.get("AgentStarted") else "setup"
+
+    @property
+    def setup_outputs(self) -> dict[str, Any]:
+        """The outputs of its set-up, by key; of one that was given twice the later."""
+        found: dict[str, Any] = {}
+        for one in self.outputs:
+            found.update(one.values if one.phase == "setup" else {})
+        return found
+
+    @property
+    def reduce_steps(self) -> list[dict[str, Any]]:
+        """The outputs of each step of its reduce phase."""
+        return [one.values for one in self.outputs if one.phase == "reduce"]
+
+    @property
     def status(self) -> Status:
         """Whether the job runs, or how it ended."""
         return _STATUSES[self.status_key[2]]
 
     @property
     def sequence(self) -> int:
-        """The number of the last change of phase or status; the next one bears a greater one."""
-        return max(self.phase_key[0], self.status_key[0])
+        """The number of the last change of phase or status, or output; the next bears a greater one."""
+        given = self.outputs[-1].sequence if self.outputs else 0
+        return max(self.phase_key[0], self.status_key[0], given)
 
     @property
     def added(self) -> list[str]:

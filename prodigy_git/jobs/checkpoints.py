@@ -20,13 +20,17 @@ from prodigy_git.store.events import Broken
 
 KEPT = 10
 """How many checkpoints of a phase are kept."""
-VERSION = 2
-"""Of the files; the first had neither ``fold`` nor ``integrity``."""
+VERSION = 1
+"""Of the files, as the name ``reduce-checkpoint-v1-…`` says."""
+FORMAT = 2
+"""Of ``fold``. Files of an earlier version of ours call it ``version``, which is then no version of the
+file; the first had neither ``fold`` nor ``integrity``."""
 STATE_FILE = "job-state.json"
 _UNTOUCHED = books.Item()
 _SEAL = b',"integrity":"'
 
 Kind = Literal["setup", "map", "reduce"]
+KINDS: tuple[Kind, ...] = ("setup", "map", "reduce")
 Row = tuple[str, bytes | None, books.Item]
 """(id, its line in the job's items, what the log says of it)."""
 
@@ -45,6 +49,7 @@ class _Checkpoint(msgspec.Struct):
     job_id: str
     position: replay.Position
     fold: _Fold
+    format: int = 0
 
 
 def newest(
@@ -105,7 +110,7 @@ def _read(path: str, job: str) -> _Checkpoint | None:
     found = msgspec.json.decode(data, type=_Checkpoint)
     if found.job_id != job:
         raise ValueError(f"it is of job {found.job_id!r}")
-    return found if found.version == VERSION else None
+    return found if (found.format or found.version) == FORMAT else None
 
 
 def _digest(body: bytes) -> bytes:
@@ -208,24 +213,32 @@ def _document(
         "pending_items": lists["pending"], "failed_items": lists["failed"],
         "agent_results": results,
     }  # fmt: skip
-    own: dict[Kind, dict[str, Any]] = {
-        "setup": {"completed": job.phase != "setup", "outputs": {}, **shared},
-        "map": shared,
-        "reduce": {
-            "completed_steps": [], "current_step": 0, "step_results": {}, "map_results": results,
-            **shared,
-        },
-    }  # fmt: skip
     fields = {
         "version": VERSION, "job_id": job.job_id, "phase": kind, "timestamp": moment,
         "status": job.status, "started_at": job.started_at, "updated_at": job.updated_at,
-        **own[kind], "sessions": {name: status for name, (_, status) in sessions.items()},
+        **_own(job, kind, results), **shared,
+        "sessions": {name: status for name, (_, status) in sessions.items()},
         "commits": job.counts.get("CommitCreated", 0),
         "events": sum(job.counts.values()), "position": position,
-        "fold": _Fold(job, known, {**sessions}),
+        "format": FORMAT, "fold": _Fold(job, known, {**sessions}),
     }  # fmt: skip
     body = msgspec.json.encode(fields)[:-1]
     return body + _SEAL + _digest(body) + b'"}\n'
+
+
+def _own(job: books.Job, kind: Kind, results: dict[str, Any]) -> dict[str, Any]:
+    """Return what only a phase's own checkpoints have; of outputs nothing where none were given."""
+    if kind == "setup":
+        outputs = job.setup_outputs
+        return {"completed": job.phase != "setup"} | ({"outputs": outputs} if outputs else {})
+    if kind == "map":
+        return {}
+    steps = job.reduce_steps
+    given = {
+        "completed_steps": list(range(len(steps))), "current_step": len(steps),
+        "step_results": {str(number): values for number, values in enumerate(steps)},
+    }  # fmt: skip
+    return {"map_results": results} | (given if steps else {})
 
 
 def _results(name: str, item: books.Item) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, endings, snapshots, waits
+from prodigy_git.jobs import books, endings, snapshots, totals, waits
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.endings import (
     Claim,
@@ -64,12 +64,16 @@ def step(
     """Hold the job's claims lock, its index up to date and what it gave up ended.
 
     But for the claim of the item ``sparing``, which its owner is about to end.
-    Afterwards checkpoint and queue are written where they are due. Raises as `index.opened`.
+    Afterwards checkpoint and queue are written where they are due, and with a checkpoint what the
+    sessions' files say of the job. Raises as `index.opened`.
     """
     with indexes.opened(store, repo, job, broken) as index:
         end_dead(index, broken, sparing=sparing)
         yield index
         snapshots.write_due(index, broken)
+        told = totals.word(index) if index.kept else None
+    if told is not None:
+        totals.tell(store, told, broken)
 
 
 def claim(

@@ -7,7 +7,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, endings, items, ordering, snapshots, summary
+from prodigy_git.jobs import books, claims, endings, items, ordering, snapshots, summary, totals
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, files, log, within
@@ -124,31 +124,60 @@ def add(
         return [name for name, _ in fresh], known
 
 
-def note_opened(store: str, repo: str, job: str, broken: Broken) -> None:
-    """Write the first checkpoint of a job whose first worktree is there; later calls do nothing."""
-    if os.path.exists(f"{layout.job_state(store, repo, job)}/setup-checkpoint.json"):
-        return
+def note_joined(store: str, repo: str, job: str, session: str, broken: Broken) -> None:
+    """Tell a job's new session how far the job is; its first one begins its checkpoints.
+
+    Raises `ProdigyError`, `OSError`.
+    """
     with indexes.opened(store, repo, job, broken) as index:
-        snapshots.write(index, broken, "setup")
+        if not os.path.exists(f"{layout.job_state(store, repo, job)}/setup-checkpoint.json"):
+            snapshots.write(index, broken, begins=True)
+        told = totals.Word(job, totals.of(index), [session])
+    totals.tell(store, told, broken)
 
 
-def set_phase(store: str, repo: str, job: str, phase: books.Phase, broken: Broken) -> books.Phase:
+def set_phase(
+    store: str,
+    repo: str,
+    job: str,
+    phase: books.Phase,
+    broken: Broken,
+    outputs: dict[str, Any] | None = None,
+) -> books.Phase:
     """Take a job to a phase, and write a checkpoint of what was; return the phase it was in.
 
-    Raises `ProdigyError` for a job that has ended, or for ``complete`` while items are left.
+    ``outputs`` (`given.outputs`) are of that phase: of the set-up, or of a step of the reduce phase. On
+    the way from map to reduce they are the first step's. Raises `ProdigyError` for a job that has
+    ended, for ``complete`` while items are left, or for outputs of the map phase.
     """
     with claims.step(store, repo, job, broken) as index:
         _running(index)
         before = index.job.phase
-        if phase == before:
-            return before
-        if phase == "complete":
+        if phase == "complete" and phase != before:
             _nothing_left(index)
-        changed = endings.event(
-            index, "JobPhaseChanged", **{"from": before, "to": phase}, sequence=_next(index)
-        )
-        endings.record(index, [changed], broken)
-        snapshots.write(index, broken)
+        sequence = _next(index)
+        events = []
+        if outputs:
+            whose = phase if before == "map" else before
+            if whose not in ("setup", "reduce"):
+                raise ProdigyError(
+                    "the map phase has no outputs: an item's result is given with it, see "
+                    "'prodigy-git job done --help'"
+                )
+            yielded = endings.event(
+                index, "PhaseOutputsAdded", phase=whose, outputs=outputs, sequence=sequence
+            )
+            events.append(yielded)
+        if phase != before:
+            events.append(
+                endings.event(
+                    index, "JobPhaseChanged", **{"from": before, "to": phase},
+                    sequence=sequence + len(events),
+                )
+            )  # fmt: skip
+        if events:
+            endings.record(index, events, broken)
+            snapshots.write(index, broken)
         return before
 
 

@@ -24,6 +24,7 @@ from prodigy_git.jobs.books import (
     End,
     Item,
     Opening,
+    Output,
     Start,
     State,
     order_of,
@@ -253,6 +254,23 @@ def _phase(state: State, step: Step) -> None:
     if step.to in PHASES:
         mark = (step.sequence or 0, step.timestamp or "", PHASES.index(step.to))
         state.job.phase_key = max(state.job.phase_key, mark)
+        _reached(state, step.to)
+
+
+def _reached(state: State, *phases: str | None) -> None:
+    known = state.job.reached
+    if not known or any(phase not in known for phase in phases):
+        state.job.reached = [one for one in PHASES if one in known or one in phases]
+
+
+def _output(state: State, step: Step) -> None:
+    """What the set-up, or a step of the reduce phase, has yielded."""
+    if step.phase in ("setup", "reduce") and step.outputs:
+        given = Output(step.sequence or 0, step.timestamp or "", step.phase, step.outputs)
+        others = {repr(one): one for one in [*state.job.outputs, given]}
+        state.job.outputs = sorted(
+            others.values(), key=lambda one: (one.sequence, one.at, repr(one))
+        )
 
 
 def _status(state: State, step: Step) -> None:
@@ -263,6 +281,8 @@ def _status(state: State, step: Step) -> None:
         job.error = step.error
         job.ended_at = mark[1] if mark[2] > 1 else ""
     if step.type in ("JobCompleted", "JobFailed"):
+        if job.phase_key[2] == PHASES.index("reduce"):
+            _reached(state, "reduce")  # what an earlier version has kept does not say so
         job.phase_key = max(job.phase_key, (mark[0], mark[1], PHASES.index("complete")))
 
 
@@ -289,6 +309,7 @@ _HANDLERS: dict[str, Callable[[State, Step], None]] = {
     "JobStarted": _job_started,
     "WorkItemsAdded": _added,
     "JobPhaseChanged": _phase,
+    "PhaseOutputsAdded": _output,
     **dict.fromkeys(_STATUS_OF, _status),
     "JobReopened": _reopened,
     "SessionStarted": _session,

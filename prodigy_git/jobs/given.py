@@ -101,6 +101,20 @@ def result(value: Any) -> Any:
     return value
 
 
+def outputs(value: Any) -> dict[str, Any]:
+    """Return what a phase has yielded, by key, if the log can hold it."""
+    if not isinstance(value, dict) or "" in value:
+        raise ProdigyError(f"outputs {value!r:.40}: give a dictionary, each key a text")
+    json_value(value, "the outputs")
+    size = len(jsonline.encode(value))
+    if size > LARGEST_RESULT:
+        raise ProdigyError(
+            f"the outputs have {size} bytes, more than {LARGEST_RESULT}: put them into a file, and its "
+            "path here"
+        )
+    return value
+
+
 def max_attempts(value: Any) -> int:
     """Return how often an item is to be tried, if it is that."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_ATTEMPTS:

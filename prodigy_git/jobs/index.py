@@ -49,6 +49,8 @@ class Index:
     """What is wrong with the job's items, if they cannot be read; those in the log are known."""
     apart: int = 0
     """By how many microseconds the store's clock is ahead of this machine's."""
+    kept: bool = False
+    """A checkpoint was written since it was opened."""
     _anew: bool = False
     """It was made from the log just now: what it says is not doubted."""
 
@@ -190,7 +192,8 @@ class Index:
         self.connection, self.meta, self.path = found.connection, found.meta, found.path
         self.fault, self._anew = found.fault, found._anew
         for name in (
-            "checkpoint_at", "checkpoint_ended", "queue_at", "queue_changes", "queue_took",
+            "checkpoint_at", "checkpoint_ended", "checkpoint_phase", "queue_at",
+            "queue_changes", "queue_took",
         ):  # fmt: skip
             setattr(self.meta, name, getattr(before, name))
 

@@ -39,7 +39,10 @@ def write_due(index: Index, broken: Broken) -> None:
     new = ended - meta.checkpoint_ended
     share = sum(meta.counts.values()) // _SHARE
     late = clock.now() - meta.checkpoint_at >= every_seconds * clock.SECOND
-    if new >= max(every_items, share) or (new > 0 and late):
+    # The last item of a job that is too small to come to its first checkpoint otherwise.
+    through = ended <= every_items and not index.count("in_progress", "pending")
+    turned = meta.checkpoint_phase not in ("", index.job.working_phase)
+    if turned or new >= max(every_items, share) or (new > 0 and (late or through)):
         write(index, broken)
     elif _queue_is_due(index):
         write_queue(index, broken)
@@ -64,36 +67,38 @@ def _queue_changes(index: Index) -> int:
     return sum(count for kind, count in index.job.counts.items() if kind.startswith("DLQ"))
 
 
-def write(index: Index, broken: Broken, kind: checkpoints.Kind | None = None) -> str | None:
-    """Write a checkpoint of the job, by default of the phase that it is in; return its path.
+def write(index: Index, broken: Broken, *, begins: bool = False) -> None:
+    """Write a checkpoint of the job's phase, and the last one of the phase that it has come from.
 
-    The queue's file is brought up to it. What a step has written to the log is done, whatever comes of
-    its checkpoint: one that cannot be written is a word to ``broken``, and None is returned.
+    With ``begins`` it has come from its set-up. The queue's file is brought up to them. What a step has
+    written to the log is done, whatever comes of its checkpoint: one that cannot be written is a word
+    to ``broken``.
     """
+    meta = index.meta
+    before = "setup" if begins else meta.checkpoint_phase
+    now = index.job.working_phase
     try:
-        path = _write(index, kind)
+        for kind in checkpoints.KINDS[: checkpoints.KINDS.index(now) + 1]:
+            if kind in (before, now):
+                _write(index, kind)
+        meta.checkpoint_phase = now
+        index.kept = True
     except (OSError, ProdigyError, *DAMAGE) as error:
         broken(f"no checkpoint of job {index.job_id} written ({error}): the log has everything")
-        path = None
     write_queue(index, broken)
     indexes.advance(index, broken)
     index.save()
-    return path
 
 
-def _write(index: Index, kind: checkpoints.Kind | None) -> str:
+def _write(index: Index, kind: checkpoints.Kind) -> None:
     meta = index.meta
-    if kind is None:
-        kind = {"setup": "setup", "map": "map"}.get(index.job.phase, "reduce")  # type: ignore[assignment]
-        assert kind is not None
     rows = index.rows("SELECT id, resumed, status FROM sessions")
     sessions = {name: (resumed, status) for name, resumed, status in rows}
-    path = checkpoints.write(
+    checkpoints.write(
         index.store, index.repo, index.job, kind, _rows(index), sessions, meta.position
     )
     meta.checkpoint_at = clock.now()
     meta.checkpoint_ended = index.count("completed", "dead", "failed")
-    return path
 
 
 def _rows(index: Index) -> Iterator[checkpoints.Row]:

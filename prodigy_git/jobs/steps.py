@@ -7,7 +7,7 @@ depend on it.
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -46,6 +46,8 @@ class Step(msgspec.Struct, gc=False):
     items: dict[str, _Number] | None = None
     item_ids: list[str] | None = None
     to: str | None = None
+    phase: str | None = None
+    outputs: dict[str, Any] | None = None
     sequence: _Number | None = None
     resumed: _Number | None = None
     total_items: _Number | None = None

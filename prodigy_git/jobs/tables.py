@@ -60,6 +60,8 @@ class Meta(msgspec.Struct):
     checkpoint_at: int = 0
     checkpoint_ended: int = 0
     """When the last checkpoint was written, and how many items had ended then."""
+    checkpoint_phase: str = ""
+    """Of which phase that was; empty where nobody knows."""
     queue_at: int = 0
     queue_changes: int = 0
     queue_took: int = 0
@@ -156,6 +158,7 @@ def fill(
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(glance.VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
+    meta.checkpoint_phase = state.job.working_phase
     connection.executemany(
         "INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)",
         _rows(meta, given, dict(state.items)),

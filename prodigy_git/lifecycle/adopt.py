@@ -94,7 +94,7 @@ def adopt(
         raise ProdigyError(str(error)) from error
     if job is not None:
         try:
-            course.note_opened(store, repo, job, broken)
+            course.note_joined(store, repo, job, adopted.session_id, broken)
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return adopted

@@ -7,7 +7,7 @@ from typing import Any
 from prodigy_git import encoding, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.jobs import claims, endings, snapshots, surviving
+from prodigy_git.jobs import claims, endings, snapshots, surviving, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, session, whose
@@ -192,7 +192,7 @@ def _append_once(
         last = [*ending, finished]
         reserve.with_room(store, lambda: log.append(store, repo, found.job, last, before=note))
         if agent is not None and found.mapreduce_data is not None:
-            _checkpoint(store, repo, found.job, broken)
+            _checkpoint(store, repo, found.job, fields, broken)
         return None
     # Its own claim may be one whose lease has ended: that is no reason not to take what it did.
     with claims.step(store, repo, found.job, broken, sparing=item) as index:
@@ -219,6 +219,7 @@ def _append_once(
                 session=found.id, artifacts=snapshots.artifacts_of(store, found.id),
                 extra=[finished], before=note, broken=broken,
             )  # fmt: skip
+        totals.put(fields, found.job, totals.of(index))
     if ended.late:
         broken(f"item {item} is not agent {agent}'s any more: its end is recorded as late")
     return ended
@@ -240,10 +241,13 @@ def _of_agent(found: Session, how: _How) -> dict[str, Any]:
     return standing.envelope(found, kind, kind) | own
 
 
-def _checkpoint(store: str, repo: str, job: str, broken: events.Broken) -> None:
+def _checkpoint(
+    store: str, repo: str, job: str, fields: dict[str, Any], broken: events.Broken
+) -> None:
     try:
         with claims.step(store, repo, job, broken) as index:
             snapshots.write(index, broken)
+            totals.put(fields, job, totals.of(index))
     except (ProdigyError, OSError) as trouble:
         broken(f"no checkpoint of job {job} written ({trouble}): the log has everything")
 

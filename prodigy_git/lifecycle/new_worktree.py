@@ -124,7 +124,7 @@ def new_worktree(
     reserve.keep(store, place.common)
     if job is not None:
         try:
-            course.note_opened(store, repo, job, broken)
+            course.note_joined(store, repo, job, session, broken)
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)

@@ -134,6 +134,14 @@ class JobPhaseChanged(_Event, kw_only=True):
     sequence: Count | None = None
 
 
+class PhaseOutputsAdded(_Event, kw_only=True):
+    """The set-up, or a step of the reduce phase, has yielded something."""
+
+    phase: Literal["setup", "reduce"]
+    outputs: dict[str, Any]
+    sequence: Count | None = None
+
+
 class JobCompleted(_Event, kw_only=True):
     """A job has come to its end."""
 
@@ -267,7 +275,7 @@ KNOWN: dict[str, type[_Event]] = {
     for kind in (
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
         WorkItemProcessed, WorkItemsAdded, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
-        JobCompleted, JobFailed, JobReopened,
+        PhaseOutputsAdded, JobCompleted, JobFailed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,

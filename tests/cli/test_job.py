@@ -52,6 +52,10 @@ def test_a_job_from_start_to_end(job, store):
     assert "1 x E # (as item-2)" in text
     assert "a1: 0 in progress, 1 completed, 0 failed" in text
     assert ok("job", "phase", "j", "reduce", cwd=job).out == "j: map -> reduce\n"
+    given = ("--output", "merged=a=b", "--output", "left=")
+    assert ok("job", "phase", "j", "reduce", *given, cwd=job).out == "j: reduce -> reduce\n"
+    state = json.loads((store / "state/repo/mapreduce/jobs/j/job-state.json").read_text())
+    assert state["step_results"] == {"0": {"merged": "a=b", "left": ""}}
     assert ok("job", "finish", "j", "--json", cwd=job).json["failure_count"] == 1
     (row,) = ok("job", "list", "--json", cwd=job).json
     assert (row["status"], row["phase"], row["total_items"]) == ("completed", "complete", 2)
@@ -137,6 +141,7 @@ def test_a_worker_that_lost_its_item_ends_nobody_else_s_claim(job, events):
         (["done", "j", "a", "--error", "x"], 2, "go with --failed"),
         (["reopen", "j"], 1, "has not ended"),
         (["phase", "j", "complete"], 1, "2 pending"),
+        (["phase", "j", "map", "--output", "novalue"], 2, "KEY=VALUE"),
         (["show", "other/j"], 1, "no job j"),
     ],
 )

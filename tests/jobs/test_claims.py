@@ -213,7 +213,7 @@ def test_the_course_of_a_job(store):
     assert (found["phase"], found["status"]) == ("complete", "completed")
     folder = store / "state/r/mapreduce/jobs/j"
     assert {p.name.split("-2")[0] for p in folder.glob("*checkpoint*")} == {
-        "setup-checkpoint.json", "reduce-checkpoint-v1",
+        "setup-checkpoint.json", "map-checkpoint", "reduce-checkpoint-v1",
     }  # fmt: skip
 
 
