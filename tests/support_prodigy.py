@@ -156,12 +156,12 @@ def record(kind: str, number: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 def every_record(job: str) -> list[dict[str, Any]]:
-    """Return one record of every type that Prodigy has, of a job of three items and two attempts."""
+    """Return one record of every type that Prodigy has, of a job of four items."""
     agent = f"{job}_agent_0"
     told = {"job_id": job}
     config = {"input": "items.json", "json_path": "$[*]", "max_parallel": 2}
     kinds: list[tuple[str, dict[str, Any]]] = [
-        ("job_started", {**told, "config": config, "total_items": 3, "timestamp": BEGAN}),
+        ("job_started", {**told, "config": config, "total_items": 4, "timestamp": BEGAN}),
         ("agent_started", {**told, "agent_id": agent, "item_id": "item_0", "worktree": "w0",
                            "attempt": 1}),
         ("agent_progress", {**told, "agent_id": agent, "step": "s", "progress_pct": 50.0}),
@@ -183,7 +183,7 @@ def every_record(job: str) -> list[dict[str, Any]]:
         ("checkpoint_failed", {**told, "error": "disk"}),
         ("queue_depth_changed", {**told, "pending": 1, "active": 0, "completed": 1}),
         ("memory_pressure", {**told, "used_mb": 1, "limit_mb": 2}),
-        ("d_l_q_item_removed", {**told, "item_id": "item_9"}),
+        ("d_l_q_item_removed", {**told, "item_id": "item_2"}),
         ("d_l_q_items_reprocessed", {**told, "count": 0}),
         ("d_l_q_items_evicted", {**told, "count": 0}),
         ("d_l_q_analysis_generated", {**told, "patterns": 0}),

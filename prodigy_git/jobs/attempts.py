@@ -156,6 +156,7 @@ class Attempts:
     def _ended(self, event: Event) -> Attempt:
         own = event.own()
         number = own.get("attempt")
+        before = self._by_agent.get(event.agent_id or "")
         found = next(
             (
                 one
@@ -170,6 +171,10 @@ class Attempts:
         if found is None:
             found = self._begin(event, event.session_id, number)
             found.began = None
+            if before is not None and event.item_id is None and number is None:
+                # Prodigy tries again without saying so: its agent's second end, of the same item.
+                found.item_id = before.item_id
+                found.number = None if before.number is None else before.number + 1
         if number is not None:
             self._over[event.agent_id, found.item_id, number] = found
         # One attempt ends once: a completion stands, as in the fold. Its agent may have been given up

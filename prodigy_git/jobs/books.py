@@ -1,5 +1,6 @@
 """What is known of a job, its items and its sessions: what the fold makes, and what it comes to."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -308,13 +309,19 @@ def tried(item: Item) -> Tried:
         ),
         default=0,
     )
-    loose = sum(not end.attempt for end in item.failures.values())
+    unnumbered = Counter(end.agent for end in item.failures.values() if not end.attempt)
+    loose = unnumbered.total()
     for agent in item.starts.keys() | item.results.keys():
         start, end = item.starts.get(agent), item.results.get(agent)
         if start is not None and start.attempt == 0:
             # Its failures are counted; what came of the newest start is another, or the same.
             loose += end is None or end.stage == COMPLETED or end.at < start.at
-        elif start is None and end is not None and end.attempt == 0:
+        elif start is not None:
+            # Starts with a number, ends without (Prodigy's): an end is that start's, or an earlier
+            # one's. What there is more of is a retry, which Prodigy begins without a word.
+            well = end is not None and not end.attempt and end.stage == COMPLETED
+            loose -= min(unnumbered[agent], start.attempt - well)
+        elif end is not None and end.attempt == 0:
             loose += end.stage == COMPLETED
     done = {str(end.attempt) for end in item.results.values() if end.stage == COMPLETED}
     agents = {*item.starts, *item.results, *(end.agent for end in item.failures.values())}

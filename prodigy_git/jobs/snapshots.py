@@ -11,7 +11,7 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.jobs.tables import DAMAGE
 from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.record import clock, files
-from prodigy_git.store import queues, sessions
+from prodigy_git.store import sessions
 from prodigy_git.store.events import Broken
 
 ITEMS = 100
@@ -147,7 +147,7 @@ def write_queue(index: Index, broken: Broken) -> None:
 
 def queue(index: Index, broken: Broken) -> Queue:
     """Return the queue as the log has it, with what others have written into its files."""
-    there = queues.read(index.store, index.repo, index.job_id, broken)
+    there = dead_letters.read(index.store, index.repo, index.job_id, broken)
     dead = [_queue_item(index, name, item) for name, item in index.in_state("dead")]
     return dead_letters.merged(there, dead, lambda item: _is_over(index, item))
 

@@ -76,10 +76,22 @@ def head(index: Index) -> dict[str, Any]:
         "ended_at": job.ended_at or None,
         "error": job.error,
         "opened": opening is not None,
-        **tally.items(index.meta.counts),
+        **tally.items(_counts(index)),
         "waiting": _waiting(index),
         "max_attempts": job.max_attempts,
     }
+
+
+def _counts(index: Index) -> dict[str, int]:
+    """Return how many items are in each state; those that nobody has begun are pending.
+
+    Of a job that another program opened the log alone says how many there are.
+    """
+    counts, opening = index.meta.counts, index.job.opened
+    if opening is None or opening.items_sha256:
+        return counts
+    unseen = opening.total_items - sum(counts.values())
+    return counts if unseen <= 0 else {**counts, "pending": counts.get("pending", 0) + unseen}
 
 
 def _seconds(job: books.Job) -> float | None:

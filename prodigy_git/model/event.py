@@ -129,7 +129,12 @@ def _one_dialect(fields: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(named, str):
         raise ValueError("no event type")
     name = pascal_case(named)
-    return {**fields, "type": name, "event_type": name}
+    whole = {**fields, "type": name, "event_type": name}
+    lasted = whole.get("duration")
+    if isinstance(lasted, list) and len(lasted) == 2:
+        # Prodigy's records have chrono's durations, which serde writes as a pair.
+        whole["duration"] = {"secs": lasted[0], "nanos": lasted[1]}
+    return whole
 
 
 def _untagged(fields: dict[str, Any]) -> dict[str, Any]:

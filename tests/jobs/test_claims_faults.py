@@ -126,6 +126,6 @@ def to_its_end(store, step, job):
     assert kinds["AgentStarted"] == kinds["AgentCompleted"] + kinds["AgentFailed"]
     from prodigy_git.store import queues
 
-    queue = queues.read(str(store), "r", job, refuse)
+    queue = queues.read(str(store), "r", job)
     dead = {name for name, one in found.items() if one == "dead"}
     assert {item.item_id for item in queue.items} == dead

@@ -154,9 +154,9 @@ def test_every_record_is_read_with_its_nanoseconds(whole):
     assert [one.timestamp for one in found] == [one["timestamp"] for one in records]
     assert [one.id for one in found] == [one["id"] for one in records]
     by_type = {one.type: one for one in found}
-    assert by_type["JobStarted"].own()["total_items"] == 3
+    assert by_type["JobStarted"].own()["total_items"] == 4
     assert by_type["DLQItemAdded"].own()["error_signature"] == "cafe"
-    assert by_type["AgentCompleted"].own()["duration"] == [7, 250000000]
+    assert by_type["AgentCompleted"].own()["duration"] == {"secs": 7, "nanos": 250000000}
     assert sum(one.type == "AgentFailed" for one in found) == 2
     assert len(by_type) == 25
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import replay
+from prodigy_git.jobs import dead_letters, replay
 from prodigy_git.model.session import ENDED
 from prodigy_git.record import clock, files, jsonline
-from prodigy_git.store import events, queues, sessions
+from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
 _TIMES = ("timestamp", "updated_at", "completed_at", "created_at", "last_update")
@@ -225,7 +225,7 @@ def queue_age(store: str, repo: str, job: str, limit: int, broken: Broken) -> in
     Nothing for an empty queue: there is nothing in it to be cleaned.
     """
     try:
-        queue = queues.read(store, repo, job, broken)
+        queue = dead_letters.read(store, repo, job, broken)
     except (ProdigyError, OSError) as error:
         broken(f"{error}; it is kept")
         return None

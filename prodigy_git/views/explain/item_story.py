@@ -4,7 +4,7 @@ from typing import Any
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import attempts, books, holders, peek
+from prodigy_git.jobs import attempts, books, dead_letters, holders, peek
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.index import Index
 from prodigy_git.lifecycle import whereabouts
@@ -12,7 +12,6 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
-from prodigy_git.store import queues
 from prodigy_git.views.explain import item_now, places
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
@@ -124,7 +123,7 @@ def _state(index: Index, name: str) -> dict[str, Any]:
 
 def _queued(where: Scope, repo: str, job: str, name: str) -> dict[str, Any] | None:
     """Return what the queue's file says of an item; it is written now and then, and may lack it."""
-    found = queues.read(where.store, repo, job, where.report).items
+    found = dead_letters.read(where.store, repo, job, where.report).items
     item = next((one for one in found if one.item_id == name), None)
     if item is None:
         return {"reprocess_eligible": True, "manual_review_required": False}
