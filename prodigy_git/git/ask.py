@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 from prodigy_git import gitenv
 from prodigy_git.errors import ProdigyError
@@ -26,7 +25,7 @@ _UNSWAYED = (
 
 
 def git(
-    cwd: str | Path,
+    cwd: str | os.PathLike[str],
     *arguments: str,
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
@@ -76,7 +75,7 @@ def said(err: str, otherwise: str = "no reason given") -> str:
 
 
 def git_status(
-    cwd: str | Path,
+    cwd: str | os.PathLike[str],
     *arguments: str,
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
@@ -121,7 +120,7 @@ def _common(cwd: str, env: dict[str, str] | None) -> str:
     return named or (cwd if place is None else place.common)
 
 
-def _note(cwd: str | Path, env: dict[str, str] | None) -> None:
+def _note(cwd: str | os.PathLike[str], env: dict[str, str] | None) -> None:
     """Remember where git, run by root, may write: it is not asked whose repository that is."""
     if not files.ROOT:
         return

@@ -7,13 +7,15 @@ with the same patch, are in the target's history.
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prodigy_git.git.ask import look
 from prodigy_git.record.gitdir import Place
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CAP = 500
 """How many commits of a branch, or of its target since they parted, are compared by patch."""
@@ -105,7 +107,7 @@ def how(
     known: dict[str, str],
     default: Sequence[str],
     questions: Sequence[Question],
-    pool: Executor,
+    pool: "Executor",
 ) -> list[Integration]:
     """Return for each question whether it is integrated; ``known`` is what `refs` returned.
 
@@ -265,6 +267,8 @@ class _Contents:
         return out.decode().split("\n")[0] or None if status == 0 else None
 
     def _merge_adds_nothing(self, head: str, target: str) -> bool:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="prodigy-merge-") as scratch:
             # merge-tree writes the trees that it makes: not into the repository.
             env = {

@@ -6,7 +6,6 @@ which is what the job can be resumed from; and at its end ``integrity``, a diges
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -114,6 +113,8 @@ def _read(path: str, job: str) -> _Checkpoint | None:
 
 
 def _digest(body: bytes) -> bytes:
+    import hashlib  # takes longer to import than most commands are to take
+
     return hashlib.sha256(body).hexdigest().encode("ascii")
 
 

@@ -4,11 +4,11 @@ import contextlib
 import os
 from collections.abc import Iterable
 
-import psutil
-
 
 def working_directories() -> list[str]:
     """Return the working directories of all processes that this user may look at."""
+    import psutil
+
     found = []
     for process in psutil.process_iter():
         # Another user's is not told, a zombie has none.

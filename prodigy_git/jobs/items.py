@@ -6,7 +6,6 @@ that names it (the one that opens the job, or that adds some), and never changed
 
 import os
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -165,6 +164,8 @@ def write(
     ``order`` is what `ordering.asked` says of them, ``later`` that the job has begun, and its own stay.
     Raises `OSError`; `ProdigyError`, before anything is written, for items that could not be read back.
     """
+    from hashlib import sha256
+
     text = _text(items, order or {})
     digest = sha256(text).hexdigest()
     path = layout.items(store, repo, job)

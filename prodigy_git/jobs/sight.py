@@ -7,11 +7,8 @@ away.
 
 import contextlib
 import functools
-import hashlib
 import os
 from typing import Any
-
-import psutil
 
 from prodigy_git.record import cursor, files
 
@@ -30,6 +27,8 @@ def described(pid: int) -> dict[str, Any] | None:
     ``host``, ``pid``, ``pid_started`` (seconds since 1970) and, on Linux, ``pid_ticks`` (its start in
     clock ticks since the boot, which no clock change moves), ``pid_namespace``, ``boot``, ``machine``.
     """
+    import psutil  # takes longer than all that is asked of it
+
     known: dict[str, Any] = {
         "host": os.uname().nodename, "pid": pid, "pid_namespace": _namespace(),
         "boot": cursor.boot_id() or None, "machine": _machine(),
@@ -83,6 +82,8 @@ def _here(pid: int, known: dict[str, Any]) -> bool | None:
         now = _ticks(str(pid))
         # /proc may hide other users' processes (hidepid): this one was there a moment ago.
         return None if now is None else now == ticks
+    import psutil
+
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -153,6 +154,8 @@ def _machine() -> str | None:
         found = files.read("/etc/machine-id").strip()
     except OSError:
         return None
+    import hashlib
+
     return hashlib.sha256(b"prodigy-git\0" + found).hexdigest()[:32] if found else None
 
 
@@ -164,6 +167,8 @@ def _was_here(store: str, known: dict[str, Any]) -> bool:
     """
     if _machine() is None or known.get("machine") != _machine():
         return False
+    import psutil
+
     path = os.path.realpath(store)
     kind, longest = "", -1
     for one in psutil.disk_partitions(all=True):

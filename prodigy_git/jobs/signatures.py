@@ -1,7 +1,7 @@
 """What equal failures have in common: an error's line, less what changes from time to time. Pure."""
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _LONGEST = 120
 _READ = 1000  # characters of a line
@@ -44,7 +44,11 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(?:#[:.,])+#", "#"),
     (r"\s+", " "),
 )  # fmt: skip
-_COMPILED = [(re.compile(pattern), new) for pattern, new in _RULES]
+
+
+@cache
+def _compiled() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), new) for pattern, new in _RULES]
 
 
 @lru_cache(4096)
@@ -63,7 +67,7 @@ def of(error: str) -> str:
     # Whoever wrote it, a very long line is not gone through as a whole.
     text = text.strip()[:_READ]
     text = _STATUS.sub(lambda found: found[0].translate(_HIDDEN), text)
-    for pattern, new in _COMPILED:
+    for pattern, new in _compiled():
         text = pattern.sub(new, text)
     text = text.translate(_SHOWN)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"

@@ -4,7 +4,6 @@ What is read back of them is checked, since a damaged page may be readable: a re
 and says for which file, job and run of the machine it was made.
 """
 
-import hashlib
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -129,6 +128,8 @@ def added(store: str, repo: str, job: str, digest: str) -> tuple[Given, str | No
 def _read(path: str, file: str | None, wanted: str | None) -> tuple[Given, str | None]:
     try:
         if wanted:
+            import hashlib
+
             with files.solid(path) as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found != wanted:

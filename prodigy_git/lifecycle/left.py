@@ -1,7 +1,5 @@
 """Where a session's commits are, in words, once its worktree is gone."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import integration, repository
 from prodigy_git.git.ask import look
@@ -14,6 +12,8 @@ _EXPIRE = "2.weeks.ago"  # gc.pruneExpire, where it is not set (git-gc(1))
 
 def commits(common: str, found: Session) -> str | None:
     """Return where a session's commits are; None where it made none, or git cannot be asked."""
+    from concurrent.futures import ThreadPoolExecutor
+
     last = found.text("last_commit")
     if last is None or not found.metadata.get("commits"):
         return None

@@ -7,17 +7,20 @@ goes on after all can finish, or be resumed (`store.standing`).
 
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, folders, index, owner, peek
-from prodigy_git.lifecycle import finish as finishing
-from prodigy_git.lifecycle import left
-from prodigy_git.model.session import Session
+from prodigy_git.jobs import folders
 from prodigy_git.record import clock, files, repokey, session
-from prodigy_git.store import briefs, events, removed, sessions, standing
+from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.model.session import Session
+
+# Most commands come by here and find nothing to end: what ending takes is imported where it is done.
 
 REMOVED = "its worktree was removed with git"
 
@@ -94,6 +97,8 @@ def _of_item(store: str, one: Brief) -> tuple[bool, _End | None]:
     """Return whether a session has its item in progress, and how it is to end if that is over."""
     if one.item is None or one.agent is None or one.repo is None:
         return False, None
+    from prodigy_git.jobs import books, index, owner, peek
+
     if not index.exists(store, one.repo, one.job):
         return False, None
     with peek.opened(store, one.repo, one.job, lambda _: None) as there:
@@ -115,6 +120,10 @@ def _of_item(store: str, one: Brief) -> tuple[bool, _End | None]:
 
 def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     """End a session; return how, None where it has ended meanwhile."""
+    from prodigy_git.lifecycle import finish as finishing
+    from prodigy_git.lifecycle import left
+    from prodigy_git.store import sessions, standing
+
     assert one.repo is not None
     found = sessions.catch_up(store, sessions.load(store, one.id), broken)
     if found.ended:
@@ -133,11 +142,15 @@ def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     return end.status if standing.end_now(store, one.repo, found, made) else None
 
 
-def _with_commits(store: str, repo: str, found: Session, broken: Broken) -> tuple[Session, bool]:
+def _with_commits(
+    store: str, repo: str, found: "Session", broken: Broken
+) -> "tuple[Session, bool]":
     """Return a session whose worktree is gone with what the log has of it, and whether that is any.
 
     A burst of commits is not all in its file, and the cursor, which had the rest, went with git's data.
     """
+    from prodigy_git.store import events, sessions
+
     since = clock.parse(found.started_at)
     told = events.of_session(store, repo, found.job, found.id, since, broken)
     shas = [str(one.own().get("commit")) for one in told if one.type == "CommitCreated"]

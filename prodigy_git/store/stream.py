@@ -10,7 +10,6 @@ import contextlib
 import errno
 import heapq
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -276,6 +275,8 @@ def _seekable(path: str) -> IO[bytes]:
     if plain:
         return stream
     stream.close()
+    import tempfile
+
     text = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     with contextlib.suppress(*_UNREADABLE):
         for _, block in blocks(path):
