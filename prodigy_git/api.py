@@ -91,7 +91,13 @@ def open_job(
     names.checked(job_id, "job id")
     most = given.max_attempts(max_attempts)
     wanted = None if items is None else _items.named(_listed(items), "items")
-    store, repo = whereabouts.repository(_folder(cwd))
+    folder = _folder(cwd)
+    try:
+        store, repo = whereabouts.repository(folder, take=True)
+    except OSError:
+        if wanted is not None:
+            raise
+        store, repo = whereabouts.repository(folder)  # one that can be read is enough to look at
     job = Job(store, repo, job_id)
     if wanted is not None:
         try:

@@ -1,5 +1,10 @@
 """The one exception that a user is meant to read."""
 
+import errno
+import os
+
+_NO_RIGHT = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
+
 
 class ProdigyError(Exception):
     """What is wrong and what to do about it, in one line; the command line prints it and exits 1."""
@@ -18,3 +23,14 @@ def extra(name: str) -> str:
         f"in a clone of prodigy-git: python3 -m pip install '.[{name}]', "
         f"or pipx install --force '.[{name}]'"
     )
+
+
+def not_noted(error: BaseException) -> str | None:
+    """Return what to say where a reader has no right to write; None for any other error.
+
+    It names no session: whoever looks at many says it once.
+    """
+    if not isinstance(error, OSError) or error.errno not in _NO_RIGHT:
+        return None
+    why = os.strerror(error.errno)
+    return f"what hooks noted last may be missing: it cannot be recorded from here ({why})"

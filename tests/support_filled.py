@@ -25,8 +25,27 @@ _ITEMS = [{"id": f"i{number}", "path": f"src/{number}.py"} for number in range(1
 def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
     """Fill the store, and return what each command printed, by its words: ``job show``."""
     said: Said = defaultdict(list)
+    say = _sayer(said, repo)
     monkeypatch.chdir(repo)
+    say("install")
+    _run_items(repo, say)
+    _work_in_worktrees(repo, store, say)
+    _look(repo, store, say)
+    _remove(repo, store, say)
+    say("uninstall")
+    return said
 
+
+def work(repo: Path, store: Path, monkeypatch: Any) -> None:
+    """Fill the store only, with the hooks installed."""
+    say = _sayer(defaultdict(list), repo)
+    monkeypatch.chdir(repo)
+    say("install")
+    _run_items(repo, say)
+    _work_in_worktrees(repo, store, say)
+
+
+def _sayer(said: Said, repo: Path) -> Callable[..., Any]:
     def say(words: str, *more: str | Path, cwd: Path | str = repo, code: int = 0) -> Any:
         given = [] if words == "job next" else ["--json"]  # which prints nothing else
         done = call(*words.split(), *given, *more, cwd=cwd)
@@ -35,13 +54,7 @@ def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
         said[words].append(value)
         return value
 
-    say("install")
-    _run_items(repo, say)
-    _work_in_worktrees(repo, store, say)
-    _look(repo, store, say)
-    _remove(repo, store, say)
-    say("uninstall")
-    return said
+    return say
 
 
 def _value(done: Done) -> Any:

@@ -157,6 +157,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from prodigy_git.gitenv import NOWHERE, drop_local_variables
     from prodigy_git.gitenv import gone as gone_folder
 
+    output.begin()
     git_dir = os.environ.get("GIT_DIR")
     drop_local_variables(os.environ)
     if git_dir is not None:

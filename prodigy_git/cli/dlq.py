@@ -254,7 +254,9 @@ def retry(
     if every == bool(items):
         raise click.UsageError("Give either ITEMs or --reprocess-all-eligible.")
     wanted = None if every else list(items)
-    chosen = requeue.requeue(*here(name), wanted, output.note, force=force, dry_run=dry_run)
+    chosen = requeue.requeue(
+        *here(name, take=not dry_run), wanted, output.note, force=force, dry_run=dry_run
+    )
     _report(chosen, "would be pending" if dry_run else "pending again", as_json)
 
 
@@ -283,7 +285,7 @@ def clear(
     if not (dry_run or yes):
         output.confirm("They will not be tried again. Continue?")
     wanted = None if every else list(items)
-    chosen = requeue.clear(*here(name), wanted, output.note, dry_run=dry_run)
+    chosen = requeue.clear(*here(name, take=not dry_run), wanted, output.note, dry_run=dry_run)
     _report(chosen, "would be taken out" if dry_run else "taken out", as_json)
 
 

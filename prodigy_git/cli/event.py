@@ -77,7 +77,7 @@ def add(
         raise click.UsageError("Give either --type TYPE or '-' for JSON lines on stdin.")
     if source == "-" and (content is not None or fields):
         raise click.UsageError("--content and --field go with --type.")
-    store, repo, job = whereabouts.job(gitenv.here(), name, own=True, told=output.note)
+    store, repo, job = whereabouts.job(gitenv.here(), name, own=True, take=True, told=output.note)
     known = whereabouts.identity(gitenv.here(), session, agent, item)
     if kind is not None:
         given = [{"type": kind, **_fields(fields)}]

@@ -43,14 +43,14 @@ def job() -> None:
     """
 
 
-def here(job_id: str | None) -> tuple[str, str, str]:
+def here(job_id: str | None, *, take: bool = False) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of a job named or meant where you stand.
 
-    Raises as `whereabouts.job`.
+    ``take`` is for commands that write, as in `whereabouts.repository`. Raises as `whereabouts.job`.
     """
     from prodigy_git.lifecycle import whereabouts
 
-    return whereabouts.job(gitenv.here(), job_id, told=output.note)
+    return whereabouts.job(gitenv.here(), job_id, take=take, told=output.note)
 
 
 @job.command()
@@ -100,7 +100,7 @@ def start(
 
     if json_path is not None and source is None:
         raise click.UsageError("--json-path goes with --items")
-    store, repo = whereabouts.repository(gitenv.here())
+    store, repo = whereabouts.repository(gitenv.here(), take=True)
     every = whereabouts.checkpoint_every(gitenv.here(), checkpoint_every)
     wanted = name or names.fresh("mapreduce")
     given = None
@@ -233,7 +233,7 @@ def next_(
     from prodigy_git.jobs import claims, owner
 
     answering.require_stdout()
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     who = agent or os.environ.get("PRODIGY_AGENT_ID") or names.fresh("agent")
     held = None if owner_pid is None else owner.of_process(owner_pid).as_json()
     if owner_pid is None and lease is None:
@@ -275,7 +275,7 @@ def renew(
     """
     from prodigy_git.jobs import claims
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     until = claims.renew(store, repo, known, item, agent, lease, output.note, number=attempt)
     if as_json:
         output.emit_json({"job_id": known, "item_id": item, "lease_ends_at": until})
@@ -347,7 +347,7 @@ def done(
         raise click.UsageError("--result goes with an item that was done well, not with --failed")
     made = given.commits(commits)
     yielded = results.read(result)
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)
     path = None if log_path is None else os.path.abspath(log_path)
     if failed:

@@ -36,7 +36,7 @@ def add(
     """
     from prodigy_git.jobs import course, items
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     found = items.load(text_of(source), json_path, where=source)
     added, skipped = course.add(
         store, repo, known, found, where=source, skip_known=skip_known, ordered=not no_order,

@@ -32,7 +32,7 @@ def phase(name: str, phase: Any, outputs: tuple[str, ...], as_json: bool) -> Non
     from prodigy_git.jobs import course, given
 
     named = given.outputs(dict(map(_pair, outputs)))
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     before = course.set_phase(store, repo, known, phase, output.note, named)
     if as_json:
         output.emit_json({"job_id": known, "from": before, "to": phase})
@@ -60,7 +60,7 @@ def pause(name: str, reason: str | None, as_json: bool) -> None:
     """
     from prodigy_git.jobs import course
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     left = course.pause(store, repo, known, reason, output.note)
     _report(known, "paused", left, as_json)
 
@@ -87,7 +87,7 @@ def resume(name: str, as_json: bool) -> None:
     """
     from prodigy_git.jobs import course
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     paused = course.unpause(store, repo, known, output.note)
     if as_json:
         output.emit_json({"job_id": known, "status": "running", "was_paused": paused})
@@ -110,7 +110,7 @@ def finish(name: str, error: str | None, as_json: bool) -> None:
     """
     from prodigy_git.jobs import course
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     done = course.finish(store, repo, known, error=error, broken=output.note)
     for text in at_work.lines(done.at_work):
         output.note(text)
@@ -142,7 +142,7 @@ def cancel(name: str, reason: str | None, as_json: bool) -> None:
     """
     from prodigy_git.jobs import course
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     left = course.cancel(store, repo, known, reason, output.note)
     _settle(store, repo, known)
     _report(known, "cancelled", left, as_json)
@@ -165,7 +165,7 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
     """
     from prodigy_git.jobs import course, summary
 
-    store, repo, known = here(name)
+    store, repo, known = here(name, take=True)
     again = course.reopen(store, repo, known, reason, output.note)
     found = summary.line(store, repo, known, output.note)
     if as_json:

@@ -51,8 +51,18 @@ def path(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Say something that is not the result."""
-    click.echo(f"prodigy-git: {clean(text)}", err=True)
+    """Say something that is not the result; the same is said once in a command."""
+    if text not in _said:
+        _said.add(text)
+        click.echo(f"prodigy-git: {clean(text)}", err=True)
+
+
+_said: set[str] = set()
+
+
+def begin() -> None:
+    """Forget what the command before has said: a process may run several."""
+    _said.clear()
 
 
 def error(text: str) -> None:

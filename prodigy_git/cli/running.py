@@ -121,7 +121,7 @@ def run(
 
     if every and item is not None:
         raise click.UsageError("--item and --next exclude each other")
-    store, repo, job = here(name)
+    store, repo, job = here(name, take=True)
     cwd = gitenv.here()
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,

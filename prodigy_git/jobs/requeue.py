@@ -1,7 +1,9 @@
 """Taking items out of a job's dead letter queue: to be tried again, or for good."""
 
+from contextlib import AbstractContextManager
+
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, endings, snapshots
+from prodigy_git.jobs import books, claims, endings, peek, snapshots
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.dlq import Item
 from prodigy_git.store.events import Broken
@@ -25,7 +27,7 @@ def requeue(
     for one that is not in the queue or, without ``force``, waits for somebody to look at it; and where
     the job has ended, since nobody could claim what is pending there.
     """
-    with claims.step(store, repo, job, broken) as index:
+    with _opened(store, repo, job, broken, dry_run=dry_run) as index:
         if index.job.status in books.ENDED:
             raise ProdigyError(
                 f"job {job} is {index.job.status}, nobody would try its items again: "
@@ -46,6 +48,13 @@ def requeue(
             endings.record(index, [made], broken)
             snapshots.write_queue(index, broken)
         return sorted(chosen)
+
+
+def _opened(
+    store: str, repo: str, job: str, broken: Broken, *, dry_run: bool
+) -> AbstractContextManager[Index]:
+    """Open a job for a step; for who only looks a copy, so that no dead claim is ended either."""
+    return (peek.opened if dry_run else claims.step)(store, repo, job, broken)
 
 
 def _given_up(index: Index, names: list[str]) -> dict[str, int]:
@@ -73,7 +82,7 @@ def clear(
     The log keeps what happened to them. With ``dry_run`` nothing is changed. Raises `ProdigyError` for
     one that is not in the queue.
     """
-    with claims.step(store, repo, job, broken) as index:
+    with _opened(store, repo, job, broken, dry_run=dry_run) as index:
         chosen = sorted(_in_queue(index, items, broken))
         if dry_run:
             return chosen

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prodigy_git import layout
+from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import folders
 from prodigy_git.record import clock, files, repokey, session
@@ -65,7 +65,7 @@ def settle(
             elif status := _ended(store, one, end, broken):
                 done.ended[one.id] = status
         except (ProdigyError, OSError, ValueError) as error:
-            broken(f"session {one.id}: {error}")
+            broken(errors.not_noted(error) or f"session {one.id}: {error}")
     return done
 
 

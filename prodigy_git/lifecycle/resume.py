@@ -103,9 +103,9 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
         found = sessions.load(store, name)
         repo = found.text("repo")
         if repo is None:
-            repo = whereabouts.repository(cwd)[1]
+            repo = whereabouts.repository(cwd, take=True)[1]
         return store, repo, found.job, [name]
-    store, repo, job = whereabouts.job(cwd, name)
+    store, repo, job = whereabouts.job(cwd, name, take=True)
     if not index.exists(store, repo, job):
         raise ProdigyError(f"no session and no job {name}: 'prodigy-git job list' shows the jobs")
     of_job = []

@@ -24,8 +24,12 @@ def repositories(store: str) -> list[str]:
     return sorted(found)
 
 
-def repository(cwd: str) -> tuple[str, str]:
-    """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`."""
+def repository(cwd: str, *, take: bool = False) -> tuple[str, str]:
+    """Return (store, repository key) of the repository around ``cwd``. Raises `ProdigyError`.
+
+    ``take`` is for whoever goes on to write: a repository that the store does not know gets its key
+    then. Who only looks is told which one that would be, and leaves no trace.
+    """
     # git itself is asked where its files do not say: a process takes longer than reading them.
     place = gitdir.find(cwd, {}) or git_repository.find(cwd)
     try:
@@ -38,7 +42,7 @@ def repository(cwd: str) -> tuple[str, str]:
         return there.store, there.repo
     store = home.named()
     try:
-        return store, repokey.take(store, place.common)
+        return store, (repokey.take if take else repokey.meant)(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
 
@@ -48,6 +52,7 @@ def job(
     name: str | None,
     *,
     own: bool = False,
+    take: bool = False,
     told: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of the job that is meant.
@@ -56,15 +61,16 @@ def job(
     that one stands in, ``$PRODIGY_JOB_ID``, or git config ``prodigy.job``; where none of these names
     one, for the only job of the repository that was opened and has not ended: ``told`` is called with
     a line that says so. A session that was given no job is a job by itself, which nobody means; with
-    ``own``, for who records what a session does, it is. Outside of any repository an id that only one
-    repository has a job of is enough. Raises `ProdigyError`, `names.BadName`.
+    ``own``, for who records what a session does, it is. ``take`` as in `repository`. Outside of any
+    repository an id that only one repository has a job of is enough. Raises `ProdigyError`,
+    `names.BadName`.
     """
     if name is not None and "/" in name:
         repo, _, wanted = name.partition("/")
         names.checked(repo, "repository key")
         return home.here(cwd), repo, names.checked(wanted, "job id")
     try:
-        store, repo = repository(cwd)
+        store, repo = repository(cwd, take=take)
     except ProdigyError:
         if name is None:
             raise

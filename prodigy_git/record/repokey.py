@@ -46,9 +46,8 @@ def take(store: str, common: str) -> str:
                 return key
             mark = None  # the repository is where it was: this one is a copy of it
             break
-    stem = _stem(common)
     owner = None
-    for key in (stem, f"{stem}-{files.sha1_hex(os.fsencode(common))[:6]}"):
+    for key in _names(common):
         document = _document(store, key)
         if document is None:
             document = _claim(store, key, common, mark)
@@ -73,6 +72,28 @@ def known(store: str, common: str) -> str | None:
         if mark is not None and document.get("id") == mark and _marked(document) is None:
             moved = key
     return moved
+
+
+def meant(store: str, common: str) -> str:
+    """Return the key that `take` would give a repository, without taking it; writes nothing.
+
+    For whoever only looks: where the store does not know the repository, its key has nothing of ours,
+    but may have what Prodigy wrote under that name. Raises as `take`.
+    """
+    common = os.path.realpath(common)
+    key = known(store, common)
+    if key is not None:
+        return key
+    for key in _names(common):
+        if _document(store, key) is None:
+            return key
+    raise ValueError(f"{layout.state(store, key or '')} belongs to another repository")
+
+
+def _names(common: str) -> tuple[str, str]:
+    """Return the keys that a repository may get: the second where another has the first."""
+    stem = _stem(common)
+    return stem, f"{stem}-{files.sha1_hex(os.fsencode(common))[:6]}"
 
 
 def follow(store: str, key: str, common: str, *, certain: bool) -> None:

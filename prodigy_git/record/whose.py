@@ -238,17 +238,21 @@ def _belongs(there: Enrolment) -> tuple[str, str, str, str]:
     return there.store, there.repo, there.session, there.job
 
 
-def note_place(place: Place, there: Enrolment) -> None:
-    """Bring the session's file up to date with where its worktree is. Raises `OSError`: no lock."""
+def note_place(place: Place, there: Enrolment) -> bool:
+    """Bring the session's file up to date with where its worktree is; return whether it was not.
+
+    Raises `OSError`: no lock.
+    """
     try:
         fields = session.read(there.store, there.session)
         if not session.note_place(fields, place, there.nonce, leads_to(place.top, place.private)):
-            return
+            return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
+        return False
     lock = files.lock(layout.session_lock(there.store, there.session))
     try:
         _note(place, there)
+        return True
     finally:
         os.close(lock)
 

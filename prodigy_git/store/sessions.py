@@ -2,11 +2,11 @@
 
 import os
 
-from prodigy_git import layout, names
+from prodigy_git import errors, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files, gitdir, repokey, session, underway, whose
-from prodigy_git.record.drain import drain
+from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, standing
@@ -159,7 +159,10 @@ def catch_up(
         if (mend and standing.mended(store, found, broken)) or changed:
             return load(store, found.id)
     except (OSError, ValueError) as error:
-        broken(f"session {found.id}: could not be brought up to date ({error})")
+        broken(
+            errors.not_noted(error)
+            or f"session {found.id}: could not be brought up to date ({error})"
+        )
     return found
 
 
@@ -173,13 +176,16 @@ def record_pending(
     """
     # Through git's own files: the journal is there though the folder may have been moved.
     where = journal_of(store, found, known)
+    marked = any(name == found.id for name, _ in underway.marks(store))
     if where is not None:
+        if not marked and not is_due(*where):
+            return whose.note_place(*where), 0  # a reader of a store at rest leaves no trace
         underway.let_pass(store, found.id, where[0].private)
         count = drain(*where, recovered=True, patience=patience)
         whose.note_place(*where)
         return True, count
     # One that was removed right behind a commit: its recorder holds open what is needed of it.
-    if all(name != found.id for name, _ in underway.marks(store)):
+    if not marked:
         return False, None
     if underway.wait(store, _PATIENCE, (found.id,)):
         raise files.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
