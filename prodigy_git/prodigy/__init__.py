@@ -14,6 +14,7 @@ from prodigy_git.prodigy.checkpoints import (
 from prodigy_git.prodigy.dead_letters import dead_letters, dead_letters_of_job
 from prodigy_git.prodigy.events import events
 from prodigy_git.prodigy.found import wrote_session
+from prodigy_git.prodigy.items import UNKNOWN, RunItem, items, with_input
 from prodigy_git.prodigy.runs import Kind, Run, State, agent_states, agents, run_of, runs
 from prodigy_git.prodigy.worktree_states import (
     WorktreeState,
@@ -22,7 +23,27 @@ from prodigy_git.prodigy.worktree_states import (
 )
 
 __all__ = [
-    "JobCheckpoint", "Kind", "Run", "State", "StepDone", "WorkflowCheckpoint", "WorktreeState",
-    "agent_states", "agents", "dead_letters", "dead_letters_of_job", "events", "job_checkpoint",
-    "run_of", "runs", "workflow_checkpoints", "worktree_state", "worktree_states", "wrote_session",
+    "UNKNOWN",
+    "JobCheckpoint",
+    "Kind",
+    "Run",
+    "RunItem",
+    "State",
+    "StepDone",
+    "WorkflowCheckpoint",
+    "WorktreeState",
+    "agent_states",
+    "agents",
+    "dead_letters",
+    "dead_letters_of_job",
+    "events",
+    "items",
+    "job_checkpoint",
+    "run_of",
+    "runs",
+    "with_input",
+    "workflow_checkpoints",
+    "worktree_state",
+    "worktree_states",
+    "wrote_session",
 ]  # fmt: skip
