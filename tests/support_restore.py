@@ -5,10 +5,11 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.restore import restore
 from prodigy_git.cleanup.restore.restore import Restored
 from prodigy_git.cleanup.trash import removal
@@ -56,11 +57,18 @@ def remove(world: World, tree: Path | None = None, *, delete_branch: str | None 
     return found
 
 
+def restored(
+    store: Path, name: str, *, to: str | None = None, broken: Callable[[str], None] = print
+) -> Restored:
+    """Bring a worktree back as `worktree restore` does: what was interrupted is ended first."""
+    done = interrupted.finish(str(store), name, broken)
+    return done or restore.restore(str(store), name, to=to, broken=broken)
+
+
 def bring_back(world: World, name: str = "w", to: str | Path | None = None) -> Restored:
     troubles: list[str] = []
-    done = restore.restore(
-        str(world.store), name, to=None if to is None else str(to), broken=troubles.append
-    )
+    target = None if to is None else str(to)
+    done = restored(world.store, name, to=target, broken=troubles.append)
     assert troubles == []
     return done
 

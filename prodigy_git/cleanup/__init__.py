@@ -9,5 +9,6 @@ The rooms, from the ground up; each imports only what is below it:
 - `records`: sessions, logs, checkpoints and queues by age
 - `restore`: the way back
 - `drift`: where store and git have drifted apart
+- `interrupted`: going on with what a kill has interrupted, on the way to the trash or back
 - `worktrees`: which worktrees go, one after the other
 """

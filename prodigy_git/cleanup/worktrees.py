@@ -209,14 +209,11 @@ def _take_up(
     store: str, cwd: str, names: Sequence[str] | None, options: Options, broken: Broken
 ) -> list[str]:
     """Bring to its end what a killed command left half-way in the repositories concerned."""
-    from prodigy_git.cleanup.trash import removal
+    from prodigy_git.cleanup import interrupted
 
     keys: set[str] = set()
     if options.all_repos:
-        try:
-            keys.update(filter(safe.is_safe, os.listdir(f"{store}/state")))
-        except OSError:
-            return []
+        keys.update(repokey.keys(store))
     for name in names or ():
         try:
             keys.add(sessions.load(store, name).text("repo") or "")
@@ -227,7 +224,7 @@ def _take_up(
     except (ProdigyError, OSError, ValueError):
         if names is None and not options.all_repos:
             raise
-    return [line for key in sorted(keys - {""}) for line in removal.take_up(store, key, broken)]
+    return [line for key in sorted(keys - {""}) for line in interrupted.take_up(store, key, broken)]
 
 
 def _job(one: Subject) -> str | None:

@@ -130,14 +130,15 @@ def _key_here(store: str, cwd: str) -> str:
 
 def _take_up(asked: _Asked) -> None:
     """Finish or roll back what killed commands have left."""
-    from prodigy_git.cleanup.trash import entry, removal
+    from prodigy_git.cleanup import interrupted
+    from prodigy_git.cleanup.trash import entry
     from prodigy_git.lifecycle import over
 
     over.settle(asked.store, output.note, repo=asked.repo)
     keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
     for key in sorted(keys):
         try:
-            lines = removal.take_up(
+            lines = interrupted.take_up(
                 asked.store, key, output.note, deleting="trash" not in asked.kinds
             )
         except (ProdigyError, OSError) as error:

@@ -27,10 +27,13 @@ def restore(name: str, to: str | None, as_json: bool) -> None:
     Example:
       prodigy-git worktree restore login
     """
+    from prodigy_git.cleanup import interrupted
     from prodigy_git.cleanup.restore.restore import restore as bring_back
 
     store = home.here()
-    done = bring_back(store, name, to=to, broken=output.note)
+    done = interrupted.finish(store, name, output.note) or bring_back(
+        store, name, to=to, broken=output.note
+    )
     for text in done.notes:
         output.note(text)
     if as_json:

@@ -205,12 +205,12 @@ def _what(found: "Entry") -> str:
 
 def _take_up(store: str, here: "list[Entry]", names: tuple[str, ...]) -> bool:
     """Finish or roll back what a killed command left in the repositories concerned."""
-    from prodigy_git.cleanup.trash import removal
+    from prodigy_git.cleanup import interrupted
 
     lines = [
         line
         for repo in sorted({one.repo for one in here if not names or one.session in names})
-        for line in removal.take_up(store, repo, output.note, deleting=False)
+        for line in interrupted.take_up(store, repo, output.note, deleting=False)
     ]
     for line in lines:
         output.note(line)

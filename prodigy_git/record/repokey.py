@@ -35,7 +35,7 @@ def take(store: str, common: str) -> str:
     common = os.path.realpath(common)
     mark = mark_of(common)
     if mark is not None:
-        for key in _keys(store):
+        for key in keys(store):
             document = _document(store, key, lenient=True)
             if document is None or document.get("id") != mark:
                 continue
@@ -63,7 +63,7 @@ def known(store: str, common: str) -> str | None:
     """Return the key that a repository has in the store, None where it has none; writes nothing."""
     mark = mark_of(common)
     moved = None
-    for key in _keys(store):
+    for key in keys(store):
         document = _document(store, key, lenient=True)
         if document is None:
             continue
@@ -186,7 +186,8 @@ def _stem(common: str) -> str:
     return names.repository_stem(name.removesuffix(".git"))
 
 
-def _keys(store: str) -> list[str]:
+def keys(store: str) -> list[str]:
+    """Return the keys of the repositories that a store has a folder for, sorted."""
     try:
         return sorted(filter(names.is_safe, os.listdir(f"{store}/state")))
     except OSError:

@@ -3,18 +3,14 @@
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, jsonline, repokey
 from prodigy_git.store.events import Broken
 
 
 def sessions_of(store: str, job: str, broken: Broken) -> list[str]:
     """Return the ids of a job's sessions, in the order in which they were registered."""
-    try:
-        repositories = sorted(filter(names.is_safe, os.listdir(f"{store}/state")))
-    except OSError:
-        return []
     found = []
-    for repo in repositories:
+    for repo in repokey.keys(store):
         path = layout.session_to_job(store, repo)
         try:
             mapping = jsonline.decode_object(files.read(path))

@@ -14,9 +14,20 @@ import pytest
 from support_cli import new, session_file
 from support_mounts import mounted
 from support_removal import enrolled, salvaged
-from support_restore import World, bring_back, difference, files_of, remove, seen, sh, whole
+from support_restore import (
+    World,
+    bring_back,
+    difference,
+    files_of,
+    remove,
+    restored,
+    seen,
+    sh,
+    whole,
+)
 
 from prodigy_git import layout
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.drift import mending
 from prodigy_git.cleanup.folders import moving, trees
 from prodigy_git.cleanup.folders.erasing import erase
@@ -359,15 +370,14 @@ def test_an_entry_that_cannot_be_finished_is_not_restored_a_second_time(
     monkeypatch.setattr(carrying_out, "_register", fails)
     with pytest.raises(OSError, match="Input/output"):
         bring_back(world)
-    from prodigy_git.cleanup.restore import restore
 
     said: list[str] = []
     with pytest.raises(ProdigyError, match="is restoring still"):
-        restore.restore(str(world.store), "w", to=None, broken=said.append)
+        restored(world.store, "w", broken=said.append)
     assert "Input/output error" in said[0]
     assert len(entry.entries(str(world.store), never)) == 1
     monkeypatch.undo()
-    removal.take_up(str(world.store), "repo", print)
+    interrupted.take_up(str(world.store), "repo", print)
     assert sh(world.tree, "git status --porcelain") == " M README\nA  s\n?? h\n?? u"
 
 

@@ -17,14 +17,15 @@ from support_cli import environment, new
 from support_faults import KILL, STOP, can_trace, run_traced, strace
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.folders.erasing import erase
 from prodigy_git.cleanup.trash import entry as entries
-from prodigy_git.cleanup.trash import removal
 
 SHARED = Path("/dev/shm")
 CALLS = ("rename", "mkdir", "rmdir", "unlink", "unlinkat", "link", "symlink")
 REMOVE = f"""
 import sys
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import removal
 from prodigy_git.record import enrolment, gitdir
 {STOP}
@@ -215,7 +216,7 @@ def test_killed_anywhere(ground: Apart | Layers, world: World, what: str, tmp_pa
 
 def _take_up(world: World, before: dict[str, object], what: str) -> bool:
     """Take up what was killed, bring the worktree back and compare; return whether it was there."""
-    removal.take_up(str(world.store), "repo", lambda text: None)
+    interrupted.take_up(str(world.store), "repo", lambda text: None)
     found = entries.entries(str(world.store), never)
     here = os.path.lexists(world.tree / ".git")
     states = {one.state for one in found}

@@ -9,15 +9,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from prodigy_git import layout, names
+from prodigy_git import layout
 from prodigy_git.cleanup.drift import holding_back, leftovers, lost_halves
 from prodigy_git.cleanup.drift.holding_back import Half, Memory
 from prodigy_git.cleanup.drift.leftovers import Finding, names_in
-from prodigy_git.cleanup.drift.lost_halves import Linked
-from prodigy_git.git import repository
+from prodigy_git.git import registrations, repository
+from prodigy_git.git.registrations import Linked
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, repokey, whose
-from prodigy_git.store import sessions
+from prodigy_git.record import enrolment, files, whose
+from prodigy_git.store import repositories, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -29,24 +29,10 @@ def find(store: str, cwd: str | None, broken: Broken) -> list[Finding]:
     common = None if cwd is None else os.path.realpath(repository.find(cwd).common)
     known = sessions.load_all(store, broken)
     found = []
-    for key, path in repositories(store, broken):
+    for key, path in repositories.known(store, broken):
         if common is None or files.same(common, path):
             found += find_in(store, key, path, known, broken)
     return [*found, *leftovers.temporary_files(store, "")]
-
-
-def repositories(store: str, broken: Broken) -> list[tuple[str, str]]:
-    """Return (key, common git directory) of every repository of the store, sorted."""
-    found = []
-    for key in filter(names.is_safe, names_in(f"{store}/state")):
-        try:
-            common = repokey.common_of(store, key)
-        except (OSError, ValueError) as error:
-            broken(f"{layout.repository(store, key)} cannot be read ({error})")
-            continue
-        if common is not None:
-            found.append((key, common))
-    return sorted(found)
 
 
 def find_in(
@@ -77,13 +63,13 @@ def look(store: str, key: str, common: str, known: list[Session], broken: Broken
                 Finding("repository", key, key, common, wrong, remedy, repairable=False)
             ]
         return seen
-    linked = list(lost_halves.links(common, broken))
+    linked = list(registrations.links(common, broken))
     memory = holding_back.recall(store, key)
     for one in linked:
         if (
             one.enrolled is not None
             and enrolment.ours(one.enrolled, store)
-            and lost_halves.linked_from(one.top)
+            and registrations.linked_from(one.top)
         ):
             there = (holding_back.identity(os.path.dirname(one.top)), holding_back.identity(common))
             if all(there):
@@ -91,7 +77,7 @@ def look(store: str, key: str, common: str, known: list[Session], broken: Broken
     seen.findings += lost_halves.lone_registrations(store, key, linked, mine, memory, seen.halves)
     seen.findings += lost_halves.lone_folders(store, key, linked, mine, common, memory, seen.halves)
     relinked = {one.target for one in seen.findings if one.kind == "link"}
-    main = lost_halves.enrolment_of(common, broken)
+    main = registrations.enrolment_of(common, broken)
     enrolled = {
         there.session: Linked(private, top, there)
         for private, top, there in (
@@ -185,7 +171,7 @@ def _paths(
             continue
         if path is not None and files.same(path, there.top):
             continue
-        if lost_halves.linked_from(there.top) == os.path.realpath(there.private):
+        if registrations.linked_from(there.top) == os.path.realpath(there.private):
             yield Finding(
                 "path", one.id, key, there.top,
                 f"session {one.id} names {path}, its worktree is {there.top}", "corrected",

@@ -1,71 +1,20 @@
-"""Folders and git's registrations of worktrees: which are linked, and which have lost the other half.
+"""Folders and git's registrations of worktrees that have lost the other half.
 
 Nothing here changes anything. A half whose other one is not in sight is for `holding_back` to judge.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from prodigy_git import layout
 from prodigy_git.cleanup.drift import holding_back, leftovers
 from prodigy_git.cleanup.drift.holding_back import Half, Memory
 from prodigy_git.cleanup.drift.leftovers import Finding, names_in
+from prodigy_git.git import registrations
+from prodigy_git.git.registrations import Linked
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, whose
-from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store.events import Broken
-
-
-@dataclass(frozen=True)
-class Linked:
-    """A registration of git's: the private directory, and the folder that it names."""
-
-    private: str
-    top: str
-    enrolled: Enrolment | None
-
-
-def links(common: str, broken: Broken) -> Iterator[Linked]:
-    """Yield git's registrations (gitrepository-layout(5), worktrees/<id>/gitdir)."""
-    for name in names_in(f"{common}/worktrees"):
-        private = f"{common}/worktrees/{name}"
-        try:
-            text = gitdir.worktree_link(private)
-        except OSError:
-            continue  # git's own business, and no worktree of anybody's
-        # git 2.48 can write it relative to the private directory.
-        dot_git = os.path.normpath(os.path.join(private, text))
-        yield Linked(private, os.path.dirname(dot_git), enrolment_of(private, broken))
-
-
-def enrolment_of(private: str, broken: Broken) -> Enrolment | None:
-    """Return the enrolment in a private git directory; one that cannot be read is reported."""
-    try:
-        return enrolment.read(private)
-    except (OSError, ValueError) as error:
-        broken(f"{error}")
-        return None
-
-
-def linked_from(top: str) -> str | None:
-    """Return the private directory that the worktree folder ``top`` names; None where it names none."""
-    if not os.path.isfile(f"{top}/.git") or os.path.islink(f"{top}/.git"):
-        return None
-    place = gitdir.find(top, {})
-    return None if place is None or place.top != top else os.path.realpath(place.private)
-
-
-def named_by(top: str) -> str | None:
-    """Return the private directory that a folder's ``.git`` file names, whether it is there or not."""
-    if not os.path.isfile(f"{top}/.git"):
-        return None
-    try:
-        line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
-    except OSError:
-        return None
-    path = line.removeprefix("gitdir: ")
-    return os.path.normpath(os.path.join(top, path)) if path != line else None
+from prodigy_git.record import enrolment, files, whose
 
 
 def lone_registrations(
@@ -85,7 +34,9 @@ def lone_registrations(
         finding = Finding("registration", name, key, one.top, "", "", repairable=False)
         try:
             os.lstat(f"{one.top}/.git")
-            if (named := named_by(one.top)) is not None and not os.path.lexists(named):
+            if (named := registrations.named_by(one.top)) is not None and not os.path.lexists(
+                named
+            ):
                 # Moved, or seen at another path from here: that cannot be told apart.
                 yield replace(
                     finding, kind="link",
@@ -144,7 +95,7 @@ def _moved_to(one: Linked, root: str) -> str | None:
     wanted = os.path.realpath(one.private)
     for parent in dict.fromkeys((os.path.dirname(one.top), root)):
         for name in names_in(parent):
-            if linked_from(f"{parent}/{name}") == wanted:
+            if registrations.linked_from(f"{parent}/{name}") == wanted:
                 return f"{parent}/{name}"
     return None
 
@@ -192,7 +143,7 @@ def lone_folders(
             yield leftovers.not_ours(key, top)
             continue
         finding = Finding("folder", name, key, top, "", "", repairable=False)
-        private = linked_from(top)
+        private = registrations.linked_from(top)
         registered = None if private is None else by_private.get(private)
         if not names_in(top):
             if session is not None and session.ended:
@@ -209,15 +160,17 @@ def lone_folders(
             yield replace(finding, wrong=f"{top} is no worktree, and there are worktrees in it")
         elif os.path.isdir(f"{top}/.git") or (private is not None and registered is None):
             yield replace(finding, wrong=f"{top} belongs to another repository")
-        elif registered is not None and linked_from(registered.top) == private:
+        elif registered is not None and registrations.linked_from(registered.top) == private:
             yield replace(
                 finding, wrong=f"{top} is a copy of the worktree {registered.top}",
                 remedy="left: delete it, if nobody needs it",
             )  # fmt: skip
         elif registered is not None:
             pass  # found as what its registration is to be linked with
-        elif session is not None or named_by(top) is not None:
-            half = Half(top, named_by(top) or f"{common}/worktrees/{name}", common, session)
+        elif session is not None or registrations.named_by(top) is not None:
+            half = Half(
+                top, registrations.named_by(top) or f"{common}/worktrees/{name}", common, session
+            )
             halves.append(half)
             doubt = holding_back.why(half, memory)
             yield replace(

@@ -24,12 +24,12 @@ from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash import halves, removal
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
+from prodigy_git.git import registrations, repository
 from prodigy_git.record import clock, cursor, enrolment, files, gitdir, mapping, register, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import events, locked, sessions, standing
+from prodigy_git.store import events, locked, repositories, sessions, standing
 from prodigy_git.store.events import Broken
 
 __all__ = ["Finding", "find", "repair"]
@@ -45,7 +45,7 @@ def repair(
     seen whole or half, in the repository with the key ``repo`` or in all, is remembered.
     """
     given = list(findings)
-    commons = dict(comparing.repositories(store, broken))
+    commons = dict(repositories.known(store, broken))
     results: dict[int, Finding] = {}
     by_key: dict[str, list[int]] = {key: [] for key in commons if repo in (None, key)}
     for n, one in enumerate(given):
@@ -248,7 +248,7 @@ def _document(
 ) -> dict[str, Any]:
     """Return a session's document from what its enrolment, cursor and log say."""
     top = next(
-        (one.top for one in lost_halves.links(common, broken) if one.private == private), None
+        (one.top for one in registrations.links(common, broken) if one.private == private), None
     )
     at = cursor.read(private, there.suffix)
     metadata = {
@@ -281,7 +281,7 @@ def _folder(store: str, common: str, found: Finding, broken: Broken) -> str:
     entry = _entry(store, common, found, one.id)
     entry.root_mtime_ns = os.stat(found.path).st_mtime_ns
     entry.branch, entry.head = halves.last_known(Place(common, common, common), one)
-    named = lost_halves.named_by(found.path)
+    named = registrations.named_by(found.path)
     if named is not None and not os.path.lexists(named):
         entry.private = named
     entry.salvage_ref = salvage.ref_name(entry.session, entry.moment)

@@ -15,7 +15,6 @@ import stat
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup.drift import lost_halves
 from prodigy_git.cleanup.folders import moving, trees
 from prodigy_git.cleanup.restore import announcing, heads, missing_objects
 from prodigy_git.cleanup.salvage import salvage, unpublished
@@ -23,6 +22,7 @@ from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.cleanup.trash.settling import store_of
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import registrations
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import files
 from prodigy_git.store.events import Broken
@@ -38,7 +38,7 @@ def resume(found: Entry, broken: Broken) -> str:
         # Nobody but the document says that this is the folder: it must be one of the repository's.
         if (
             not os.path.lexists(f"{target}/{found.disabled}")
-            and lost_halves.named_by(target) is None
+            and registrations.named_by(target) is None
         ):
             raise ProdigyError(
                 f"{found.path}/entry.json names a place outside, {target}, which is no worktree: "

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 from prodigy_git import layout
-from prodigy_git.cleanup.drift import comparing
 from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.salvage import salvage, unpublished
 from prodigy_git.cleanup.trash import entry as entries
@@ -20,6 +19,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
 from prodigy_git.record import clock, cursor, enrolment, files, gitdir, jsonline, ownership
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store import repositories
 
 _IDENTITY = b"prodigy-git <prodigy-git@localhost"
 _TRAILERS = r"^Prodigy-(Session|Head|Branch|Index): (.*)$"
@@ -98,7 +98,7 @@ def _repositories(store: str) -> list[tuple[str, str]]:
     """Return key and common directory of the repositories in the store that are there."""
     return [
         (key, common)
-        for key, common in comparing.repositories(store, lambda _: None)
+        for key, common in repositories.known(store, lambda _: None)
         if os.path.isfile(f"{common}/HEAD")
     ]
 

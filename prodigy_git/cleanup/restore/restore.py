@@ -10,7 +10,7 @@ from typing import Any
 from prodigy_git import names
 from prodigy_git.cleanup.restore import carrying_out, from_salvage, heads, missing_objects
 from prodigy_git.cleanup.salvage import unpublished
-from prodigy_git.cleanup.trash import allowed_places, halves, removal, without_repository
+from prodigy_git.cleanup.trash import allowed_places, halves, without_repository
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
@@ -44,37 +44,16 @@ def restore(store: str, name: str, *, to: str | None, broken: Broken) -> Restore
     """Bring the newest removed worktree of the session ``name`` back to its path, or to ``to``.
 
     ``to`` may lie inside another worktree, as git itself allows, but not inside a git directory or the
-    trash; an empty folder there is replaced. Raises `ProdigyError` or `OSError`: then the trash has
+    trash; an empty folder there is replaced. What a kill has interrupted is to be ended before, by
+    `interrupted.finish`. Raises `ProdigyError` or `OSError`: then the trash has
     everything as before, or, where the folder had been moved already, the next command goes on.
     """
     names.checked(name, "session id")
-    interrupted = _finish_interrupted(store, name, broken)
-    if interrupted is not None:
-        return interrupted
     repo = _choose(store, name, broken).repo
     with locked.repository(store, repo):
         _refuse_unfinished(store, name)
         # Once more, since another process may have been at it meanwhile.
         return _restore(store, _choose(store, name, broken), to, broken)
-
-
-def resume(found: Entry, broken: Broken) -> str:
-    """Finish or take back a restore that was killed: see `carrying_out.resume`."""
-    return carrying_out.resume(found, broken)
-
-
-def _finish_interrupted(store: str, name: str, broken: Broken) -> Restored | None:
-    """Take up what was killed in the session's repositories; return a restore that this finished."""
-    mine = entries.entries(store, lambda _: None, session=name)
-    for repo in sorted({one.repo for one in mine}):
-        for text in removal.take_up(store, repo, broken):
-            broken(text)
-    for one in mine:
-        if one.half_way and not os.path.lexists(f"{one.path}/entry.json"):
-            # A removal that was taken back has restored it, too.
-            top = (one.restoring or {}).get("to") if one.state == "restoring" else one.worktree
-            return Restored(name, str(top), "trash")
-    return None
 
 
 def _refuse_unfinished(store: str, name: str) -> None:

@@ -5,18 +5,14 @@ What an entry holds lies in the entry's own folder, or under the entry's name in
 document names is somebody else's, and is neither moved nor deleted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from prodigy_git import layout
+from prodigy_git.cleanup.trash.document import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, gitdir, jsonline, within
-
-if TYPE_CHECKING:
-    from prodigy_git.cleanup.trash.entry import Entry
 
 _PLAN = ("to", "private", "missing")
 """The texts of a restore's intent."""

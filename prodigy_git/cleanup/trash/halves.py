@@ -9,7 +9,6 @@ import os
 import stat
 import tempfile
 
-from prodigy_git.cleanup.drift import lost_halves
 from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.salvage.salvage import Anchors
@@ -17,6 +16,7 @@ from prodigy_git.cleanup.salvage.uncommitted import ask
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import registrations
 from prodigy_git.git.ask import said
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, gitdir
@@ -70,7 +70,7 @@ def in_place(found: Entry, target: str) -> bool:
     """Whether ``target`` is the very folder of a worktree whose private directory is in the trash."""
     if os.path.islink(target) or not os.path.isdir(target) or os.path.isdir(found.folder):
         return False
-    named = lost_halves.named_by(target)
+    named = registrations.named_by(target)
     return named is not None and (
         named == found.private or os.path.realpath(named) == os.path.realpath(found.private)
     )
@@ -83,9 +83,9 @@ def registered(found: Entry) -> str | None:
     """
     if os.path.lexists(found.git):
         return None
-    for one in lost_halves.links(found.common, lambda _: None):
+    for one in registrations.links(found.common, lambda _: None):
         if one.enrolled is not None and one.enrolled.session == found.session:
-            return None if lost_halves.linked_from(one.top) else one.private
+            return None if registrations.linked_from(one.top) else one.private
     return None
 
 
@@ -141,7 +141,7 @@ def of_folder(store: str, common: str, repo: str, one: Session) -> Entry:
     top = one.text("worktree_path") or ""
     if os.path.islink(top) or not os.path.isdir(top) or not os.listdir(top):
         raise ProdigyError(f"{one.id} has no folder at {top or 'any path'}")
-    named = lost_halves.named_by(top)
+    named = registrations.named_by(top)
     if named is None and os.path.lexists(f"{top}/.git"):
         raise ProdigyError(f"{top}/.git is not a linked worktree's: {top} is something else by now")
     if named is not None and os.path.isfile(f"{named}/HEAD"):
@@ -174,7 +174,7 @@ def _enrolled(private: str) -> str | None:
 
 def name_private(top: str, private: str) -> None:
     """Make the ``.git`` file of a folder name its private directory, if it names another. Durable."""
-    if lost_halves.named_by(top) != private:
+    if registrations.named_by(top) != private:
         try:
             mode = stat.S_IMODE(os.stat(f"{top}/.git").st_mode)
         except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 The order is DESIGN's, section 7, because git prunes and collects on its own meanwhile. Until the
 folder itself has moved (step 5), whatever goes wrong is taken back: the user may be working in it.
-From then on it only goes forward, here or in the next command's `take_up`.
+From then on it only goes forward, here or in the next command (`interrupted.take_up`).
 
 1. the intent                      entry.json, ``moving``
 2. git's ``locked`` file           no prune takes the private directory
@@ -20,14 +20,14 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving, trees
-from prodigy_git.cleanup.salvage import earlier_versions, named_objects, salvage
+from prodigy_git.cleanup.salvage import named_objects, salvage
 from prodigy_git.cleanup.salvage.uncommitted import ask
-from prodigy_git.cleanup.trash import emptying, intent, settling
 from prodigy_git.cleanup.trash import entry as entries
+from prodigy_git.cleanup.trash import intent, settling
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
@@ -67,7 +67,7 @@ def remove(
     # What cannot be renamed into the store goes there; the git directory is its top, as the store is.
     within.refuse_links(os.path.dirname(place.common), f"{place.common}/prodigy-trash")
     with locked.repository(store, enrolment.repo):
-        _take_up(store, enrolment.repo, enrolment.session, broken)
+        _end_earlier(store, enrolment, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)
         found.left_out = sorted(left_out)
         again = False
@@ -88,6 +88,26 @@ def remove(
         return found
 
 
+def _end_earlier(store: str, enrolment: Enrolment, broken: Broken) -> None:
+    """End what was begun with the session before, and killed; what cannot be ended goes to ``broken``.
+
+    Raises `ProdigyError` where that is a restore: two entries would have a half of the worktree each.
+    """
+    for path in intent.begun(store, enrolment.repo, enrolment.session):
+        intent.drop(path)
+    for found in entries.entries(store, broken, enrolment.repo, enrolment.session):
+        if found.state == "restoring":
+            raise ProdigyError(
+                f"{found.path} is restoring still: 'prodigy-git worktree restore {found.session}' "
+                "ends that, or says what is in its way; then remove it again"
+            )
+        if found.half_way:
+            try:
+                resume(found, broken)
+            except Exception as error:  # whatever it is, the one to be removed is another
+                broken(f"{found.path}: not finished ({told(error)})")
+
+
 def _moved_in_spite_of(found: Entry, error: BaseException) -> bool:
     """Take a removal back that failed; return True where it went too far for that.
 
@@ -104,50 +124,6 @@ def _moved_in_spite_of(found: Entry, error: BaseException) -> bool:
         ) from error
     found.folder = target
     return isinstance(error, OSError)  # the folder's name is not on the disk yet, perhaps
-
-
-def take_up(store: str, repo: str, broken: Broken, *, deleting: bool = True) -> list[str]:
-    """Finish or take back what killed commands left of a repository's; return a line for each.
-
-    What cannot be finished now is reported to ``broken`` and stays as it is. Takes the repository's
-    lock, and only where there is something to do. ``deleting``: what was being deleted goes on in the
-    background; a caller that is about to delete it itself says no.
-    """
-    known = entries.entries(store, lambda _: None, repo)
-    if deleting and any(one.state == "emptying" for one in known):
-        with contextlib.suppress(OSError):  # no more processes: a later command starts it
-            emptying.start(store)
-    unfinished = any(one.half_way for one in known) or intent.begun(store, repo, None)
-    old = [one for one in {one.common for one in known} if earlier_versions.within_reach(one)]
-    if not unfinished and not old:
-        return []
-    with locked.repository(store, repo):
-        lines = _take_up(store, repo, None, broken) if unfinished else []
-        return lines + [
-            line for common in old for line in earlier_versions.withdraw(common, broken)
-        ]
-
-
-def _take_up(store: str, repo: str, only: str | None, broken: Broken) -> list[str]:
-    lines = []
-    for path in intent.begun(store, repo, only):
-        intent.drop(path)
-    for found in entries.entries(store, broken, repo, only):
-        if found.half_way:
-            try:
-                lines.append(_resume_of(found)(found, broken))
-            except Exception as error:  # whatever one entry causes, the others go on
-                broken(f"{found.path}: not finished ({told(error)})")
-    return lines
-
-
-def _resume_of(found: Entry) -> Callable[[Entry, Broken], str]:
-    """Return what goes on with an entry; all of these run under the repository's lock."""
-    if found.state == "restoring":
-        from prodigy_git.cleanup.restore import restore
-
-        return restore.resume
-    return resume
 
 
 def resume(found: Entry, broken: Broken) -> str:

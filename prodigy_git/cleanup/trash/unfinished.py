@@ -1,6 +1,6 @@
 """Removals and restores that have stopped half-way: of which worktrees, and what ends them.
 
-Nothing here changes anything: `removal.take_up` goes on with them.
+Nothing here changes anything: `interrupted.take_up` goes on with them.
 """
 
 import os

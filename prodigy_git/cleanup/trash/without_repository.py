@@ -8,12 +8,12 @@ that names the repository, so that all is as before should that appear again.
 import os
 import stat
 
-from prodigy_git.cleanup.drift import lost_halves
 from prodigy_git.cleanup.folders import mounts, moving
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash import intent, removal
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import registrations
 from prodigy_git.model.session import Session
 from prodigy_git.record import gitdir
 from prodigy_git.store import locked, sessions
@@ -26,7 +26,7 @@ def repository_of(store: str, found: Session, top: str) -> str | None:
     None as well where the folder is not plainly that session's: its ``.git`` must name a worktree of
     the repository that the session's file names.
     """
-    private = lost_halves.named_by(top)
+    private = registrations.named_by(top)
     if private is None or os.path.islink(top) or gitdir.find(top, {}) is not None:
         return None
     common = os.path.dirname(os.path.dirname(private))
@@ -51,7 +51,7 @@ def remove(store: str, found: Session, top: str, *, reasons: list[str], broken: 
     repo = found.text("repo")
     assert repo is not None
     with locked.repository(store, repo):
-        common, private = repository_of(store, found, top), lost_halves.named_by(top)
+        common, private = repository_of(store, found, top), registrations.named_by(top)
         if common is None or private is None:
             raise ProdigyError(f"the repository of {top} is there again: try once more")
         for point in mounts.points(top):  # it would go along, and be emptied one day

@@ -19,10 +19,10 @@ from support_drift import (
     repair,
     without_memory,
 )  # fmt: skip
+from support_restore import restored
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.drift import mending
-from prodigy_git.cleanup.restore import restore
-from prodigy_git.cleanup.trash import removal
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_what_a_salvage_ref_holds_of_a_folder(git, repo, store, made, time):
     (entry,) = entries(store)
     shutil.rmtree(entry.folder)
     git("gc", "-q", "--prune=now", cwd=repo)
-    done = restore.restore(str(store), "w1", to=None, broken=print)
+    done = restored(store, "w1", broken=print)
     assert (Path(done.worktree) / "work").read_text() == "precious"
     assert not (Path(done.worktree) / "x.env").exists()  # ignored: git holds it not
 
@@ -134,10 +134,10 @@ def test_seen_from_elsewhere_counts_anew(git, repo, store, made, time, take, mon
     repair(store)
     time.pass_days(2)
     # As another boot, another mount namespace or another disk at that place would.
-    real = mending.holding.cursor.boot_id
-    monkeypatch.setattr(mending.holding.cursor, "boot_id", lambda: "another boot")
+    real = mending.holding_back.cursor.boot_id
+    monkeypatch.setattr(mending.holding_back.cursor, "boot_id", lambda: "another boot")
     assert repair(store) == []
-    monkeypatch.setattr(mending.holding.cursor, "boot_id", real)
+    monkeypatch.setattr(mending.holding_back.cursor, "boot_id", real)
     assert repair(store) == []
     time.pass_days(2)
     assert [bool(one.done) for one in repair(store)] == [True]
@@ -333,7 +333,7 @@ def test_halves_that_were_put_away_come_back_together(git, repo, store, made, ti
     time.pass_days(2)
     assert [bool(one.done) for one in repair(store)] == [True]
     back(git, repo, store, made)
-    done = restore.restore(str(store), "w1", to=None, broken=print)
+    done = restored(store, "w1", broken=print)
     assert done.worktree == str(made)
     assert git("status", "--porcelain", "--ignored", cwd=made) == status
     assert git("reflog", cwd=made) == reflog
@@ -359,7 +359,7 @@ def test_both_halves_in_entries_of_their_own_are_joined(git, repo, store, made, 
     done = repair(store)
     assert [(one.kind, one.error) for one in done] == [("folder", "")]
     assert len(entries(store)) == 2
-    restore.restore(str(store), "w1", to=None, broken=print)
+    restored(store, "w1", broken=print)
     assert git("status", "--porcelain", "--ignored", cwd=made) == status
     assert git("reflog", cwd=made) == reflog
     assert [one.state for one in entries(store) if one.state != "emptied"] == []
@@ -370,7 +370,7 @@ def test_folder_that_stands_where_it_belongs_gets_a_registration(git, repo, stor
     """Cloned anew, or pruned: the folder is all there is, and it was never moved."""
     shutil.rmtree(private_of(git, made))
     before = snapshot(made)
-    done = restore.restore(str(store), "w1", to=None, broken=print)
+    done = restored(store, "w1", broken=print)
     assert {k: v for k, v in snapshot(made).items() if not k.endswith("/.git")} == {
         k: v for k, v in before.items() if not k.endswith("/.git")
     }
@@ -380,7 +380,7 @@ def test_folder_that_stands_where_it_belongs_gets_a_registration(git, repo, stor
     assert any("from here on it is session" in text for text in done.notes)
     assert find(store) == []
     with pytest.raises(Exception, match="belongs to session"):
-        restore.restore(str(store), "w1", to=None, broken=print)
+        restored(store, "w1", broken=print)
 
 
 def test_folder_whose_commit_git_does_not_have(git, repo, store, made):
@@ -390,7 +390,7 @@ def test_folder_whose_commit_git_does_not_have(git, repo, store, made):
     shutil.rmtree(private_of(git, made))
     before = snapshot(store, repo)
     with pytest.raises(Exception, match="has neither branch gone nor the last commit"):
-        restore.restore(str(store), "w1", to=None, broken=print)
+        restored(store, "w1", broken=print)
     assert {k for k in snapshot(store, repo) if "/locks/" not in k} == {
         k for k in before if "/locks/" not in k
     }
@@ -421,7 +421,7 @@ def test_killed_anywhere_the_next_run_mends_it(
             subprocess.run(["cp", "-a", tmp_path / f"{folder.name}.before", folder], check=True)
         # What was copied is another folder: said to be the one that was seen.
         fields = json.loads((store / "state/repo/halves.json").read_text())
-        there = mending.holding.identity
+        there = mending.holding_back.identity
         fields["whole"]["w1"] = [there(str(made.parent)), there(str(repo / ".git"))]
         (store / "state/repo/halves.json").write_text(json.dumps(fields))
         repair(store)
@@ -430,7 +430,7 @@ def test_killed_anywhere_the_next_run_mends_it(
     again()
     call = 0
     while not killed_before(call, lambda: repair(store)):
-        removal.take_up(str(store), "repo", print)
+        interrupted.take_up(str(store), "repo", print)
         repair(store)
         time.pass_days(2)
         assert [one.error for one in repair(store) if one.error] == []

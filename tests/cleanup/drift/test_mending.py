@@ -20,7 +20,7 @@ from support_drift import (
     without_memory,
 )
 
-from prodigy_git.cleanup.trash import removal
+from prodigy_git.cleanup import interrupted
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_killed_anywhere_the_next_run_mends_it(git, repo, store, made, make, eve
         subprocess.run(["cp", "-a", folder, tmp_path / f"{folder.name}.before"], check=True)
     call = 0
     while not killed_before(call, lambda: repair(store)):
-        removal.take_up(str(store), "repo", print)
+        interrupted.take_up(str(store), "repo", print)
         assert [one.error for one in repair(store) if one.error] == []
         assert mended(), (call, entries(store), git("worktree", "list", cwd=repo))
         assert [one for one in find(store) if one.repairable] == []

@@ -14,13 +14,13 @@ from support_restore import (
     bring_back,
     difference,
     remove,
+    restored,
     seen,
     sh,
     whole,
 )
 
 from prodigy_git.cleanup.records import by_age
-from prodigy_git.cleanup.restore import restore
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import locked
@@ -527,7 +527,7 @@ def test_what_git_holds(world, left, events):
         entries.write(found)
     if left == "damaged":
         Path(f"{found.path}/entry.json").write_text("{")
-        done = restore.restore(str(world.store), "w", to=None, broken=print)
+        done = restored(world.store, "w", broken=print)
     else:
         if left == "no entry":
             shutil.rmtree(world.store / "trash")

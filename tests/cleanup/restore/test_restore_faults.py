@@ -18,8 +18,8 @@ from support_cli import PACKAGE_PARENT, environment, new, session_file
 from support_faults import KILL, STOP, can_trace, run_traced, strace
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import entry as entries
-from prodigy_git.cleanup.trash import removal
 
 SHARED = Path("/dev/shm")
 CALLS = ("rename", "mkdir", "rmdir", "unlink", "write", "utimensat", "chmod", "link")
@@ -109,7 +109,7 @@ class Subject:
     def check(self) -> None:
         """Take up, restore if that took it back, and compare."""
         world, target = self.world, Path(self.to or self.world.tree)
-        for text in removal.take_up(str(world.store), "repo", print):
+        for text in interrupted.take_up(str(world.store), "repo", print):
             assert "interrupted" in text
         found = entries.entries(str(world.store), print)
         if found:

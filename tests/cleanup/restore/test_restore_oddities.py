@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 from support_cli import call, new, ok
 from support_removal import salvaged
-from support_restore import World, bring_back, difference, files_of, private_of, remove, sh, whole
+from support_restore import (
+    World,
+    bring_back,
+    difference,
+    files_of,
+    private_of,
+    remove,
+    restored,
+    sh,
+    whole,
+)
 
-from prodigy_git.cleanup.restore import restore
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import entry as entries
-from prodigy_git.cleanup.trash import removal
 
 
 @pytest.fixture
@@ -145,7 +154,7 @@ def test_so_they_are_where_the_trash_is_damaged(world: World, lost: str) -> None
     found = remove(world)
     if lost == "document":
         Path(found.path, "entry.json").write_text("{")
-        restore.restore(str(world.store), "w", to=None, broken=lambda _: None)
+        restored(world.store, "w", broken=lambda _: None)
     else:
         sh(world.store, f"rm -r '{found.folder if lost == 'folder' else found.git}'")
         bring_back(world)
@@ -161,7 +170,7 @@ def test_a_name_that_is_taken_after_it_was_chosen(world: World) -> None:
     Path(found.folder, ".git.in-trash").write_text("mine\n")
     found.state, found.settled = "moving", False
     entries.write(found)
-    removal.take_up(str(world.store), "repo", print)
+    interrupted.take_up(str(world.store), "repo", print)
     bring_back(world)
     assert (world.tree / ".git.in-trash").read_text() == "mine\n"
     assert sh(world.tree, "git status --porcelain") == "?? .git.in-trash"

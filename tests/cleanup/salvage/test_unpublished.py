@@ -22,8 +22,9 @@ from support_removal import (
 )
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.salvage import earlier_versions, salvage, uncommitted, unpublished
-from prodigy_git.cleanup.trash import emptying, removal
+from prodigy_git.cleanup.trash import emptying
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.errors import ProdigyError
 
@@ -237,9 +238,9 @@ def test_what_earlier_versions_kept_in_refs_is_taken_out_of_their_reach(world):
     sha = as_before(world, found)
     assert b"TOKEN untracked" in objects(world.repo)
     os.mkdir(unpublished.scratch(found.common, "w", found.moment))  # another run was killed
-    (line,) = removal.take_up(str(world.store), "repo", pytest.fail)
+    (line,) = interrupted.take_up(str(world.store), "repo", pytest.fail)
     assert found.salvage_ref in line
-    assert removal.take_up(str(world.store), "repo", pytest.fail) == []
+    assert interrupted.take_up(str(world.store), "repo", pytest.fail) == []
     assert salvaged(world.repo, found.salvage_ref)[0] == sha
     sh(world.repo, f"git branch -q -D prodigy-w; {COLLECT}")
     assert b"TOKEN" not in objects(world.repo)

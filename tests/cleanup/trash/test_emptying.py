@@ -14,7 +14,8 @@ from support_cli import PACKAGE_PARENT, call, ok, refused, snapshot, start
 from support_trash import DAY, hostile, make, salvage, state, work
 
 from prodigy_git import layout
-from prodigy_git.cleanup.trash import emptying, entry, expiry, removal
+from prodigy_git.cleanup import interrupted
+from prodigy_git.cleanup.trash import document, emptying, entry, expiry
 from prodigy_git.record import clock, files
 
 
@@ -42,7 +43,7 @@ def started(monkeypatch):
     finish()
 
 
-@pytest.mark.parametrize("other", [s for s in entry.STATES if s not in ("trashed", "emptying")])
+@pytest.mark.parametrize("other", [s for s in document.STATES if s not in ("trashed", "emptying")])
 def test_what_is_under_way_is_not_touched(store, repo, git, started, other):
     made = make(store, repo, git, age=900 * DAY, state=other)
     before = snapshot(store / "trash")
@@ -169,7 +170,7 @@ def test_killed_anywhere_the_next_process_goes_on(store, repo, git, tmp_path):
             # Or its document has just gone, and its folder not yet.
             assert os.listdir(made.path) == [] or state(made) in ("emptying", "emptied")
         work(store)
-        removal.take_up(str(store), "repo", pytest.fail)
+        interrupted.take_up(str(store), "repo", pytest.fail)
         if calls % 2 == 0:
             assert state(made) == "emptied"
             assert os.listdir(made.path) == ["entry.json"]
@@ -207,7 +208,7 @@ def test_the_process_has_a_session_of_its_own_and_there_is_one_at_a_time(store, 
     first, second = make(store, repo, git, "w1"), make(store, repo, git, "w2")
     for one in (first, second):
         emptying.expire(expiry.Plan([one]), pytest.fail)
-    assert removal.take_up(str(store), first.repo, pytest.fail) == []
+    assert interrupted.take_up(str(store), first.repo, pytest.fail) == []
     (process,) = started.processes  # the others would do nothing that this one will not do
     assert os.getsid(process.pid) == process.pid
     while not waits_for_a_lock(process.pid):

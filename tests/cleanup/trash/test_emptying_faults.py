@@ -14,7 +14,8 @@ from support_cli import call, environment, ok, snapshot
 from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
 from support_trash import make, salvage, state
 
-from prodigy_git.cleanup.trash import emptying, entry, removal
+from prodigy_git.cleanup import interrupted
+from prodigy_git.cleanup.trash import emptying, entry
 
 FAILURES = {
     "rename": ("EACCES", "EIO", "ENOSPC", "EROFS"),
@@ -95,7 +96,7 @@ def test_each_call(name, fault, store, repo, git, empty, tmp_path, monkeypatch):
             if fault != KILL and os.path.lexists(made.folder):
                 assert "gone" not in done.stdout
         assert made.salvage_ref in salvage(git, repo)
-        assert removal.take_up(str(store), "repo", pytest.fail) == []
+        assert interrupted.take_up(str(store), "repo", pytest.fail) == []
         assert ok("trash", "empty", "--yes", "w1", cwd=repo).code == 0
         assert state(made) == "emptied", at
         assert os.listdir(made.path) == ["entry.json"]

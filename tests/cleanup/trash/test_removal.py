@@ -23,6 +23,7 @@ from support_removal import (
     staged_twice,
 )
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.salvage import named_objects, salvage
 from prodigy_git.cleanup.trash import entry, intent, removal
@@ -412,7 +413,7 @@ def test_a_copying_that_is_killed_is_taken_up(
             os._exit(1)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in (9, 0)
-    lines = removal.take_up(str(store), "repo", never)
+    lines = interrupted.take_up(str(store), "repo", never)
     assert len(lines) == (status == 9)
     if tree.exists():
         assert "as it was" in lines[0]
@@ -472,8 +473,8 @@ def test_refused_ones_stay(repo, store, tree):
 
 def test_take_up_says_nothing_where_there_is_nothing(tree, store, repo):
     before = snapshot(store)
-    assert removal.take_up(str(store), "repo", never) == []
-    assert removal.take_up(str(store), "no-such", never) == []
+    assert interrupted.take_up(str(store), "repo", never) == []
+    assert interrupted.take_up(str(store), "no-such", never) == []
     assert snapshot(store) == before
 
 
@@ -482,7 +483,7 @@ def test_take_up_goes_past_a_damaged_entry(tree, store):
     Path(found.path, "entry.json").write_text("{}")
     said = []
     (store / "trash" / "repo" / "w1" / "20260111T120000.123456Z").mkdir()
-    assert removal.take_up(str(store), "repo", said.append) == []
+    assert interrupted.take_up(str(store), "repo", said.append) == []
     assert len(said) == 1
     assert "entry.json is damaged" in said[0]
     assert not (store / "trash" / "repo" / "w1" / "20260111T120000.123456Z").exists()

@@ -23,6 +23,7 @@ from support_removal import (
     staged_twice,
 )
 
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import entry, removal
 
 CALLS = {
@@ -43,6 +44,7 @@ FAULTS = [(name, f"error={error}") for name, error in CALLS.items()] + [
 
 REMOVE = f"""
 import sys
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import removal
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import enrolment, gitdir
@@ -61,9 +63,10 @@ except (ProdigyError, OSError) as error:
 """
 TAKE_UP = f"""
 import sys
+from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import removal
 {STOP}
-print(removal.take_up(sys.argv[1], "repo", print))
+print(interrupted.take_up(sys.argv[1], "repo", print))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -217,7 +220,7 @@ def test_each_call(name, fault, subjects, repo, tmp_path, events):
             assert not subject.judge(events), (at, done.stdout)
             continue
         said: list[str] = []
-        removal.take_up(str(subject.store), "repo", said.append)
+        interrupted.take_up(str(subject.store), "repo", said.append)
         assert said == [], at
         ends.add(subject.judge(events))
     if name in ("rename", "write") and fault == KILL:
@@ -239,7 +242,7 @@ def test_killed_again_while_it_is_taken_up(name, points, subjects, repo, tmp_pat
             subject.somewhere()
             collect_garbage(repo)
             said: list[str] = []
-            removal.take_up(str(subject.store), "repo", said.append)
+            interrupted.take_up(str(subject.store), "repo", said.append)
             assert said == []
             subject.judge(events)
             if done.returncode == 0:
@@ -260,7 +263,7 @@ def test_taken_back_beside_a_successor_of_the_same_name(subjects):
     git("worktree", "add", "-q", "-b", "other", other, cwd=subject.repo)
     assert os.path.isdir(subject.place.private)
     said: list[str] = []
-    removal.take_up(str(subject.store), "repo", said.append)
+    interrupted.take_up(str(subject.store), "repo", said.append)
     assert said == []
     assert subject._folder(subject.top).keys() == subject.folder.keys()
     for tree, branch in ((subject.top, subject.branch), (other, "other")):
