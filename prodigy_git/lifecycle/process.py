@@ -245,19 +245,31 @@ class _Family:
         return []
 
     def end(self, signals: Signals) -> int:
-        """End what goes on after the command, at once at a signal; return how many those were."""
+        """End what goes on after the command, at once at a signal; return how many those were.
+
+        One that leaves the group by itself is none of them: a hook's recorder is in it for the moment
+        that it takes to begin a session of its own.
+        """
         if not self.alone:
             return 0  # whose they are cannot be told once their parent is gone
-        left = self._members()
-        if left:
+        alive, ended = self._members(), 0
+        if alive:
             self.send(signal.SIGTERM)
-            until, heard, alive = time.monotonic() + _GRACE / 2, len(signals.came), left
+            until, heard = time.monotonic() + _GRACE / 2, len(signals.came)
             while alive and time.monotonic() < until and len(signals.came) == heard:
-                _, alive = psutil.wait_procs(alive, timeout=0.2)
+                gone, alive = psutil.wait_procs(alive, timeout=0.05)
+                ended += len(gone)
+                alive = [process for process in alive if self._has(process)]
             if alive:
                 self.send(signal.SIGKILL)
                 psutil.wait_procs(alive, timeout=_GRACE / 2)
-        return len(left)
+        return ended + len(alive)
+
+    def _has(self, process: psutil.Process) -> bool:
+        try:
+            return os.getpgid(process.pid) == self.child.pid
+        except OSError:  # it has ended
+            return True
 
     def _members(self) -> list[psutil.Process]:
         try:
@@ -266,7 +278,7 @@ class _Family:
             return []
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(OSError, psutil.Error):
+            with contextlib.suppress(OSError):
                 if os.getpgid(process.pid) == self.child.pid:
                     found.append(process)
         return found

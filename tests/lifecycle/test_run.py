@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import stat
+import sys
 
 import psutil
 import pytest
@@ -143,6 +144,30 @@ def test_what_the_command_leaves_behind_is_ended_and_does_not_hang(job, tmp_path
     assert code == 0
     assert "1 process that the command left was ended" in err
     assert not psutil.pid_exists(int((tmp_path / "left").read_text()))
+
+
+def test_what_leaves_the_commands_group_by_itself_is_neither_waited_for_nor_told_of(job, tmp_path):
+    """As a hook's recorder does, which is in the group until it has a session of its own."""
+    cwd = job("x")
+    late = tmp_path / "late.py"
+    late.write_text(
+        "import os, signal\n"
+        "def leave(*_):\n"
+        "    os.setsid()\n"
+        f"    open({str(tmp_path / 'left')!r}, 'w').write(str(os.getpid()))\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "print(flush=True)\n"
+        "for _ in range(2): signal.pause()\n"
+    )
+    # The command ends when the other is ready for the signal.
+    script = f"{sys.executable} {late} > {tmp_path}/pipe & read line < {tmp_path}/pipe"
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = done(cwd, "--", "bash", "-c", script)
+    assert code == 0
+    assert "that the command left" not in err
+    pid = int((tmp_path / "left").read_text())
+    assert psutil.pid_exists(pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
