@@ -131,6 +131,11 @@ def worktrees(store: str, repo: str) -> str:
     return f"{store}/worktrees/{repo}"
 
 
+def worktree_state(store: str, repo: str, name: str) -> str:
+    """Return the path of what Prodigy is told of a worktree there: its WorktreeState."""
+    return f"{store}/worktrees/{repo}/.metadata/{name}.json"
+
+
 def worktree_now(store: str, repo: str, path: str) -> str:
     """Return where a worktree is to be that was at ``path``: in this store, if it was in a store.
 

@@ -19,6 +19,7 @@ from prodigy_git.record import (
     gitdir,
     made,
     mapping,
+    prodigys,
     register,
     repokey,
     wake,
@@ -146,14 +147,23 @@ def _register(
         "created_by": "adopt",
         "commits": 0,
     }
+    known = prodigys.origin(store, place.top, branch)
+    kind, working = job, agent
+    if known is not None:
+        job, kind = prodigys.note(known, job, metadata)
+        agent, item = agent or known.agent, item or known.item
     session = None
     if name is not None:
-        session = register.reserve(store, repo, shown, job, metadata, name)
+        session = register.reserve(store, repo, shown, kind, metadata, name)
         if session is None:
             raise ProdigyError(f"the name {name} has been used before: choose another")
-    elif os.path.dirname(place.top) == layout.worktrees(store, repo) and names.is_safe(folder):
-        session = register.reserve(store, repo, shown, job, metadata, folder)
-    session = session or register.reserve(store, repo, shown, job, metadata, None)
+    elif (
+        known is None  # Prodigy has a file of that name, or will have
+        and os.path.dirname(place.top) == layout.worktrees(store, repo)
+        and names.is_safe(folder)
+    ):
+        session = register.reserve(store, repo, shown, kind, metadata, folder)
+    session = session or register.reserve(store, repo, shown, kind, metadata, None)
     assert session is not None  # only a wanted id can be taken
     started: dict[str, Any] = {"created_by": "adopt"}
     if head is not None:
@@ -161,10 +171,12 @@ def _register(
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", started)]
     with contextlib.ExitStack() as undo:
         undo.callback(register.forget, store, repo, session, place.private)
-        if agent is not None:
-            begun = claims.begin(undo, store, repo, job, agent, item, session, broken)
+        if working is not None:
+            begun = claims.begin(undo, store, repo, job, working, item, session, broken)
             if not begun.recorded:
                 opening.append(("AgentStarted", {"worktree": shown, "attempt": begun.attempt}))
+        elif agent is not None:
+            opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
         enrolment = Enrolment(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),

@@ -12,6 +12,7 @@ from prodigy_git import layout
 from prodigy_git.prodigy import reading
 from prodigy_git.prodigy.reading import Broken
 from prodigy_git.prodigy.worktree_states import sessions_under
+from prodigy_git.record import prodigys
 
 AGENT = "mapreduce-agent-"
 """How the sessions, and worktrees, of a MapReduce's agents begin."""
@@ -36,7 +37,7 @@ def look(store: str, job: str | None, broken: Broken) -> Folders:
         for session in sessions_under(store, key, broken):
             if session.startswith(AGENT):
                 agents.add(key)
-            else:
+            elif prodigys.is_run(session):  # of our own worktrees there is such a file, too
                 parents.setdefault(session, key)
     jobs: dict[tuple[str, str], None] = {}
     workflows: dict[str, None] = {}

@@ -136,6 +136,8 @@ def _run(
         if session is None
         else reading.document(store, layout.session(store, session), broken) or {}
     )
+    if kind == "Workflow" and not found.wrote_session(inner(fields, "metadata")):
+        return None  # ours, which somebody has called like that
     if fields.get("id", session) != session:
         broken(f"{layout.session(store, session or '')} holds another session: passed over")
         fields = {}

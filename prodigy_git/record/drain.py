@@ -306,6 +306,6 @@ def _checkpoint(enrolment: Enrolment, cursor: Cursor) -> None:
         if session.note_commits(fields, checkpoint):
             # Sessions of before it was kept there at enrolment.
             fields["metadata"].setdefault("nonce", enrolment.nonce)
-            session.write(enrolment.store, enrolment.session, fields)
+            session.write(enrolment.store, enrolment.session, fields, commits_only=True)
     except (OSError, ValueError) as error:
         log.report(enrolment.store, f"session {enrolment.session}: no checkpoint: {error}")

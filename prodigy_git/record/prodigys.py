@@ -19,6 +19,12 @@ from prodigy_git import names
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SESSION = "prodigy_session"
+"""Where in the metadata of a session of ours the id is that Prodigy has for the worktree's session."""
 BRANCH = "prodigy-"
 """What Prodigy puts before a worktree's name to name its branch."""
 AGENT = "mapreduce-agent-"
@@ -72,9 +78,28 @@ def origin(store: str, top: str, branch: str | None) -> Origin | None:
     if is_parent(name):
         newest = _newest_job(store, name)
         return Origin(name, newest or name, reduces=newest is not None)
-    if name.startswith("workflow-") and name[9:].isascii() and name[9:].isdigit():
-        return Origin(name, name)
-    return None
+    return Origin(name, name) if is_run(name) else None
+
+
+def note(known: Origin, job: str | None, metadata: dict[str, Any]) -> tuple[str, str | None]:
+    """Put into a new session's ``metadata`` what is known, where nothing is said there yet.
+
+    ``job`` is the one that the user has named. Return the session's job, and the job whose part the
+    session's file is to say it is: None for a sequential workflow.
+    """
+    metadata[SESSION] = known.session
+    for name, value in (("agent_id", known.agent), ("item_id", known.item)):
+        metadata[name] = metadata.get(name) or value
+    if job is not None:
+        return job, job
+    metadata["job_id"] = known.job
+    return known.job, known.job if known.reduces else None
+
+
+def is_run(name: str) -> bool:
+    """Whether a worktree's name is one that Prodigy gives to that of a whole run."""
+    number = name.removeprefix("workflow-")
+    return is_parent(name) or (number != name and number.isascii() and number.isdigit())
 
 
 def is_parent(name: str) -> bool:

@@ -25,6 +25,7 @@ from prodigy_git.record import (
     repokey,
     session,
     whose,
+    worktree_state,
 )
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
@@ -77,6 +78,10 @@ def forget(store: str, repo: str, name: str, private: str | None = None) -> None
     """
     lock = files.lock(layout.session_lock(store, name))
     try:
+        try:
+            worktree_state.take_back(store, session.read(store, name))
+        except (OSError, ValueError):
+            pass  # then Prodigy was told nothing
         paths = [layout.session(store, name)]
         if private is not None:
             end = whose.suffix(private)
@@ -255,12 +260,8 @@ def _register(
     }
     kind = job
     if known is not None:
-        metadata[session.PRODIGY] = known.session
-        if job is None:
-            job, kind = known.job, known.job if known.reduces else None
-            metadata["job_id"] = job
-        agent = metadata["agent_id"] = agent or known.agent
-        item = metadata["item_id"] = item or known.item
+        job, kind = prodigys.note(known, job, metadata)
+        agent, item = agent or known.agent, item or known.item
         if known.parent is not None:
             rejob.give_parent(place, known.parent, known.job)
     name = reserve(store, repo, shown, kind, metadata, None)

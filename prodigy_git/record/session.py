@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 CHECKPOINTS_KEPT = 10
 NONCE = "nonce"
 """Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""
-PRODIGY = "prodigy_session"
-"""Where in the metadata the id is that Prodigy has for the session of a worktree that it made."""
 ELSEWHERE = "made_elsewhere"
 """Where those recorded commits are that were made in a copy, or in a state that is gone."""
 
@@ -102,10 +100,18 @@ def read(store: str, session: str) -> dict[str, Any]:
     return jsonline.decode_object(files.read(layout.session(store, session)))
 
 
-def write(store: str, session: str, fields: dict[str, Any]) -> None:
-    """Replace a session's file; the caller holds the session's lock. Raises `OSError`."""
+def write(store: str, session: str, fields: dict[str, Any], *, commits_only: bool = False) -> None:
+    """Replace a session's file; the caller holds the session's lock. Raises `OSError`.
+
+    What Prodigy is told of the worktree follows, unless the change is in ``commits_only``: a hook has
+    no time for a second file.
+    """
     fields["updated_at"] = clock.stamp(clock.now())
     files.replace(layout.session(store, session), _encoded(fields))
+    if not commits_only:
+        from prodigy_git.record import worktree_state
+
+        worktree_state.keep(store, fields)
 
 
 def note_place(fields: dict[str, Any], place: Place, nonce: str, whole: bool) -> bool:

@@ -229,20 +229,26 @@ def _is_trashed(name: str) -> bool:
     )
 
 
+OF_PRODIGY = frozenset((".metadata", ".gitignore"))
+"""What Prodigy has in the folder of a repository's worktrees, beside them."""
+# With what is Prodigy's: `checkpoints`; of a queue all but the first.
+_OF_STATE = frozenset(("repository.json", "halves.json", "mapreduce", "mappings", "checkpoints"))
+_OF_QUEUE = frozenset(("dlq-items.json", "items", "index.json", "mapreduce"))
+
+
 def unknown(store: str, key: str) -> Iterator[Finding]:
     """Name what lies in a repository's folders and has no shape that is known; it is left alone."""
     state = layout.state(store, key)
     jobs = f"{state}/mapreduce/jobs"
     known: list[tuple[str, Known]] = [
-        (state, {"repository.json", "halves.json", "mapreduce", "mappings"}.__contains__),
+        (state, _OF_STATE.__contains__),
         (f"{state}/mappings", _is_document),
         (f"{state}/mapreduce", "jobs".__eq__),
         (jobs, names.is_safe),
         *((f"{jobs}/{job}", _is_of_job) for job in names_in(jobs) if names.is_safe(job)),
     ]
     for root, inside in (
-        ("events", events.is_log), ("dlq", {"dlq-items.json", "items"}.__contains__),
-        ("trash", _is_trashed),
+        ("events", events.is_log), ("dlq", _OF_QUEUE.__contains__), ("trash", _is_trashed),
     ):  # fmt: skip
         folder = f"{store}/{root}/{key}"
         known.append((folder, names.is_safe))

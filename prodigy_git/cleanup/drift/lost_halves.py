@@ -136,6 +136,8 @@ def lone_folders(
     tops = {holding_back.identity(one.top) for one in linked}
     for name in names_in(root):
         top = f"{root}/{name}"
+        if name in leftovers.OF_PRODIGY:
+            continue
         if holding_back.identity(top) in tops and not os.path.islink(top):
             continue
         session = session_of(top, mine)
