@@ -37,6 +37,8 @@ _PIECE = 1 << 16
 def export(wanted: Wanted, form: str, path: str, force: bool) -> None:
     """Write events, in time order, as JSON lines, CSV, Parquet or Prodigy's own records.
 
+    Prodigy does not know all types of events: the others are left out, and counted.
+
     \b
     Example:
       prodigy-git events export --format csv -o events.csv
@@ -61,13 +63,14 @@ def _write(wanted: Wanted, form: str, stream: BinaryIO, path: str | None) -> Non
     if form == "parquet":
         _write_parquet(wanted, stream, path)
         return
-    make = {
-        "jsonl": exporting.jsonl, "csv": exporting.csv_text, "prodigy": exporting.prodigy,
-    }[form]  # fmt: skip
     if form == "csv" and path is None:
-        output.csv(make(matching(wanted)))
+        output.csv(exporting.csv_text(matching(wanted)))
         return
-    for text in make(matching(wanted)):
+    if form == "prodigy":
+        texts = exporting.prodigy(matching(wanted), output.note)
+    else:
+        texts = (exporting.csv_text if form == "csv" else exporting.jsonl)(matching(wanted))
+    for text in texts:
         stream.write(text.encode("utf-8"))
 
 

@@ -204,7 +204,10 @@ def unpause(store: str, repo: str, job: str, broken: Broken) -> bool:
         _running(index)
         if index.job.status != "paused":
             return False
-        endings.record(index, [endings.event(index, "JobResumed", sequence=_next(index))], broken)
+        resumed = endings.event(
+            index, "JobResumed", pending_items=index.count("pending"), sequence=_next(index)
+        )
+        endings.record(index, [resumed], broken)
         return True
 
 
@@ -244,13 +247,9 @@ def finish(
         if error is None:
             _nothing_left(index)
         done = index.count("completed"), index.count("dead", "failed")
-        own: dict[str, Any] = {"error": error}
+        own: dict[str, Any] = {"error": error, "success_count": done[0], "failure_count": done[1]}
         if error is None:
-            own = {
-                "duration": _since(index.job),
-                "success_count": done[0],
-                "failure_count": done[1],
-            }
+            own["duration"] = _since(index.job)
         kind = "JobCompleted" if error is None else "JobFailed"
         ended = endings.event(index, kind, **own, sequence=_next(index))
         endings.record(index, [ended], broken, ends=True)

@@ -155,6 +155,8 @@ class JobFailed(_Event, kw_only=True):
     """A job has failed."""
 
     error: str
+    success_count: Count | None = None
+    failure_count: Count | None = None
     sequence: Count | None = None
 
 
@@ -163,6 +165,12 @@ class JobTurned(_Event, kw_only=True):
 
     reason: str | None = None
     sequence: Count | None = None
+
+
+class JobResumed(JobTurned, kw_only=True):
+    """A job hands out items again."""
+
+    pending_items: Count | None = None
 
 
 class JobReopened(_Event, kw_only=True):
@@ -275,12 +283,12 @@ KNOWN: dict[str, type[_Event]] = {
     for kind in (
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
         WorkItemProcessed, WorkItemsAdded, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
-        PhaseOutputsAdded, JobCompleted, JobFailed, JobReopened,
+        PhaseOutputsAdded, JobCompleted, JobFailed, JobResumed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,
     )
-} | dict.fromkeys(("JobPaused", "JobResumed", "JobCancelled"), JobTurned)  # fmt: skip
+} | dict.fromkeys(("JobPaused", "JobCancelled"), JobTurned)  # fmt: skip
 
 
 def check(fields: dict[str, Any]) -> None:

@@ -3,11 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prodigy_git.model import jsontext
 from prodigy_git.model.event import Event, pascal_case
+from prodigy_git.views import prodigy_records
 
 COLUMNS = (
     "timestamp", "type", "job_id", "session_id", "agent_id", "item_id", "correlation_id", "id",
@@ -68,29 +70,24 @@ def _harmless(cell: Any) -> Any:
     return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
 
 
-def prodigy(events: Iterable[Event]) -> Iterator[str]:
-    """Yield events as lines in the shape of Prodigy's records, which is read back to equal events.
+def prodigy(events: Iterable[Event], told: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+    """Yield events as lines that Prodigy's own reader takes, which are read back as those events.
 
-    ``metadata``, which Prodigy requires, is empty where an event has none.
+    Those of types that it does not know are left out; at the end ``told`` is called with how many.
     """
-    return (jsontext.text(_record(event)) + "\n" for event in events)
-
-
-_OUTSIDE = ("id", "timestamp", "correlation_id")
-
-
-def _record(event: Event) -> dict[str, Any]:
-    fields = event.fields()
-    record = {name: fields.pop(name) for name in _OUTSIDE if name in fields}
-    metadata = fields.pop("metadata", {})
-    del fields["type"], fields["event_type"]
-    return record | {
-        "event": {"event_type": snake_case(event.type), **fields},
-        "metadata": metadata,
-    }
+    left: Counter[str] = Counter()
+    for event in events:
+        text = prodigy_records.record(event)
+        if text is None:
+            left[event.type] += 1
+        else:
+            yield text + "\n"
+    if left:
+        types = ", ".join(f"{kind} {count}" for kind, count in left.most_common())
+        told(f"{left.total()} events left out, of types that Prodigy does not know: {types}")
 
 
 def snake_case(kind: str) -> str:
-    """Return an event type's name as Prodigy writes it; as it is where it could not be read back."""
+    """Return an event type's name in small letters; as it is where it could not be read back."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
     return snake if pascal_case(snake) == kind else kind

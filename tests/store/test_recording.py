@@ -34,6 +34,7 @@ VALID = {
     "ClaudeMessage": {"content": "c", "message_type": "assistant", "json_log_location": "/l"},
     "JobStarted": {"total_items": 3},
     "JobPhaseChanged": {"from": "setup", "to": "map"},
+    "PhaseOutputsAdded": {"phase": "setup", "outputs": {"base": "x", "files": [1]}},
     "JobCompleted": {"duration": {"secs": 1}, "success_count": 1, "failure_count": 0},
     "JobFailed": {"error": "x"},
     "JobPaused": {}, "JobResumed": {}, "JobCancelled": {"reason": "x"},
