@@ -15,7 +15,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from prodigy_git import gitenv, glance, layout, names
-from prodigy_git.lifecycle import locate
 from prodigy_git.record import enrolment, files, gitdir
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -52,6 +51,8 @@ class _Here(NamedTuple):
 
 
 def _here() -> _Here:
+    from prodigy_git.lifecycle import locate
+
     return _Here(*locate.around(gitenv.here()))
 
 
@@ -164,6 +165,8 @@ def jobs_and_sessions(_: click.Context, incomplete: str) -> Found:
 @_completer
 def worktrees(_: click.Context, __: str) -> Found:
     """Offer the worktrees of the repository by their folders' names, outside of any all of ours."""
+    from prodigy_git.lifecycle import locate
+
     return locate.folder_names(*_here())
 
 

@@ -135,12 +135,12 @@ def listing(
     On a terminal its first screenful decides which columns there are and how wide. ``foreign``: the
     columns are somebody else's, and any may be shortened.
     """
-    import shutil
-
     cleaned = ([clean(cell) for cell in row] for row in rows)
     if not on_terminal():
         stream(map("\t".join, cleaned))
         return
+    import shutil
+
     size = shutil.get_terminal_size()
     first = list(itertools.islice(cleaned, size.lines))
     if not first:
@@ -163,8 +163,6 @@ def table(
     On a terminal that is too narrow names and texts are shortened; where that is not enough, columns go
     in the order of ``dispensable``. Where there is no row, a terminal is told ``empty`` instead.
     """
-    import shutil
-
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not on_terminal():
         stream(map("\t".join, cleaned))
@@ -172,6 +170,8 @@ def table(
     if empty and not cleaned:
         note(empty)
         return
+    import shutil
+
     fitted = _fitted(headings, cleaned, dispensable, shutil.get_terminal_size().columns)
     click.echo(styled(fitted(headings), bold=True))
     stream(map(fitted, cleaned))

@@ -9,7 +9,7 @@ from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import sessions
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 
 def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
@@ -41,10 +41,11 @@ def _session_of(place: Place | None, common: str, broken: Broken) -> Session | N
         # A copy of a repository lists the original's worktrees.
         mine = place is not None and files.same(place.common, common)
         there = enrolment.read(place.private) if place is not None and mine else None
-        if there is None:
+        if place is None or there is None:
             return None
         # Its own store's, whichever one the command reads: this is about the worktree.
-        return sessions.catch_up(there.store, sessions.load(there.store, there.session), broken)
+        found = sessions.load(there.store, there.session)
+        return sessions.catch_up(there.store, found, broken, where=(place, there))
     except (ProdigyError, OSError, ValueError) as error:
         broken(str(error))
         return None

@@ -15,7 +15,7 @@ from prodigy_git.jobs import folders
 from prodigy_git.record import clock, files, repokey, session
 from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
@@ -89,6 +89,8 @@ def _end_of(store: str, one: Brief) -> _End | None:
 
 def _is_removed(store: str, one: Brief, path: str) -> bool:
     assert one.repo is not None
+    if os.path.lexists(path):  # nearly always: where the repository is need not be found out
+        return False
     common = repokey.common_of(store, one.repo)
     return common is not None and removed.by_git(store, one.repo, common, one.id, path)
 

@@ -33,17 +33,19 @@ class Document(msgspec.Struct, kw_only=True):
         return {name: value for name, value in fields.items() if none or value is not None}
 
 
-def _keep(value: Any, written: Any) -> None:
+def _keep(value: "Document | list[Any] | dict[str, Any]", written: Any) -> None:
     """Let each document in ``value`` know what it was made from."""
     if isinstance(value, Document):
         value.written = written
-        for name in type(value).__struct_fields__:
-            if name != "written" and name in written:
-                _keep(getattr(value, name), written[name])
-    elif isinstance(value, list) and value and isinstance(value[0], Document):
-        for one, its in zip(value, written, strict=True):
-            _keep(one, its)
-    elif isinstance(value, dict) and isinstance(next(iter(value.values()), None), Document):
+        for name in written.keys() & type(value).__struct_fields__:
+            inner = getattr(value, name)
+            if isinstance(inner, (Document, list, dict)) and inner:
+                _keep(inner, written[name])
+    elif isinstance(value, list):
+        if isinstance(value[0], Document):
+            for one, its in zip(value, written, strict=True):
+                _keep(one, its)
+    elif isinstance(next(iter(value.values())), Document):
         for name, one in value.items():
             _keep(one, written[name])
 

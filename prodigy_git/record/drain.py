@@ -90,24 +90,29 @@ def drain(
         os.close(lock)
 
 
-def is_due(place: Place, enrolment: Enrolment) -> bool:
+def is_due(place: Place, enrolment: Enrolment, said: dict[str, Any] | None = None) -> bool:
     """Whether a `drain` would write anything: for whoever only reads, and may not be able to write.
 
     Takes no lock. A drain that is at work moves the cursor last, behind a log that is synced: so one
-    that is at the journal's end says that all before it is recorded. Raises `OSError`, `ValueError`.
+    that is at the journal's end says that all before it is recorded. ``said`` is the metadata of the
+    session's file, where the caller has that already. Raises `OSError`, `ValueError`.
     """
     if enrolment.stale or not enrolment.known:
         return True
     cursor = cursors.read(place.private, enrolment.suffix, place.held)
     if cursor is None or place.gone or cursor.log is None or cursor.intent is not None:
         return True
+    if cursor.job not in (None, enrolment.job) or cursor.former is not None:
+        return True
     if made.read(place, cursor, rebase_ended=False) is not None:
         return True
     if not cursor.last:
         return False
-    from prodigy_git.record import session  # hooks drain, and do not ask
+    metadata: Any = said
+    if said is None:
+        from prodigy_git.record import session  # hooks drain, and do not ask
 
-    metadata = session.read(enrolment.store, enrolment.session).get("metadata")
+        metadata = session.read(enrolment.store, enrolment.session).get("metadata")
     if not isinstance(metadata, dict):
         return False  # damaged, which a drain does not mend
     return [metadata.get("last_commit"), metadata.get("commits")] != [cursor.last, cursor.commits]

@@ -12,7 +12,7 @@ import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.record import clock, files, jsonline
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 # As model.session has them, which takes too long to import here.
 STATUSES = frozenset(("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"))

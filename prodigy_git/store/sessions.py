@@ -10,7 +10,7 @@ from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, standing
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 _PATIENCE = 10.0
 """Seconds that a recorder is waited for whose worktree is gone: it takes a few milliseconds."""
@@ -146,16 +146,18 @@ def catch_up(
     *,
     patience: float = files.PATIENCE,
     mend: bool = True,
+    where: tuple[Place, Enrolment] | None = None,
 ) -> Session:
     """Drain a session's journal and return the session as it is then.
 
     Any command on a session does so: what no hook and no recorder has recorded yet is recorded now,
     and a worktree that was moved noted; an end that only the log has so far is written into its file,
     unless ``mend`` is False. Trouble is reported to ``broken``, and the session returned as it was.
-    ``known`` as in `enrolled_place`, ``patience`` for each lock in seconds.
+    ``known`` as in `enrolled_place`, ``patience`` for each lock in seconds. ``where`` is what
+    `journal_of` would find, where the caller has that already.
     """
     try:
-        changed = record_pending(store, found, known, patience)[0]
+        changed = record_pending(store, found, known, patience, where)[0]
         if (mend and standing.mended(store, found, broken)) or changed:
             return load(store, found.id)
     except (OSError, ValueError) as error:
@@ -167,19 +169,24 @@ def catch_up(
 
 
 def record_pending(
-    store: str, found: Session, known: Known | None = None, patience: float = files.PATIENCE
+    store: str,
+    found: Session,
+    known: Known | None = None,
+    patience: float = files.PATIENCE,
+    where: tuple[Place, Enrolment] | None = None,
 ) -> tuple[bool, int | None]:
     """Record what a session lacks; return whether its file may be another now, and how many commits.
 
-    None instead of a number: nothing was drained, since git has no such worktree (any more). Raises
-    `OSError`, or `ValueError`.
+    None instead of a number: nothing was drained, since git has no such worktree (any more). ``where``
+    as in `catch_up`. Raises `OSError`, or `ValueError`.
     """
     # Through git's own files: the journal is there though the folder may have been moved.
-    where = journal_of(store, found, known)
+    where = where or journal_of(store, found, known)
     marked = any(name == found.id for name, _ in underway.marks(store))
     if where is not None:
-        if not marked and not is_due(*where):
-            return whose.note_place(*where), 0  # a reader of a store at rest leaves no trace
+        if not marked and not is_due(*where, found.metadata):
+            # A reader of a store at rest leaves no trace.
+            return not _is_noted(found, *where) and whose.note_place(*where), 0
         underway.let_pass(store, found.id, where[0].private)
         count = drain(*where, recovered=True, patience=patience)
         whose.note_place(*where)
@@ -191,6 +198,13 @@ def record_pending(
         raise files.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
     underway.sweep(store, found.id)
     return True, None
+
+
+def _is_noted(found: Session, place: Place, there: Enrolment) -> bool:
+    """Whether a session's file says where its worktree is, as `whose.note_place` would write it."""
+    said = found.metadata
+    noted = (said.get(session.NONCE), said.get("repo_path"), said.get("worktree_path"))
+    return noted == (there.nonce, place.common, place.top)
 
 
 def settle(store: str, broken: Broken) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 from prodigy_git import glance, layout
 from prodigy_git.model.session import ENDED, Session
 from prodigy_git.record import clock, files, log, session
-from prodigy_git.store import events
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 BECAUSE = "ended_because"
 """Where in the metadata it says why others ended the session."""
@@ -157,6 +156,8 @@ def mended(store: str, found: Session, broken: Broken) -> bool:
     repo = found.text("repo")
     if status is None or repo is None:
         return False
+    from prodigy_git.store import events  # with all that reads a log, and there is rarely a need
+
     since = clock.parse(found.started_at)
     for event in reversed(events.of_session(store, repo, found.job, found.id, since, broken)):
         own = event.own()

@@ -23,9 +23,7 @@ import msgspec
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import archived, clock, files, log
-
-Broken = Callable[[str], None]
-"""Called with one line of text for everything that could not be read."""
+from prodigy_git.store.broken import Broken as Broken
 
 Placed = tuple[int, int, int, Event]
 """An event with its place: moment (microseconds since 1970), number of the file, offset of the line."""

@@ -25,7 +25,7 @@ from prodigy_git.cleanup.trash.document import PATHS, VERSION, parsed
 from prodigy_git.cleanup.trash.document import Entry as Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, jsonline, repokey, within
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 DOCUMENT = "entry.json"
 TOMBSTONE = "emptying.json"

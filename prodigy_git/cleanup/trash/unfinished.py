@@ -11,7 +11,7 @@ from prodigy_git import layout
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.record import files
-from prodigy_git.store.events import Broken
+from prodigy_git.store.broken import Broken
 
 
 @dataclass(frozen=True)
