@@ -3,15 +3,18 @@
 import configparser
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import prodigy_git
+from prodigy_git.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,7 +58,60 @@ def test_the_wheel_holds_what_reports_are_made_of(wheel: zipfile.ZipFile) -> Non
 
 def test_the_wheel_holds_nothing_but_the_package(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"prodigy_git", f"prodigy_git-{prodigy_git.__version__}.dist-info"}
+    own = f"prodigy_git-{prodigy_git.__version__}"
+    assert tops == {"prodigy_git", f"{own}.dist-info", f"{own}.data"}
+
+
+def test_the_wheel_holds_a_man_page_for_each_command(
+    wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    folder = f"prodigy_git-{prodigy_git.__version__}.data/data/share/man/man1/"
+    names = [name for name in wheel.namelist() if ".data/" in name]
+    pages = {name.removeprefix(folder): wheel.read(name).decode() for name in names}
+    assert {name.removesuffix(".1").replace("-", " ") for name in pages} == {
+        path.replace("-", " ") for path in _commands(cli, "prodigy-git")
+    }
+    assert "\\-\\-max\\-attempts" in pages["prodigy-git-job-start.1"]
+    for name, text in pages.items():
+        assert "\n.SH DESCRIPTION\n" in text, name
+        assert "Example:\n.nf\n" in text, name
+    if shutil.which("groff"):  # one that is no roff is complained of
+        for name, text in pages.items():
+            (tmp_path / name).write_text(text)
+        said = subprocess.run(
+            ["groff", "-man", "-ww", "-z", "-Tutf8", *(tmp_path / name for name in pages)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (said.returncode, said.stderr) == (0, "")
+
+
+def _commands(command: click.Command, path: str) -> Iterator[str]:
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            if not found.hidden:
+                yield from _commands(found, f"{path} {name}")
+
+
+def test_the_man_pages_need_no_library_but_click() -> None:
+    """Where a wheel is built nothing else is installed but what builds it."""
+    script = (
+        "import runpy, sys, click\n"
+        "pages = runpy.run_path('docs/man_pages.py')['pages']\n"
+        "before = set(sys.modules)\n"
+        "pages()\n"
+        "tops = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(tops - sys.stdlib_module_names))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == {"click", "make_reference", "prodigy_git"}
 
 
 def test_the_wheel_holds_the_licence(wheel: zipfile.ZipFile) -> None:
