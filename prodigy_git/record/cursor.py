@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prodigy_git.record.enrolment import Start
+    from prodigy_git.record.enrolment_file import Start
 
 
 class Cursor:

@@ -128,13 +128,16 @@ def read(
         place, cursor, movements, count, commits, ended, head, under_way, not placed or place.gone,
         began, reading,
     )  # fmt: skip
-    if ended or any(one.action == "amend" for one in reading.made):
+    amends = [
+        (one.movement.old, one.sha, one.doubtful)
+        for one in reading.made
+        if one.action == "amend" and one.movement is not None
+    ]
+    if ended or amends:
         # Only where there is something to link: a plain commit does not pay for loading it.
         from prodigy_git.record import rewrites
 
-        reading.rewrites = rewrites.link(
-            place, reading.made, ended, commits, not placed or place.gone
-        )
+        reading.rewrites = rewrites.link(place, amends, ended, commits, not placed or place.gone)
     return reading
 
 

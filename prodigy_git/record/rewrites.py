@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prodigy_git.record.gitdir import Commit, Place
     from prodigy_git.record.journal import Span
-    from prodigy_git.record.made import Made
 
 
 class Rewrite:
@@ -31,20 +30,19 @@ class Rewrite:
 
 def link(
     place: Place,
-    made: list[Made],
+    amends: list[tuple[str, str, bool]],
     ended: list[Span],
     commits: dict[str, Commit],
     doubtful: bool,
 ) -> list[Rewrite]:
-    """Return what the amends among ``made`` and the rebases that have ``ended`` replaced.
+    """Return what ``amends`` and the rebases that have ``ended`` replaced.
 
-    ``doubtful`` says that the log may hold the rebases' already.
+    An amend is the commit before it, its own, and whether the log may hold it already; ``doubtful``
+    says this of the rebases'.
     """
-    found = []
-    for one in made:
-        if one.action == "amend" and one.movement is not None:
-            old = one.movement.old
-            found.append(Rewrite("amend", f"amend:{old}:{one.sha}", [(old, one.sha)], one.doubtful))
+    found = [
+        Rewrite("amend", f"amend:{old}:{new}", [(old, new)], again) for old, new, again in amends
+    ]
     for span in ended:
         if not span.kept:
             continue

@@ -17,14 +17,14 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import enrolment as enrolments
+from prodigy_git.record import enrolment_file as enrolments
 from prodigy_git.record import files, gitdir, journal, made, repokey, session
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.gitdir import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prodigy_git.record.enrolment import Enrolment
+    from prodigy_git.record.enrolment_file import Enrolment
     from prodigy_git.record.journal import Movement
 
 SAID = "prodigy-said"
@@ -310,9 +310,12 @@ def copied_from(place: Place) -> Enrolment | None:
     """Return the original's enrolment that lies in a copy; None where the worktree is no copy."""
     try:
         there = enrolments.as_written(place.private)
-        if there is None or _is_anothers(there) or enrolments.read(place.private) is not None:
+        if there is None or _is_anothers(there):
             return None
-        return there
+        if enrolments.is_at(there, place.private) and enrolments.knows(there.store, there):
+            return None
+        again = enrolments.as_written(place.private)  # `found` notes in it where its store is now
+        return there if again is not None and found(place.private, again) is None else None
     except (OSError, ValueError):
         return None
 
