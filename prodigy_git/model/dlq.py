@@ -22,7 +22,10 @@ class Failure(Document):
 
     @property
     def reason(self) -> str | None:
-        """The error's type as a word."""
+        """The error's type as a word; that which Prodigy has none for stands beside it."""
+        word = self.written.get("failure_reason")
+        if isinstance(word, str):
+            return word
         if isinstance(self.error_type, dict):
             return next(map(str, self.error_type), None)
         return None if self.error_type is None else str(self.error_type)

@@ -20,15 +20,19 @@ def sessions_of(store: str, job: str, broken: Broken) -> list[str]:
             broken(f"{path} cannot be read ({error}): restore it or move it away")
             continue
         found += [name for name, value in mapping.items() if value == job and names.is_safe(name)]
-        found += _single(os.path.dirname(path), job, broken)
+        known = {*mapping, *(value for value in mapping.values() if isinstance(value, str))}
+        found += _single(os.path.dirname(path), job, known, broken)
     return list(dict.fromkeys(found))
 
 
 _OURS = ("session-to-job.json", "job-to-session.json")
 
 
-def _single(folder: str, job: str, broken: Broken) -> list[str]:
-    """Return the sessions that files of one mapping each name, ``mappings/{id}.json``: Prodigy's."""
+def _single(folder: str, job: str, known: set[str], broken: Broken) -> list[str]:
+    """Return the sessions that files of one mapping each name, ``mappings/{id}.json``: Prodigy's.
+
+    Ours, of the sessions and jobs that are ``known``, say nothing that the two documents do not.
+    """
     try:
         listed = sorted(os.listdir(folder))
     except OSError:
@@ -36,6 +40,8 @@ def _single(folder: str, job: str, broken: Broken) -> list[str]:
     found = []
     for name in listed:
         if name in _OURS or name.startswith(".") or not name.endswith(".json"):
+            continue
+        if name.removesuffix(".json") in known:
             continue
         try:
             mapping = jsonline.decode_object(files.read(f"{folder}/{name}"))

@@ -10,7 +10,7 @@ from prodigy_git import api
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, claims, course
 from prodigy_git.jobs import index as indexes
-from prodigy_git.record import clock, log, register, session
+from prodigy_git.record import clock, log, mapping, register, session
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "job-files.md"
 ROWS = {}
@@ -69,7 +69,7 @@ class Job:
         """Make a session's file, as of one that works on the job."""
         metadata = {"repo": "r", "agent_id": "a", "created_by": "test"}
         assert register.reserve(self.store, "r", name, self.name, metadata, name) == name
-        register.map_session(self.store, "r", name, self.name)
+        mapping.put(self.store, "r", name, self.name)
         started = {
             "id": log.event_id(self.name, name), "timestamp": "", "type": "SessionStarted",
             "event_type": "SessionStarted", "job_id": self.name, "session_id": name,
@@ -286,12 +286,57 @@ def _(job, store):
     assert [one["item_id"] for one in json.loads(path.read_text())["items"]] == ["i2"]
 
 
+@row(
+    "`dlq-items.json`",
+    "`item_data`, `error_message`, `error_type`, `step_failed`",
+    "always: what Prodigy's reader asks for beside `work_item` and `error`",
+)
+def _(job, store):
+    made = job.claim()
+    claims.fail(
+        *job.where,
+        made,
+        error="exit status 7: no",
+        reason="CommandFailed",
+        broken=fail_on,
+    )
+    made = job.claim()
+    claims.fail(*job.where, made, error="odd", reason="OfOurOwn", broken=fail_on)
+    job.work(1)
+    items = json.loads((store / "dlq" / "r" / "j" / "dlq-items.json").read_text())["items"]
+    first, second = items
+    assert (first["work_item"], first["item_data"]) == ({"id": "i0", "data": {"n": 0}}, {"n": 0})
+    (failure,) = first["failure_history"]
+    assert failure["error"] == failure["error_message"] == "exit status 7: no"
+    assert failure["error_type"] == {"CommandFailed": {"exit_code": 7}}
+    assert (failure["step_failed"], failure["agent_id"]) == ("", "a")
+    (failure,) = second["failure_history"]
+    assert (failure["error_type"], failure["failure_reason"]) == ("Unknown", "OfOurOwn")
+
+
 @row("`session-to-job.json`, `job-to-session.json`", "", "a session is registered")
 def _(job, store):
     job.session("one")
     folder = store / "state" / "r" / "mappings"
     assert json.loads((folder / "session-to-job.json").read_text()) == {"one": "j"}
     assert json.loads((folder / "job-to-session.json").read_text()) == {"j": "one"}
+
+
+@row(
+    "`{session}.json`, `{job}.json`",
+    "`session_id`, `job_id`, `workflow_name`, `created_at`",
+    "after these two: of each session, and of a job with the session that opened it",
+)
+def _(job, store):
+    job.session("one")
+    job.session("two")
+    folder = store / "state" / "r" / "mappings"
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    assert {name: found[name]["session_id"] for name in ("one", "two", "j")} == {
+        "one": "one", "two": "two", "j": "one",
+    }  # fmt: skip
+    assert set(found["two"]) == {"session_id", "job_id", "workflow_name", "created_at"}
+    assert found["two"]["job_id"] == "j"
 
 
 @row(

@@ -199,7 +199,7 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
         return
     state = layout.state(store, key)
     yield state, {"repository.json", "halves.json"}.__contains__
-    yield f"{state}/mappings", {"session-to-job.json", "job-to-session.json"}.__contains__
+    yield f"{state}/mappings", _is_document
     for job in filter(names.is_safe, names_in(f"{state}/mapreduce/jobs")):
         yield layout.job_state(store, key, job), _is_of_job
     for job in filter(names.is_safe, names_in(f"{store}/dlq/{key}")):
