@@ -185,7 +185,19 @@ def empty(
     for one in done:
         if one.left is not None:
             output.error(f"{one.entry.session}: {one.left}")
-    return 1 if unknown or len(gone) < len(wanted) else 0
+    taken = {one.entry.path for one in done}
+    kept = any(_is_there(one) for one in wanted if one.path not in taken)
+    return 1 if unknown or kept or len(gone) < len(done) else 0
+
+
+def _is_there(found: "Entry") -> bool:
+    """Whether an entry is still in the trash: another process may have emptied or restored it."""
+    from prodigy_git.cleanup.trash import entry
+
+    try:
+        return entry.read(found.path).state in ("trashed", "emptying")
+    except (ProdigyError, OSError):
+        return os.path.lexists(found.path)
 
 
 def _would(wanted: "list[Entry]", *, unknown: bool, as_json: bool) -> int:

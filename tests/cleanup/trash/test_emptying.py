@@ -54,6 +54,19 @@ def test_what_is_under_way_is_not_touched(store, repo, git, started, other):
     assert snapshot(store / "trash") == before
 
 
+def test_what_another_process_empties_meanwhile_has_not_failed(store, repo, git, monkeypatch):
+    """A clean-up's background process may be faster than the command behind it."""
+    make(store, repo, git)
+    real = emptying.empty_now
+
+    def late(wanted, broken, progress=None):
+        assert len(real(wanted, broken)) == 1
+        return real(wanted, broken, progress)
+
+    monkeypatch.setattr(emptying, "empty_now", late)
+    assert ok("trash", "empty", "--yes", cwd=repo).out == ""
+
+
 def test_a_removal_that_is_not_settled_is_not_touched(store, repo, git, started):
     made = make(store, repo, git, age=900 * DAY)
     made.settled = False
