@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support_forkserver import Forked
+from support_forkserver import run_forked
 
 GIT_CONFIG = """\
 [user]
@@ -103,20 +103,17 @@ def _run(
     cwd: Path | str | None,
     env: Mapping[str, str] | None,
     input: str | None,
-    start: type[subprocess.Popen[Any]] = subprocess.Popen,
 ) -> subprocess.CompletedProcess[str]:
-    with start(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="surrogateescape",
-    ) as process:
-        out, err = process.communicate(input)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    how: dict[str, Any] = {
+        "cwd": cwd,
+        "env": {**os.environ, **(env or {})},
+        "stdin": subprocess.DEVNULL if input is None else None,
+        "encoding": "utf-8",
+        "errors": "surrogateescape",
+    }
+    if command[0] == sys.executable:
+        return run_forked(command, input=input, **how)
+    return subprocess.run(command, input=input, capture_output=True, check=False, **how)
 
 
 @pytest.fixture
@@ -150,7 +147,7 @@ def prodigy() -> Run:
         input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prodigy_git", *map(str, args)]
-        done = _run(command, cwd, env, input, start=Forked)
+        done = _run(command, cwd, env, input)
         if check and done.returncode != 0:
             pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done

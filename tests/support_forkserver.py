@@ -19,12 +19,14 @@ import inspect
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,8 +35,7 @@ TESTS = Path(__file__).parent
 _CLONE_PARENT = 0x8000
 _CLONE = {"x86_64": 56, "aarch64": 220}
 """The number of clone(2) on each machine. It alone makes a child that is its maker's sibling."""
-_ONCE = ("PYTHON", "LC_", "LANG", "PATH", "GIT_PYTHON_")
-"""What begins so is looked at when an interpreter starts, and GitPython imported: not again."""
+_LOCALE = "C.UTF-8"
 _STREAMS = 3
 
 
@@ -62,11 +63,12 @@ class Forked(subprocess.Popen[Any]):
         }  # fmt: skip
         if any(asked.get(name, value) != value for name, value in plain.items()):
             return False
-        command = [os.fspath(word) for word in asked["args"]]
+        command = _split([os.fsdecode(word) for word in asked["args"]])
         environment = asked["env"] if asked["env"] is not None else os.environ
         environment = {os.fsdecode(name): os.fsdecode(one) for name, one in environment.items()}
-        server = _server()
-        if server is None or not _same_start(environment) or not _understood(command):
+        start = _start_of(command[0], environment) if command is not None else None
+        server = _server(command[0], start) if command and start is not None else None
+        if server is None:
             return False
         try:
             folder = os.open(asked["cwd"] or ".", os.O_PATH | os.O_DIRECTORY)
@@ -77,7 +79,7 @@ class Forked(subprocess.Popen[Any]):
         mask = os.umask(0)
         os.umask(mask)
         request = {
-            "command": [os.fsdecode(word) for word in command[1:]],
+            "command": command[1],
             "environment": environment,
             "umask": mask,
             "session": bool(asked["start_new_session"]),
@@ -94,46 +96,97 @@ class Forked(subprocess.Popen[Any]):
         return True
 
 
+def run_forked(
+    command: list[str], *, input: str | None = None, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Do what `subprocess.run` does with ``capture_output``, by `Forked`."""
+    if input is not None:
+        settings["stdin"] = subprocess.PIPE
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Forked(command, **(pipes | settings)) as child:
+        out, err = child.communicate(input)
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
+
+
 _SIGNATURE = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
 
 
-def _understood(command: list[Any]) -> bool:
-    words = command[1:]
-    if words[:1] == ["-P"]:
-        words = words[1:]
-    program = words[:1] == ["-c"] or words[:2] == ["-m", "prodigy_git"]
-    return command[0] == sys.executable and program and "statusline" not in words
+_AS_USER = {"setpriv", "--clear-groups", "--inh-caps=-all"}
 
 
-def _same_start(environment: Mapping[str, str]) -> bool:
-    for name in environment.keys() | os.environ.keys():
-        if name == "PYTHONPATH":
-            continue  # which `_become` follows
-        if name.startswith(_ONCE) and environment.get(name) != os.environ.get(name):
-            return False
-    return os.environ.get("LC_ALL") == "C.UTF-8" and "_PRODIGY_GIT_COMPLETE" not in environment
+def _users(command: list[str]) -> set[str]:
+    return {word for word in command if re.fullmatch(r"--re[ug]id=\d+", word)}
+
+
+def _split(command: list[str]) -> tuple[tuple[str, ...], list[str]] | None:
+    """Return what starts the interpreter, and its arguments; None for what is not to be forked.
+
+    Another user's interpreter starts with setpriv(1), and perhaps is another one, for it can be read.
+    """
+    interpreter = re.compile(r"python3?[.\d]*").fullmatch
+    here = (n for n, word in enumerate(command) if interpreter(os.path.basename(word)))
+    place = 0 if command[0] == sys.executable else next(here, None)
+    if place is None or (place and not set(command[:place]) <= _AS_USER | _users(command)):
+        return None
+    words = command[place + 1 :]
+    program = words[1:] if words[:1] == ["-P"] else words
+    if program[:1] != ["-c"] and program[:2] != ["-m", "prodigy_git"]:
+        return None
+    return None if "statusline" in program else (tuple(command[: place + 1]), words)
+
+
+def _start_of(
+    begin: tuple[str, ...], environment: Mapping[str, str]
+) -> tuple[tuple[str, str], ...] | None:
+    """Return what an interpreter looks at in the environment when it starts; None: not to be forked.
+
+    Whatever else is said of the locale, LC_ALL wins.
+    """
+    if "_PRODIGY_GIT_COMPLETE" in environment or environment.get("LC_ALL") != _LOCALE:
+        return None
+    own = begin == (sys.executable,)  # whose packages are there anyway
+    return tuple(
+        (name, value)
+        for name, value in sorted(environment.items())
+        if name.startswith("PYTHON") and not (own and name == "PYTHONPATH")
+    )
+
+
+_wanted: Counter[tuple[object, ...]] = Counter()
+
+
+def _server(begin: tuple[str, ...], start: tuple[tuple[str, str], ...]) -> socket.socket | None:
+    """Return this process's server of such starts. None where there is none, or not yet.
+
+    It takes as long to begin as several starts: a kind of start that is rare is left alone.
+    """
+    _wanted[begin, start] += 1
+    usual = begin == (sys.executable,) and dict(start).items() <= os.environ.items()
+    return _begun(begin, start) if usual or _wanted[begin, start] > 3 else None
 
 
 @functools.cache
-def _server() -> socket.socket | None:
-    """Start this process's server. None where there can be none."""
+def _begun(begin: tuple[str, ...], start: tuple[tuple[str, str], ...]) -> socket.socket | None:
     if sys.platform != "linux" or os.uname().machine not in _CLONE:
         return None
     here, there = socket.socketpair()
-    kept = {name: os.environ[name] for name in os.environ if name.startswith(_ONCE)}
-    kept["HOME"] = "/"
-    kept["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    kept = {"HOME": "/", "PATH": os.environ["PATH"], "LC_ALL": _LOCALE, **dict(start)}
+    paths = [str(TESTS), str(TESTS.parent), kept.get("PYTHONPATH", "")]
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     code = f"import support_forkserver as server; server.serve({there.fileno()})"
     # A child of this process for as long as it lives: at its end the socket tells the server to go.
-    subprocess.Popen(
-        [sys.executable, "-c", code], pass_fds=[there.fileno()], cwd="/", env=kept,
+    server = subprocess.Popen(
+        [*begin, "-c", code], pass_fds=[there.fileno()], cwd="/", env=kept,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    ).returncode = 0  # fmt: skip
+    )  # fmt: skip
     there.close()
     tried = int.from_bytes(here.recv(4, socket.MSG_WAITALL), "big")
     if tried == 0:
+        here.close()
+        server.wait()
         return None
     os.waitpid(tried, 0)
+    server.returncode = 0  # so that nobody waits for it, or warns
     return here
 
 
@@ -211,6 +264,7 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> NoReturn:
     if request["session"]:
         os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    of_server = os.environ["PYTHONPATH"].split(os.pathsep)
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
@@ -220,8 +274,7 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> NoReturn:
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     words = request["command"]
     sys.orig_argv = [sys.executable, *words]
-    mine = [str(TESTS), str(TESTS.parent)]
-    sys.path[:] = [one for one in sys.path if one and one not in mine]
+    sys.path[:] = [one for one in sys.path if one and one not in of_server]
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if words[0] == "-P":
         words = words[1:]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import GIT_CONFIG
+from support_forkserver import Forked
 
 UID = 61234
 """Of nobody on any machine."""
@@ -36,7 +37,7 @@ class Ordinary:
 
     def start(self, *command: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start a command as the user."""
-        return subprocess.Popen(
+        return Forked(
             [*_AS_USER, *map(str, command)], cwd=cwd or self.repo, env=self.env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import GIT_CONFIG
 from support_cli import PACKAGE_PARENT
+from support_forkserver import run_forked
 
 UID = 1234
 _PACKAGES = os.pathsep.join([PACKAGE_PARENT, sysconfig.get_path("purelib")])
@@ -119,9 +120,9 @@ class User:
         words = [*begin, *map(str, command)]
         if command[0] == "prodigy-git":
             words[len(begin) : len(begin) + 1] = [interpreter(), "-m", "prodigy_git"]
-        done = subprocess.run(
-            words, cwd=cwd or self.repo, env=environ, stdin=subprocess.DEVNULL, check=False,
-            capture_output=True, encoding="utf-8", errors="surrogateescape",
+        done = run_forked(
+            words, cwd=cwd or self.repo, env=environ, stdin=subprocess.DEVNULL,
+            encoding="utf-8", errors="surrogateescape",
         )  # fmt: skip
         assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
         return done

@@ -65,9 +65,9 @@ def test_it_is_forked_where_that_is_said():
     """Else the comparison compares nothing, and the suite takes three times as long."""
     if sys.platform != "linux" or os.uname().machine not in ("x86_64", "aarch64"):
         pytest.skip("NOT TESTED: forks; they are made on Linux alone")
-    program = "import sys; print('pydantic' in sys.modules)"
+    program = "import sys; print('prodigy_git.store.sessions' in sys.modules)"
     assert _outcome(Forked, program, "/")[1] == "True\n"
-    for other in ({"PATH": "/usr/bin:/bin"}, {"LC_ALL": "C"}, {"PYTHONUTF8": "1"}):
+    for other in ({"LC_ALL": "C"}, {"PYTHONUTF8": "1"}):
         assert _outcome(Forked, program, "/", env=environment(**other))[1] == "False\n", other
     assert _outcome(Forked, program, "/", preexec_fn=lambda: None)[1] == "False\n"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import environment
+from support_forkserver import run_forked
 from support_trash import NOBODY, as_user
 
 SIZE = 24  # MiB
@@ -81,9 +82,9 @@ class World:
         self.pg("install")
 
     def run(self, *command: str | Path, cwd: Path, code: int | None = 0):
-        done = subprocess.run(
-            [*as_user(self.user), *map(str, command)], cwd=cwd, check=False,
-            env=environment(**self.env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        done = run_forked(
+            [*as_user(self.user), *map(str, command)], cwd=cwd,
+            env=environment(**self.env), text=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert code in (None, done.returncode), (command, done)
         assert "Traceback" not in done.stderr, done
