@@ -40,6 +40,11 @@ def checked(name: str, what: str) -> str:
     return name
 
 
+def fits_into_ref(name: str) -> bool:
+    """Whether a safe name may stand between the strokes of a ref's name (git-check-ref-format(1))."""
+    return ".." not in name and not name.endswith((".", ".lock"))
+
+
 def fresh(prefix: str) -> str:
     """Return ``{prefix}-{8 random characters}``: about 38 bits, from the system's random source."""
     return f"{prefix}-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(8))

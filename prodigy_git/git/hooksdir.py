@@ -6,6 +6,7 @@ import os
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
+from prodigy_git.record import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,9 @@ def find(cwd: str | os.PathLike[str]) -> HooksDir:
 def locate(cwd: str | os.PathLike[str]) -> HooksDir:
     """Return what `find` does, where core.hooksPath cannot hold hooks too."""
     cwd = os.path.abspath(cwd)
+    at_top = _at_top(cwd)
+    if at_top is not None:
+        return _judged(*at_top)
     try:
         git_dir = os.path.join(cwd, _line(cwd, "--absolute-git-dir"))
     except ProdigyError:
@@ -55,6 +59,28 @@ def locate(cwd: str | os.PathLike[str]) -> HooksDir:
     # Asked from the top: a relative core.hooksPath is meant from there, wherever we stand. And said
     # which repository, since with core.worktree (dotfiles) the top does not lead to it.
     path = os.path.normpath(os.path.join(top, _line(top, "--git-path", "hooks", git_dir=git_dir)))
+    return _judged(git_dir, common, top, path)
+
+
+def _at_top(cwd: str) -> tuple[str, str, str, str] | None:
+    """Return git directory, common one, top and hooks directory where we stand at a worktree's top.
+
+    That is one question instead of four; None elsewhere, and where a path has a line of its own.
+    """
+    asked = ("--absolute-git-dir", "--git-common-dir", "--show-toplevel", "--git-path", "hooks")
+    try:
+        lines = git(cwd, "rev-parse", *asked).removesuffix("\n").split("\n")
+    except ProdigyError:
+        return None
+    if len(lines) != 4 or not lines[2] or not files.same(lines[2], cwd):
+        return None
+    git_dir, common, top, path = lines
+    common = os.path.normpath(os.path.join(cwd, common))
+    return git_dir, common, top, os.path.normpath(os.path.join(top, path))
+
+
+def _judged(git_dir: str, common: str, top: str, path: str) -> HooksDir:
+    """Return a hooks directory with what its setting and git's index say of it."""
     status, out, _ = git_status(
         top, "config", "--show-scope", "--get", "core.hooksPath", env={"GIT_DIR": git_dir}
     )

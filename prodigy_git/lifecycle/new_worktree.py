@@ -15,9 +15,8 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git, git_status, said
-from prodigy_git.jobs import claims, course
 from prodigy_git.lifecycle import launcher
-from prodigy_git.record import mapping, ownership, register, repokey, wake, within
+from prodigy_git.record import gitdir, mapping, ownership, register, repokey, wake, within
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -74,9 +73,7 @@ def new_worktree(
     for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
         if value is not None:
             names.checked(value, what)
-    base = "HEAD" if base is None else base
-    base_commit = repository.commit_of(cwd, base)
-    base_branch = repository.branch_of(cwd, base)
+    base_branch, base_commit = _beginning(cwd, place, base)
     try:
         repo = repokey.take(store, place.common)
     except ValueError as error:
@@ -104,6 +101,8 @@ def new_worktree(
             ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
         ]
         if agent is not None and claimed is None:
+            from prodigy_git.jobs import claims  # takes as long to import as git takes for all this
+
             begun = claims.begin(undo, store, repo, job, agent, item, session, broken)
             if not begun.recorded:
                 opening.append(("AgentStarted", {"worktree": session, "attempt": begun.attempt}))
@@ -123,11 +122,23 @@ def new_worktree(
         undo.pop_all()
     reserve.keep(store, place.common)
     if job is not None:
+        from prodigy_git.jobs import course
+
         try:
             course.note_joined(store, repo, job, session, broken)
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
     return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
+
+
+def _beginning(cwd: str, place: Place, base: str | None) -> tuple[str | None, str]:
+    """Return the branch and the commit that a revision names; None is HEAD. Raises `ProdigyError`."""
+    if base is not None:
+        return repository.branch_of(cwd, base), repository.commit_of(cwd, base)
+    branch, commit = gitdir.head(place)  # which seldom takes a process
+    if commit is None or not gitdir.is_sha(commit):
+        return branch, repository.commit_of(cwd, "HEAD")
+    return branch, commit
 
 
 def _reserve(
@@ -146,12 +157,14 @@ def _reserve(
         wanted = name or names.fresh("agent" if agent else "session")
         path = f"{layout.worktrees(store, repo)}/{wanted}"
         new_branch = f"prodigy-{wanted}" if branch is None else branch
-        if git_status(cwd, "check-ref-format", "--branch", new_branch)[0] != 0:
+        fits = names.fits_into_ref(wanted)
+        # What is made of a name that fits is a branch's name, too.
+        if not (fits and branch is None) and not _can_be_branch(cwd, new_branch):
             raise ProdigyError(
                 f"{new_branch!r} cannot be a branch: choose another NAME or --branch"
             )
         # Or the worktree could never be cleaned: the salvage ref has the session's id in its name.
-        if git_status(cwd, "check-ref-format", f"refs/prodigy/salvage/{wanted}/0")[0] != 0:
+        if not fits:
             raise ProdigyError(f"{wanted} cannot be a part of a ref's name: choose another NAME")
         places = {"worktree_path": path, "branch": new_branch}
         try:
@@ -166,6 +179,10 @@ def _reserve(
     if os.path.lexists(path):
         raise ProdigyError(f"{path} exists already: choose another NAME")
     return session, path, new_branch
+
+
+def _can_be_branch(cwd: str, name: str) -> bool:
+    return git_status(cwd, "check-ref-format", "--branch", name)[0] == 0
 
 
 def _add(
@@ -185,7 +202,7 @@ def _add(
     """
     within.make_folder(store, os.path.dirname(path))
     with locked.repository(store, repo):
-        if repository.has_ref(place.common, f"refs/heads/{branch}"):
+        if gitdir.tip(place, branch) is not None:
             raise ProdigyError(
                 f"the branch {branch} exists already: choose another NAME or --branch"
             )
