@@ -1,13 +1,14 @@
 """The dead letter queue: what was given up, why, and what to do with it."""
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
-from prodigy_git.cli.job import here
+from prodigy_git.cli.job import here, require_ours
 
 if TYPE_CHECKING:
     from prodigy_git.model.dlq import Item
@@ -89,13 +90,26 @@ def list_(
         (
             item.item_id, job, item.failure_count, duration.moment(item.last_attempt),
             "review" if item.manual_review_required else "yes" if item.reprocess_eligible else "no",
-            item.error_signature or "-",
+            _kind_of_error(item),
         )
         for job, item in found
     )  # fmt: skip
     output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"),
                  empty="nothing is in the queue that is like that" if signature or eligible
                  else "the queue is empty")  # fmt: skip
+
+
+_HASH = re.compile("[0-9a-f]{16}")
+
+
+def _kind_of_error(item: "Item") -> str:
+    """Return what an item's error has in common with others; Prodigy's signature is a hash of that."""
+    signature = item.error_signature or "-"
+    if item.failure_history and _HASH.fullmatch(signature):
+        from prodigy_git.jobs import signatures
+
+        return signatures.of(item.failure_history[-1].said) or signature
+    return signature
 
 
 _IN_JSON = {
@@ -143,7 +157,7 @@ def show(item_id: str, name: str | None, as_json: bool) -> None:
         output.emit_json({**_as_json(job, item), **left})
         return
     failures = f"{item.failure_count} failure{'' if item.failure_count == 1 else 's'}"
-    output.prose(f"{item.item_id}: {failures}, {item.error_signature or '-'}")
+    output.prose(f"{item.item_id}: {failures}, {_kind_of_error(item)}")
     data = item.work_item
     if isinstance(data, dict) and "data" in data:
         data = data["data"]
@@ -201,7 +215,7 @@ def stats(name: str | None, all_jobs: bool, as_json: bool) -> None:
     found = [item for _, item in _queues(name, all_jobs)]
     last = [item.failure_history[-1] for item in found if item.failure_history]
     counted = {
-        "signatures": Counter(item.error_signature or "-" for item in found),
+        "signatures": Counter(map(_kind_of_error, found)),
         "reasons": Counter(one.reason or "-" for one in last),
         "agents": Counter(one.agent_id or "-" for one in last),
     }
@@ -255,7 +269,7 @@ def retry(
         raise click.UsageError("Give either ITEMs or --reprocess-all-eligible.")
     wanted = None if every else list(items)
     chosen = requeue.requeue(
-        *here(name, take=not dry_run), wanted, output.note, force=force, dry_run=dry_run
+        *_ours(name, dry_run), wanted, output.note, force=force, dry_run=dry_run
     )
     _report(chosen, "would be pending" if dry_run else "pending again", as_json)
 
@@ -285,8 +299,15 @@ def clear(
     if not (dry_run or yes):
         output.confirm("They will not be tried again. Continue?")
     wanted = None if every else list(items)
-    chosen = requeue.clear(*here(name, take=not dry_run), wanted, output.note, dry_run=dry_run)
+    chosen = requeue.clear(*_ours(name, dry_run), wanted, output.note, dry_run=dry_run)
     _report(chosen, "would be taken out" if dry_run else "taken out", as_json)
+
+
+def _ours(name: str | None, dry_run: bool) -> tuple[str, str, str]:
+    """Return the job that is meant, which a step is to be taken on. Raises as `here`."""
+    where = here(name, take=not dry_run)
+    require_ours(*where)
+    return where
 
 
 def _report(chosen: list[str], what: str, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -46,11 +47,25 @@ def job() -> None:
 def here(job_id: str | None, *, take: bool = False) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of a job named or meant where you stand.
 
-    ``take`` is for commands that write, as in `whereabouts.repository`. Raises as `whereabouts.job`.
+    ``take`` is for commands that write, as in `whereabouts.repository`: a run of Prodigy's is none of
+    theirs. Raises as `whereabouts.job`.
     """
     from prodigy_git.lifecycle import whereabouts
 
-    return whereabouts.job(gitenv.here(), job_id, take=take, told=output.note)
+    store, repo, known = whereabouts.job(gitenv.here(), job_id, take=take, told=output.note)
+    if take:
+        require_ours(store, repo, known)
+    return store, repo, known
+
+
+def require_ours(store: str, repo: str, known: str) -> None:
+    """Raise `ProdigyError` where a job is a run of Prodigy's, on which no step is taken here."""
+    from prodigy_git.errors import ProdigyError
+    from prodigy_git.jobs import prodigy_runs
+
+    run = prodigy_runs.find(store, repo, known, lambda _: None)
+    if run is not None:
+        raise ProdigyError(prodigy_runs.not_ours(run))
 
 
 @job.command()
@@ -139,13 +154,13 @@ def list_(all_repos: bool, as_json: bool) -> None:
       prodigy-git job list
     """
     from prodigy_git.errors import ProdigyError
-    from prodigy_git.jobs import summary
+    from prodigy_git.jobs import prodigy_runs, summary
     from prodigy_git.lifecycle import whereabouts
 
     store = home.here()
     try:
         repos = (
-            whereabouts.repositories(store)
+            sorted({*whereabouts.repositories(store), *prodigy_runs.keys(store)})
             if all_repos
             else [whereabouts.repository(gitenv.here())[1]]
         )
@@ -169,7 +184,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
         headings,
         (
             (
-                row["job_id"], row["status"], row["phase"], row["completed"], row["total_items"],
+                row["job_id"], _status(row), row["phase"], row["completed"], row["total_items"],
                 row["in_progress"], row["pending"], row["dead"] + row["failed"],
                 duration.moment(row["updated_at"]),
             )
@@ -178,6 +193,10 @@ def list_(all_repos: bool, as_json: bool) -> None:
         ("UPDATED", "PENDING", "RUNNING"),
         empty="no jobs: 'prodigy-git job start' opens one",
     )  # fmt: skip
+
+
+def _status(row: dict[str, Any]) -> str:
+    return f"{row['status']} (Prodigy)" if row["program"] == "prodigy" else row["status"]
 
 
 @job.command()

@@ -10,7 +10,9 @@ _SHOWN = 10  # agents, on a screen
 def described(found: dict[str, Any]) -> list[str]:
     """Return what there is to say of a job, as `summary.of` has it, in lines of foreign text."""
     rates = found["rates"]
-    text = [f"{found['job_id']}: {found['phase']}, {found['status']}"]
+    run = found["prodigy"]
+    whose = "" if run is None else ", a run of Prodigy's"
+    text = [f"{found['job_id']}: {found['phase']}, {found['status']}{whose}"]
     if found["error"]:
         text.append(f"  error: {found['error']}")
     text.append(
@@ -20,6 +22,8 @@ def described(found: dict[str, Any]) -> list[str]:
     )
     if found["total_items"]:
         text.append(f"  done: {found['percent_done']} %, over: {found['percent_over']} %")
+    if run is not None:
+        text += _of_run(run)
     if found["waiting_for_others"]:
         text.append(f"  waiting for other items: {found['waiting_for_others']}")
     text += [
@@ -36,9 +40,10 @@ def described(found: dict[str, Any]) -> list[str]:
         f"({found['failed_attempts']} failed, {found['retried_well']} of them retried well), "
         f"commits: {found['commits']}, events: {found['events']}"
     )
+    last = "last event" if run is None else "last heard of"
     text.append(
         f"  started: {duration.moment(found['started_at'])}, "
-        f"last event: {duration.moment(found['updated_at'])}"
+        f"{last}: {duration.moment(found['updated_at'])}"
     )
     if found["in_progress_items"]:
         text.append("in progress:")
@@ -64,6 +69,20 @@ def described(found: dict[str, Any]) -> list[str]:
             f"  {one['item_count']} x {one['error_signature']} (as {one['example']}){_again(one)}"
             for one in found["failures"]
         ]
+    if run is not None:
+        text += [f"next: {one}" for one in run["next"]]
+    return text
+
+
+def _of_run(run: dict[str, Any]) -> list[str]:
+    text = []
+    if not run["items_known"]:
+        text.append("  items that Prodigy had not begun are not counted: no file of it has them")
+    if run["session_id"]:
+        into = f", from {run['target_branch']}" if run["target_branch"] else ""
+        text.append(f"  session: {run['session_id']}, branch: {run['branch'] or '-'}{into}")
+    if run["worktree"]:
+        text.append(f"  worktree: {run['worktree']}")
     return text
 
 

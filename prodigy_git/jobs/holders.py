@@ -7,7 +7,7 @@ before its process goes. Only a claim that stands there as it was is said to be 
 
 from collections.abc import Callable, Iterable
 
-from prodigy_git.jobs import books, index, owner
+from prodigy_git.jobs import books, index, owner, prodigy_runs
 from prodigy_git.jobs.index import Index
 
 _LOOKS = 6
@@ -61,6 +61,8 @@ def _settled(looked_at: Index, find: _Find) -> Held:
 
 
 def _is_there(looked_at: Index, view: books.View) -> bool | None:
+    if looked_at.run is not None:
+        return False if prodigy_runs.is_over(looked_at.run) else None
     if view.start is None:
         return None
     where = looked_at.store, looked_at.repo, looked_at.job_id

@@ -20,6 +20,7 @@ from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, clocks, index_file, items, replay, tables, waits
 from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
+from prodigy_git.prodigy import UNKNOWN, Run, RunItem
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
 
@@ -53,6 +54,10 @@ class Index:
     """A checkpoint was written since it was opened."""
     _anew: bool = False
     """It was made from the log just now: what it says is not doubted."""
+    run: Run | None = None
+    """The run of Prodigy's that the job is, which no step of ours is taken on."""
+    of_run: dict[str, RunItem] = field(default_factory=dict)
+    """What is known of that run's items."""
 
     @property
     def job(self) -> books.Job:
@@ -91,6 +96,9 @@ class Index:
 
         Raises `ProdigyError` where the job's items are not what they were.
         """
+        if self.run is not None:
+            known = self.of_run.get(name)
+            return None if known is None or known.data is UNKNOWN else known.data
         found = self.rows("SELECT offset, length, file FROM items WHERE id = ?", (name,))
         if not found or found[0][0] is None:
             return None
@@ -327,7 +335,9 @@ def in_memory(
 
 
 def advance(index: Index, broken: Broken) -> None:
-    """Bring an open index up to its log, in one transaction."""
+    """Bring an open index up to its log, in one transaction; not that of a run of Prodigy's."""
+    if index.run is not None:
+        return
     meta = index.meta
     try:
         state = books.State(meta.job, find_item=index.item, find_agent=index.item_of_agent)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs import prodigy_runs
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import files
 from prodigy_git.store.events import Broken
@@ -20,12 +21,16 @@ _MOST = 1 << 30  # bytes of an index, which has all of a job's items
 def opened(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
     """Open a copy of a job's index in memory, up to its log: no lock is taken, nothing is written.
 
-    For those who only look: no claim waits for them, and what is dead is not ended. Raises
-    `ProdigyError` where there is no such job.
+    For those who only look: no claim waits for them, and what is dead is not ended. A MapReduce of
+    Prodigy's is a job, too. Raises `ProdigyError` where there is no such job.
     """
-    if not indexes.exists(store, repo, job):
-        raise ProdigyError(f"no job {job}: 'prodigy-git job list' shows what there is")
-    found = indexes.in_memory(store, repo, job, *_copied(layout.index(store, repo, job)), broken)
+    run = prodigy_runs.find(store, repo, job, broken)
+    found = None if run is None else prodigy_runs.index_of(store, repo, run, broken)
+    if found is None:
+        if not indexes.exists(store, repo, job):
+            raise ProdigyError(f"no job {job}: 'prodigy-git job list' shows what there is")
+        index = layout.index(store, repo, job)
+        found = indexes.in_memory(store, repo, job, *_copied(index), broken)
     try:
         if found.fault is not None:
             broken(found.fault)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, dead_letters
+from prodigy_git.jobs import books, checkpoints, dead_letters, prodigy_runs
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.jobs.tables import DAMAGE
@@ -147,6 +147,8 @@ def write_queue(index: Index, broken: Broken) -> None:
 
 def queue(index: Index, broken: Broken) -> Queue:
     """Return the queue as the log has it, with what others have written into its files."""
+    if index.run is not None:
+        return prodigy_runs.queue(index, broken)
     there = dead_letters.read(index.store, index.repo, index.job_id, broken)
     dead = [_queue_item(index, name, item) for name, item in index.in_state("dead")]
     return dead_letters.merged(there, dead, lambda item: _is_over(index, item))

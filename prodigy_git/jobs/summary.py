@@ -5,8 +5,9 @@ from typing import Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, holders, peek, waits
+from prodigy_git.jobs import books, counted, holders, peek, prodigy_runs, waits
 from prodigy_git.jobs.index import NUMBER, Index
+from prodigy_git.prodigy import Run
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
 
@@ -17,8 +18,14 @@ _SHOWN = 20
 def known(store: str, repo: str) -> list[str]:
     """Return the ids of the jobs of a repository that many sessions can share, sorted.
 
-    Not of those that have been cleaned: the input of a job may be there longer than its log.
+    Not of those that have been cleaned: the input of a job may be there longer than its log. The
+    MapReduces that Prodigy ran are among them.
     """
+    runs = prodigy_runs.of_repository(store, repo, lambda _: None)
+    return sorted({*_ours(store, repo), *(one.job_id for one in runs)})
+
+
+def _ours(store: str, repo: str) -> list[str]:
     folder = f"{layout.state(store, repo)}/mapreduce/jobs"
     try:
         found = sorted(filter(names.is_safe, os.listdir(folder)))
@@ -33,9 +40,12 @@ def known(store: str, repo: str) -> list[str]:
 
 
 def under_way(store: str, repo: str, broken: Broken) -> list[str]:
-    """Return the ids of a repository's jobs that were opened and have not ended, sorted."""
+    """Return the ids of a repository's jobs that were opened and have not ended, sorted.
+
+    Only of ours: nobody takes an item of a run of Prodigy's.
+    """
     found = []
-    for name in known(store, repo):
+    for name in _ours(store, repo):
         try:
             with peek.opened(store, repo, name, broken) as index:
                 if index.job.opened is not None and index.job.status not in books.ENDED:
@@ -62,20 +72,22 @@ def head(index: Index) -> dict[str, Any]:
     """Return what `line` does of an index that is open, as by `peek.opened`.
 
     The items in numbers are `tally.items`; ``waiting`` are those of ``pending`` that nobody can have
-    yet; ``opened``: it was opened, and is not only what sessions have in common.
+    yet; ``opened``: it was opened, and is not only what sessions have in common. ``program``: whose the
+    job is, ``prodigy-git`` or ``prodigy``; of one of Prodigy's, ``status`` is `prodigy_runs.Run.state`.
     """
-    job = index.job
+    job, run = index.job, index.run
     opening = job.opened
     return {
         "job_id": job.job_id,
         "repo": index.repo,
-        "phase": job.phase,
-        "status": job.status,
+        "program": "prodigy-git" if run is None else "prodigy",
+        "phase": job.phase if run is None else prodigy_runs.phase(index),
+        "status": job.status if run is None else run.state,
         "started_at": opening.at if opening is not None else job.started_at or None,
         "updated_at": job.updated_at or None,
         "ended_at": job.ended_at or None,
-        "error": job.error,
-        "opened": opening is not None,
+        "error": job.error if run is None else run.error or job.error,
+        "opened": opening is not None and run is None,
         **tally.items(_counts(index)),
         "waiting": _waiting(index),
         "max_attempts": job.max_attempts,
@@ -139,13 +151,16 @@ def of(index: Index) -> dict[str, Any]:
     found = head(index)
     found["sessions"] = dict(index.rows("SELECT status, count(*) FROM sessions GROUP BY status"))
     found["commits"] = index.job.counts.get("CommitCreated", 0)
+    if index.run is not None:
+        found["commits"] = prodigy_runs.commits(index)
     found |= counted.read(index.rows)
     found["events"] = sum(index.job.counts.values())
     found["in_progress_items"] = held
     found["waiting_for_others"], found["held_up_by"] = _for_others(index)
     found["agents"] = _agents(index)
     found["failures"] = _failures(index)
-    found["rates"] = _rates(index)
+    found["rates"] = _rates(index) if index.run is None else _rates_of_run(index, index.run)
+    found["prodigy"] = None if index.run is None else prodigy_runs.shown(index, index.run)
     return found
 
 
@@ -177,12 +192,13 @@ def _in_progress(index: Index, name: str, view: books.View, alive: bool | None) 
     session = start.worktree or start.session if start is not None else None
     path = None
     if session is not None and names.is_safe(session):
-        path = f"{layout.worktrees(index.store, index.repo)}/{session}"
+        key = index.repo if index.run is None else index.run.key
+        path = f"{layout.worktrees(index.store, key)}/{session}"
     return {
         "item_id": name,
         "agent_id": view.agent,
         "attempt": view.attempt,
-        "since_at": view.since,
+        "since_at": view.since or None,
         "session_id": session,
         "worktree": path if path is not None and os.path.isdir(path) else None,
         "owner": start.owner if start is not None else None,
@@ -198,18 +214,31 @@ def _agents(index: Index) -> list[dict[str, Any]]:
         " GROUP BY agents.id ORDER BY 2 DESC, 4 DESC, 5 DESC LIMIT 1000"
     )
     keys = ("agent_id", "in_progress", "completed", "failed", "last_at")
-    return [dict(zip(keys, row, strict=True)) for row in rows]
+    found = [dict(zip(keys, row, strict=True)) for row in rows]
+    return [{**one, "last_at": one["last_at"] or None} for one in found]
 
 
 def _failures(index: Index) -> list[dict[str, Any]]:
     rows = index.rows(
-        "SELECT signature, count(*), min(at), max(at), min(id), sum(state IN (0, 1)) FROM items"
+        "SELECT signature, count(*), min(nullif(at, '')), max(nullif(at, '')), min(id),"
+        " sum(state IN (0, 1)) FROM items"
         " WHERE signature IS NOT NULL AND state IN (0, 1, 3, 4)"
         " GROUP BY signature ORDER BY 2 DESC, 1 LIMIT ?",
         (_SHOWN,),
     )
     keys = ("error_signature", "item_count", "first_at", "last_at", "example", "to_be_retried")
     return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _rates_of_run(index: Index, run: Run) -> dict[str, Any]:
+    """Return the same of a run of Prodigy's, which notes no time at which an item ended."""
+    seconds = prodigy_runs.lasted(run)
+    ended = index.count("completed", "dead", "failed")
+    return {
+        "seconds": seconds,
+        "ended_per_minute": round(ended * 60 / seconds, 2) if seconds else 0.0,
+        "seconds_left": None,
+    }
 
 
 def _rates(index: Index) -> dict[str, Any]:

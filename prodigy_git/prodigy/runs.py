@@ -68,12 +68,19 @@ class Run:
         }  # fmt: skip
 
 
-def runs(store: str, repo: str | None = None, *, broken: Broken = reading.quiet) -> list[Run]:
+def runs(
+    store: str,
+    repo: str | None = None,
+    *,
+    kind: Kind | None = None,
+    broken: Broken = reading.quiet,
+) -> list[Run]:
     """Return Prodigy's runs, oldest first; with ``repo`` those of the repository with that key.
 
-    A run whose repository cannot be proven is in the list of the whole store only.
+    A run whose repository cannot be proven is in the list of the whole store only. With ``kind`` those
+    of that kind; to look for MapReduces alone no session's files are read but theirs.
     """
-    return _runs(store, repo, None, broken)
+    return _runs(store, repo, None, broken, kind)
 
 
 def run_of(
@@ -86,11 +93,13 @@ def run_of(
     return there[-1] if there else None
 
 
-def _runs(store: str, repo: str | None, job: str | None, broken: Broken) -> list[Run]:
+def _runs(
+    store: str, repo: str | None, job: str | None, broken: Broken, kind: Kind | None = None
+) -> list[Run]:
     there = found.look(store, job, broken)
     owners = Owners(store, repo)
     made = []
-    for key, name in there.jobs:
+    for key, name in there.jobs if kind != "Workflow" else ():
         one = _run(store, owners, there, "MapReduce", key, name, broken)
         if one is not None:
             made.append(one)
@@ -98,7 +107,10 @@ def _runs(store: str, repo: str | None, job: str | None, broken: Broken) -> list
     sequential = {
         name
         for name in (*there.workflows, *there.parents)
-        if job in (None, name) and name not in reduced and not _is_reduced(store, name)
+        if kind != "MapReduce"
+        and job in (None, name)
+        and name not in reduced
+        and not _is_reduced(store, name)
     }
     for name in sorted(sequential):
         one = _run(store, owners, there, "Workflow", name, name, broken)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from prodigy_git import layout
-from prodigy_git.jobs import books, owner
+from prodigy_git.jobs import books, owner, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index, item_of
 from prodigy_git.record import clock, files
 from prodigy_git.store.events import Broken
@@ -72,7 +72,9 @@ def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) 
     if session is None and end is not None:
         session = end.session
     owned = pid = None
-    if view.state == "in_progress" and start is not None:
+    if index.run is not None:
+        owned = False if prodigy_runs.is_over(index.run) else None
+    elif view.state == "in_progress" and start is not None:
         owned, _ = owner.has(index.store, index.repo, index.job_id, start, now)
         said = start.owner.get("pid") if start.owner is not None else None
         pid = said if isinstance(said, int) else None

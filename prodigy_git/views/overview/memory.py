@@ -74,7 +74,11 @@ class Memory:
                 yield None if not ended and index.job.status in ENDED else index
             return
         known = self._open.get(pair)
-        if known is not None and replay.holds(store, repo, job, known.meta.position):
+        if (
+            known is not None
+            and known.run is None
+            and replay.holds(store, repo, job, known.meta.position)
+        ):
             indexes.advance(known, broken)
         else:
             known = self._closing.enter_context(peek.opened(store, repo, job, broken))
