@@ -10,7 +10,6 @@ def on_config(config: Any) -> Any:
     names = sorted(path.name for path in folder.glob("*.md") if path.name != "index.md")
     for section in config.nav:
         if "Reference" in section:
-            section["Reference"].append(
-                {"Commands": [f"reference/commands/{name}" for name in ("index.md", *names)]}
-            )
+            commands = [f"reference/commands/{name}" for name in ("index.md", *names)]
+            section["Reference"].insert(0, {"Commands": commands})
     return config
