@@ -1,10 +1,11 @@
-"""The rules of DESIGN section 5: imports run downward only, and files stay small."""
+"""Who may import whom: downward only, in no circle, and through the door. And files stay small."""
 
 import ast
 import sys
 from pathlib import Path
 
 import pytest
+from support_imports import between, circles, doors, graph, modules, taken_past
 
 PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 
@@ -30,6 +31,37 @@ HEIGHTS = {
     "cli": 9,
     "__main__": 10,
 }  # fmt: skip
+# Rooms within a room, and modules where they have floors: each may import what is lower, and modules
+# those of their own floor. What is not named is on the floor at the top.
+FLOORS = {
+    "cleanup": (
+        "folders", "account salvage records", "trash", "restore drift", "interrupted", "worktrees",
+    ),
+    "views": ("overview explain report telemetry", ""),
+    "jobs": (
+        # what follows from the events: no files
+        "attempts books clocks counted fold given items ordering signatures steps",
+        # the log read, and what is derived from it
+        "checkpoints folders index index_file replay tables waits",
+        # a job as it stands
+        "dead_letters deserted holders owner peek prodigy_runs sight snapshots summary surviving "
+        "totals",
+        # steps on it
+        "",
+    ),
+    "lifecycle": (
+        "lastline launcher left listening listing locate process ready runlog sinks whereabouts",
+        "adopt again finish forget new_worktree over",
+        "",
+    ),
+    "cli": (
+        "answering at_work clean_report cleaning columns completing filters job_text lazy output "
+        "results when",
+        "",
+    ),
+}  # fmt: skip
+ROOMS = ("cleanup", "views")
+"""Folders of rooms: each has a door."""
 HOT = ("layout.py", "names.py", "errors.py", "__init__.py", "record")
 """What a hook runs."""
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -88,6 +120,122 @@ def test_the_rule_finds_what_it_is_for(tmp_path, text, where, bad):
     path = tmp_path / "x.py"
     path.write_text(text)
     assert bool(list(violations(path, Path(where)))) is bad
+
+
+def upward(package, floors):
+    """Return the imports within the folders of ``floors`` that run upward."""
+    arrows, files = graph(package), modules(package)
+    found = []
+    for folder, levels in floors.items():
+        at = {name: height for height, names in enumerate(levels) for name in names.split()}
+        inside = f"{package.name}.{folder}".rstrip(".")
+        for here, others in between(arrows, inside).items():
+            for there in others:
+                to, of = at.get(there, len(levels)), at.get(here, len(levels))
+                room = any(files[f"{inside}.{one}"].name == "__init__.py" for one in (here, there))
+                if to > of or (room and to == of):
+                    found.append(f"{folder}: {here} imports {there}")
+    return sorted(found)
+
+
+def all_circles(package):
+    """Return what imports itself by way of others: modules, and what lies beside it in a folder."""
+    arrows = graph(package)
+    folders = {name for name, path in modules(package).items() if path.name == "__init__.py"}
+    found = circles(arrows)
+    for folder in sorted(folders):
+        found += circles(between(arrows, folder))
+    return found
+
+
+def past_the_door(package):
+    """Return what is taken of a room that its door does not name, and what is named and not taken."""
+    known = doors(package)
+    unused = {
+        (room, module, name)
+        for room in known
+        for module in known[room]
+        for name in known[room][module]
+    }
+    found = []
+    for who, room, (of, name) in taken_past(package):
+        module = of.removeprefix(room).removeprefix(".")
+        if module not in known[room] or (name is not None and name not in known[room][module]):
+            found.append(f"{who} takes {name or 'a module'} of {of}: not named at the door")
+        unused.discard((room, module, name))
+    return sorted(found) + [
+        f"{room}: nobody takes {one}.{name}" for room, one, name in sorted(unused)
+    ]
+
+
+def test_no_two_modules_or_rooms_import_each_other():
+    assert all_circles(PACKAGE) == []
+
+
+def test_within_the_rooms_imports_run_downward_too():
+    assert upward(PACKAGE, FLOORS) == []
+
+
+def test_the_floors_name_what_there_is():
+    for folder, levels in FLOORS.items():
+        there = {path.stem for path in (PACKAGE / folder).iterdir()}
+        named = " ".join(levels).split()
+        assert sorted(named) == sorted(set(named) & there)
+
+
+def test_rooms_are_entered_by_their_doors():
+    """A new name at a door is a decision: write it there, or take another way."""
+    assert past_the_door(PACKAGE) == []
+
+
+def test_each_room_has_a_door_and_says_in_a_few_lines_what_it_is_for():
+    known = doors(PACKAGE)
+    for folder in ROOMS:
+        for path in (PACKAGE / folder).glob("*/__init__.py"):
+            assert f"prodigy_git.{folder}.{path.parent.name}" in known
+            text = ast.get_docstring(ast.parse(path.read_text())) or ""
+            assert 0 < len(text.splitlines()) <= 5
+
+
+TREE = {
+    "__init__": "", "low/__init__": 'DOOR = {"a": "f"}', "low/a": "f = g = 1", "low/b": "f = 1",
+    "high/__init__": 'DOOR = {}', "high/c": "from pkg.low import a\na.f",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({}, []),
+        ({"low/b": "import pkg.low.a"}, []),
+        ({"low/a": "from pkg.low import b\nf = g = 1", "low/b": "from pkg.low.a import f"}, ["circle"]),
+        (
+            {"low/a": "from pkg.low import b\nf = g = 1",
+             "low/b": "if TYPE_CHECKING:\n    from pkg.low.a import f"}, ["circle"],
+        ),
+        ({"low/b": "def f():\n    from pkg.high import c"}, ["upward", "circle", "door"]),
+        (
+            {"low/b": "from pkg import d", "d": "from pkg.high import c",
+             "high/__init__": 'DOOR = {"c": ""}'}, ["circle", "upward"],
+        ),
+        ({"high/c": "from pkg.low import b as a\na.f"}, ["door"]),
+        ({"high/c": "from pkg.low.b import f"}, ["door"]),
+        ({"high/c": "from pkg.low import a\ndef h():\n    a.f\n    return lambda x: a.g"}, ["door"]),
+        ({"high/c": "from pkg.low import a\na.f\ndef h(a):\n    a.g"}, []),
+        ({"high/c": ""}, ["door"]),
+    ],
+)  # fmt: skip
+def test_the_graph_shows_each_kind(tmp_path, more, what):
+    for name, text in {**TREE, **more}.items():
+        path = tmp_path / "pkg" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    package = tmp_path / "pkg"
+    found = {
+        "upward": upward(package, {"": ("low", "high")}), "circle": all_circles(package),
+        "door": past_the_door(package),
+    }  # fmt: skip
+    assert {kind for kind, there in found.items() if there} == set(what)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

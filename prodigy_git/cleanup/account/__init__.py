@@ -2,3 +2,11 @@
 
 Looks, and changes nothing. Many at once: `gathering`; what follows from what is seen: `evidence`.
 """
+
+DOOR = {
+    "evidence": "Evidence left_out remarks Subject touched",
+    "gathering": "gather",
+    "presence": "inside recorded scan",
+    "verdicts": "describe Options verdict",
+}
+"""What others take of this room, by its modules."""

@@ -100,23 +100,9 @@ def hidden_tops(top: str, folders: Iterable[bytes]) -> list[str]:
         os.fsdecode(b"%b/%b" % (root, folder))
         for folder in sorted(folders)
         # A folder that was replaced by a link has the files of another place.
-        if os.path.lexists(b"%b/%b/.git" % (root, folder)) and not beyond_link(root, folder, links)
+        if os.path.lexists(b"%b/%b/.git" % (root, folder))
+        and not trees.beyond_link(root, folder, links)
     ]
-
-
-def beyond_link(top: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
-    """Whether a path below ``top`` is, or lies behind, a symbolic link.
-
-    ``known`` is what was found out before, of other paths below the same top.
-    """
-    asked = []
-    while path and path not in known:
-        asked.append(path)
-        path = os.path.dirname(path)
-    behind = known.get(path, False)
-    for one in reversed(asked):
-        behind = known[one] = behind or os.path.islink(b"%b/%b" % (top, one))
-    return behind
 
 
 def place_of(top: str) -> Place | None:

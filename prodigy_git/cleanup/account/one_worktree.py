@@ -123,10 +123,10 @@ def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None
     there = [
         path for path in index.hidden
         if os.path.lexists(b"%b/%b" % (root, path))
-        and not nested.beyond_link(root, os.path.dirname(path), links)
+        and not trees.beyond_link(root, os.path.dirname(path), links)
     ]  # fmt: skip
     # git refuses to look at all while a link is where a submodule belongs.
-    replaced = [path for path in index.gitlinks if nested.beyond_link(root, path, links)]
+    replaced = [path for path in index.gitlinks if trees.beyond_link(root, path, links)]
     with _seen(place, there, replaced) as env:
         status, out, err = look(place, *here.status, env=env)
     if status != 0:
@@ -142,7 +142,7 @@ def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None
         nested.measure(f"{place.top}/{path.rstrip('/')}", contents)
     e.ignored, e.ignored_bytes = contents.files, contents.bytes
     for path, tracked in changed:
-        if nested.beyond_link(root, os.path.dirname(os.fsencode(path)), links):
+        if trees.beyond_link(root, os.path.dirname(os.fsencode(path)), links):
             continue  # tracked, and its folder has been replaced by a link
         heartbeat.note_change(e, place.top, path)
         # With a slash at its end: an untracked repository, into which git does not look.
@@ -257,7 +257,7 @@ def _repositories(
     for path in gitlinks:
         top = f"{place.top}/{os.fsdecode(path)}"
         # Replaced by a link, it is not there; what it had committed is among the modules.
-        inner = None if nested.beyond_link(root, path, links) else nested.place_of(top)
+        inner = None if trees.beyond_link(root, path, links) else nested.place_of(top)
         if inner is not None:
             seen.add(os.path.realpath(inner.private))
             e.submodules[os.fsdecode(path)] = nested.own_work(inner, place)

@@ -2,3 +2,8 @@
 
 `comparing` finds and changes nothing; `mending` mends; what may be moved, `holding_back` says.
 """
+
+DOOR = {
+    "mending": "find Finding repair",
+}
+"""What others take of this room, by its modules."""

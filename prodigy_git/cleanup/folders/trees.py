@@ -193,3 +193,18 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((begin, end))
     return found
+
+
+def beyond_link(top: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
+    """Whether a path below ``top`` is, or lies behind, a symbolic link.
+
+    ``known`` is what was found out before, of other paths below the same top.
+    """
+    asked = []
+    while path and path not in known:
+        asked.append(path)
+        path = os.path.dirname(path)
+    behind = known.get(path, False)
+    for one in reversed(asked):
+        behind = known[one] = behind or os.path.islink(b"%b/%b" % (top, one))
+    return behind

@@ -2,3 +2,9 @@
 
 Age is what the data says; what belongs to a job that runs stays.
 """
+
+DOOR = {
+    "by_age": "carry_out clean_events clean_sessions cleaned_before find Record",
+    "job_ages": "CHECKPOINTS",
+}
+"""What others take of this room, by its modules."""

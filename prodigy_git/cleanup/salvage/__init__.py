@@ -2,3 +2,12 @@
 
 Made before anything is removed; a restore has it when the trash has nothing left.
 """
+
+DOOR = {
+    "earlier_versions": "withdraw within_reach",
+    "named_objects": "sources",
+    "salvage": "anchor Anchors complete delete moment_of names_of ref_name TITLE",
+    "uncommitted": "ask",
+    "unpublished": "bring_back command holding let_go read view",
+}
+"""What others take of this room, by its modules."""

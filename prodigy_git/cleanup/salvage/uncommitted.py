@@ -11,7 +11,6 @@ import shutil
 import stat
 from dataclasses import dataclass, field
 
-from prodigy_git.cleanup.account.nested import beyond_link
 from prodigy_git.cleanup.folders import trees
 from prodigy_git.git import indexfile
 from prodigy_git.git.ask import look, said
@@ -256,7 +255,7 @@ def _uncover(copy: _Index, lines: list[_Line]) -> None:
         there = [
             path for path in hidden
             if os.path.lexists(top + b"/" + path)
-            and not beyond_link(top, os.path.dirname(path), links)
+            and not trees.beyond_link(top, os.path.dirname(path), links)
         ]  # fmt: skip
         if there:
             copy.update(there, option)
@@ -267,7 +266,9 @@ def _without_replaced(copy: _Index, lines: list[_Line]) -> list[_Line]:
     top = os.fsencode(copy.place.top)
     links: dict[bytes, bool] = {}
     replaced = {
-        one.path for one in lines if one.mode == _GITLINK and beyond_link(top, one.path, links)
+        one.path
+        for one in lines
+        if one.mode == _GITLINK and trees.beyond_link(top, one.path, links)
     }
     if replaced:
         copy.update(sorted(replaced), "--force-remove")
@@ -285,7 +286,7 @@ def _changed(
     gone, changed = [], []
     links: dict[bytes, bool] = {}
     for path in sorted({entry[2:] for entry in out.split(b"\0")[:-1]}):
-        if beyond_link(top, os.path.dirname(path), links):
+        if trees.beyond_link(top, os.path.dirname(path), links):
             gone.append(path)
             continue
         try:

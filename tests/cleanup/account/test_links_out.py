@@ -9,7 +9,7 @@ import support_removal
 from support_cli import call, new, ok
 
 from prodigy_git.cleanup import worktrees
-from prodigy_git.cleanup.account import nested
+from prodigy_git.cleanup.folders import trees
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_repository_in_it_still_keeps_it(repo, tree, outside):
 def test_a_folder_1200_deep_is_told_from_a_link(tmp_path):
     """Links are looked for one after the other, not one inside the other."""
     path = b"/".join([b"d"] * 1200)
-    assert not nested.beyond_link(os.fsencode(tmp_path), path, {})
+    assert not trees.beyond_link(os.fsencode(tmp_path), path, {})
 
 
 def contents(folder):
