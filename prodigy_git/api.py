@@ -21,14 +21,14 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, course, given, owner, summary
+from prodigy_git.jobs import books, checked_input, claims, course, owner, summary
 from prodigy_git.jobs import items as _items
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.lifecycle import whereabouts
 from prodigy_git.model.event import Event
 from prodigy_git.store import events as _events
 from prodigy_git.store import follow as following
-from prodigy_git.store import recording, sessions
+from prodigy_git.store import outside_events, sessions
 
 __all__ = [
     "Claim",
@@ -89,7 +89,7 @@ def open_job(
     nothing was written; `OSError`.
     """
     names.checked(job_id, "job id")
-    most = given.max_attempts(max_attempts)
+    most = checked_input.max_attempts(max_attempts)
     wanted = None if items is None else _items.named(_listed(items), "items")
     folder = _folder(cwd)
     try:
@@ -170,7 +170,7 @@ def claim(
     extends it. Raises `ProdigyError` for an item that is not pending.
     """
     _is(job, Job, "job")
-    micros = None if lease is None else given.lease(lease)
+    micros = None if lease is None else checked_input.lease(lease)
     held = owner.of_process(os.getpid()).as_json() if lease is None else None
     return claims.claim(
         job.store, job.repo, job.job_id, agent=agent, item=item, owner=held, lease=micros,
@@ -185,7 +185,7 @@ def renew(job: Job, claim: Claim, *, lease: float = _LEASE, broken: Broken = _lo
     """
     _is(job, Job, "job")
     _is(claim, Claim, "claim")
-    micros = given.lease(lease)
+    micros = checked_input.lease(lease)
     return claims.renew(
         job.store, job.repo, job.job_id, claim.item_id, claim.agent_id, micros, broken,
         number=claim.attempt,
@@ -215,10 +215,10 @@ def finish(
     """
     _is(job, Job, "job")
     _is(claim, Claim, "claim")
-    made = given.commits(commits)
-    given.result(result)
-    wait = None if backoff is None else given.backoff(backoff)
-    path = None if log_path is None else given.text(log_path, "log_path")
+    made = checked_input.commits(commits)
+    checked_input.result(result)
+    wait = None if backoff is None else checked_input.backoff(backoff)
+    path = None if log_path is None else checked_input.text(log_path, "log_path")
     where = (job.store, job.repo, job.job_id, claim)
     if error is None:
         return claims.complete(
@@ -226,8 +226,9 @@ def finish(
             broken=broken,
         )  # fmt: skip
     return claims.fail(
-        *where, error=given.text(error, "error"), reason=given.text(reason, "reason"), retry=retry,
-        backoff_ms=wait, log_path=path, session=claim.worktree, broken=broken,
+        *where, error=checked_input.text(error, "error"),
+        reason=checked_input.text(reason, "reason"), retry=retry, backoff_ms=wait, log_path=path,
+        session=claim.worktree, broken=broken,
     )  # fmt: skip
 
 
@@ -243,7 +244,7 @@ def set_phase(
     _is(job, Job, "job")
     if phase not in books.PHASES:
         raise ProdigyError(f"phase {phase!r:.40}: give one of {', '.join(books.PHASES)}")
-    made = None if outputs is None else given.outputs(outputs)
+    made = None if outputs is None else checked_input.outputs(outputs)
     return course.set_phase(job.store, job.repo, job.job_id, phase, broken, made)
 
 
@@ -273,7 +274,7 @@ def record_events(job: Job, events: Iterable[dict[str, Any]]) -> list[str]:
     _is(job, Job, "job")
     if isinstance(events, str | bytes | dict) or not isinstance(events, Iterable):
         raise ProdigyError(f"events {events!r:.40}: give a list of dictionaries")
-    return recording.record(job.store, job.repo, job.job_id, list(events))
+    return outside_events.record(job.store, job.repo, job.job_id, list(events))
 
 
 def read_events(job: Job, *, broken: Broken = _log) -> Iterator[Event]:

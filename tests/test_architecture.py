@@ -20,13 +20,13 @@ HEIGHTS = {
     "duration": 2, "statusline": 3,
     "model": 2,
     "store": 3, "git": 3, "prodigy": 3.5,
-    "jobs": 4, "hookstate": 4, "reach": 4,
+    "jobs": 4, "hookstate": 4, "out_of_reach": 4,
     "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "verify": 6,
     "api": 6, "views": 6,
-    "trial": 6,
-    "foreign": 7, "tui": 7,
+    "trial_commit": 6,
+    "foreign_commits": 7, "tui": 7,
     "doctor": 8,
     "cli": 9,
     "__main__": 10,
@@ -40,23 +40,24 @@ FLOORS = {
     "views": ("overview explain report telemetry", ""),
     "jobs": (
         # what follows from the events: no files
-        "attempts books clocks counted fold given items ordering signatures steps",
+        "attempts books checked_input clocks fold index_counts items ordering signatures steps",
         # the log read, and what is derived from it
-        "checkpoints folders index index_file replay tables waits",
+        "checkpoints index index_file index_tables next_item processes replay",
         # a job as it stands
-        "dead_letters deserted holders owner peek prodigy_runs sight snapshots summary surviving "
-        "totals",
+        "dead_letters deserted holders liveness owner peek prodigy_runs snapshots summary "
+        "surviving_commits totals",
         # steps on it
         "",
     ),
     "lifecycle": (
-        "lastline launcher left listening listing locate process ready runlog sinks whereabouts",
-        "adopt again finish forget new_worktree over",
+        "interrupts kept_commits lastline launcher listing locate process ready runlog sinks "
+        "whereabouts",
+        "adopt finish forget new_worktree re_enrol unended",
         "",
     ),
     "cli": (
-        "answering at_work clean_report cleaning columns completing filters job_text lazy output "
-        "results when",
+        "answering at_work clean_report columns completing filters job_text lazy output results when "
+        "worktree_clean",
         "",
     ),
 }  # fmt: skip
@@ -254,6 +255,20 @@ def test_the_hot_path_imports_the_standard_library_only(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_within_400_lines(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+SAME = (
+    "adopt", "checkpoints", "dead_letters", "dlq", "event", "events", "follow", "forget", "items",
+    "query", "repositories", "restore", "resume", "search", "session", "sessions", "stats",
+    "statusline", "story", "verify", "worktrees",
+)  # fmt: skip
+"""What several rooms have a module for, each its own side of one thing: a command, and what it does."""
+
+
+def test_one_name_is_one_thing():
+    """Whoever looks for a file guesses by its name: `places` of two rooms were two things."""
+    names = [path.stem for path in FILES if path.name != "__init__.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == sorted(SAME)
 
 
 def test_no_two_files_of_tests_have_one_name():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prodigy_git import hookfiles
-from prodigy_git.doctor import way
+from prodigy_git.doctor import waiting
 from prodigy_git.record import gitdir
 
 Run = Callable[..., Any]
@@ -168,15 +168,15 @@ def test_waiting_is_recommended_where_the_repository_goes_and_the_store_stays(
 ) -> None:
     place = gitdir.find(str(repo), {})
     assert place is not None
-    assert way.way(str(tmp_path), place, "tmpfs", network=False).level == "ok"
+    assert waiting.way(str(tmp_path), place, "tmpfs", network=False).level == "ok"
     proc = "/proc"  # on another filesystem, whatever the tests are on
-    told = way.way(proc, place, "tmpfs", network=False)
+    told = waiting.way(proc, place, "tmpfs", network=False)
     assert (told.level, told.remedy) == ("ok", "")  # asked for by the environment already
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PRODIGY_RECORD")
-        told = way.way(proc, place, "overlay", network=False)
+        told = waiting.way(proc, place, "overlay", network=False)
         assert (told.level, told.remedy) == ("warning", "git config prodigy.record wait")
-        assert way.way(proc, place, "ext4", network=False).level == "ok"
-        assert way.way(str(tmp_path), place, "nfs4", network=True).level == "warning"
+        assert waiting.way(proc, place, "ext4", network=False).level == "ok"
+        assert waiting.way(str(tmp_path), place, "nfs4", network=True).level == "warning"
         subprocess.run(["git", "config", "prodigy.record", "Wait"], cwd=repo, check=True)
-        assert way.way(proc, place, "overlay", network=False).level == "ok"
+        assert waiting.way(proc, place, "overlay", network=False).level == "ok"

@@ -10,8 +10,8 @@ import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import clean_report, output
-from prodigy_git.cli.cleaning import progress_bar
 from prodigy_git.cli.when import Duration
+from prodigy_git.cli.worktree_clean import progress_bar
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock, repokey
 from prodigy_git.store import home
@@ -132,9 +132,9 @@ def _take_up(asked: _Asked) -> None:
     """Finish or roll back what killed commands have left."""
     from prodigy_git.cleanup import interrupted
     from prodigy_git.cleanup.trash import entry
-    from prodigy_git.lifecycle import over
+    from prodigy_git.lifecycle import unended
 
-    over.settle(asked.store, output.note, repo=asked.repo)
+    unended.settle(asked.store, output.note, repo=asked.repo)
     keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
     for key in sorted(keys):
         try:

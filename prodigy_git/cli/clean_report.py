@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodigy_git.amounts import human, number
 from prodigy_git.cli import output
-from prodigy_git.cli.cleaning import show_outcomes
+from prodigy_git.cli.worktree_clean import show_outcomes
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 

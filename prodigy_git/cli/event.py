@@ -71,7 +71,7 @@ def add(
       prodigy-git event add - < events.jsonl
     """
     from prodigy_git.lifecycle import whereabouts
-    from prodigy_git.store import recording
+    from prodigy_git.store import outside_events
 
     if (source == "-") == (kind is not None) or source not in (None, "-"):
         raise click.UsageError("Give either --type TYPE or '-' for JSON lines on stdin.")
@@ -85,7 +85,7 @@ def add(
             given[0]["content"] = content
     else:
         given = _lines(sys.stdin.buffer.read())
-    ids = recording.record(store, repo, job, [{**known, **one} for one in given])
+    ids = outside_events.record(store, repo, job, [{**known, **one} for one in given])
     if as_json:
         output.emit_json({"job_id": job, "event_ids": ids})
     else:

@@ -77,7 +77,7 @@ def _write(wanted: Wanted, form: str, stream: BinaryIO, path: str | None) -> Non
 def _write_parquet(wanted: Wanted, stream: BinaryIO, path: str | None) -> None:
     from prodigy_git.model.selection import Selection
     from prodigy_git.store import stream as logs
-    from prodigy_git.views import tables
+    from prodigy_git.views import duckdb_tables
 
     catch_up(wanted)
     selection = None if wanted.selection == Selection() else wanted.selection
@@ -88,11 +88,11 @@ def _write_parquet(wanted: Wanted, stream: BinaryIO, path: str | None) -> None:
     )
     with (
         tempfile.TemporaryDirectory(prefix="prodigy-git-export-") as folder,
-        contextlib.closing(tables.connect(folder)) as connection,
+        contextlib.closing(duckdb_tables.connect(folder)) as connection,
     ):
-        tables.load_events(connection, folder, rows)
+        duckdb_tables.load_events(connection, folder, rows)
         target = path or f"{folder}/events.parquet"
-        tables.parquet(connection, target)
+        duckdb_tables.parquet(connection, target)
         if path is None:
             with open(target, "rb") as made:
                 while piece := made.read(_PIECE):

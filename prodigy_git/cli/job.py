@@ -358,13 +358,13 @@ def done(
     """
     from dataclasses import asdict
 
-    from prodigy_git.jobs import claims, endings, given
+    from prodigy_git.jobs import checked_input, claims, endings
 
     if (error is not None or no_retry or backoff is not None) and not failed:
         raise click.UsageError("--error, --no-retry and --backoff go with --failed")
     if result is not None and failed:
         raise click.UsageError("--result goes with an item that was done well, not with --failed")
-    made = given.commits(commits)
+    made = checked_input.commits(commits)
     yielded = results.read(result)
     store, repo, known = here(name, take=True)
     held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)

@@ -29,9 +29,9 @@ def phase(name: str, phase: Any, outputs: tuple[str, ...], as_json: bool) -> Non
       prodigy-git job phase review reduce
       prodigy-git job phase review reduce --output merged=12
     """
-    from prodigy_git.jobs import course, given
+    from prodigy_git.jobs import checked_input, course
 
-    named = given.outputs(dict(map(_pair, outputs)))
+    named = checked_input.outputs(dict(map(_pair, outputs)))
     store, repo, known = here(name, take=True)
     before = course.set_phase(store, repo, known, phase, output.note, named)
     if as_json:
@@ -183,9 +183,9 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
 
 def _settle(store: str, repo: str, known: str) -> None:
     """End the sessions of a job whose items are over and whose processes are gone; name the others."""
-    from prodigy_git.lifecycle import over
+    from prodigy_git.lifecycle import unended
 
-    done = over.settle(store, output.note, repo=repo, job=known)
+    done = unended.settle(store, output.note, repo=repo, job=known)
     for session, status in done.ended.items():
         output.note(f"session {session} was over, is {status}")
     for session in done.at_work:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.foreign import clean as clean
+from prodigy_git.views.harmless import clean as clean
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -10,15 +10,15 @@ def read(text: str | None) -> Any:
 
     Raises `click.BadParameter` for what is no JSON, `ProdigyError` for what the log cannot hold.
     """
-    from prodigy_git.jobs import given
+    from prodigy_git.jobs import checked_input
     from prodigy_git.record import files, jsonline
 
     if text is None:
         return None
     try:
         if text.startswith("@"):
-            return given.result(jsonline.decode(files.read(text[1:]).decode("utf-8-sig")))
-        return given.result(jsonline.decode(text))
+            return checked_input.result(jsonline.decode(files.read(text[1:]).decode("utf-8-sig")))
+        return checked_input.result(jsonline.decode(text))
     except OSError as error:
         raise click.BadParameter(f"{text[1:]}: {error.strerror}", param_hint="--result") from error
     except ValueError as error:

@@ -116,7 +116,7 @@ def run(
       prodigy-git run --job review --next --timeout 30m -- ./agent.sh
       prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
-    from prodigy_git.lifecycle import listening, ready, sinks
+    from prodigy_git.lifecycle import interrupts, ready, sinks
     from prodigy_git.lifecycle import run as running
 
     if every and item is not None:
@@ -140,14 +140,14 @@ def run(
             with signals.heeded(earlier_too=False):
                 _tidy(store, cwd, done.session_id)
 
-    with sinks.ours() as ours, listening.listening() as signals:
+    with sinks.ours() as ours, interrupts.listening() as signals:
         if as_json:
             ours = sinks.Ours(ours.err, ours.err, True)
         worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note)
         try:
             ready.check(store, cwd, base, command[0], running.environment())
             return _work(worker, item, every, after)
-        except listening.Interrupted as stop:
+        except interrupts.Interrupted as stop:
             output.note(f"interrupted by signal {stop.number}")
             return 128 + stop.number
         except ready.CannotStart as trouble:

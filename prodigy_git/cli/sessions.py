@@ -41,11 +41,11 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     Example:
       prodigy-git sessions list --job review --status Running
     """
-    from prodigy_git.lifecycle import over
+    from prodigy_git.lifecycle import unended
     from prodigy_git.store import sessions as stored
 
     store = home.here()
-    over.settle(store, output.note, job=job)
+    unended.settle(store, output.note, job=job)
     known: stored.Known = {}
     found = [
         stored.catch_up(store, one, output.note, known)
@@ -120,11 +120,11 @@ def show(id_: str, as_json: bool) -> None:
     Example:
       prodigy-git sessions show login
     """
-    from prodigy_git.lifecycle import over
+    from prodigy_git.lifecycle import unended
     from prodigy_git.store import sessions as stored
 
     store = home.here()
-    over.settle(store, output.note, name=id_)
+    unended.settle(store, output.note, name=id_)
     found = stored.catch_up(store, stored.load(store, id_), output.note)
     if as_json:
         output.emit_json(_as_json(found))

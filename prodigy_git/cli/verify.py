@@ -33,7 +33,7 @@ def verify(
     Example:
       prodigy-git verify --job review --fix
     """
-    from prodigy_git import reach
+    from prodigy_git import out_of_reach
     from prodigy_git import verify as verifying
     from prodigy_git.cleanup.trash import unfinished
     from prodigy_git.git import repository
@@ -65,7 +65,7 @@ def verify(
             common = repository.find(gitenv.here()).common
             key = repokey.known(store, common)
             chosen = [one for one in chosen if key is not None and one.text("repo") == key]
-            for text in reach.out_of_reach(common):
+            for text in out_of_reach.out_of_reach(common):
                 broken(text)
     verdicts, lines = verifying.verify(store, chosen, fix=fix, broken=broken, note=output.note)
     ids = {one.id for one in chosen}

@@ -122,7 +122,7 @@ def finish(
 
 _ELSEWHERE = {
     "show": "prodigy_git.cli.show:show",
-    "clean": "prodigy_git.cli.cleaning:clean",
+    "clean": "prodigy_git.cli.worktree_clean:clean",
     "restore": "prodigy_git.cli.restore:restore",
     "adopt": "prodigy_git.cli.adopt:adopt",
     "forget": "prodigy_git.cli.forget:forget",

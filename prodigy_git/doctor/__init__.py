@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from prodigy_git import hookstate, install, layout, trial
+from prodigy_git import hookstate, install, layout, trial_commit
 from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.trash import full_disk
-from prodigy_git.doctor import places, way
+from prodigy_git.doctor import session_places, waiting
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
@@ -34,13 +34,17 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     except ProdigyError as error:
         findings.append(Finding("store", "error", str(error), "until then nothing is recorded"))
     else:
-        findings += [*_store(store, cwd, fix=fix), *_other_store(store), *places.half_way(store)]
+        findings += [
+            *_store(store, cwd, fix=fix),
+            *_other_store(store),
+            *session_places.half_way(store),
+        ]
     try:
         place = repository.find(cwd)
     except ProdigyError as error:
         # What git says of a repository that it does not trust has its own remedy.
         findings.append(Finding("repository", "warning", str(error)))
-        return [*findings, *places.sessions(store)]
+        return [*findings, *session_places.sessions(store)]
     try:
         hooks = list(_hooks(cwd, fix=fix))
     except ProdigyError as error:  # git looks for hooks where no hook can be
@@ -51,11 +55,11 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     if store is not None:
         kind = _filesystem(place.common)
         findings += [
-            way.way(store, place, kind, network=kind in _NETWORK),
-            *places.links(store, place, fix=fix),
-            *places.worktrees(store, place, fix=fix),
+            waiting.way(store, place, kind, network=kind in _NETWORK),
+            *session_places.links(store, place, fix=fix),
+            *session_places.worktrees(store, place, fix=fix),
         ]
-    return [*findings, *places.sessions(store), *places.leftover_locks(place)]
+    return [*findings, *session_places.sessions(store), *session_places.leftover_locks(place)]
 
 
 def _git_version() -> Finding:
@@ -206,7 +210,7 @@ def _called(cwd: str) -> Finding:
     hook = hookstate.file_of(cwd, "post-commit")
     assert hook is not None  # it is in effect
     try:
-        why = trial.record(cwd, hook)
+        why = trial_commit.record(cwd, hook)
     except (ProdigyError, OSError) as error:
         return Finding("recording", "warning", f"not tried, {error}")
     if why is not None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, endings, snapshots, totals, waits
+from prodigy_git.jobs import books, endings, next_item, snapshots, totals
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.endings import (
     Claim,
@@ -142,7 +142,7 @@ def _checked_pending(index: Index, item: str) -> str:
             raise ProdigyError(f"job {index.job_id} has no item {item}")
         return item  # a job that was given no items knows them by their first agent
     view = books.view(found)
-    unfinished = index.rows(waits.UNFINISHED, (item, _SHOWN)) if index.meta.ordered else []
+    unfinished = index.rows(next_item.UNFINISHED, (item, _SHOWN)) if index.meta.ordered else []
     if view.state == "pending" and unfinished:
         raise ProdigyError(f"item {item} waits for {', '.join(name for name, _ in unfinished)}")
     if view.state == "in_progress":
@@ -219,8 +219,8 @@ def what_waits(index: Index) -> Waiting:
     pending, in_progress = index.count("pending"), index.count("in_progress")
     waiting, held_up_by = 0, ()
     if index.meta.ordered:
-        waiting = index.rows(waits.COUNT)[0][0]
-        held_up_by = tuple(index.rows(waits.HOLDING_UP, (_SHOWN,), lambda row: str(row[0])))
+        waiting = index.rows(next_item.COUNT)[0][0]
+        held_up_by = tuple(index.rows(next_item.HOLDING_UP, (_SHOWN,), lambda row: str(row[0])))
     if waiting and in_progress and chosen is None:
         ready = min(now + _TURN, ready or now + _TURN)
     return Waiting(pending, in_progress, ready, index.job.status, waiting, held_up_by)

@@ -146,9 +146,9 @@ def set_phase(
 ) -> books.Phase:
     """Take a job to a phase, and write a checkpoint of what was; return the phase it was in.
 
-    ``outputs`` (`given.outputs`) are of that phase: of the set-up, or of a step of the reduce phase. On
-    the way from map to reduce they are the first step's. Raises `ProdigyError` for a job that has
-    ended, for ``complete`` while items are left, or for outputs of the map phase.
+    ``outputs`` (`checked_input.outputs`) are of that phase: of the set-up, or of a step of the
+    reduce phase. On the way from map to reduce they are the first step's. Raises `ProdigyError` for
+    a job that has ended, for ``complete`` while items are left, or for outputs of the map phase.
     """
     with claims.step(store, repo, job, broken) as index:
         _running(index)

@@ -11,7 +11,7 @@ from prodigy_git import layout
 from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.prodigy import dead_letters_of_job
 from prodigy_git.record import files, jsonline, within
-from prodigy_git.store import queues
+from prodigy_git.store import dead_letters
 from prodigy_git.store.events import Broken
 
 
@@ -21,7 +21,7 @@ def read(store: str, repo: str, job: str, broken: Broken) -> Queue:
     Of an item that is in both, the one that was tried last. What cannot be read of Prodigy's is
     reported and left out. Raises `ProdigyError` where our own file is damaged.
     """
-    queue = queues.read(store, repo, job)
+    queue = dead_letters.read(store, repo, job)
     places = {item.item_id: place for place, item in enumerate(queue.items)}
     for item in dead_letters_of_job(store, repo, job, broken=broken):
         place = places.get(item.item_id)

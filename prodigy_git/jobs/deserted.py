@@ -12,11 +12,11 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, surviving
+from prodigy_git.jobs import books, surviving_commits
 from prodigy_git.jobs.index import Index
-from prodigy_git.store import sessions, standing
+from prodigy_git.store import ended_by_others, sessions
+from prodigy_git.store.ended_by_others import End
 from prodigy_git.store.events import Broken
-from prodigy_git.store.standing import End
 
 _PATIENCE = 0.1  # seconds for a session's lock, under the job's
 
@@ -50,19 +50,19 @@ def session_of(
         if found.status == "Initializing" and os.path.isdir(found.text("worktree_path") or ""):
             return None  # killed while it was made: 'clean' takes that to its end
         found = sessions.catch_up(index.store, found, lambda _: None, patience=_PATIENCE)
-        commits = surviving.commits(index.store, index.repo, found, broken)
+        commits = surviving_commits.commits(index.store, index.repo, found, broken)
     except (ProdigyError, OSError, ValueError) as error:
         broken(f"session {name} is not ended with its claim ({error})")
         return None
     if found.ended:
         return None
-    end = End("Failed", why, why, standing.resumptions(found))
-    what = standing.identity(end.resumed, by_others=True)
-    envelope = standing.envelope(found, what, "SessionFinished")
-    return Deserted(name, commits, standing.finished(envelope, end), end)
+    end = End("Failed", why, why, ended_by_others.resumptions(found))
+    what = ended_by_others.identity(end.resumed, by_others=True)
+    envelope = ended_by_others.envelope(found, what, "SessionFinished")
+    return Deserted(name, commits, ended_by_others.finished(envelope, end), end)
 
 
 def note(index: Index, gone: Deserted) -> None:
     """Write the end that the log has by now into the session's file."""
     with contextlib.suppress(OSError, ValueError):  # mended by the next look
-        standing.note(index.store, gone.session_id, gone.end, _PATIENCE)
+        ended_by_others.note(index.store, gone.session_id, gone.end, _PATIENCE)

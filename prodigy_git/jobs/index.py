@@ -18,8 +18,24 @@ from typing import Any, TypeVar
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, clocks, index_file, items, replay, tables, waits
-from prodigy_git.jobs.tables import DAMAGE, NUMBER, Meta, item_of, last_failure, last_signature
+from prodigy_git.jobs import (
+    books,
+    checkpoints,
+    clocks,
+    index_file,
+    index_tables,
+    items,
+    next_item,
+    replay,
+)
+from prodigy_git.jobs.index_tables import (
+    DAMAGE,
+    NUMBER,
+    Meta,
+    item_of,
+    last_failure,
+    last_signature,
+)
 from prodigy_git.prodigy import UNKNOWN, Run, RunItem
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
@@ -145,10 +161,10 @@ class Index:
         """Return the next item that may be claimed; else None, and when there will be one, if ever."""
 
         def ask() -> tuple[str | None, int | None]:
-            row = waits.first(self.connection, moment)
+            row = next_item.first(self.connection, moment)
             if row is None:
-                ready = waits.coming(self.connection)
-                (waiting,) = self.connection.execute(waits.COUNT).fetchone()
+                ready = next_item.coming(self.connection)
+                (waiting,) = self.connection.execute(next_item.COUNT).fetchone()
                 self._doubt(ready is None and self.count("pending") != waiting)
                 return None, ready
             self._doubt(books.view(item_of(row[2])).state != "pending")
@@ -159,7 +175,7 @@ class Index:
     def save(self) -> None:
         """Write ``meta``, after the caller has changed it; that may fail, and is made up for later."""
         with contextlib.suppress(sqlite3.Error):
-            tables.save(self.connection, self.meta)
+            index_tables.save(self.connection, self.meta)
 
     def close(self) -> None:
         """Close the file."""
@@ -260,7 +276,7 @@ def _open(store: str, repo: str, job: str, broken: Broken) -> Index:
         return in_memory(store, repo, job, None, 0, broken)
     try:
         index_file.settle(connection)
-        meta = tables.meta_of(connection, job, inode)
+        meta = index_tables.meta_of(connection, job, inode)
         if meta is not None and replay.holds(store, repo, job, meta.position):
             found = Index(store, repo, job, connection, meta, broken, path)
             advance(found, broken)
@@ -286,7 +302,7 @@ def _from_log(
 def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
     """Make the index's file from the job's items and its log; where that cannot be, in memory."""
     state, position = _from_log(store, repo, job, broken)
-    given, fault = tables.given_of(store, repo, state.job)
+    given, fault = index_tables.given_of(store, repo, state.job)
     path = layout.index(store, repo, job)
     if fault is None:  # else it would lack items, also when they can be read again
         connection = None
@@ -294,7 +310,7 @@ def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
             discard(store, repo, job)
             connection, inode = index_file.connect(path)
             index_file.settle(connection)
-            meta = tables.fill(connection, state, position, given, inode)
+            meta = index_tables.fill(connection, state, position, given, inode)
             return Index(store, repo, job, connection, meta, broken, path, _anew=True)
         except (OSError, sqlite3.Error) as error:
             broken(f"{path}: {index_file.why(error)}; done without it, the log has everything")
@@ -303,7 +319,7 @@ def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
                 with contextlib.suppress(OSError):
                     discard(store, repo, job)  # half of it, which takes room
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    meta = tables.fill(connection, state, position, given, 0)
+    meta = index_tables.fill(connection, state, position, given, 0)
     return Index(store, repo, job, connection, meta, broken, None, fault, _anew=True)
 
 
@@ -319,7 +335,7 @@ def in_memory(
         try:
             connection.deserialize(copied)
             connection.execute("PRAGMA cell_size_check = ON")
-            meta = tables.meta_of(connection, job, inode)
+            meta = index_tables.meta_of(connection, job, inode)
             if meta is not None and replay.holds(store, repo, job, meta.position):
                 found = Index(store, repo, job, connection, meta, broken, None)
                 advance(found, broken)
@@ -328,9 +344,9 @@ def in_memory(
             pass  # made anew below
         connection.close()
     state, position = _from_log(store, repo, job, broken)
-    given, fault = tables.given_of(store, repo, state.job)
+    given, fault = index_tables.given_of(store, repo, state.job)
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    meta = tables.fill(connection, state, position, given, 0)
+    meta = index_tables.fill(connection, state, position, given, 0)
     return Index(store, repo, job, connection, meta, broken, None, fault, _anew=True)
 
 
@@ -354,22 +370,22 @@ def advance(index: Index, broken: Broken) -> None:
 
 def _write(index: Index, state: books.State, position: replay.Position, added: list[str]) -> None:
     connection, meta = index.connection, index.meta
-    more: tables.Given = []
+    more: index_tables.Given = []
     for digest in added:
-        found, fault = tables.added(index.store, index.repo, index.job_id, digest)
+        found, fault = index_tables.added(index.store, index.repo, index.job_id, digest)
         if fault is not None:
             raise ValueError(fault)  # made anew, where it is said and nothing is handed out
         more += found
     connection.execute("BEGIN IMMEDIATE")
     meta.position = position
-    tables.add(connection, meta, more)
+    index_tables.add(connection, meta, more)
     for name in state.touched:
-        tables.put(connection, meta, name, state.items[name])
+        index_tables.put(connection, meta, name, state.items[name])
     for name, mark in state.sessions.items():
-        known = tables.standing_of(connection, name)
+        known = index_tables.standing_of(connection, name)
         connection.execute(
             "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)",
             (name, *(mark if known is None else books.standing(known, mark))),
         )
-    tables.save(connection, meta)
+    index_tables.save(connection, meta)
     connection.execute("COMMIT")

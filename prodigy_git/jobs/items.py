@@ -12,7 +12,7 @@ import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import given
+from prodigy_git.jobs import checked_input
 from prodigy_git.jobs.ordering import Order
 from prodigy_git.record import files, jsonline
 
@@ -76,11 +76,11 @@ def _explained(text: str, error: ValueError) -> str:
     try:
         json.loads(text)
     except RecursionError:
-        return f"nested too deeply: an item may have {given.DEEPEST} levels"
+        return f"nested too deeply: an item may have {checked_input.DEEPEST} levels"
     except ValueError as better:
         return f"not JSON ({better})"
     # It is JSON, and yet more than is read.
-    return f"{error}: an item may have {given.DEEPEST} levels"
+    return f"{error}: an item may have {checked_input.DEEPEST} levels"
 
 
 def _lines(text: str, where: str) -> list[Any]:
@@ -120,7 +120,7 @@ def named(
     The id is what an item has in its field ``id`` or ``item_id``, if that is a number or a safe name;
     else ``item-{n}``, counted from 1, or in a job that has ``begin`` items already from there on;
     ``is_taken`` says which names those have. Raises `ProdigyError` for an id that recurs, and for data
-    that JSON has no form for that is read back everywhere (`given.json_value`).
+    that JSON has no form for that is read back everywhere (`checked_input.json_value`).
     """
     ids = [_id_of(data) for data in found]
     seen: dict[str, int] = {}
@@ -133,7 +133,7 @@ def named(
         while name is None and (fresh in seen or is_taken(fresh)):
             fresh += "-1"  # an id that was given looks like one that was not
         seen.setdefault(fresh, number)
-        given.json_value(data, f"{where}: item {fresh}")
+        checked_input.json_value(data, f"{where}: item {fresh}")
         items.append((fresh, data))
     return items
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, sight
+from prodigy_git.jobs import books, liveness
 from prodigy_git.record import clock, files
 
 UNSEEN = 24 * 3600 * clock.SECOND
@@ -22,7 +22,7 @@ UNSEEN = 24 * 3600 * clock.SECOND
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, as `sight.described`; with ``lock``, all that hold it, whose file says ``nonce``."""
+    """A process, as `liveness.described`; with ``lock``, all that hold it; its file says ``nonce``."""
 
     process: dict[str, Any]
     lock: int | None = None
@@ -36,7 +36,7 @@ class Owner:
 
 def of_process(pid: int) -> Owner:
     """Return a process as an owner. Raises `ProdigyError` where there is none."""
-    found = sight.described(pid)
+    found = liveness.described(pid)
     if found is None:
         raise ProdigyError(f"no process {pid} to own the item")
     return Owner(found)
@@ -70,7 +70,7 @@ def alive(store: str, repo: str, job: str, owner: dict[str, Any]) -> bool | None
     """
     lock = owner.get("lock")
     if lock is None:
-        return sight.alive(store, owner)
+        return liveness.alive(store, owner)
     nonce = owner.get("nonce")
     if isinstance(lock, int) and 0 <= lock < 1 << 31 and isinstance(nonce, str):
         return _is_held(layout.owner_lock(store, repo, job, lock), nonce)

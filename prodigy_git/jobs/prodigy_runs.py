@@ -12,7 +12,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git import prodigy as theirs
-from prodigy_git.jobs import books, fold, replay, tables
+from prodigy_git.jobs import books, fold, index_tables, replay
 from prodigy_git.jobs.index import Index
 from prodigy_git.jobs.items import Place
 from prodigy_git.jobs.steps import Step
@@ -101,7 +101,7 @@ def index_of(store: str, repo: str, run: Run, broken: Broken) -> Index | None:
     _note_times(state.job, run, found.values())
     connection = sqlite3.connect(":memory:", isolation_level=None)
     given = [Place(name, None, 0, 0) for name in found]
-    meta = tables.fill(connection, state, {}, given, 0)
+    meta = index_tables.fill(connection, state, {}, given, 0)
     made = Index(store, repo, run.job_id, connection, meta, broken, None, _anew=True)
     made.run = run
     made.of_run = found

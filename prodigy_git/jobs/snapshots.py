@@ -8,7 +8,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, dead_letters, prodigy_runs
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
-from prodigy_git.jobs.tables import DAMAGE
+from prodigy_git.jobs.index_tables import DAMAGE
 from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.record import clock, files
 from prodigy_git.store import sessions

@@ -5,7 +5,7 @@ from typing import Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, holders, peek, prodigy_runs, waits
+from prodigy_git.jobs import books, holders, index_counts, next_item, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.prodigy import Run
 from prodigy_git.record import clock
@@ -119,8 +119,8 @@ def _seconds(job: books.Job) -> float | None:
 def _waiting(index: Index) -> int:
     now = clock.now()
     # Two questions, each of which an index answers alone.
-    for_their_time = index.rows(waits.COMING_COUNT, (now,))[0][0]
-    return int(for_their_time + index.rows(waits.COUNT)[0][0])
+    for_their_time = index.rows(next_item.COMING_COUNT, (now,))[0][0]
+    return int(for_their_time + index.rows(next_item.COUNT)[0][0])
 
 
 def whole(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def of(index: Index) -> dict[str, Any]:
     found["commits"] = index.job.counts.get("CommitCreated", 0)
     if index.run is not None:
         found["commits"] = prodigy_runs.commits(index)
-    found |= counted.read(index.rows)
+    found |= index_counts.read(index.rows)
     found["events"] = sum(index.job.counts.values())
     found["in_progress_items"] = held
     found["waiting_for_others"], found["held_up_by"] = _for_others(index)
@@ -180,8 +180,8 @@ def _for_others(index: Index) -> tuple[int, list[dict[str, Any]]]:
     if not index.meta.ordered:
         return 0, []
     states = {number: state for state, number in NUMBER.items()}
-    rows = index.rows(waits.HOLDING_UP, (_SHOWN,))
-    return index.rows(waits.COUNT)[0][0], [
+    rows = index.rows(next_item.HOLDING_UP, (_SHOWN,))
+    return index.rows(next_item.COUNT)[0][0], [
         {"item_id": name, "state": states[state], "waiting_count": count}
         for name, state, count in rows
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import layout, names, tally
-from prodigy_git.jobs import books, counted
+from prodigy_git.jobs import books, index_counts
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.session import ENDED
 from prodigy_git.prodigy import wrote_session
@@ -38,7 +38,7 @@ def of(index: Index) -> dict[str, Any]:
         "total_items": items["total_items"],
         "processed_items": items["completed"],
         "failed_items": items["given_up"],
-        "agent_count": counted.read(index.rows)["agent_count"],
+        "agent_count": index_counts.read(index.rows)["agent_count"],
         "phase": index.job.phase.capitalize(),
         "reduce_results": {key: value for step in steps for key, value in step.items()} or None,
     }

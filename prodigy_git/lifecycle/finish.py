@@ -7,11 +7,11 @@ from typing import Any
 from prodigy_git import encoding, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.jobs import claims, endings, snapshots, surviving, totals
+from prodigy_git.jobs import claims, endings, snapshots, surviving_commits, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, session, whose
-from prodigy_git.store import events, reserve, sessions, standing
+from prodigy_git.store import ended_by_others, events, reserve, sessions
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,13 @@ def finish(
     """End a session: drain, AgentCompleted or AgentFailed for an agent's, SessionFinished, status.
 
     With its item's claim, if it has one: ``failure`` says more of why it failed, ``result`` is what the
-    item yielded (`given.result`). With ``cancelled`` the item is given back, and the attempt does not
-    count; ``error`` says why it was interrupted. All events go into the log with one write. A finish
-    that was killed can be repeated: where in the log it was about to write is noted in the session's
-    file first. A session that others ended, since nobody seemed to be there (`store.standing`), can be
-    finished by who comes back; ``because`` is why others end it, ``left`` where its commits are then.
-    Raises `ProdigyError` for an unknown or already finished session, `OSError` where the store refuses.
+    item yielded (`checked_input.result`). With ``cancelled`` the item is given back, and the
+    attempt does not count; ``error`` says why it was interrupted. All events go into the log with
+    one write. A finish that was killed can be repeated: where in the log it was about to write is
+    noted in the session's file first. A session that others ended, since nobody seemed to be there
+    (`store.standing`), can be finished by who comes back; ``because`` is why others end it,
+    ``left`` where its commits are then. Raises `ProdigyError` for an unknown or already finished
+    session, `OSError` where the store refuses.
     """
     error = None if error is None else encoding.valid(error)
     log_path = None if log_path is None else encoding.valid(os.path.abspath(log_path))
@@ -87,14 +88,14 @@ def finish(
     repo = found.text("repo")
     if repo is None:
         raise ProdigyError(f"session {name} was not made by prodigy-git: it names no repository")
-    commits = surviving.commits(store, repo, found, broken)
+    commits = surviving_commits.commits(store, repo, found, broken)
     lock = files.lock(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
         found = Session.of(fields)
         if result is not None and found.mapreduce_data is None:
             raise ProdigyError(f"session {name} works on no item, whose result it could be")
-        if found.ended and standing.by_others(found) is None:
+        if found.ended and ended_by_others.by_others(found) is None:
             raise ProdigyError(f"session {name} is already {found.status}: nothing to finish")
         duration = _since(found.started_at)
         status = "Failed" if failed else "Cancelled" if cancelled else "Completed"
@@ -103,7 +104,7 @@ def finish(
         )
         ended = _append_once(store, repo, fields, found, how, broken)
         fields["metadata"].pop("finishing", None)
-        for key, text in ((standing.BECAUSE, because), (standing.LEFT, left)):
+        for key, text in ((ended_by_others.BECAUSE, because), (ended_by_others.LEFT, left)):
             fields["metadata"].pop(key, None)
             if text is not None:
                 fields["metadata"][key] = text
@@ -134,7 +135,7 @@ def _since(started_at: str) -> dict[str, int]:
 def commits_of(store: str, name: str, broken: events.Broken) -> list[str]:
     """Return the commits that a session has made so far and still has, oldest first."""
     found = sessions.catch_up(store, sessions.load(store, name), broken)
-    return surviving.commits(store, found.text("repo") or "", found, broken)
+    return surviving_commits.commits(store, found.text("repo") or "", found, broken)
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,12 @@ def _append_once(
 
     They are one write: if the last of them is there, all are. Return what became of the item.
     """
-    end = standing.End(how.status, how.error, how.because, standing.resumptions(found))
-    what = standing.identity(end.resumed, by_others=how.because is not None)
-    envelope = standing.envelope(found, what, "SessionFinished")
-    finished = standing.finished(envelope, end)
+    end = ended_by_others.End(
+        how.status, how.error, how.because, ended_by_others.resumptions(found)
+    )
+    what = ended_by_others.identity(end.resumed, by_others=how.because is not None)
+    envelope = ended_by_others.envelope(found, what, "SessionFinished")
+    finished = ended_by_others.finished(envelope, end)
     if "finishing" in fields["metadata"]:
         since = _position(fields["metadata"]["finishing"])
         if log.find(layout.job_log(store, repo, found.job), [finished["id"]], since):
@@ -238,7 +241,7 @@ def _of_agent(found: Session, how: _How) -> dict[str, Any]:
         }  # fmt: skip
     if how.log is not None:
         own["json_log_location"] = how.log
-    return standing.envelope(found, kind, kind) | own
+    return ended_by_others.envelope(found, kind, kind) | own
 
 
 def _checkpoint(

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from prodigy_git.jobs import sight
+from prodigy_git.jobs import liveness
 from prodigy_git.store import briefs
 
 
@@ -14,4 +14,6 @@ def described() -> dict[str, Any]:
     """
     parent = os.getppid()  # in a container it may be outside: 0
     unknown = dict.fromkeys(briefs.PROCESS)
-    return unknown | {"host": os.uname().nodename, "pid": parent} | (sight.described(parent) or {})
+    return (
+        unknown | {"host": os.uname().nodename, "pid": parent} | (liveness.described(parent) or {})
+    )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.lastline import KEPT, last_line
-from prodigy_git.lifecycle.listening import Signals
 from prodigy_git.lifecycle.runlog import RunLog
 from prodigy_git.lifecycle.sinks import PATIENCE, Ours, Sink
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, claims, endings, given
+from prodigy_git.jobs import books, checked_input, claims, endings
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import finish as finishing
-from prodigy_git.lifecycle.listening import Interrupted, Signals
+from prodigy_git.lifecycle.interrupts import Interrupted, Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree
 from prodigy_git.model.session import Session
 from prodigy_git.record import files, jsonline
-from prodigy_git.store import sessions, standing
+from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
 _LONGEST_PAUSE = 60.0  # seconds between two tries to write an end
@@ -64,14 +64,14 @@ def result_of(path: str, item: str, broken: Broken) -> Any:
     try:
         descriptor, about = files.opened(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            if about.st_size > given.LARGEST_RESULT:
-                raise ProdigyError(f"has more than {given.LARGEST_RESULT} bytes")
-            data = os.read(descriptor, given.LARGEST_RESULT + 1)
+            if about.st_size > checked_input.LARGEST_RESULT:
+                raise ProdigyError(f"has more than {checked_input.LARGEST_RESULT} bytes")
+            data = os.read(descriptor, checked_input.LARGEST_RESULT + 1)
         finally:
             os.close(descriptor)
         if not data.strip():
             return None
-        return given.result(jsonline.decode(data.decode("utf-8")))
+        return checked_input.result(jsonline.decode(data.decode("utf-8")))
     except FileNotFoundError:
         return None
     except (ProdigyError, OSError, ValueError, RecursionError) as trouble:
@@ -149,7 +149,7 @@ def _report_now(
 ) -> str:
     found = _session(store, made.session_id)
     # One that others ended, since nobody seemed to be there, is still ours to finish.
-    over = found is None or (found.ended and standing.by_others(found) is None)
+    over = found is None or (found.ended and ended_by_others.by_others(found) is None)
     said = _said_already(store, repo, claim, broken)
     if said is not None:
         # By `job done` or `finish` within the command, or by somebody else: what they said stands.

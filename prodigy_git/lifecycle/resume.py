@@ -12,7 +12,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
-from prodigy_git.lifecycle import launcher, over, whereabouts
+from prodigy_git.lifecycle import launcher, unended, whereabouts
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
     clock,
@@ -28,7 +28,7 @@ from prodigy_git.record import (
 )
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store import home, locked, mappings, sessions, standing
+from prodigy_git.store import ended_by_others, home, locked, mappings, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -47,7 +47,7 @@ class Resumed:
     worktrees: list[str] = field(default_factory=list)
     taken_up: list[str] = field(default_factory=list)
     settled: dict[str, str] = field(default_factory=dict)
-    """Sessions that were over (`over.settle`), and how they ended."""
+    """Sessions that were over (`unended.settle`), and how they ended."""
     problems: list[str] = field(default_factory=list)
     pending: int = 0
     in_progress: int = 0
@@ -72,11 +72,11 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
     with _alone(store, repo, job):
         done = Resumed(job, repo, [])
         done.released = claims.release_dead(store, repo, job, broken, unknown_too=force)
-        done.settled = over.settle(store, broken, repo=repo, job=job).ended
+        done.settled = unended.settle(store, broken, repo=repo, job=job).ended
         done.was_paused = course.unpause(store, repo, job, broken)
         for one in wanted:
             found = sessions.catch_up(store, sessions.load(store, one), broken)
-            again = one == name and standing.by_others(found) is not None
+            again = one == name and ended_by_others.by_others(found) is not None
             if found.ended and not again:
                 if one == name:
                     raise ProdigyError(f"session {one} is {found.status}: nothing to resume")
@@ -165,7 +165,7 @@ def _recreated(store: str, repo: str, found: Session) -> bool:
             _put_back(private, path)
         else:
             _add_again(store, repo, found, common, path)
-    restored = standing.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
+    restored = ended_by_others.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
     log.append(store, repo, found.job, [restored | {"worktree_name": found.id}])
     return True
 
@@ -224,15 +224,15 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
 
 def _take_up(store: str, repo: str, found: Session) -> None:
     """Let a session that others ended go on; killed between log and file, it can be repeated."""
-    again = standing.resumptions(found) + 1
-    resumed = standing.envelope(found, f"SessionResumed:{again}", "SessionResumed")
+    again = ended_by_others.resumptions(found) + 1
+    resumed = ended_by_others.envelope(found, f"SessionResumed:{again}", "SessionResumed")
     log.append(store, repo, found.job, [resumed | {"resumed": again}])
     lock = files.lock(layout.session_lock(store, found.id))
     try:
         fields = session.read(store, found.id)
-        fields["metadata"].pop(standing.BECAUSE, None)
+        fields["metadata"].pop(ended_by_others.BECAUSE, None)
         # Whoever has it now is not who began it.
-        fields["metadata"] |= {standing.RESUMED: again, **launcher.described()}
+        fields["metadata"] |= {ended_by_others.RESUMED: again, **launcher.described()}
         fields.update(status="Running", completed_at=None, error=None)
         session.write(store, found.id, fields)
     finally:

@@ -17,7 +17,7 @@ from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import process, ready, reporting
-from prodigy_git.lifecycle.listening import Signals
+from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.lifecycle.reporting import Verdict
 from prodigy_git.lifecycle.runlog import LIMIT, RunLog

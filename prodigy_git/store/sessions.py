@@ -9,7 +9,7 @@ from prodigy_git.record import enrolment, files, gitdir, repokey, session, under
 from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import enrolled, standing
+from prodigy_git.store import ended_by_others, enrolled
 from prodigy_git.store.broken import Broken
 
 _PATIENCE = 10.0
@@ -158,7 +158,7 @@ def catch_up(
     """
     try:
         changed = record_pending(store, found, known, patience, where)[0]
-        if (mend and standing.mended(store, found, broken)) or changed:
+        if (mend and ended_by_others.mended(store, found, broken)) or changed:
             return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(

@@ -20,7 +20,7 @@ from prodigy_git.record import clock
 from prodigy_git.tui import rows, terminal
 from prodigy_git.tui.reader import Reader, plain, shown
 from prodigy_git.tui.watch import KEPT, Watch
-from prodigy_git.views.foreign import clean
+from prodigy_git.views.harmless import clean
 from prodigy_git.views.overview import closeup, states, words
 from prodigy_git.views.overview.agents import Agent, judge_again
 from prodigy_git.views.overview.repositories import Repository, Wish

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Log, Static
 
-from prodigy_git.views.foreign import clean
+from prodigy_git.views.harmless import clean
 from prodigy_git.views.overview.closeup import bounded
 
 _TAB = 4

@@ -19,7 +19,7 @@ from prodigy_git.model.known_events import KNOWN, Duration
 from prodigy_git.model.selection import Selection
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
-from prodigy_git.views import tables
+from prodigy_git.views import duckdb_tables
 from prodigy_git.views.exporting import snake_case
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _database(
     """Make the database, with the tables filled that are ``needed``; nothing can be read or written."""
     with (
         tempfile.TemporaryDirectory(prefix="prodigy-git-query-") as folder,
-        contextlib.closing(tables.connect(folder)) as connection,
+        contextlib.closing(duckdb_tables.connect(folder)) as connection,
     ):
         # A name that is not known may be that of a type which only the logs know.
         others = needed("sessions") or needed("items")
@@ -134,12 +134,12 @@ def _database(
             for path in events.log_files(store, repo, job)
             for event in stream.unordered(path, broken, selection)
         )
-        tables.load_events(connection, folder, rows)
+        duckdb_tables.load_events(connection, folder, rows)
         _make_views(connection)
         found = _sessions(store, set(jobs), broken) if needed("sessions") else ()
-        tables.load(connection, folder, "sessions", _SESSIONS, found)
+        duckdb_tables.load(connection, folder, "sessions", _SESSIONS, found)
         items = _items(store, jobs, broken) if needed("items") else ()
-        tables.load(connection, folder, "items", _ITEMS, items)
+        duckdb_tables.load(connection, folder, "items", _ITEMS, items)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
@@ -154,17 +154,17 @@ def _any(needed: Callable[[str], bool]) -> bool:
 
 
 def _make_views(connection: "DuckDBPyConnection") -> None:
-    envelope = ", ".join(("repo", "job", "timestamp", *tables.ENVELOPE))
+    envelope = ", ".join(("repo", "job", "timestamp", *duckdb_tables.ENVELOPE))
     connection.execute(
-        f"CREATE VIEW events AS SELECT {envelope}, {tables.FIELDS} AS fields FROM _events"
+        f"CREATE VIEW events AS SELECT {envelope}, {duckdb_tables.FIELDS} AS fields FROM _events"
     )
     for kind, known in KNOWN.items():
         own = "".join(
             f', {_value(field.encode_name, field.type)} AS "{field.encode_name}"'
             for field in msgspec.structs.fields(known)
-            if field.encode_name not in tables.ENVELOPE
+            if field.encode_name not in duckdb_tables.ENVELOPE
         )
-        _make_view(connection, kind, f"{envelope}{own}, {tables.FIELDS} AS fields")
+        _make_view(connection, kind, f"{envelope}{own}, {duckdb_tables.FIELDS} AS fields")
     connection.execute(_COMMITS)
     taken = {name.lower() for name in (*KNOWN, *map(snake_case, KNOWN))}
     taken |= {"events", "_events", "commits", "sessions", "items"}
@@ -173,7 +173,9 @@ def _make_views(connection: "DuckDBPyConnection") -> None:
     ).fetchall():
         if kind and kind.lower() not in taken and kind.isprintable():
             taken.add(kind.lower())
-            _make_view(connection, kind, f"{envelope}, {tables.FIELDS} AS fields", alias=False)
+            _make_view(
+                connection, kind, f"{envelope}, {duckdb_tables.FIELDS} AS fields", alias=False
+            )
 
 
 def _make_view(

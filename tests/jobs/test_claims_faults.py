@@ -124,8 +124,8 @@ def to_its_end(store, step, job):
     assert counts == Counter(found.values())
     kinds = Counter(event.type for event in api.read_events(whole, broken=refuse))
     assert kinds["AgentStarted"] == kinds["AgentCompleted"] + kinds["AgentFailed"]
-    from prodigy_git.store import queues
+    from prodigy_git.store import dead_letters
 
-    queue = queues.read(str(store), "r", job)
+    queue = dead_letters.read(str(store), "r", job)
     dead = {name for name, one in found.items() if one == "dead"}
     assert {item.item_id for item in queue.items} == dead

@@ -14,7 +14,7 @@ from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.folders import mounts, trees
 from prodigy_git.cleanup.folders.mounts import Namespace
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import indexfile
+from prodigy_git.git import git_index
 from prodigy_git.git.ask import look, said
 from prodigy_git.record import clock, files, gitdir
 from prodigy_git.record.gitdir import Place
@@ -115,7 +115,7 @@ def _private_refs(place: Place) -> list[str]:
 
 def _files(e: Evidence, place: Place, here: Repository, *, listed: bool) -> None:
     """Fill in what git and the folders say; with ``listed`` the mounts are known already."""
-    index = indexfile.read(place, here.hash_size)
+    index = git_index.read(place, here.hash_size)
     if not index.sound:
         e.unreadable.append("its index is damaged")
     root = os.fsencode(place.top)

@@ -15,7 +15,7 @@ from prodigy_git.cleanup.account import presence
 from prodigy_git.cleanup.records import job_ages
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash import intent
-from prodigy_git.jobs import sight
+from prodigy_git.jobs import liveness
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline, within
 from prodigy_git.store import events, sessions
@@ -133,12 +133,12 @@ def dead(store: str, one: Session) -> bool:
     if one.text("host") not in (None, os.uname().nodename):
         return False  # whether its process lives cannot be seen from here
     if "pid_started" in one.metadata:
-        seen = sight.alive(store, one.metadata) is not None
+        seen = liveness.alive(store, one.metadata) is not None
         return seen and presence.recorded(one) is None
     pid = one.metadata.get("pid")
     if isinstance(pid, int) and pid > 0 and one.text("host") == os.uname().nodename:
         # Of an older version, without its start: the id may be another's by now, or not.
-        return sight.alive(store, one.metadata) is False
+        return liveness.alive(store, one.metadata) is False
     return True
 
 

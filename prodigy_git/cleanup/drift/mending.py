@@ -29,7 +29,7 @@ from prodigy_git.record import clock, cursor, enrolment, files, gitdir, mapping,
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import events, locked, repositories, sessions, standing
+from prodigy_git.store import ended_by_others, events, locked, repositories, sessions
 from prodigy_git.store.events import Broken
 
 __all__ = ["Finding", "find", "repair"]
@@ -151,14 +151,14 @@ def _lone(store: str, common: str, found: Finding, broken: Broken) -> str:
     """End a session whose worktree is gone; its job's log says so once."""
     del common
     one = sessions.load(store, found.name)
-    resumed = standing.resumptions(one)
+    resumed = ended_by_others.resumptions(one)
     status, _ = _logged(store, found.repo, one.job, one.id, broken, resumed)
     why = one.error or "its worktree is gone, and its process, too"
     if status is not None:  # a finish that was killed
-        ended = standing.note(store, one.id, standing.End(status, why, None, resumed))
+        ended = ended_by_others.note(store, one.id, ended_by_others.End(status, why, None, resumed))
     else:
-        end = standing.End("Cancelled", why, why, resumed)
-        ended = standing.end_now(store, found.repo, one, end)
+        end = ended_by_others.End("Cancelled", why, why, resumed)
+        ended = ended_by_others.end_now(store, found.repo, one, end)
     return f"ended as {status or 'Cancelled'}" if ended else "ended meanwhile"
 
 

@@ -25,7 +25,7 @@ from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import sessions, standing
+from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -137,7 +137,7 @@ def _record(store: str, found: Entry, entered: Enrolment) -> None:
     assert found.restoring is not None
     plan = found.restoring
     there = sessions.load(store, entered.session)
-    event = standing.envelope(there, f"restored:{found.moment}", "WorktreeRestored")
+    event = ended_by_others.envelope(there, f"restored:{found.moment}", "WorktreeRestored")
     event["worktree_name"] = gitdir.printable(os.path.basename(plan["to"]))
     mark = plan.get("log")
     if mark is not None:

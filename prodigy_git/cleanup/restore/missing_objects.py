@@ -16,7 +16,7 @@ from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import intent
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import indexfile
+from prodigy_git.git import git_index
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
@@ -105,7 +105,7 @@ def _unreadable(found: Entry) -> str | None:
     status, _, err = git_status(found.git, "ls-files", "--stage", "-z", env=env)
     why = said(err).replace(found.git, private)
     if status == 0:
-        if indexfile.is_sound(files.read(f"{found.git}/index", files.LARGEST_OF_GIT)):
+        if git_index.is_sound(files.read(f"{found.git}/index", files.LARGEST_OF_GIT)):
             return None
         why = "its checksum is wrong"
     return (

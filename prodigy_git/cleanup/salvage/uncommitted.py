@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass, field
 
 from prodigy_git.cleanup.folders import trees
-from prodigy_git.git import indexfile
+from prodigy_git.git import git_index
 from prodigy_git.git.ask import look, said
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
@@ -137,7 +137,7 @@ def _take(
     with contextlib.suppress(FileNotFoundError):
         # With its time: by that, git tells which files may have changed unnoticed.
         shutil.copy2(f"{place.private}/index", index)
-    sound = not os.path.exists(index) or indexfile.is_sound(files.read(index, files.LARGEST_OF_GIT))
+    sound = not os.path.exists(index) or git_index.is_sound(files.read(index, files.LARGEST_OF_GIT))
     lines: list[_Line] = []
     try:
         lines = copy.lines()

@@ -10,7 +10,7 @@ import os
 from typing import NoReturn
 
 from prodigy_git import layout
-from prodigy_git.cleanup.trash.document import Entry
+from prodigy_git.cleanup.trash.entry_document import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, gitdir, jsonline, within
 

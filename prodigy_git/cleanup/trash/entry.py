@@ -20,9 +20,9 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.cleanup.trash import allowed_places
-from prodigy_git.cleanup.trash.document import DISABLED as DISABLED
-from prodigy_git.cleanup.trash.document import PATHS, VERSION, parsed
-from prodigy_git.cleanup.trash.document import Entry as Entry
+from prodigy_git.cleanup.trash.entry_document import DISABLED as DISABLED
+from prodigy_git.cleanup.trash.entry_document import PATHS, VERSION, parsed
+from prodigy_git.cleanup.trash.entry_document import Entry as Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, jsonline, repokey, within
 from prodigy_git.store.broken import Broken

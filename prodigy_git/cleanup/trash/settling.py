@@ -16,7 +16,7 @@ from prodigy_git.model.session import ENDED
 from prodigy_git.record import clock, files, log, session
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import sessions, standing
+from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -85,7 +85,7 @@ def _record(found: Entry, broken: Broken, *, again: bool) -> None:
             known = sessions.load(store, found.session)
         except ProdigyError:
             return  # cleaned meanwhile, or damaged
-        event, job = standing.envelope(known, what, "WorktreeCleaned"), known.job
+        event, job = ended_by_others.envelope(known, what, "WorktreeCleaned"), known.job
     else:
         return
     if again and log.find(layout.job_log(store, found.repo, job), [event["id"]], None):

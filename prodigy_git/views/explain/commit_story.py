@@ -16,7 +16,7 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock, enrolment, files, gitdir, journal
 from prodigy_git.record.gitdir import Place
-from prodigy_git.views.explain import places
+from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.scope import Job, Scope, text
 
 _AROUND = 5
@@ -76,12 +76,12 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
     and after it, and how it stands with that session now: ``status``, ``worktree``,
     ``worktree_state``. ``named_by``: the agents whose completion names it. ``replaced`` and
     ``replaced_by``: {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes,
-    tags, salvage, others, detached}, what contains it now, empty where that is not known, ``detached``
-    None where that alone is not. ``held_by``:
-    who that is, as `places.holders`; ``merged_into`` as `places.merged_into`. ``exists``: None where
-    there is no repository to ask. ``journal``: {worktree, session_id, at, message, rebase}, where git
-    wrote it down in a worktree's journal; ``rebase`` is None, finished, aborted or not ended.
-    ``next``: what to do. Raises `ProdigyError` where an abbreviation means several commits.
+    tags, salvage, others, detached}, what contains it now, empty where that is not known,
+    ``detached`` None where that alone is not. ``held_by``: who that is, as `where_now.holders`;
+    ``merged_into`` as `where_now.merged_into`. ``exists``: None where there is no repository to
+    ask. ``journal``: {worktree, session_id, at, message, rebase}, where git wrote it down in a
+    worktree's journal; ``rebase`` is None, finished, aborted or not ended. ``next``: what to do.
+    Raises `ProdigyError` where an abbreviation means several commits.
     """
     sha, found = _full(where, name)
     recorded = [_recorded(where, job, e) for job, e in found if e.type == "CommitCreated"]
@@ -108,8 +108,8 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
         if known["refs"]:
             repo = next((one for one in repos if where.common(one) == common), where.repo)
             makers = [one["session_id"] for one in recorded if one["session_id"]]
-            known["held_by"] = places.holders(where, repo, known["refs"])
-            known["merged_into"] = places.merged_into(where, repo, known["refs"], makers)
+            known["held_by"] = where_now.holders(where, repo, known["refs"])
+            known["merged_into"] = where_now.merged_into(where, repo, known["refs"], makers)
         known["journal"] = [] if recorded else _noted(common, sha)
     known["next"] = _next(known, common)
     return known
@@ -158,7 +158,7 @@ def _session_now(where: Scope, repo: str, session: str | None) -> dict[str, Any]
     fields = ("status", "worktree", "worktree_state")
     if session is None or not names.is_safe(session):
         return dict.fromkeys(fields)
-    found = places.of_session(where, repo, session)
+    found = where_now.of_session(where, repo, session)
     return {name: found[name] for name in fields}
 
 
@@ -246,7 +246,7 @@ def _from_git(where: Scope, common: str, sha: str, subject: str | None) -> dict[
 
 
 def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dict[str, Any]:
-    """Return what contains a commit, by kind; ``detached`` as `places.detached`.
+    """Return what contains a commit, by kind; ``detached`` as `where_now.detached`.
 
     ``salvages`` are those that have it apart; where only they do, no ref can be asked about it. Git
     walks the history from every ref, which may take long: where it takes too long that is reported,
@@ -268,9 +268,9 @@ def _containing(where: Scope, common: str, sha: str, salvages: list[str]) -> dic
                 found[kind].append(ref.removeprefix(prefix))
                 break
         else:
-            found["salvage" if ref.startswith(places.SALVAGE) else "others"].append(ref)
+            found["salvage" if ref.startswith(where_now.SALVAGE) else "others"].append(ref)
     found["salvage"] = sorted({*found["salvage"], *salvages})
-    found["detached"] = places.detached(where, common, sha, until)
+    found["detached"] = where_now.detached(where, common, sha, until)
     return found
 
 

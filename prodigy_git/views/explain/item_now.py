@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from prodigy_git.jobs import books, waits
+from prodigy_git.jobs import books, next_item
 from prodigy_git.jobs.index import NUMBER, Index
 
 WhyFree = Literal["after", "backoff", "queue", "failed", "paused", "ended", "pending"]
@@ -49,7 +49,7 @@ def _who(view: books.View) -> dict[str, Any]:
 def _unfinished(index: Index, name: str) -> list[dict[str, Any]]:
     if not index.meta.ordered:
         return []
-    rows = index.rows(waits.UNFINISHED, (name, -1))
+    rows = index.rows(next_item.UNFINISHED, (name, -1))
     return [{"item_id": other, "state": _STATES[state]} for other, state in rows]
 
 

@@ -12,7 +12,7 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
 from prodigy_git.record import clock
-from prodigy_git.views.explain import item_now, places
+from prodigy_git.views.explain import item_now, where_now
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
 _OTHERS = 10
@@ -24,12 +24,12 @@ _UNNAMED = 3
 def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what is known of a work item.
 
-    ``repo``, ``job_id``, ``attempts`` as `attempt_of` and `places.of_session`, ``state`` (None where
+    ``repo``, ``job_id``, ``attempts`` as `attempt_of` and `where_now.of_session`, ``state`` (None where
     the job gives no state), ``attempt``, ``max_attempts``, ``since_at``, ``agent_id``, ``alive``,
     ``lease_ends_at``, ``retry_at``, ``data``, ``late``, ``events`` as `counted`, ``queue`` (as in the
     queue's file, None where it is not in it), ``holder``, ``completed_by``, ``why_free`` and
-    ``waits_for`` as `item_now.of`, the first two with `places.of_session` of their session; ``next``.
-    Raises `ProdigyError` where several jobs have such an item and none is meant here.
+    ``waits_for`` as `item_now.of`, the first two with `where_now.of_session` of their session;
+    ``next``. Raises `ProdigyError` where several jobs have such an item and none is meant here.
     """
     repo, job = _one_job(where, name, known)
     found: dict[str, Any] = {
@@ -73,11 +73,11 @@ def _place_of(
     """Return where an attempt's work is; its branch from the log where the session's file is gone."""
     if session is None or not names.is_safe(session):
         return dict.fromkeys(("branch", "branch_exists", "worktree", "worktree_state"))
-    found = places.of_session(where, repo, session)
+    found = where_now.of_session(where, repo, session)
     del found["status"]
     if found["branch"] is None and session in branches:
         found["branch"] = branches[session]
-        found["branch_exists"] = places.has_branch(where, repo, branches[session])
+        found["branch_exists"] = where_now.has_branch(where, repo, branches[session])
     return found
 
 

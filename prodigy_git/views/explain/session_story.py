@@ -7,7 +7,7 @@ from prodigy_git import layout
 from prodigy_git.jobs import attempts
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.views.explain import places
+from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 
@@ -38,7 +38,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     by type), ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or
     gone), ``salvage_refs``, ``logs``, ``next``.
     """
-    found = places.of_file(where, name)
+    found = where_now.of_file(where, name)
     jobs = known or _jobs_of(where, found)
     told = unique(list(where.read(Selection(sessions=frozenset((name,))), jobs)))
     if found["started_at"] is None and told:
@@ -50,8 +50,8 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["life"] = [event.fields() for event in told if event.type in _OF_NOTE]
     found["events"] = counted(told)
     found["logs"] = _logs(where, found, shown)
-    found["salvage_refs"], found["branch_exists"] = places.refs(where, name, found)
-    found["worktree_state"], found["worktree"] = places.worktree(where, name, found)
+    found["salvage_refs"], found["branch_exists"] = where_now.refs(where, name, found)
+    found["worktree_state"], found["worktree"] = where_now.worktree(where, name, found)
     found["next"] = _next(name, found)
     del found["session"], found["worktree_path"]
     found["parent_session_id"] = found.pop("parent_session", None)

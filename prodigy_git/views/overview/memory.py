@@ -7,8 +7,8 @@ import msgspec
 
 from prodigy_git import glance, layout
 from prodigy_git.git import divergence
-from prodigy_git.jobs import folders, peek, replay
 from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs import peek, processes, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
 from prodigy_git.record.gitdir import Place
@@ -96,8 +96,8 @@ class Memory:
     def stands_in(self, place: Place) -> bool:
         """Whether a live process stands in a worktree, as far as can be seen."""
         if self._folders is None:
-            self._folders = folders.working_directories()
-        return folders.is_one_in(self._folders, place.top)
+            self._folders = processes.working_directories()
+        return processes.is_one_in(self._folders, place.top)
 
 
 def _has_ended(store: str, repo: str, job: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import counted, peek, summary
+from prodigy_git.jobs import index_counts, peek, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.store import events
@@ -28,7 +28,7 @@ def of_job(
     with peek.opened(store, repo, job, of_state) as index:
         head = summary.of(index)
         given_up = {name for name, _ in index.in_state("dead", "failed")}
-        mended = counted.mended(index.rows)
+        mended = index_counts.mended(index.rows)
     told = story.of_events(events.read_job(store, repo, job, broken), wanted)
     known = data.Known(
         job=head,

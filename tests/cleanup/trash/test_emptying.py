@@ -15,7 +15,7 @@ from support_trash import DAY, hostile, make, salvage, state, work
 
 from prodigy_git import layout
 from prodigy_git.cleanup import interrupted
-from prodigy_git.cleanup.trash import document, emptying, entry, expiry
+from prodigy_git.cleanup.trash import emptying, entry, entry_document, expiry
 from prodigy_git.record import clock, files
 
 
@@ -43,7 +43,9 @@ def started(monkeypatch):
     finish()
 
 
-@pytest.mark.parametrize("other", [s for s in document.STATES if s not in ("trashed", "emptying")])
+@pytest.mark.parametrize(
+    "other", [s for s in entry_document.STATES if s not in ("trashed", "emptying")]
+)
 def test_what_is_under_way_is_not_touched(store, repo, git, started, other):
     made = make(store, repo, git, age=900 * DAY, state=other)
     before = snapshot(store / "trash")

@@ -10,7 +10,7 @@ import support_team as team
 from support_cli import new, ok, snapshot, write_hooks, write_log
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.views.explain import commit_story, places
+from prodigy_git.views.explain import commit_story, where_now
 from prodigy_git.views.explain import lookup as explaining
 
 
@@ -239,7 +239,7 @@ def slow_after(monkeypatch):
 
     def set_up(readings):
         clock = iter([0.0] * readings)
-        for module in (commit_story, places):
+        for module in (commit_story, where_now):
             slow = types.SimpleNamespace(monotonic=lambda: next(clock, 1e9))
             monkeypatch.setattr(module, "time", slow)
 

@@ -10,7 +10,7 @@ from support_cli import ok, refused
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model import known_events
 from prodigy_git.model.event import parse_line
-from prodigy_git.store import recording
+from prodigy_git.store import outside_events
 
 
 def lines(store):
@@ -19,7 +19,7 @@ def lines(store):
 
 
 def record(store, *given):
-    return recording.record(str(store), "r", "j", list(given))
+    return outside_events.record(str(store), "r", "j", list(given))
 
 
 VALID = {

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from prodigy_git import duration, foreign, layout, verify
+from prodigy_git import duration, foreign_commits, layout, verify
 from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.lifecycle import again
+from prodigy_git.lifecycle import re_enrol
 from prodigy_git.record import clock, enrolment, files, gitdir, repokey, whose
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled
@@ -105,10 +105,10 @@ def _copy(where: Place, original: enrolment.Enrolment, *, fix: bool) -> Finding:
     )  # fmt: skip
 
     def mend() -> None:
-        again.separate(where, _quiet)
+        re_enrol.separate(where, _quiet)
         # What an earlier release recorded for the original's session is its own's by now.
         if os.path.exists(layout.session(original.store, original.session)):
-            foreign.note(original.store, original.session, _quiet)
+            foreign_commits.note(original.store, original.session, _quiet)
 
     return mended(finding, fix, mend)
 
@@ -117,7 +117,7 @@ def _unknown(store: str, where: Place, there: enrolment.Enrolment, *, fix: bool)
     words = f"{where.top}: {whose.why(there)}, so its commits are not recorded"
     remedy = f"bring the store back, or 'doctor --fix' enrols it in {store}"
     finding = Finding("enrolment", "error", words, remedy)
-    return mended(finding, fix, lambda: again.take_over(store, where, there))
+    return mended(finding, fix, lambda: re_enrol.take_over(store, where, there))
 
 
 def _moved(where: Place, there: enrolment.Enrolment, *, fix: bool) -> Finding:
@@ -149,7 +149,7 @@ def _elsewhere(store: str, names: list[str], *, fix: bool) -> Iterator[Finding]:
 
 
 def _note(store: str, verdict: verify.Verdict) -> None:
-    left = set(verdict.foreign) - set(foreign.note(store, verdict.session_id, _quiet))
+    left = set(verdict.foreign) - set(foreign_commits.note(store, verdict.session_id, _quiet))
     if left:
         raise ProdigyError(f"of {', '.join(sorted(left)[:3])} nobody can tell where it was made")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import folders
+from prodigy_git.jobs import processes
 from prodigy_git.record import clock, files, repokey, session
 from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
@@ -59,8 +59,8 @@ def settle(
             if end is None:
                 continue
             if standing_in is None:
-                standing_in = folders.working_directories()
-            if not end.gone or folders.is_one_in(standing_in, one.worktree or "/"):
+                standing_in = processes.working_directories()
+            if not end.gone or processes.is_one_in(standing_in, one.worktree or "/"):
                 done.at_work.append(one.id)
             elif status := _ended(store, one, end, broken):
                 done.ended[one.id] = status
@@ -123,8 +123,8 @@ def _of_item(store: str, one: Brief) -> tuple[bool, _End | None]:
 def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     """End a session; return how, None where it has ended meanwhile."""
     from prodigy_git.lifecycle import finish as finishing
-    from prodigy_git.lifecycle import left
-    from prodigy_git.store import sessions, standing
+    from prodigy_git.lifecycle import kept_commits
+    from prodigy_git.store import ended_by_others, sessions
 
     assert one.repo is not None
     found = sessions.catch_up(store, sessions.load(store, one.id), broken)
@@ -133,15 +133,15 @@ def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     if end.because == REMOVED:
         common = sessions.common_of(store, found)
         found, well = _with_commits(store, one.repo, found, broken)
-        where = None if common is None else left.commits(common, found)
+        where = None if common is None else kept_commits.commits(common, found)
         finishing.finish(
             store, one.id, cancelled=not well, error=None if well else end.because,
             because=end.because, left=where, broken=broken,
         )  # fmt: skip
         return "Completed" if well else "Cancelled"
     error = end.because if end.status == "Failed" else None
-    made = standing.End(end.status, error, end.because, standing.resumptions(found))
-    return end.status if standing.end_now(store, one.repo, found, made) else None
+    made = ended_by_others.End(end.status, error, end.because, ended_by_others.resumptions(found))
+    return end.status if ended_by_others.end_now(store, one.repo, found, made) else None
 
 
 def _with_commits(

@@ -13,7 +13,7 @@ import msgspec
 
 from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, counted, items, replay, signatures, waits
+from prodigy_git.jobs import books, index_counts, items, next_item, replay, signatures
 from prodigy_git.record import clock, cursor, files
 
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
@@ -155,7 +155,7 @@ def fill(
     ``inode`` is the file's that they are made in. Raises `sqlite3.Error`.
     """
     connection.execute("BEGIN IMMEDIATE")
-    for statement in (_SCHEMA + waits.SCHEMA + counted.SCHEMA).split(";"):
+    for statement in (_SCHEMA + next_item.SCHEMA + index_counts.SCHEMA).split(";"):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(glance.VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
@@ -170,7 +170,7 @@ def fill(
         ((name, *mark) for name, mark in state.sessions.items()),
     )
     for name, item in state.items.items():
-        counted.put(connection, name, item)
+        index_counts.put(connection, name, item)
     save(connection, meta)
     connection.execute("COMMIT")
     return meta
@@ -187,7 +187,7 @@ def _rows(meta: Meta, given: Given, known: dict[str, books.Item]) -> Iterator[tu
 def _link(connection: sqlite3.Connection, meta: Meta, given: Given) -> None:
     after = [(place.name, place.after) for place in given if place.after]
     if after:
-        waits.link(connection, after)
+        next_item.link(connection, after)
         meta.ordered = True
 
 
@@ -240,10 +240,10 @@ def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item)
         " signature = excluded.signature, record = excluded.record",
         (name, number, *columns),
     )
-    counted.put(connection, name, item)
+    index_counts.put(connection, name, item)
     done = NUMBER["completed"]
     if meta.ordered and (columns[0] == done) != (row is not None and row[0] == done):
-        waits.moved(connection, name, completed=columns[0] == done)
+        next_item.moved(connection, name, completed=columns[0] == done)
 
 
 def standing_of(connection: sqlite3.Connection, session: str) -> books.Standing | None:

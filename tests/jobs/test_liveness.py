@@ -11,7 +11,7 @@ from support_cli import PACKAGE_PARENT
 from support_mounts import needs_mounts
 
 from prodigy_git import api
-from prodigy_git.jobs import books, claims, clocks, course, owner, sight
+from prodigy_git.jobs import books, claims, clocks, course, liveness, owner
 from prodigy_git.record import clock
 
 HOUR = 3600 * clock.SECOND
@@ -51,12 +51,12 @@ def in_a_namespace(program, *arguments, proc=True):
 
 SAY = """\
 import os, json
-from prodigy_git.jobs import sight
+from prodigy_git.jobs import liveness
 print(json.dumps(sight.described(os.getpid())))
 """
 ASK = """\
 import sys, json
-from prodigy_git.jobs import sight
+from prodigy_git.jobs import liveness
 print(sight.alive("/", json.loads(sys.argv[1])))
 """
 
@@ -66,49 +66,51 @@ def told(process):
 
 
 def test_a_process_of_this_namespace(child, tmp_path):
-    known = sight.described(child.pid)
+    known = liveness.described(child.pid)
     store = str(tmp_path)
-    assert sight.alive(store, known) is True
+    assert liveness.alive(store, known) is True
     moved = {**known, "pid_started": known["pid_started"] - 3600}
-    assert sight.alive(store, moved) is True  # the clock was set meanwhile
-    assert sight.alive(store, {**known, "pid_ticks": known["pid_ticks"] - 100}) is False
-    assert sight.alive(store, {**known, "host": "elsewhere"}) is None
+    assert liveness.alive(store, moved) is True  # the clock was set meanwhile
+    assert liveness.alive(store, {**known, "pid_ticks": known["pid_ticks"] - 100}) is False
+    assert liveness.alive(store, {**known, "host": "elsewhere"}) is None
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert sight.alive(store, known) is False  # a zombie
+    assert liveness.alive(store, known) is False  # a zombie
     child.wait()
-    assert sight.alive(store, known) is False
-    assert sight.described(child.pid) is None
+    assert liveness.alive(store, known) is False
+    assert liveness.described(child.pid) is None
 
 
 @pytest.mark.parametrize("pid", [0, -1, 1 << 70, "1", None])
 def test_what_is_no_process_id_says_nothing(pid, tmp_path):
-    assert sight.alive(str(tmp_path), {**sight.described(os.getpid()), "pid": pid}) is None
+    assert liveness.alive(str(tmp_path), {**liveness.described(os.getpid()), "pid": pid}) is None
 
 
 def test_another_boot_is_over_only_where_that_is_proved(child, tmp_path, monkeypatch):
-    known = {**sight.described(child.pid), "boot": "of-another-time"}
-    monkeypatch.setattr(sight, "_machine", lambda: "this")
-    monkeypatch.setattr(sight, "_LOCAL", frozenset())
-    assert sight.alive(str(tmp_path), {**known, "machine": "this"}) is None  # shared, perhaps
-    kinds = {one.fstype for one in sight.psutil.disk_partitions(all=True)}
-    monkeypatch.setattr(sight, "_LOCAL", kinds)
-    assert sight.alive(str(tmp_path), {**known, "machine": "this"}) is False
-    assert sight.alive(str(tmp_path), {**known, "machine": "that"}) is None
-    monkeypatch.setattr(sight, "_machine", lambda: None)
-    assert sight.alive(str(tmp_path), known) is None
+    known = {**liveness.described(child.pid), "boot": "of-another-time"}
+    monkeypatch.setattr(liveness, "_machine", lambda: "this")
+    monkeypatch.setattr(liveness, "_LOCAL", frozenset())
+    assert liveness.alive(str(tmp_path), {**known, "machine": "this"}) is None  # shared, perhaps
+    kinds = {one.fstype for one in liveness.psutil.disk_partitions(all=True)}
+    monkeypatch.setattr(liveness, "_LOCAL", kinds)
+    assert liveness.alive(str(tmp_path), {**known, "machine": "this"}) is False
+    assert liveness.alive(str(tmp_path), {**known, "machine": "that"}) is None
+    monkeypatch.setattr(liveness, "_machine", lambda: None)
+    assert liveness.alive(str(tmp_path), known) is None
 
 
 def test_what_an_earlier_version_recorded(child, tmp_path, monkeypatch):
-    found = sight.described(child.pid)
+    found = liveness.described(child.pid)
     known = {name: found[name] for name in ("host", "pid", "pid_started")}
     gone = {**known, "pid_started": known["pid_started"] - 60}
-    monkeypatch.setattr(sight, "_namespace", lambda: f"{sight._INITIAL} time:[1]")
-    assert sight.alive(str(tmp_path), known) is True
-    assert sight.alive(str(tmp_path), gone) is False
-    monkeypatch.setattr(sight, "_namespace", lambda: "pid:[4026532000] time:[1]")
-    assert sight.alive(str(tmp_path), known) is True
-    assert sight.alive(str(tmp_path), gone) is None  # of the host, or another container: not seen
+    monkeypatch.setattr(liveness, "_namespace", lambda: f"{liveness._INITIAL} time:[1]")
+    assert liveness.alive(str(tmp_path), known) is True
+    assert liveness.alive(str(tmp_path), gone) is False
+    monkeypatch.setattr(liveness, "_namespace", lambda: "pid:[4026532000] time:[1]")
+    assert liveness.alive(str(tmp_path), known) is True
+    assert (
+        liveness.alive(str(tmp_path), gone) is None
+    )  # of the host, or another container: not seen
 
 
 def test_from_above_a_namespace_all_is_seen_from_within_and_beside_nothing(child, tmp_path):
@@ -116,26 +118,26 @@ def test_from_above_a_namespace_all_is_seen_from_within_and_beside_nothing(child
     with in_a_namespace(SAY) as inner:
         known = told(inner)
         assert known["pid"] == 1
-        assert known["pid_namespace"] != sight.described(os.getpid())["pid_namespace"]
-        assert sight.alive(store, known) is True
-        assert sight.alive(store, {**known, "pid": 77}) is False
+        assert known["pid_namespace"] != liveness.described(os.getpid())["pid_namespace"]
+        assert liveness.alive(store, known) is True
+        assert liveness.alive(store, {**known, "pid": 77}) is False
         with in_a_namespace(SAY) as beside:
             other = told(beside)
-            assert sight.alive(store, other) is True
-            for asked in (known, sight.described(child.pid)):
+            assert liveness.alive(store, other) is True
+            for asked in (known, liveness.described(child.pid)):
                 with in_a_namespace(ASK, json.dumps(asked)) as asking:
                     assert asking.stdout.readline() == "None\n"
-    if sight._namespace().startswith(sight._INITIAL):
-        assert sight.alive(store, known) is False
+    if liveness._namespace().startswith(liveness._INITIAL):
+        assert liveness.alive(store, known) is False
 
 
 def test_a_proc_of_the_namespace_above_is_not_believed(child, tmp_path):
     with in_a_namespace(SAY, proc=False) as inner:
         known = told(inner)
         assert "pid_ticks" not in known
-        assert sight.alive(str(tmp_path), known) is None
+        assert liveness.alive(str(tmp_path), known) is None
     program = (
-        "import os; from prodigy_git.jobs import sight; k = sight.described(os.getpid());"
+        "import os; from prodigy_git.jobs import liveness; k = liveness.described(os.getpid());"
         "print(sight.alive('/', k), sight.alive('/', {**k, 'pid': 77}))"
     )
     with in_a_namespace(program, proc=False) as inner:
@@ -190,7 +192,7 @@ def test_who_cannot_be_seen_has_the_item_for_a_day_and_renews_it(store, monkeypa
 
 def test_who_is_seen_keeps_the_item_whatever_its_lease_says(child, store):
     start = books.Start(
-        1, "", clock.stamp(0), owner=sight.described(child.pid), lease=clock.stamp(1)
+        1, "", clock.stamp(0), owner=liveness.described(child.pid), lease=clock.stamp(1)
     )
     assert owner.has(str(store), "r", "j", start, clock.now())[0] is True
 

@@ -113,7 +113,7 @@ def test_a_trial_leaves_no_folder_behind(installed, tmp_path, prodigy) -> None:
 def test_an_interpreter_that_hangs_ends_with_what_it_started(
     installed, tmp_path, monkeypatch
 ) -> None:
-    from prodigy_git import hookfiles, trial
+    from prodigy_git import hookfiles, trial_commit
     from prodigy_git.errors import ProdigyError
 
     slow = tmp_path / "python"
@@ -121,9 +121,9 @@ def test_an_interpreter_that_hangs_ends_with_what_it_started(
     hook = installed / ".git" / "hooks" / "post-commit"
     package = hookfiles.package_folder()
     hook.write_bytes(hookfiles.render("post-commit", [], hookfiles.Runtime(str(slow), package, 1)))
-    monkeypatch.setattr(trial, "PATIENCE", 5.0)
+    monkeypatch.setattr(trial_commit, "PATIENCE", 5.0)
     with pytest.raises(ProdigyError, match="longer than 5 seconds"):
-        trial.record(str(installed), str(hook))
+        trial_commit.record(str(installed), str(hook))
     pid = int((tmp_path / "pid").read_text())
     # Ended, and nobody's zombie for long: its parent went with it.
     status = Path(f"/proc/{pid}/stat")
