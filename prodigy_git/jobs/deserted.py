@@ -2,7 +2,7 @@
 
 Called under the job's claims lock. A finish holds its session's lock and waits for that one, so a
 session's lock is waited for here but a moment: who has it then is about to end the session itself, or
-what could not be written is mended by the next look (`store.standing`).
+what could not be written is mended by the next look (`store.ended_by_others`).
 """
 
 import contextlib

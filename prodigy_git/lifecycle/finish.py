@@ -77,7 +77,7 @@ def finish(
     attempt does not count; ``error`` says why it was interrupted. All events go into the log with
     one write. A finish that was killed can be repeated: where in the log it was about to write is
     noted in the session's file first. A session that others ended, since nobody seemed to be there
-    (`store.standing`), can be finished by who comes back; ``because`` is why others end it,
+    (`store.ended_by_others`), can be finished by who comes back; ``because`` is why others end it,
     ``left`` where its commits are then. Raises `ProdigyError` for an unknown or already finished
     session, `OSError` where the store refuses.
     """

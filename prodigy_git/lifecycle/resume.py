@@ -64,7 +64,7 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
 
     Claims whose owners are gone are ended, and their sessions with them, with ``force`` also those that
     cannot be told from here; a paused job hands out items again; sessions that have not ended get their
-    missing worktrees back. A session ``name`` that others ended (`store.standing`) goes on, too.
+    missing worktrees back. A session ``name`` that others ended (`store.ended_by_others`) goes on, too.
     Raises `ProdigyError` where nothing has that name, while another resume of the job is under way,
     or for a job that has ended; `OSError`.
     """

@@ -2,7 +2,7 @@
 
 Two kinds: git was told to remove the worktree, as other tools do when they are done with it; or the
 item that a session was made for is over, or another's, and its process is gone. Who was ended so and
-goes on after all can finish, or be resumed (`store.standing`).
+goes on after all can finish, or be resumed (`store.ended_by_others`).
 """
 
 import os

@@ -82,7 +82,7 @@ class Brief(msgspec.Struct, gc=False):
     resumed: int
     """How often it was resumed."""
     process: dict[str, Any] | None
-    """The process that started it, as `jobs.sight.alive` takes one; None where it is not known."""
+    """The process that started it, as `jobs.liveness.alive` takes one; None where it is not known."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from support_cli import PACKAGE_PARENT
 from support_mounts import needs_mounts
@@ -52,12 +53,12 @@ def in_a_namespace(program, *arguments, proc=True):
 SAY = """\
 import os, json
 from prodigy_git.jobs import liveness
-print(json.dumps(sight.described(os.getpid())))
+print(json.dumps(liveness.described(os.getpid())))
 """
 ASK = """\
 import sys, json
 from prodigy_git.jobs import liveness
-print(sight.alive("/", json.loads(sys.argv[1])))
+print(liveness.alive("/", json.loads(sys.argv[1])))
 """
 
 
@@ -91,7 +92,7 @@ def test_another_boot_is_over_only_where_that_is_proved(child, tmp_path, monkeyp
     monkeypatch.setattr(liveness, "_machine", lambda: "this")
     monkeypatch.setattr(liveness, "_LOCAL", frozenset())
     assert liveness.alive(str(tmp_path), {**known, "machine": "this"}) is None  # shared, perhaps
-    kinds = {one.fstype for one in liveness.psutil.disk_partitions(all=True)}
+    kinds = {one.fstype for one in psutil.disk_partitions(all=True)}
     monkeypatch.setattr(liveness, "_LOCAL", kinds)
     assert liveness.alive(str(tmp_path), {**known, "machine": "this"}) is False
     assert liveness.alive(str(tmp_path), {**known, "machine": "that"}) is None
@@ -138,7 +139,7 @@ def test_a_proc_of_the_namespace_above_is_not_believed(child, tmp_path):
         assert liveness.alive(str(tmp_path), known) is None
     program = (
         "import os; from prodigy_git.jobs import liveness; k = liveness.described(os.getpid());"
-        "print(sight.alive('/', k), sight.alive('/', {**k, 'pid': 77}))"
+        "print(liveness.alive('/', k), liveness.alive('/', {**k, 'pid': 77}))"
     )
     with in_a_namespace(program, proc=False) as inner:
         assert inner.stdout.readline() == "True False\n"
