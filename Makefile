@@ -50,6 +50,7 @@ test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
 	if [ -n "$$missing" ]; then \
 	    echo "make test: not installed:$$missing; the tests that need them are skipped"; \
 	fi
+	@$(VENV)/bin/python tests/real_prodigy/build.py
 	@cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); \
 	$(VENV)/bin/python -m pytest -n "$$cores" $(ARGS)
 

@@ -53,7 +53,7 @@ def verify(
         chosen = [sessions.load(store, name)]
     else:
         try:
-            chosen = sessions.load_all(store, broken)
+            chosen = sessions.load_all(store, broken, output.note)
         except OSError as error:  # another user's store
             chosen = []
             broken(f"{store}: not verified ({error.strerror})")

@@ -5,7 +5,16 @@ import os
 from prodigy_git import errors, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, repokey, session, underway, whose
+from prodigy_git.record import (
+    enrolment,
+    files,
+    gitdir,
+    mapping,
+    repokey,
+    session,
+    underway,
+    whose,
+)
 from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -29,8 +38,15 @@ def ids(store: str) -> list[str]:
     return sorted(stem for stem in stems if names.is_safe(stem))
 
 
+class Unwritten(ProdigyError):
+    """A session's file is empty, and no session of ours: Prodigy empties it before it writes it."""
+
+
 def load(store: str, name: str) -> Session:
-    """Return a session. Raises `ProdigyError` where there is none or its file is damaged."""
+    """Return a session. Raises `ProdigyError` where there is none or its file is damaged.
+
+    `Unwritten` where Prodigy was interrupted just as it wrote it.
+    """
     path = layout.session(store, names.checked(name, "session id"))
     try:
         found = Session.of(session.read(store, name))
@@ -39,6 +55,8 @@ def load(store: str, name: str) -> Session:
             f"no session {name}: 'prodigy-git sessions list' shows what there is"
         ) from None
     except ValueError as error:
+        if os.path.getsize(path) == 0 and not _is_ours(store, name):
+            raise Unwritten(f"{path} is empty: Prodigy was interrupted as it wrote it") from None
         raise ProdigyError(f"{path} is damaged ({error}): repair it or move it away") from None
     if found.id != name:
         raise ProdigyError(f"{path} holds another session, {found.id!r}: move it away")
@@ -51,12 +69,26 @@ def load(store: str, name: str) -> Session:
     return found
 
 
-def load_all(store: str, broken: Broken) -> list[Session]:
-    """Return all sessions, oldest first; what cannot be read is reported to ``broken``."""
+def _is_ours(store: str, name: str) -> bool:
+    """Whether the mappings have a session, as they have each that was ever registered here."""
+    paths = (layout.session_to_job(store, repo) for repo in repokey.keys(store))
+    try:
+        return any(name in mapping.read(path) for path in paths)
+    except (OSError, ValueError):
+        return True
+
+
+def load_all(store: str, broken: Broken, unwritten: Broken | None = None) -> list[Session]:
+    """Return all sessions, oldest first; what cannot be read is reported to ``broken``.
+
+    But to ``unwritten``, if it is given, what Prodigy was interrupted in writing: nothing of ours.
+    """
     found = []
     for name in ids(store):
         try:
             found.append(load(store, name))
+        except Unwritten as error:
+            (unwritten or broken)(str(error))
         except (ProdigyError, OSError) as error:
             broken(str(error))
     return sorted(found, key=lambda one: (one.started_at, one.id))
