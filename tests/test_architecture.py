@@ -37,7 +37,7 @@ FLOORS = {
     "cleanup": (
         "folders", "account salvage records", "trash", "restore drift", "interrupted", "worktrees",
     ),
-    "views": ("overview explain report telemetry", ""),
+    "views": ("trouble", "overview explain report telemetry", ""),
     "jobs": (
         # what follows from the events: no files
         "attempts books checked_input clocks fold index_counts items ordering signatures steps",

@@ -226,11 +226,11 @@ def _screen(told: "list[tuple[Repository, list[Advice]]]", *, whole: bool) -> No
 
 
 def _repository(found: "Repository", *, whole: bool) -> None:
-    from prodigy_git.views.overview import states
+    from prodigy_git.views import trouble
 
     counts = [
         output.styled(f"{count} {state}", fg=_COLOURS.get(state))
-        for state in states.ORDER
+        for state in trouble.ORDER
         if (count := found.counts.get(state, 0))
     ]
     title = output.styled(output.clean(found.key), bold=True)

@@ -20,8 +20,9 @@ from prodigy_git.record import clock
 from prodigy_git.tui import rows, terminal
 from prodigy_git.tui.reader import Reader, plain, shown
 from prodigy_git.tui.watch import KEPT, Watch
+from prodigy_git.views import trouble
 from prodigy_git.views.harmless import clean
-from prodigy_git.views.overview import closeup, states, words
+from prodigy_git.views.overview import closeup, words
 from prodigy_git.views.overview.agents import Agent, judge_again
 from prodigy_git.views.overview.repositories import Repository, Wish
 
@@ -229,7 +230,7 @@ class Top(App[int]):
         lines = []
         counts = Counter(one.state for one in self._everybody())
         counts["finished"] = sum(one.counts["finished"] for one in self._found)
-        said = ", ".join(f"{counts[state]} {state}" for state in states.ORDER if counts[state])
+        said = ", ".join(f"{counts[state]} {state}" for state in trouble.ORDER if counts[state])
         where = ", ".join(one.key for one in self._found) or "nothing here yet"
         lines.append(plain(f"{where}: {said or 'no agents'}", "bold"))
         jobs = [job for repository in self._found for job in repository.jobs]

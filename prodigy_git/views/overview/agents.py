@@ -17,11 +17,12 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views.overview import last_seen, states, surroundings
+from prodigy_git.views import trouble
+from prodigy_git.views.overview import last_seen, surroundings
 from prodigy_git.views.overview.items import Held
 from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
-from prodigy_git.views.overview.states import Facts, State
+from prodigy_git.views.trouble import Facts, State
 
 _LOOKERS = 8  # threads that wait for git
 
@@ -89,14 +90,14 @@ def by_trouble(one: Agent) -> tuple[int, int, str]:
 
     Those at work are in the order of their names: it does not change with each event.
     """
-    silent = (one.last or 0) if one.state in states.TROUBLE else 0
-    return states.RANK[one.state], silent, one.key
+    silent = (one.last or 0) if one.state in trouble.TROUBLE else 0
+    return trouble.RANK[one.state], silent, one.key
 
 
 def judge_again(agents: Iterable[Agent], now: int, stuck_after: int) -> None:
     """Set each agent's state by what was found out about it, at another time."""
     for one in agents:
-        one.state = states.state_of(one.facts, now, stuck_after)
+        one.state = trouble.state_of(one.facts, now, stuck_after)
 
 
 def everybody(

@@ -17,7 +17,7 @@ _MOST = 1000  # items of a state; the newest
 
 @dataclass(frozen=True)
 class Held:
-    """An item, and the last that had it; ``owned`` as in `states.Facts`."""
+    """An item, and the last that had it; ``owned`` as in `trouble.Facts`."""
 
     item: str
     state: books.ItemState

@@ -18,12 +18,11 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events, home
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-from prodigy_git.views.overview import agents, doubts, logs, states, surroundings
+from prodigy_git.views import trouble
+from prodigy_git.views.overview import agents, doubts, logs, surroundings
 from prodigy_git.views.overview.agents import Agent
 from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
-
-STUCK_AFTER = 15 * 60 * clock.SECOND
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Repository:
     ended_jobs: int = 0
     agents: list[Agent] = field(default_factory=list)
     """Trouble first (`agents.by_trouble`); ended ones only if asked for."""
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(states.ORDER, 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(trouble.ORDER, 0))
     """Agents by state, all of them."""
     checkouts: list[Agent] = field(default_factory=list)
     """Main worktrees that record without an agent or an item: a person's own, and no agents."""
@@ -64,7 +63,7 @@ class Wish:
 
     job: str | None = None
     dirty: bool = False
-    stuck_after: int = STUCK_AFTER
+    stuck_after: int = trouble.STUCK_AFTER
     ended: bool = False
     around: bool = True
 

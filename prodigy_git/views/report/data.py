@@ -7,7 +7,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from prodigy_git import __version__, tally
 from prodigy_git.jobs import books
@@ -17,9 +17,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.views.report import series
 from prodigy_git.views.report.story import Story, said
-
-STUCK_AFTER = 15 * 60 * clock.SECOND
-"""How long an agent may be silent, in microseconds."""
+from prodigy_git.views.trouble import STUCK_AFTER, Outcome, outcome_of
 
 ATTEMPTS_SHOWN = 10_000
 _COMMITS_SHOWN = 50  # of one attempt
@@ -31,13 +29,6 @@ _LONGEST = 2000  # characters of an error
 _DAY = 86400 * clock.SECOND
 _OLDEST = 946_684_800 * clock.SECOND
 """2000. A time before it, or after tomorrow, is of a clock that was wrong, and is not drawn."""
-
-Outcome = Literal[
-    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
-]
-"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``:
-silent. ``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item
-since, or the job is over."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +95,18 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
         if one["alive"] is False
     }
 
-    def stands(one: Attempt) -> Outcome:
-        is_newest = one.item_id is None or newest[one.item_id] is one
-        if one.outcome == "failed":
-            final = is_newest and (one.item_id is None or one.item_id in known.given_up or over)
-            return "failed" if final else "retried"
-        if one.outcome != "running":
-            return one.outcome
-        if over or not is_newest:
-            return "abandoned"
-        if (one.item_id, one.agent_id or "", one.number or 0) in gone:
-            return "dead"
-        silent = one.last is None or known.now - one.last > known.stuck_after
-        # A session without an agent may be somebody's own, who was never told to do anything.
-        return "stuck" if silent and one.agent_id is not None else "running"
-
-    return {id(one): stands(one) for one in story.attempts}
+    return {
+        id(one): outcome_of(
+            one,
+            newest=one.item_id is None or newest[one.item_id] is one,
+            over=over,
+            given_up=one.item_id in known.given_up,
+            gone=(one.item_id, one.agent_id or "", one.number or 0) in gone,
+            now=known.now,
+            stuck_after=known.stuck_after,
+        )
+        for one in story.attempts
+    }
 
 
 def _job(story: Story, known: Known) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodigy_git.views.overview.states import RANK, Facts, state_of
+from prodigy_git.views.trouble import RANK, Facts, state_of
 
 NOW, LIMIT = 1_000_000, 100
 FRESH, OLD = NOW - LIMIT, NOW - LIMIT - 1

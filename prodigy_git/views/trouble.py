@@ -1,9 +1,17 @@
-"""What an agent is doing, in one word: the one definition, for every view. Pure: no input or output."""
+"""Who is dead, stuck or failed: the one definition, for every view. Pure: no input or output.
+
+Of an agent as it stands now (`state_of`), and of each attempt that there was (`outcome_of`).
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.books import ItemState
+from prodigy_git.record import clock
+
+STUCK_AFTER = 15 * 60 * clock.SECOND
+"""How long an agent may be silent where nothing else was said, in microseconds."""
 
 State = Literal["dead", "failed", "stuck", "retrying", "running", "idle", "finished"]
 ORDER: tuple[State, ...] = (
@@ -80,3 +88,40 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
 def is_silent(last: int | None, now: int, stuck_after: int) -> bool:
     """Whether the last event is longer ago than ``stuck_after``; one that is not known is."""
     return last is None or now - last > stuck_after
+
+
+Outcome = Literal[
+    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
+]
+"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``:
+silent. ``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item
+since, or the job is over."""
+
+
+def outcome_of(
+    one: Attempt,
+    *,
+    newest: bool,
+    over: bool,
+    given_up: bool,
+    gone: bool,
+    now: int,
+    stuck_after: int,
+) -> Outcome:
+    """Return how an attempt ended, or how it stands at ``now``.
+
+    ``newest``: nobody has tried the item since; ``over``: the job has ended; ``given_up``: the item is
+    dead or failed; ``gone``: the process that owns the claim does not live any more.
+    """
+    if one.outcome == "failed":
+        final = newest and (one.item_id is None or given_up or over)
+        return "failed" if final else "retried"
+    if one.outcome != "running":
+        return one.outcome
+    if over or not newest:
+        return "abandoned"
+    if gone:
+        return "dead"
+    # A session without an agent may be somebody's own, who was never told to do anything.
+    silent = is_silent(one.last, now, stuck_after) and one.agent_id is not None
+    return "stuck" if silent else "running"
