@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from support_cli import Done, call, new, ok
+from support_prodigy import failed_mapreduce
 from support_removal import commit, git
 
 Said = dict[str, list[Any]]
@@ -193,3 +194,6 @@ def _remove(repo: Path, store: Path, say: Callable[..., Any]) -> None:
     say("sessions clean", "--older-than", "0s", "--dry-run")
     say("events clean", "--older-than", "0s", "--dry-run")
     say("clean", "--older-than", "0s", "--yes")
+    failed_mapreduce(store, repo)
+    say("import", "--dry-run")
+    say("import")

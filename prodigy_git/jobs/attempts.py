@@ -139,7 +139,7 @@ class Attempts:
     def _begin(self, event: Event, session: str | None, number: Any) -> Attempt:
         found = Attempt(
             event.job_id, event.agent_id, event.item_id, session,
-            number if isinstance(number, int) else None, began=event.moment,
+            number if isinstance(number, int) else None, began=_when(event),
         )  # fmt: skip
         self.all.append(found)
         self._running.setdefault(event.agent_id, []).append(found)
@@ -195,7 +195,7 @@ class Attempts:
         return found
 
     def _end(self, attempt: Attempt, event: Event, outcome: Outcome | None) -> None:
-        attempt.ended = event.moment
+        attempt.ended = _when(event)
         attempt.outcome = outcome or "completed"
         running = self._running[attempt.agent_id]
         if attempt in running:
@@ -230,6 +230,12 @@ def of_events(events: Iterable[Event]) -> list[Attempt]:
     for event in events:
         found.add(event)
     return found.all
+
+
+def _when(event: Event) -> int | None:
+    """Return when it was that an event tells of: it may have been recorded later."""
+    at = _text(event.own(), "occurred_at")
+    return (None if at is None else clock.parse(at)) or event.moment
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

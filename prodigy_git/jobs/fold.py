@@ -38,6 +38,10 @@ _STATUS_OF = {
 }  # fmt: skip
 
 
+_OURS = len("0000-00-00T00:00:00.000000Z")
+"""Of a time in the form that we write: times of one form are in order as texts."""
+
+
 def _greater(one: End | None, other: End) -> End:
     if one is None:
         return other
@@ -60,6 +64,12 @@ def apply(state: State, steps: Iterable[Step]) -> None:
             handler(state, step)
 
 
+def _when(step: Step) -> str:
+    """Return when it was that an event tells of, which may have been recorded later."""
+    at = step.occurred_at
+    return at if at is not None and len(at) == _OURS and at[-1] == "Z" else step.timestamp or ""
+
+
 def _started(state: State, step: Step) -> None:
     agent = step.agent_id or ""
     name = step.item_id or (FREE + agent if agent else None)
@@ -67,7 +77,7 @@ def _started(state: State, step: Step) -> None:
         return
     item = state.item(name)
     attempt = step.attempt or 0
-    at = step.timestamp or ""
+    at = _when(step)
     start = Start(
         attempt, "" if attempt else at, at, step.session_id, step.worktree, step.owner,
         step.lease_until,
@@ -146,7 +156,7 @@ def _processed(state: State, step: Step) -> None:
 
 
 def _end(step: Step, stage: int) -> End:
-    at = step.timestamp or ""
+    at = _when(step)
     attempt = step.attempt or 0
     return End(
         attempt, "" if attempt else at, stage, at, step.agent_id or "", step.session_id,
@@ -226,7 +236,7 @@ def _retrying(state: State, step: Step) -> None:
 
 def _job_started(state: State, step: Step) -> None:
     made = Opening(
-        step.timestamp or "", step.total_items or 0, max(1, step.max_attempts or 1),
+        _when(step), step.total_items or 0, max(1, step.max_attempts or 1),
         step.items_sha256 or "", step.checkpoint_items, step.checkpoint_seconds,
     )  # fmt: skip
     before = state.job.opened

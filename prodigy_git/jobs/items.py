@@ -192,7 +192,7 @@ def _text(items: list[tuple[str, Any]], order: dict[str, Order]) -> bytes:
         except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             raise ProdigyError(f"item {name}: cannot be kept as JSON ({error})") from error
         lines.append(line)
-    return ("\n".join(lines) + "\n").encode("ascii")
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
 def are_there(store: str, repo: str, job: str) -> bool:

@@ -55,6 +55,7 @@ class Step(msgspec.Struct, gc=False):
     items_sha256: str | None = None
     part: _Number | None = None
     count: _Number | None = None
+    occurred_at: str | None = None
     checkpoint_items: _Number | None = None
     checkpoint_seconds: _Number | None = None
 

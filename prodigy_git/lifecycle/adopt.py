@@ -59,6 +59,7 @@ def adopt(
     job: str | None = None,
     agent: str | None = None,
     item: str | None = None,
+    by: str = "adopt",
     broken: Broken,
 ) -> Adopted:
     """Give the worktree around ``path``, also a main one, a session; nothing in it is changed.
@@ -66,7 +67,8 @@ def adopt(
     Its commits are recorded from the first one after this call on: what the journal holds already is
     not the session's (of a rebase under way, the whole rebase is). ``name`` is the session's id; by
     default that is the folder's name for one under ``worktrees/{repo}/`` whose id was never used, and
-    a fresh ``session-…`` for others. ``job`` defaults as in `new_worktree`. Raises `ProdigyError` (no
+    a fresh ``session-…`` for others. ``job`` defaults as in `new_worktree`. ``by`` is what gives it the
+    session; whose work there is over (``import``) claims no item. Raises `ProdigyError` (no
     worktree there, or it has a session), `names.BadName` or `OSError`; then nothing is registered.
     """
     if not os.path.isdir(path):
@@ -90,7 +92,7 @@ def adopt(
         repo = repokey.take(store, place.common)
         with locked.repository(store, repo), _registering(store, repo):
             _refuse_enrolled(place)
-            adopted = _register(place, store, repo, name, job, agent, item, broken)
+            adopted = _register(place, store, repo, name, job, agent, item, by, broken)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
     if job is not None:
@@ -130,6 +132,7 @@ def _register(
     job: str | None,
     agent: str | None,
     item: str | None,
+    by: str,
     broken: Broken,
 ) -> Adopted:
     branch, head = gitdir.head(place)
@@ -144,11 +147,12 @@ def _register(
         "agent_id": agent,
         "item_id": item,
         "host": os.uname().nodename,
-        "created_by": "adopt",
+        "created_by": by,
         "commits": 0,
     }
     known = prodigys.origin(store, place.top, branch)
-    kind, working = job, agent
+    # What was done on an item is in the log already where a run is taken over.
+    kind, working = job, agent if by == "adopt" else None
     if known is not None:
         job, kind = prodigys.note(known, job, metadata)
         agent, item = agent or known.agent, item or known.item
@@ -165,7 +169,7 @@ def _register(
         session = register.reserve(store, repo, shown, kind, metadata, folder)
     session = session or register.reserve(store, repo, shown, kind, metadata, None)
     assert session is not None  # only a wanted id can be taken
-    started: dict[str, Any] = {"created_by": "adopt"}
+    started: dict[str, Any] = {"created_by": by}
     if head is not None:
         started["base"] = head
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", started)]
@@ -175,7 +179,7 @@ def _register(
             begun = claims.begin(undo, store, repo, job, working, item, session, broken)
             if not begun.recorded:
                 opening.append(("AgentStarted", {"worktree": shown, "attempt": begun.attempt}))
-        elif agent is not None:
+        elif agent is not None and by == "adopt":
             opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
         enrolment = Enrolment(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,

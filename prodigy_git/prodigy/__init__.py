@@ -14,6 +14,7 @@ from prodigy_git.prodigy.checkpoints import (
 from prodigy_git.prodigy.dead_letters import dead_letters, dead_letters_of_job
 from prodigy_git.prodigy.events import events
 from prodigy_git.prodigy.found import wrote_session
+from prodigy_git.prodigy.goes_on import Stander, goes_on, standers
 from prodigy_git.prodigy.items import UNKNOWN, RunItem, items, with_input
 from prodigy_git.prodigy.runs import Kind, Run, State, agent_states, agents, run_of, runs
 from prodigy_git.prodigy.worktree_states import (
@@ -28,6 +29,7 @@ __all__ = [
     "Kind",
     "Run",
     "RunItem",
+    "Stander",
     "State",
     "StepDone",
     "WorkflowCheckpoint",
@@ -37,13 +39,15 @@ __all__ = [
     "dead_letters",
     "dead_letters_of_job",
     "events",
+    "goes_on",
     "items",
     "job_checkpoint",
     "run_of",
     "runs",
+    "standers",
     "with_input",
     "workflow_checkpoints",
     "worktree_state",
     "worktree_states",
     "wrote_session",
-]  # fmt: skip
+]

@@ -58,15 +58,6 @@ class Run:
     checkpoints: str
     """The folder of its checkpoints."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what a command shows of a run, under the names that all commands use."""
-        return {
-            "job_id": self.job_id, "kind": self.kind, "key": self.key, "repo": self.repo,
-            "session_id": self.session_id, "workflow": self.workflow, "state": self.state,
-            "began": self.began, "ended": self.ended, "error": self.error, "branch": self.branch,
-            "target": self.target, "worktree": self.worktree, "exists": self.exists,
-        }  # fmt: skip
-
 
 def runs(
     store: str,
