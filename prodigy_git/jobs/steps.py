@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from prodigy_git import encoding
-from prodigy_git.model.event import Event, parse_line, pascal_case
+from prodigy_git.model.blocks import decoded
+from prodigy_git.model.event import Event, parse_line
 from prodigy_git.record import clock
 from prodigy_git.store.stream import Broken, blocks
 
@@ -63,8 +64,6 @@ class Step(msgspec.Struct, gc=False):
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Step)}
 _decode_lines = msgspec.json.Decoder(Step).decode_lines
 _LONG = 800  # as in `model.event`, which says what longer lines could hide
-_ZEROS = str.maketrans("123456789", "000000000")
-_SHAPE = "0000-00-00T00:00:00.000000Z"
 
 
 def read(
@@ -80,29 +79,11 @@ def read(
         for offset, block in blocks(path, start):
             whole = block[: block.rfind(b"\n") + 1]
             if whole:
-                yield _quick(whole) or _one_by_one(path, offset, whole, broken)
+                steps = decoded(whole, _decode_lines, _LONG)
+                yield steps or _one_by_one(path, offset, whole, broken)
                 reached(offset + len(whole))
     except (OSError, EOFError, zlib.error) as error:
         broken(f"{path}: cannot be read ({error})")
-
-
-def _quick(block: bytes) -> list[Step] | None:
-    """Return a block's events if all its lines are in the form that we write; else None."""
-    if not block.isascii() or max(map(len, block.split(b"\n"))) >= _LONG:
-        return None
-    try:
-        steps = _decode_lines(block)
-        stamps = "".join([step.timestamp for step in steps])  # type: ignore[misc]  # None: below
-    except (msgspec.MsgspecError, RecursionError, TypeError):
-        return None
-    if stamps.translate(_ZEROS) != _SHAPE * len(steps):
-        return None
-    for kind in {step.type for step in steps}:
-        if not kind or kind != pascal_case(kind):
-            return None
-    if any(step.type != step.event_type for step in steps):
-        return None
-    return steps
 
 
 def _one_by_one(path: str, offset: int, block: bytes, broken: Broken) -> list[Step]:

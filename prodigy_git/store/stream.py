@@ -20,6 +20,7 @@ from typing import IO
 
 import msgspec
 
+from prodigy_git.model.blocks import are_ours
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import archived, clock, files, log
@@ -214,8 +215,6 @@ class _Stamp(msgspec.Struct, gc=False):
 
 
 _stamp_of = msgspec.json.Decoder(_Stamp).decode
-_ZEROS = str.maketrans("123456789", "000000000")
-_SHAPE = "0000-00-00T00:00:00.000000Z"
 
 
 def _quick(file: _File) -> tuple[int, int] | None:
@@ -228,7 +227,7 @@ def _quick(file: _File) -> tuple[int, int] | None:
     try:
         for _, block in blocks(file.path, end=file.end):
             stamps = [_stamp_of(line).timestamp for line in block.split(b"\n")[:-1]]
-            if "".join(stamps).translate(_ZEROS) != _SHAPE * len(stamps):
+            if not are_ours(stamps):
                 return None
             # Such as have the right form and are no time, as the 99th hour: in tens of seconds, since
             # these are few.

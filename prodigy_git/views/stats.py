@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from prodigy_git.model.event import Event, parse_line, pascal_case
+from prodigy_git.model.blocks import decoded
+from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import archived, clock, files
 from prodigy_git.store.stream import Broken, blocks, unordered
@@ -61,8 +62,6 @@ _NAMED = 100
 _LONG = 4000  # as in `model.event`, which says what longer lines could hide
 _FEW = 16
 _decode_lines = msgspec.json.Decoder(Event).decode_lines
-_ZEROS = str.maketrans("123456789", "000000000")
-_SHAPE = "0000-00-00T00:00:00.000000Z"
 
 
 _FIELD: dict[By, str] = {"agent": "agent_id", "item": "item_id", "session": "session_id"}
@@ -178,7 +177,7 @@ def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Repo
     decode = _decoder(_FIELD.get(by)) if everything else _decode_lines
     try:
         for offset, block in blocks(share.path, share.start, share.end):
-            events = _quick(block, decode)
+            events = decoded(block, decode, _LONG)
             if events is not None:
                 if not everything:
                     events = list(filter(wanted.fits, events))
@@ -208,35 +207,6 @@ def _of_share(share: _Share, by: By, wanted: Selection, found: Tallies) -> _Repo
     if unnamed:
         reports.append((None, f"{unnamed} more lines are not events, skipped"))
     return reports
-
-
-def _quick(block: bytes, decode: Callable[[bytes], list[Event]]) -> list[Event] | None:
-    """Return a block's events if all its lines are in the form that we write; else None."""
-    if not block.endswith(b"\n") or not block.isascii() or _has_long_line(block):
-        return None
-    try:
-        events = decode(block)
-        stamps = "".join([event.timestamp for event in events])  # type: ignore[misc]  # None: below
-    except (msgspec.MsgspecError, RecursionError, TypeError):
-        return None
-    # msgspec also takes two values on a line, and one on two.
-    if len(events) != block.count(b"\n") or stamps.translate(_ZEROS) != _SHAPE * len(events):
-        return None
-    kinds = [event.type for event in events]
-    if kinds != [event.event_type for event in events]:
-        return None
-    if any(not kind or kind != pascal_case(kind) for kind in set(kinds)):
-        return None
-    return events
-
-
-def _has_long_line(block: bytes) -> bool:
-    start = 0
-    while start < len(block):  # in strides of several lines, which takes a fifth of splitting them
-        start = block.rfind(b"\n", start, start + _LONG) + 1
-        if not start:
-            return True
-    return False
 
 
 def _together(found: Tallies, events: list[Event], job: str, by: By) -> None:
