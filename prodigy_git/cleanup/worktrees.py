@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import names as safe
+from prodigy_git import prodigy
 from prodigy_git.cleanup.account import evidence, gathering
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.verdicts import Options as Options
@@ -18,7 +19,7 @@ from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files, gitdir, repokey
-from prodigy_git.store import reserve, sessions
+from prodigy_git.store import briefs, ended_by_others, reserve, sessions
 from prodigy_git.store.events import Broken
 
 _AT_ONCE = (
@@ -308,6 +309,16 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
 
 
 def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
+    if prodigy.wrote_session(found.metadata):
+        (found,) = prodigy.filled(store, [found])
+        path = found.text("worktree_path") or ""
+        if os.path.isdir(path):
+            there = _of_folder(store, path)
+            # With a session of ours in it, it is that one's.
+            return there if there.session is not None else replace(there, session=found)
+        mine = briefs.of_prodigy(store, found.id)
+        if mine is not None:
+            return _of_session(store, sessions.load(store, mine.id), known)
     where = sessions.enrolled_place(store, found, known)
     path = found.text("worktree_path") or ""
     if where is None and (gone := without_repository.repository_of(store, found, path)) is not None:
@@ -344,13 +355,28 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
             f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
         )
     if not os.path.isdir(path):
-        return "it has no worktree (any more)"
+        return f"it has no worktree (any more){_removed_by_git(found)}"
     if not os.path.lexists(f"{path}/.git"):
         return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
     place = gitdir.find(path, {})
     if place is None:
         return f"git does not know {path} (any more), 'prodigy-git clean --dry-run' says more"
     return f"{path} is not its worktree (any more)"
+
+
+def _removed_by_git(found: Session) -> str:
+    """Return what is left of a worktree that was removed with git, by whomever; "" for any other."""
+    if (
+        ended_by_others.by_others(found) != ended_by_others.REMOVED
+        or found.text("prodigy_session") is not None
+    ):
+        return ""
+    left = found.text(ended_by_others.LEFT)
+    commits = f"; its commits are {left}" if left is not None else ""
+    return (
+        f": it was removed with git, as 'prodigy worktree clean' does{commits}; what was not "
+        f"committed is lost, 'prodigy-git resume {found.id}' makes it again from its branch"
+    )
 
 
 def _of_folder(store: str, path: str) -> Subject:

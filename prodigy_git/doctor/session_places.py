@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from prodigy_git import duration, foreign_commits, layout, verify
+from prodigy_git import duration, foreign_commits, layout, prodigy, verify
 from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
 from prodigy_git.lifecycle import re_enrol
-from prodigy_git.record import clock, enrolment, files, gitdir, repokey, whose
+from prodigy_git.record import clock, enrolment, files, gitdir, prodigys, repokey, whose
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled
 from prodigy_git.store import sessions as store_sessions
@@ -179,10 +179,17 @@ def sessions(store: str | None) -> Iterator[Finding]:
     for text in troubles:
         yield Finding("session", "error", text)
     known: store_sessions.Known = {}
+    with_worktree = (
+        prodigy.worktrees(store) if any(prodigys.wrote(o.metadata) for o in found) else {}
+    )
+    of_prodigy = {one.session_id for one in with_worktree.values()}
     alone = [
         one.id
         for one in found
-        if not one.ended and store_sessions.enrolled_place(store, one, known) is None
+        if not one.ended
+        and store_sessions.enrolled_place(store, one, known) is None
+        and not (prodigys.wrote(one.metadata) and one.id in of_prodigy)
+        and prodigys.SESSION not in one.metadata  # removed by Prodigy: the next command ends it
     ]
     if alone:
         yield Finding(

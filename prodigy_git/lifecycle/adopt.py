@@ -178,9 +178,9 @@ def _register(
         if working is not None:
             begun = claims.begin(undo, store, repo, job, working, item, session, broken)
             if not begun.recorded:
-                opening.append(("AgentStarted", {"worktree": shown, "attempt": begun.attempt}))
+                opening.append(("AgentStarted", {"worktree": session, "attempt": begun.attempt}))
         elif agent is not None and by == "adopt":
-            opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
+            opening.append(("AgentStarted", {"worktree": session, "attempt": 1}))
         enrolment = Enrolment(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=shown, opening=opening, start=_start(place),

@@ -10,7 +10,7 @@ from prodigy_git.git import repository
 from prodigy_git.jobs import claims, endings, snapshots, surviving_commits, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, log, session, whose
+from prodigy_git.record import clock, enrolment, files, log, prodigys, session, whose
 from prodigy_git.store import ended_by_others, events, reserve, sessions
 
 
@@ -86,6 +86,8 @@ def finish(
     # What a finish that was killed has not written into the file is for this one to write.
     found = sessions.catch_up(store, sessions.load(store, name), broken, mend=False)
     repo = found.text("repo")
+    if prodigys.wrote(found.metadata):
+        raise ProdigyError(f"session {name} is Prodigy's, which ends it: nothing to finish")
     if repo is None:
         raise ProdigyError(f"session {name} was not made by prodigy-git: it names no repository")
     commits = surviving_commits.commits(store, repo, found, broken)

@@ -3,37 +3,51 @@
 import os
 from typing import Any
 
+from prodigy_git import prodigy
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import sessions
+from prodigy_git.store import home, sessions
 from prodigy_git.store.broken import Broken
 
 
 def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
     place = repository.find(cwd)
-    return [
-        row(
-            tree.path,
-            _session_of(repository.place_of(place.common, tree), place.common, broken),
-            tree,
-        )
-        for tree in repository.worktrees(place.common)
-        if not tree.bare
+    trees = [tree for tree in repository.worktrees(place.common) if not tree.bare]
+    mine = [
+        _session_of(repository.place_of(place.common, one), place.common, broken) for one in trees
     ]
+    # Who asks for nothing of Prodigy's looks for nothing of it.
+    theirs = prodigy.worktrees(home.here(cwd)) if None in mine[1:] else {}
+    rows = []
+    for tree, found in zip(trees, mine, strict=True):
+        rows.append(row(tree.path, found, tree))
+        known = theirs.get(os.path.realpath(tree.path)) if found is None else None
+        if known is not None:
+            rows[-1].update(
+                session_id=known.session_id, status=known.status, job_id=known.run.job_id,
+                agent_id=known.agent_id, item_id=known.item_id,
+            )  # fmt: skip
+    return rows
 
 
 def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
     known: sessions.Known = {}
-    return [
-        row(where[0].top, found, None)
-        for found in sessions.load_all(store, broken)
-        if (where := sessions.enrolled_place(store, found, known)) is not None
-    ]
+    rows = []
+    for found in prodigy.filled(store, sessions.load_all(store, broken)):
+        where = sessions.enrolled_place(store, found, known)
+        if where is not None:
+            rows.append(row(where[0].top, found, None))
+        elif found.text("created_by") == prodigy.MADE_BY and os.path.isdir(
+            found.text("worktree_path") or ""
+        ):
+            rows.append(row(found.text("worktree_path") or "", found, None))
+    shown = {row["worktree"]: row for row in rows}
+    return [one for one in rows if shown[one["worktree"]] is one]
 
 
 def _session_of(place: Place | None, common: str, broken: Broken) -> Session | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodigy_git import layout, names
+from prodigy_git import layout, names, prodigy
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
@@ -21,6 +21,7 @@ from prodigy_git.record import (
     jsonline,
     log,
     ownership,
+    prodigys,
     register,
     session,
     wake,
@@ -101,11 +102,15 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
     store = home.here(cwd)
     if names.is_safe(name) and os.path.lexists(layout.session(store, name)):
         found = sessions.load(store, name)
+        if prodigys.wrote(found.metadata):
+            raise ProdigyError(_say_whose(store, name))
         repo = found.text("repo")
         if repo is None:
             repo = whereabouts.repository(cwd, take=True)[1]
         return store, repo, found.job, [name]
     store, repo, job = whereabouts.job(cwd, name, take=True)
+    if not index.exists(store, repo, job) and prodigy.run_of(store, repo, job) is not None:
+        raise ProdigyError(_say_whose(store, job))
     if not index.exists(store, repo, job):
         raise ProdigyError(f"no session and no job {name}: 'prodigy-git job list' shows the jobs")
     of_job = []
@@ -114,6 +119,17 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
             if sessions.load(store, one).text("repo") in (repo, None):
                 of_job.append(one)
     return store, repo, job, of_job
+
+
+def _say_whose(store: str, name: str) -> str:
+    """Say how a session or job of Prodigy's goes on, or that it is over."""
+    run = next((one for one in prodigy.runs(store) if name in (one.session_id, one.job_id)), None)
+    if run is not None and run.state in ("completed", "cancelled"):
+        return f"{name} is Prodigy's, and {run.state}: nothing to resume"
+    take_over = "'prodigy-git import' takes over what it left"
+    if run is None or run.kind == "Workflow":
+        return f"{name} is Prodigy's: 'prodigy resume {name}' goes on with it, or {take_over}"
+    return f"{name} is a MapReduce of Prodigy's: {take_over}"
 
 
 @contextlib.contextmanager

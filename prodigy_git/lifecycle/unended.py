@@ -16,13 +16,12 @@ from prodigy_git.record import clock, files, repokey, session
 from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.broken import Broken
+from prodigy_git.store.ended_by_others import REMOVED
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
 
 # Most commands come by here and find nothing to end: what ending takes is imported where it is done.
-
-REMOVED = "its worktree was removed with git"
 
 
 @dataclass
@@ -80,11 +79,29 @@ class _End:
 def _end_of(store: str, one: Brief) -> _End | None:
     """Return how a session is to be ended; None for one that is not over, as far as can be told."""
     holds, over = _of_item(store, one)
-    if holds:
-        return None
+    if holds and one.prodigy_session is None:
+        return None  # nobody but Prodigy ends an item of Prodigy's
     if one.worktree is not None and _is_removed(store, one, one.worktree):
         return _End("", REMOVED, gone=True)  # by its commits, of which the log knows
-    return over
+    return over or _as_prodigy_says(store, one)
+
+
+def _as_prodigy_says(store: str, one: Brief) -> _End | None:
+    """Return how a session in a worktree of Prodigy's ends with its run; None: that is not over.
+
+    An agent's worktree that is there after the run is one whose work Prodigy did not merge.
+    """
+    if one.prodigy_session is None or one.worktree is None or not os.path.isdir(one.worktree):
+        return None
+    from prodigy_git import prodigy
+
+    session, state = prodigy.state_at(store, os.path.realpath(one.worktree))
+    if state not in prodigy.ENDED:
+        return None
+    status = {"completed": "Completed", "failed": "Failed"}.get(state, "Cancelled")
+    if one.agent is not None and status == "Completed":
+        status = "Failed"
+    return _End(status, f"Prodigy's session {session} has ended, {state}", gone=True)
 
 
 def _is_removed(store: str, one: Brief, path: str) -> bool:

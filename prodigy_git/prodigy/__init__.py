@@ -16,7 +16,17 @@ from prodigy_git.prodigy.events import events
 from prodigy_git.prodigy.found import wrote_session
 from prodigy_git.prodigy.goes_on import Stander, goes_on, standers
 from prodigy_git.prodigy.items import UNKNOWN, RunItem, items, with_input
-from prodigy_git.prodigy.runs import Kind, Run, State, agent_states, agents, run_of, runs
+from prodigy_git.prodigy.runs import (
+    Kind,
+    Run,
+    State,
+    agent_states,
+    agents,
+    run_of,
+    runs,
+    state_at,
+)
+from prodigy_git.prodigy.sessions import ENDED, MADE_BY, Known, filled, worktrees
 from prodigy_git.prodigy.worktree_states import (
     WorktreeState,
     worktree_state,
@@ -24,9 +34,12 @@ from prodigy_git.prodigy.worktree_states import (
 )
 
 __all__ = [
+    "ENDED",
+    "MADE_BY",
     "UNKNOWN",
     "JobCheckpoint",
     "Kind",
+    "Known",
     "Run",
     "RunItem",
     "Stander",
@@ -39,15 +52,18 @@ __all__ = [
     "dead_letters",
     "dead_letters_of_job",
     "events",
+    "filled",
     "goes_on",
     "items",
     "job_checkpoint",
     "run_of",
     "runs",
     "standers",
+    "state_at",
     "with_input",
     "workflow_checkpoints",
     "worktree_state",
     "worktree_states",
+    "worktrees",
     "wrote_session",
 ]

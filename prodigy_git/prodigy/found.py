@@ -102,4 +102,4 @@ def queue_folders(store: str, key: str, job: str) -> Iterator[str]:
 
 def wrote_session(metadata: dict[str, Any]) -> bool:
     """Whether a session's file is Prodigy's, by its ``metadata``: there is no field of ours in it."""
-    return not metadata.keys() & {"created_by", "repo", "repo_path", "worktree_path"}
+    return prodigys.wrote(metadata)

@@ -172,6 +172,22 @@ def _run(
     )
 
 
+def state_at(store: str, top: str) -> tuple[str, State]:
+    """Return the session of the worktree of Prodigy's at ``top``, and the state that its run is in.
+
+    For whoever asks about one worktree: two files are read. An agent's is in its run's state.
+    """
+    above, name = os.path.split(top)
+    session, keys = name, [os.path.basename(above)]
+    if name.startswith(AGENT):
+        session = keys[0]
+        keys = reading.folders(store, f"{store}/worktrees", reading.quiet)
+    fields = reading.document(store, layout.session(store, session), reading.quiet) or {}
+    states = (worktree_state(store, key, session) for key in keys)
+    state = next((one for one in states if one is not None), None)
+    return session, _state(fields, state)
+
+
 def _is_repository(store: str, key: str) -> bool:
     return os.path.lexists(layout.repository(store, key))
 

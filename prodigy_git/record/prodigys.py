@@ -96,6 +96,12 @@ def note(known: Origin, job: str | None, metadata: dict[str, Any]) -> tuple[str,
     return known.job, known.job if known.reduces else None
 
 
+def wrote(metadata: object) -> bool:
+    """Whether a session's file is Prodigy's, by its ``metadata``: there is no field of ours in it."""
+    ours = {"created_by", "repo", "repo_path", "worktree_path"}
+    return isinstance(metadata, dict) and not metadata.keys() & ours
+
+
 def is_run(name: str) -> bool:
     """Whether a worktree's name is one that Prodigy gives to that of a whole run."""
     number = name.removeprefix("workflow-")

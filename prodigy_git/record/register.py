@@ -275,7 +275,7 @@ def _register(
             made["branch"] = gitdir.printable(branch)
         opening.append(("WorktreeCreated", made))
     if agent is not None:
-        opening.append(("AgentStarted", {"worktree": shown, "attempt": 1}))
+        opening.append(("AgentStarted", {"worktree": name, "attempt": 1}))
     enrolment = Enrolment(
         store=store,
         repo=repo,

@@ -107,11 +107,23 @@ def write(store: str, session: str, fields: dict[str, Any], *, commits_only: boo
     no time for a second file.
     """
     fields["updated_at"] = clock.stamp(clock.now())
+    if not commits_only:
+        from prodigy_git.record import prodigys
+
+        if prodigys.wrote(_metadata(store, session)):
+            raise ValueError("it is Prodigy's, which would write over it")
     files.replace(layout.session(store, session), _encoded(fields))
     if not commits_only:
         from prodigy_git.record import worktree_state
 
         worktree_state.keep(store, fields)
+
+
+def _metadata(store: str, session: str) -> object:
+    try:
+        return read(store, session).get("metadata")
+    except (OSError, ValueError):
+        return None
 
 
 def note_place(fields: dict[str, Any], place: Place, nonce: str, whole: bool) -> bool:

@@ -41,6 +41,7 @@ class _Metadata(msgspec.Struct, gc=False):
     commits: Any = None
     last_commit: Any = None
     resumed: Any = None
+    prodigy_session: Any = None
 
 
 class _MapReduce(msgspec.Struct, gc=False):
@@ -83,6 +84,9 @@ class Brief(msgspec.Struct, gc=False):
     """How often it was resumed."""
     process: dict[str, Any] | None
     """The process that started it, as `jobs.liveness.alive` takes one; None where it is not known."""
+
+    prodigy_session: str | None = None
+    """The session that Prodigy has for its worktree, where Prodigy made that."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
@@ -161,6 +165,12 @@ def read_some(store: str, names: Iterable[str]) -> list[Brief]:
     return found
 
 
+def of_prodigy(store: str, session: str) -> Brief | None:
+    """Return our newest session of the worktree of Prodigy's ``session``, if there is one."""
+    mine = [one for one in read_all(store, lambda _: None) if one.prodigy_session == session]
+    return max(mine, key=lambda one: one.started or 0, default=None)
+
+
 def _brief(name: str, data: bytes) -> Brief:
     """Return what a session's file says. Raises `ValueError`."""
     try:
@@ -191,7 +201,7 @@ def _brief(name: str, data: bytes) -> Brief:
         _text(own.worktree_path), _text(own.trash_path), _text(own.branch), _text(own.base_branch),
         _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
-        own.resumed if isinstance(own.resumed, int) else 0, process,
+        own.resumed if isinstance(own.resumed, int) else 0, process, _text(own.prodigy_session),
     )  # fmt: skip
 
 

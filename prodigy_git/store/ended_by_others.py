@@ -17,6 +17,8 @@ from prodigy_git.record import clock, files, log, session
 from prodigy_git.store.broken import Broken
 
 BECAUSE = "ended_because"
+REMOVED = "its worktree was removed with git"
+"""What that is where git, and not `worktree clean`, has removed a worktree."""
 """Where in the metadata it says why others ended the session."""
 LEFT = "commits_are"
 """Where in the metadata it says where the commits of a worktree that is gone are."""

@@ -93,7 +93,7 @@ def test_where_there_is_no_session(hooked, tmp_path):
 
 def test_a_session_of_prodigys_own_is_not_ours_to_finish(repo, store):
     foreign_session(store, "theirs", status="Running", completed_at=None)
-    assert "not made by prodigy-git" in refused("finish", "theirs", cwd=repo)
+    assert "is Prodigy's" in refused("finish", "theirs", cwd=repo)
 
 
 def test_only_surviving_commits_oldest_first(hooked, git, events):

@@ -55,7 +55,8 @@ class Evidence:
     directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
     looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
     done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what. Other
-    ``users`` have a session in it.
+    ``users`` have a session in it. ``prodigy_session`` is Prodigy's session that has the worktree, and
+    has not ended for certain.
     ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
     says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
     Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
@@ -97,6 +98,7 @@ class Evidence:
     last_sign: int | None = None
     last_sign_of: str = ""
     users: list[str] = field(default_factory=list)
+    prodigy_session: str | None = None
     git_locks: list[str] = field(default_factory=list)
     old_git_locks: list[str] = field(default_factory=list)
     integration: Integration = NOTHING
@@ -162,8 +164,13 @@ def doubts(e: Evidence) -> list[str]:
     if e.place is None and not e.alone:
         return []
     reasons = []
-    if e.session_id is not None and not e.ended:
+    if e.session_id not in (None, e.prodigy_session) and not e.ended:
         reasons.append(f"its session is {e.status}, 'prodigy-git finish {e.session_id}' ends it")
+    if e.prodigy_session is not None and not (e.prodigy_session == e.session_id and e.ended):
+        reasons.append(
+            f"Prodigy's session {e.prodigy_session} has not ended, as far as its files say: "
+            "it runs, or was interrupted or killed"
+        )
     reasons += [
         f"{count} {what}"
         for count, what in (

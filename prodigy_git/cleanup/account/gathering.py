@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from prodigy_git.cleanup.account import heartbeat, lone_commits, nested, one_worktree, presence
+from prodigy_git.cleanup.account import (
+    heartbeat,
+    lone_commits,
+    nested,
+    one_worktree,
+    presence,
+    prodigys_work,
+)
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.one_worktree import STATUS, Repository
 from prodigy_git.errors import ProdigyError
@@ -127,6 +134,7 @@ def _of_repository(
                 sight.unseen,
                 [*sight.why, *presence.away(subject.session)],
             )
+            prodigys_work.note(e, subject)
             e.users = sorted(whose.others(subject.place.private).values())
             e.stashes = stashes.get(e.branch or "", 0)
         except Exception as error:  # no worktree stops the others

@@ -39,6 +39,11 @@ def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:
     never = evidence.forbids(e, unlock=options.unlock)
     if not never and e.session_id is None:
         never = [f"it has no session, 'prodigy-git worktree adopt {e.path}' gives it one"]
+    if not never and e.prodigy_session is not None and e.prodigy_session == e.session_id:
+        never = [
+            f"it is Prodigy's: 'prodigy worktree clean {e.session_id}' removes it for good; after "
+            f"'prodigy-git worktree adopt {e.path}' it can go to the trash"
+        ]
     if e.alone and options.every:
         never = [*never, "taken by its name only"]
     left = _left_alone(e, options)

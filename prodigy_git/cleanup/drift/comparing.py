@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from prodigy_git import layout
+from prodigy_git import layout, prodigy
 from prodigy_git.cleanup.drift import holding_back, leftovers, lost_halves
 from prodigy_git.cleanup.drift.holding_back import Half, Memory
 from prodigy_git.cleanup.drift.leftovers import Finding, names_in
@@ -134,8 +134,10 @@ def _unenrolled(
 ) -> Iterator[Finding]:
     root = layout.worktrees(store, key)
     by_id = {one.id: one for one in mine}
-    for one in linked:
-        if one.enrolled is not None or not files.same(os.path.dirname(one.top), root):
+    bare = [one for one in linked if one.enrolled is None]
+    theirs = prodigy.worktrees(store, key) if bare else {}
+    for one in bare:
+        if os.path.realpath(one.top) in theirs or not files.same(os.path.dirname(one.top), root):
             continue
         taken = os.path.lexists(f"{one.private}/{layout.ENROLMENT}") or whose.others(one.private)
         if taken or not os.path.isdir(one.top):

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prodigy_git import layout
+from prodigy_git import layout, prodigy
 from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.records import archive, job_ages
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import archived, clock, files, jsonline, within
+from prodigy_git.record import archived, clock, files, jsonline, prodigys, within
 from prodigy_git.store import events, locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -128,10 +128,17 @@ def _behind_a_link(store: str, broken: Broken, said: set[str], repo: str, job: s
 def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Iterator[Record]:
     """Yield the files of sessions that ended before ``limit``.
 
-    One that still has its worktree keeps its file: the worktree is enrolled under it.
+    One that still has its worktree keeps its file: the worktree is enrolled under it. So does
+    one of Prodigy's as long as there is the state of its worktree: Prodigy finds that one by the other.
     """
     known: sessions.Known = {}
-    for one in sessions.load_all(store, broken):
+    every = sessions.load_all(store, broken)
+    theirs = any(prodigys.wrote(one.metadata) for one in every)
+    runs = prodigy.runs(store) if theirs else []
+    needed = {run.session_id for run in runs if run.worktree is not None}
+    for one in every:
+        if prodigys.wrote(one.metadata) and one.id in needed:
+            continue
         if repo in (None, one.text("repo")) and _is_over(store, one, limit, known, broken):
             path = layout.session(store, one.id)
             folder = layout.trash(store, one.text("repo") or "unknown", one.id)

@@ -14,8 +14,8 @@ from prodigy_git.cleanup.trash import allowed_places, halves, without_repository
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import gitdir, repokey
-from prodigy_git.store import locked, sessions
+from prodigy_git.record import gitdir, prodigys, repokey
+from prodigy_git.store import briefs, locked, sessions
 from prodigy_git.store.events import Broken
 
 _GITS = (
@@ -49,6 +49,7 @@ def restore(store: str, name: str, *, to: str | None, broken: Broken) -> Restore
     everything as before, or, where the folder had been moved already, the next command goes on.
     """
     names.checked(name, "session id")
+    name = _as_recorded(store, name)
     repo = _choose(store, name, broken).repo
     with locked.repository(store, repo):
         _refuse_unfinished(store, name)
@@ -86,6 +87,16 @@ def _choose(store: str, name: str, broken: Broken) -> Entry:
             "'prodigy-git trash list' shows what can be restored"
         )
     return chosen
+
+
+def _as_recorded(store: str, name: str) -> str:
+    """Return our session that has removed a worktree of Prodigy's session ``name``; else ``name``."""
+    try:
+        theirs = prodigys.wrote(sessions.load(store, name).metadata)
+    except (ProdigyError, OSError):
+        return name
+    mine = briefs.of_prodigy(store, name) if theirs else None
+    return name if mine is None else mine.id
 
 
 def _standing_alone(store: str, name: str) -> Entry | None:

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from prodigy_git import layout
+from prodigy_git import layout, prodigy
 from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry
 from prodigy_git.errors import ProdigyError
@@ -22,7 +22,7 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
     """Return what a session's file says; ``session`` is None where it is not there, or damaged."""
     known: Session | None = None
     try:
-        known = sessions.load(where.store, name)
+        (known,) = prodigy.filled(where.store, [sessions.load(where.store, name)])
     except (ProdigyError, OSError, ValueError) as error:
         if os.path.lexists(layout.session(where.store, name)):
             where.report(str(error))
@@ -70,6 +70,8 @@ def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str |
     place = None if known is None else sessions.enrolled_place(where.store, known)
     if place is not None:
         return "there", place[0].top
+    if found["created_by"] == prodigy.MADE_BY and os.path.isdir(found["worktree_path"] or ""):
+        return "there", found["worktree_path"]
     there = [
         one
         for one in entry.entries(where.store, where.report, found["repo"], name)

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from prodigy_git import layout
+import msgspec
+
+from prodigy_git import layout, prodigy
 from prodigy_git.cleanup.trash.unfinished import HalfWay
 from prodigy_git.jobs import summary
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
@@ -100,6 +102,9 @@ def of_store(
     """
     chosen = list(keys)
     sessions = briefs.read_all(store, broken, memory.briefs)
+    # With a session of ours in its worktree, one of Prodigy's is told by that.
+    recorded = {one.prodigy_session for one in sessions} - {None}
+    sessions = [_as_prodigy_left_it(one) for one in sessions if one.id not in recorded]
     jobs = {pair for key in chosen for pair in events.jobs(store, key)}
     of_key: dict[str, list[Brief]] = {key: [] for key in chosen}
     for one in sessions:
@@ -108,6 +113,15 @@ def of_store(
         if key in of_key:
             of_key[key].append(one)
     return [_repository(store, key, of_key[key], wish, memory, broken) for key in chosen]
+
+
+def _as_prodigy_left_it(one: Brief) -> Brief:
+    """Return a session as it will be ended: Prodigy removes the worktree of an agent that is done."""
+    if one.prodigy_session is None or one.agent is None or one.over:
+        return one
+    if one.worktree is None or os.path.lexists(one.worktree):
+        return one
+    return msgspec.structs.replace(one, status="Completed" if one.commits else "Cancelled")
 
 
 def _repository(
@@ -145,6 +159,11 @@ def _repository(
         if wish.around:
             found.hooks = surroundings.hooks(found.common)
             found.unenrolled = surroundings.unenrolled(found.common)
+            if found.unenrolled:
+                theirs = prodigy.worktrees(store, key)
+                found.unenrolled = [
+                    path for path in found.unenrolled if os.path.realpath(path) not in theirs
+                ]
     found.agents.sort(key=agents.by_trouble)
     if wish.around:
         waiting = surroundings.trash(store, key, broken)

@@ -1,0 +1,40 @@
+"""Whether Prodigy may be at work in a worktree that it made."""
+
+import contextlib
+import os
+
+import psutil
+
+from prodigy_git import prodigy
+from prodigy_git.cleanup.account.evidence import Evidence, Subject
+from prodigy_git.cleanup.account.presence import Process
+from prodigy_git.record import prodigys
+
+
+def note(e: Evidence, subject: Subject) -> None:
+    """Put into an account whose session of Prodigy's the worktree is, unless that is over for certain.
+
+    Prodigy says that a run has ended, and not that it goes on: one that was killed looks the same.
+    While a process of that name lives, the worktree is its.
+    """
+    if subject.session is None:
+        return
+    if subject.enrolment is None:
+        if subject.session.text("created_by") == prodigy.MADE_BY:
+            e.prodigy_session = subject.session.id
+        return
+    if prodigys.SESSION not in subject.session.metadata:
+        return
+    session, state = prodigy.state_at(subject.enrolment.store, os.path.realpath(subject.path))
+    if state not in prodigy.ENDED:
+        e.prodigy_session = session
+        e.processes += _running(f"may be at work in it, for its session {session}")
+
+
+def _running(why: str) -> list[Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.name() == "prodigy":
+                found.append(Process(process.pid, "prodigy", why))
+    return found
