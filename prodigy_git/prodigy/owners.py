@@ -18,7 +18,19 @@ class Owners:
         self.wanted = wanted
         self._keys: dict[str, str | None] = {}
         self._stems: dict[str, list[tuple[str, str]]] = {}
+        self._owned: list[str] | None = None
         self._mine = None if wanted is None else self._common_of(wanted)
+
+    def may_be(self, above: str, session: str) -> bool:
+        """Whether a run can be the repository's that is asked for; cheap, and reads nothing.
+
+        ``above`` is called like the repository's folder was. Or its worktree is there, and says.
+        """
+        if self.wanted is None or _is_called(self.wanted, above):
+            return True
+        here = None if self._mine is None else os.path.basename(os.path.dirname(self._mine))
+        top = f"{layout.worktrees(self.store, above)}/{session}"
+        return here == above or os.path.lexists(f"{top}/.git")
 
     def of(
         self, key: str, above: str | None, session: str | None, state: WorktreeState | None
@@ -76,17 +88,17 @@ class Owners:
         return having[0] if len(having) == 1 else None
 
     def _called(self, folder: str) -> list[tuple[str, str]]:
-        stem = names.repository_stem(folder)
-        keys = reading.folders(self.store, f"{self.store}/state", reading.quiet)
+        if self._owned is None:
+            keys = reading.folders(self.store, f"{self.store}/state", reading.quiet)
+            self._owned = [key for key in keys if _has_document(self.store, key)]
         return [
             (key, common)
-            for key in keys
-            if (key == stem or _is_second(key, stem))
-            and (common := self._common_of(key)) is not None
+            for key in self._owned
+            if _is_called(key, folder) and (common := self._common_of(key)) is not None
         ]
 
     def _common_of(self, key: str) -> str | None:
-        if not os.path.lexists(layout.repository(self.store, key)):
+        if not _has_document(self.store, key):
             return None
         try:
             common = repokey.common_of(self.store, key)
@@ -102,7 +114,13 @@ class Owners:
         return self._keys[common]
 
 
-def _is_second(key: str, stem: str) -> bool:
-    """Whether a key is that of a second repository whose folder is called like another's."""
+def _has_document(store: str, key: str) -> bool:
+    return os.path.lexists(layout.repository(store, key))
+
+
+def _is_called(key: str, folder: str) -> bool:
+    """Whether a key is that of a repository in such a folder, or of a second one that is called so."""
+    stem = names.repository_stem(folder)
     rest = key.removeprefix(f"{stem}-")
-    return rest != key and len(rest) == 6 and not rest.strip("0123456789abcdef")
+    is_second = rest != key and len(rest) == 6 and not rest.strip("0123456789abcdef")
+    return key == stem or is_second

@@ -126,6 +126,8 @@ def _run(
     above = None if session is None else there.parents.get(session)
     if session is None and key.startswith("session-") and not _is_repository(store, key):
         session = key  # its state is gone, or was cleaned; the name is the session's all the same
+    if above is not None and session is not None and not owners.may_be(above, session):
+        return None
     state = (
         None
         if above is None or session is None
