@@ -35,7 +35,8 @@ _TYPES = (
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
     "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",
-    "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed", "WorkItemsAdded",
+    "PhaseOutputsAdded", "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed",
+    "WorkItemsAdded",
     "WorktreeCleaned", "WorktreeCreated", "WorktreeMerged", "WorktreeRestored",
 )  # fmt: skip
 """The types of `model.known_events`, which takes longer to import than a TAB has."""
@@ -152,8 +153,16 @@ def _jobs_offered(incomplete: str) -> Found:
 
 
 def _jobs(store: str, repo: str) -> list[str]:
-    folders = (f"{store}/events/{repo}", f"{layout.state(store, repo)}/mapreduce/jobs")
-    return sorted({name for folder in folders for name in _listed(folder)})
+    folders = [f"{store}/events/{repo}", f"{layout.state(store, repo)}/mapreduce/jobs"]
+    # What Prodigy ran has a key of its own, by the name of the run's worktree.
+    runs = filter(_of_a_run, _listed(f"{layout.worktrees(store, repo)}/.metadata"))
+    folders += [f"{store}/events/{name.removesuffix('.json')}" for name in runs]
+    return sorted({name for folder in folders for name in _listed(folder) if not _of_a_run(name)})
+
+
+def _of_a_run(name: str) -> bool:
+    """Whether a name is that of a session of a MapReduce of Prodigy's, which is no job."""
+    return name.startswith("session-")
 
 
 @_completer
@@ -240,9 +249,20 @@ def _items(ctx: click.Context, incomplete: str, states: tuple[int, ...]) -> Foun
         for name, state in glance.rows(layout.index(store, repo, job), question, values):
             if isinstance(name, str) and isinstance(state, int) and 0 <= state < len(_STATES):
                 found.setdefault(name, _STATES[state])
+        if not found and (not states or DEAD in states):
+            found.update(dict.fromkeys(_letters(store, job), "dead"))
         if not found and not states:  # a job without work items may name some in its events
             found.update(dict.fromkeys(_in_tail(store, repo, job, b"item_id"), ""))
     return sorted(found.items())
+
+
+def _letters(store: str, job: str) -> list[str]:
+    """Return the items in the queue of a run of Prodigy's."""
+    return [
+        name.removesuffix(".json")
+        for key in _listed(f"{store}/dlq")
+        for name in _listed(f"{store}/dlq/{key}/{job}/mapreduce/dlq/{job}/items")
+    ]
 
 
 @_completer

@@ -135,7 +135,6 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.model.event import pascal_case
     from prodigy_git.model.selection import Selection
-    from prodigy_git.store import events
 
     named = given.get("job", ())
     all_jobs, all_repos = given.get("all_jobs", False), given.get("all_repos", False)
@@ -159,7 +158,19 @@ def _wanted(given: dict[str, Any], unborn: bool) -> Wanted:
         pairs = [pair for name in named for pair in _jobs_called(store, here, name, unborn)]
         return Wanted(store, lambda: list(dict.fromkeys(pairs)), selection, True)
     repo = None if all_repos else here
-    return Wanted(store, lambda: events.jobs(store, repo), selection, False, repo)
+    return Wanted(store, lambda: _jobs_of(store, repo), selection, False, repo)
+
+
+def _jobs_of(store: str, repo: str | None) -> list[tuple[str, str]]:
+    """Return (key, job) of the logs of a repository, or of all: a run of Prodigy's has its own key."""
+    from prodigy_git.jobs import prodigy_runs
+    from prodigy_git.store import events
+
+    found = set(events.jobs(store, repo))
+    if repo is not None:
+        runs = prodigy_runs.of_repository(store, repo, lambda _: None)
+        found |= {(one.key, one.job_id) for one in runs}
+    return sorted(found)
 
 
 def _jobs_called(store: str, here: str | None, name: str, unborn: bool) -> list[tuple[str, str]]:
@@ -173,7 +184,15 @@ def _jobs_called(store: str, here: str | None, name: str, unborn: bool) -> list[
     found = events.jobs(store, repo or None, job)
     own = [(here, job)] if here is not None and not slash else []
     if found:
-        return [pair for pair in own if pair in found] or found
+        from prodigy_git.jobs import prodigy_runs
+
+        # What Prodigy wrote of a run that is here lies under the run's own key.
+        mine = [
+            pair
+            for pair in found
+            if here is not None and prodigy_runs.logical(store, *pair) == (here, job)
+        ]
+        return mine or [pair for pair in own if pair in found] or found
     if unborn and (own or slash):
         return own or [(repo, job)]
     raise ProdigyError(f"no events of a job {name}: 'prodigy-git job list' names the jobs")

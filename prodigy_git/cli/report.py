@@ -61,11 +61,14 @@ def report(
 
 def _job(wanted: Wanted) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of the job that is meant. Raises `ProdigyError`."""
+    from prodigy_git.jobs import prodigy_runs
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.views.report import gather
 
     if wanted.named:
-        found = wanted.jobs()
+        found = list(
+            dict.fromkeys(prodigy_runs.logical(wanted.store, *pair) for pair in wanted.jobs())
+        )
         if len(found) > 1:
             names = ", ".join(f"{repo}/{job}" for repo, job in found)
             raise ProdigyError(f"a report is of one job, these are several: {names}")

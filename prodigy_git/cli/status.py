@@ -177,10 +177,12 @@ def _agent_as_json(one: "Agent") -> dict[str, Any]:
 
 def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
     """Print what there is in lines of tab-separated fields, the first of which says what it is."""
+    from prodigy_git.views.overview import words
+
     for found, todo in told:
         for job in found.jobs:
             _line(
-                "job", found.key, job["job_id"], job["phase"], job["status"], job["completed"],
+                "job", found.key, job["job_id"], job["phase"], words.status(job), job["completed"],
                 job["in_progress"], job["pending"], job["queued"], job["failed"],
                 job["total_items"], job["rates"]["ended_per_minute"],
                 job["rates"]["seconds_left"],
@@ -256,7 +258,7 @@ def _job(job: dict[str, Any]) -> None:
     width = shutil.get_terminal_size().columns
     total = job["total_items"]
     click.echo()
-    head = f"job {output.clean(job['job_id'])}: {job['phase']}, {job['status']}"
+    head = f"job {output.clean(job['job_id'])}: {job['phase']}, {words.status(job)}"
     if total:
         far = words.progress(job)
         size = max(10, min(30, width - len(far) - 4))

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from prodigy_git import layout
 from prodigy_git import prodigy as theirs
 from prodigy_git.jobs import books, fold, index_tables, replay
@@ -17,8 +19,10 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.jobs.items import Place
 from prodigy_git.jobs.steps import Step
 from prodigy_git.model.dlq import Artifacts, Failure, Item, Queue
+from prodigy_git.model.event import Event, parse_line
 from prodigy_git.prodigy import Run, RunItem
 from prodigy_git.record import clock, repokey
+from prodigy_git.store import events
 from prodigy_git.store.events import Broken
 
 _STATES: dict[str, books.ItemState] = {
@@ -39,6 +43,35 @@ def of_repository(store: str, repo: str, broken: Broken) -> list[Run]:
 def keys(store: str) -> set[str]:
     """Return the keys of the repositories that Prodigy has run a MapReduce in, as `of_repository`."""
     return {key_of(store, one) for one in theirs.runs(store, kind="MapReduce")}
+
+
+def key_here(store: str, common: str) -> str | None:
+    """Return a repository's key; where the store has none for it, the one that it would get if Prodigy
+    has run a MapReduce in it. None: the store has nothing of it.
+    """
+    key = repokey.known(store, common)
+    if key is not None:
+        return key
+    try:
+        key = repokey.meant(store, common)
+    except (OSError, ValueError):
+        return None
+    return key if key in keys(store) else None
+
+
+def common_of(store: str, repo: str) -> str | None:
+    """Return the git directory of a repository that the store has runs of, and no document."""
+    return next(
+        (one.common for one in of_repository(store, repo, lambda _: None) if one.common), None
+    )
+
+
+def of_session(store: str, name: str, broken: Broken) -> Run | None:
+    """Return the run of a session of Prodigy's: its newest MapReduce, or the workflow that it is."""
+    found = [
+        one for one in theirs.runs(store, kind="MapReduce", broken=broken) if one.session_id == name
+    ]
+    return found[-1] if found else theirs.run_of(store, None, name, broken=broken)
 
 
 def find(store: str, repo: str, job: str, broken: Broken) -> Run | None:
@@ -62,6 +95,23 @@ def key_of(store: str, run: Run) -> str:
         return repokey.meant(store, run.common)
     except (OSError, ValueError):
         return run.key
+
+
+def logical(store: str, key: str, job: str) -> tuple[str, str]:
+    """Return (repository key, job) of the job whose events lie under a key: a run has its own."""
+    if not _perhaps(store, "", job) or os.path.lexists(layout.repository(store, key)):
+        return key, job
+    run = theirs.run_of(store, None, job)
+    return (key_of(store, run), job) if run is not None and run.key == key else (key, job)
+
+
+def log_files(store: str, repo: str, job: str) -> list[str]:
+    """Return the log files of a job; of a run Prodigy's own, too."""
+    found = events.log_files(store, repo, job)
+    run = find(store, repo, job, lambda _: None)
+    if run is not None and run.key != repo:
+        found += events.log_files(store, run.key, job)
+    return found
 
 
 def _perhaps(store: str, repo: str, job: str) -> bool:
@@ -135,6 +185,29 @@ def is_over(run: Run) -> bool:
     return run.state not in ("open", "unknown")
 
 
+def is_done_with(index: Index) -> bool:
+    """Whether an overview passes over a job: it has ended, or nothing is to do about Prodigy's run."""
+    if index.run is None:
+        return index.job.status in books.ENDED
+    return not advice(index, index.run)
+
+
+def events_of(index: Index, name: str) -> list[Event]:
+    """Return what is known of an item of a run, as events, where no log has any of it."""
+    one = index.of_run.get(name)
+    if index.run is None or one is None:
+        return []
+    state = theirs.agent_states(index.store, index.run).get(name)
+    begun = None if state is None else _stamp(state.created_at)
+    found = []
+    for step in _told(one, None, begun):
+        fields = {field: getattr(step, field) for field in Step.__struct_fields__}
+        known = {field: value for field, value in fields.items() if value not in (None, "")}
+        head = {"job_id": index.job_id, "event_type": step.type}
+        found.append(parse_line(msgspec.json.encode(head | known)))
+    return found
+
+
 def _note_times(job: books.Job, run: Run, found: Iterable[RunItem]) -> None:
     letters = [one.letter.last_attempt for one in found if one.letter is not None]
     moments = [_stamp(moment) for moment in (run.began, run.ended, *letters)]
@@ -201,11 +274,24 @@ def shown(index: Index, run: Run) -> dict[str, Any]:
         "branch": run.branch,
         "target_branch": run.target,
         "worktree": run.worktree if run.exists else None,
+        "commands": [command for command, _ in advice(index, run)],
         "items_known": index.job.opened is not None
         or run.state == "completed"
         or any(one.outcome == "pending" for one in index.of_run.values()),
         "next": [f"'{command}' {what}" for command, what in advice(index, run)],
     }
+
+
+def goes_on_with(store: str, run: Run) -> list[str]:
+    """Return what to do about the session of a run, in sentences."""
+    found = []
+    if run.kind == "MapReduce":
+        found.append(f"'prodigy-git job show {run.job_id}' says how it stands with its items")
+    elif run.state in ("interrupted", "failed") and os.path.isdir(run.checkpoints):
+        found.append(f"'prodigy resume {run.session_id}' goes on where it stopped")
+    if run.state == "completed" and run.exists and not _is_merged(store, run):
+        found.append(f"'prodigy worktree merge {run.session_id}' merges it")
+    return found
 
 
 def advice(index: Index, run: Run) -> list[tuple[str, str]]:

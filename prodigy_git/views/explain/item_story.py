@@ -4,10 +4,11 @@ from typing import Any
 
 from prodigy_git import duration, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import attempts, books, dead_letters, holders, peek
+from prodigy_git.jobs import attempts, books, dead_letters, holders, peek, prodigy_runs
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.index import Index
 from prodigy_git.lifecycle import whereabouts
+from prodigy_git.model.dlq import Item
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import BadName
@@ -37,15 +38,23 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         "since_at": None, "agent_id": None, "alive": None, "lease_ends_at": None, "retry_at": None,
         "data": None, "late": 0, "queue": None, **item_now.NOTHING,
     }  # fmt: skip
+    run: dict[str, Any] | None = None
+    unlogged: list[Event] = []
     try:
         with peek.opened(where.store, repo, job, where.report) as index:
             found |= _state(index, name)
+            if found["state"] == "dead":
+                found["queue"] = (
+                    _queued(where, repo, job, name)
+                    if index.run is None
+                    else _letter(prodigy_runs.queue(index, where.report).items, name)
+                )
+            unlogged = prodigy_runs.events_of(index, name)
+            run = None if index.run is None else prodigy_runs.shown(index, index.run)
     except (ProdigyError, OSError) as error:
         where.report(str(error))  # what the log says is told all the same
-    if found["state"] == "dead":
-        found["queue"] = _queued(where, repo, job, name)
     told = unique(list(where.read(Selection(items=frozenset((name,))), [(repo, job)])))
-    made = attempts.of_events(told)
+    made = attempts.of_events(told or unlogged)
     if found["state"] not in (None, "pending", "in_progress"):
         ends = _unnamed_ends(where, (repo, job), made)
         if ends:
@@ -63,7 +72,8 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         if (one := found[which]) is not None:
             one |= _place_of(where, repo, one["session_id"], branches)
     found["events"] = counted(told)
-    found["next"] = _next(where, found, name)
+    # Nothing of ours is done with an item of Prodigy's.
+    found["next"] = _next(where, found, name) if run is None else run["next"]
     return found
 
 
@@ -123,8 +133,11 @@ def _state(index: Index, name: str) -> dict[str, Any]:
 
 def _queued(where: Scope, repo: str, job: str, name: str) -> dict[str, Any] | None:
     """Return what the queue's file says of an item; it is written now and then, and may lack it."""
-    found = dead_letters.read(where.store, repo, job, where.report).items
-    item = next((one for one in found if one.item_id == name), None)
+    return _letter(dead_letters.read(where.store, repo, job, where.report).items, name)
+
+
+def _letter(queue: list[Item], name: str) -> dict[str, Any]:
+    item = next((one for one in queue if one.item_id == name), None)
     if item is None:
         return {"reprocess_eligible": True, "manual_review_required": False}
     return {
@@ -256,6 +269,18 @@ def _held_back(queue: dict[str, Any] | None) -> bool:
     )
 
 
+def _unlogged(where: Scope, job: Job, agent: str) -> list[Event]:
+    """Return what is known of an agent of a run of Prodigy's that no log has."""
+    try:
+        with peek.opened(where.store, *job, where.report) as index:
+            question = "SELECT id FROM items WHERE agent = ? AND state IS NOT NULL"
+            names = index.rows(question, (agent,), lambda row: str(row[0]))
+            return [event for one in names for event in prodigy_runs.events_of(index, one)]
+    except (ProdigyError, OSError) as error:
+        where.report(str(error))
+        return []
+
+
 def of_agent(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what an agent did, in the jobs that are looked at.
 
@@ -269,6 +294,8 @@ def of_agent(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         told = unique(list(where.read(Selection(agents=frozenset((name,))), [job])))
         if told or job in known:
             repos.add(job[0])
+        if job in known and not told:
+            made += attempts.of_events(_unlogged(where, job, name))
         made += [one for one in attempts.of_events(told) if one.agent_id == name]
         all_told += told
     made.sort(key=lambda one: one.began or one.ended or 0)

@@ -6,7 +6,7 @@ from prodigy_git import glance, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
-from prodigy_git.jobs import items, peek
+from prodigy_git.jobs import items, peek, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
@@ -79,6 +79,7 @@ def _named(where: Scope, name: str, kind: Kind | None) -> dict[Kind, list[Job]]:
                 for one in where.jobs
                 if glance.rows(layout.index(where.store, *one), question, (name,))
                 or (what == "item" and _only_in_input(where, one, name))
+                or (what == "agent" and _in_run(where, one, "agent", name))
             ]
             if jobs:
                 found[what] = jobs  # type: ignore[index]
@@ -106,12 +107,25 @@ def _fits(where: Scope, name: str) -> bool:
 def _only_in_input(where: Scope, job: Job, name: str) -> bool:
     """Whether a job has an item, where its index is not there to say so."""
     if not items.are_there(where.store, *job):
-        return False
+        return _in_run(where, job, "id", name)
     if glance.rows(layout.index(where.store, *job), "SELECT 1 FROM meta LIMIT 1"):
         return False
     try:
         with peek.opened(where.store, *job, where.report) as index:
             return index.item(name) is not None
+    except (ProdigyError, OSError) as error:
+        where.report(str(error))
+        return False
+
+
+def _in_run(where: Scope, job: Job, column: str, name: str) -> bool:
+    """Whether a run of Prodigy's has an item, or an agent, by that name."""
+    if prodigy_runs.find(where.store, *job, where.report) is None:
+        return False
+    try:
+        with peek.opened(where.store, *job, where.report) as index:
+            question = f"SELECT 1 FROM items WHERE {column} = ? AND state IS NOT NULL LIMIT 1"
+            return bool(index.rows(question, (name,)))
     except (ProdigyError, OSError) as error:
         where.report(str(error))
         return False
@@ -150,6 +164,8 @@ def _unknown(where: Scope, name: str, kind: Kind | None) -> str:
         return f"{what} {shown} in that job: leave out --job to look in all of the repository"
     if where.here is None:
         return f"{what} {shown} in the store: change into its repository, which knows its commits"
+    if kind is None and any(name == job for _, job in where.jobs):
+        return f"{shown} is a job: 'prodigy-git job show {shown}' shows it"
     status, _, err = git_status(where.cwd, "rev-parse", "--git-dir")
     if status != 0:
         return said(err)  # it could not be asked what HEAD and the like are

@@ -7,6 +7,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.jobs import prodigy_runs
 from prodigy_git.lifecycle import locate
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
@@ -48,7 +49,7 @@ class Scope:
     def read(self, selection: Selection, jobs: list[Job] | None = None) -> Iterator[Event]:
         """Yield the selected events of some jobs, by default of all that are looked at."""
         wanted = self.jobs if jobs is None else jobs
-        paths = [path for job in wanted for path in events.log_files(self.store, *job)]
+        paths = [path for job in wanted for path in prodigy_runs.log_files(self.store, *job)]
         return stream.merge(paths, self.report, selection)
 
     def common(self, repo: str | None) -> str | None:
@@ -70,6 +71,8 @@ def around(cwd: str, job: str | None, broken: Broken) -> Scope:
     Raises `ProdigyError` where there is no such job, `names.BadName`.
     """
     store, place, repo = locate.around(cwd)
+    if repo is None and place is not None:
+        repo = prodigy_runs.key_here(store, place.common)
     if job is None:
         known = _jobs(store, repo) if place is None or repo is not None else []
         return Scope(store, cwd, place, repo, known, False, broken)
@@ -91,7 +94,13 @@ def _jobs(store: str, repo: str | None) -> list[Job]:
     found = {
         (key, job) for key in keys for job in _folders(f"{layout.state(store, key)}/mapreduce/jobs")
     }
-    return sorted(found | set(events.jobs(store, repo)))
+    found |= set(events.jobs(store, repo))
+    for key in keys if repo is not None else prodigy_runs.keys(store):
+        runs = prodigy_runs.of_repository(store, key, lambda _: None)
+        # What lies under a run's own key is its repository's.
+        found -= {(one.key, one.job_id) for one in runs}
+        found |= {(key, one.job_id) for one in runs}
+    return sorted(found)
 
 
 def _folders(path: str) -> list[str]:

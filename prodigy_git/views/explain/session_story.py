@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.jobs import attempts
+from prodigy_git.jobs import attempts, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
+from prodigy_git.prodigy import Run, wrote_session
 from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
@@ -39,6 +40,13 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     gone), ``salvage_refs``, ``logs``, ``next``.
     """
     found = where_now.of_file(where, name)
+    run = _run_of(where, found)
+    if run is not None:
+        found |= {
+            "job_id": run.job_id, "repo": prodigy_runs.key_of(where.store, run),
+            "branch": run.branch, "base_branch": run.target, "worktree_path": run.worktree,
+            "created_by": "prodigy",
+        }  # fmt: skip
     jobs = known or _jobs_of(where, found)
     told = unique(list(where.read(Selection(sessions=frozenset((name,))), jobs)))
     if found["started_at"] is None and told:
@@ -52,10 +60,22 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["logs"] = _logs(where, found, shown)
     found["salvage_refs"], found["branch_exists"] = where_now.refs(where, name, found)
     found["worktree_state"], found["worktree"] = where_now.worktree(where, name, found)
-    found["next"] = _next(name, found)
+    if run is not None and run.exists:
+        found["worktree_state"] = "there"
+    found["next"] = (
+        _next(name, found) if run is None else prodigy_runs.goes_on_with(where.store, run)
+    )
     del found["session"], found["worktree_path"]
     found["parent_session_id"] = found.pop("parent_session", None)
     return found
+
+
+def _run_of(where: Scope, found: dict[str, Any]) -> Run | None:
+    """Return the run of Prodigy's that a session is; None for one of ours."""
+    known = found["session"]
+    if known is None or not wrote_session(known.metadata):
+        return None
+    return prodigy_runs.of_session(where.store, known.id, where.report)
 
 
 def _of_events(told: list[Event], jobs: list[Job]) -> dict[str, Any]:

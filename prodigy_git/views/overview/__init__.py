@@ -7,6 +7,6 @@ DOOR = {
     "last_seen": "latest names_of",
     "memory": "Memory",
     "repositories": "common_of here of_store Repository Wish",
-    "words": "against_base age bar changes items note progress",
+    "words": "against_base age bar changes items note progress status",
 }
 """What others take of this room, by its modules."""

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from prodigy_git.views.overview.agents import Agent
 from prodigy_git.views.overview.repositories import Repository
@@ -86,7 +87,7 @@ def _path(path: str | None) -> str:
 
 def _failed(found: Repository, where: str) -> Iterator[Advice]:
     for job in found.jobs:
-        if job["queued"]:
+        if job["queued"] and job["prodigy"] is None:
             most = job["failures"][0] if job["failures"] else None
             why = f", most often: {most['error_signature']}" if most is not None else ""
             name = f"{where}{job['job_id']}"
@@ -131,7 +132,9 @@ def _jobs(found: Repository, where: str) -> Iterator[Advice]:
     for job in found.jobs:
         name = f"{where}{job['job_id']}"
         over = job["completed"] + job["given_up"]
-        if job["status"] == "paused":
+        if job["prodigy"] is not None:
+            yield from _prodigys(job, where)
+        elif job["status"] == "paused":
             yield Advice(
                 f"job {job['job_id']} is paused: it hands out no items",
                 [f"prodigy-git job resume {name}"],
@@ -156,6 +159,26 @@ def _jobs(found: Repository, where: str) -> Iterator[Advice]:
                 f"{'waits' if job['pending'] == 1 else 'wait'}, and nobody works on them",
                 [f"prodigy-git run --job {name} --next -- COMMAND"],
             )
+
+
+_STANDS = {
+    "interrupted": "was interrupted", "completed": "is completed", "failed": "has failed",
+    "cancelled": "was cancelled",
+}  # fmt: skip
+
+
+def _prodigys(job: dict[str, Any], where: str) -> Iterator[Advice]:
+    """Say what goes on with a run of Prodigy's; nothing of one that may be at work."""
+    if job["status"] not in _STANDS or not job["prodigy"]["commands"]:
+        return
+    name = job["job_id"]
+    left = [f"{job['in_progress']} under way"] if job["in_progress"] else []
+    left += [f"{job['given_up']} failed"] if job["given_up"] else []
+    items = f": of {_count(job['total_items'], 'item')} {' and '.join(left)}" if left else ""
+    yield Advice(
+        f"Prodigy's run {name} {_STANDS[job['status']]}{items}",
+        [one.replace(f" {name}", f" {where}{name}") for one in job["prodigy"]["commands"]],
+    )
 
 
 def _around(found: Repository, *, inside: bool) -> Iterator[Advice]:

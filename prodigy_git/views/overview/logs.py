@@ -83,6 +83,8 @@ def _running(said: Said, index: Index, mine: list[Brief], broken: Broken) -> Non
     shown = summary.of(index)
     shown["queued"] = items.queued(index, broken)
     said.jobs.append(shown)
+    if index.run is not None:
+        return  # its agents are Prodigy's to look after: what is to do about the run is told once
     if index.job.status in ENDED:
         _ended(said, index, mine)
         left = items.held(index)

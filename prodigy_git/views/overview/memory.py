@@ -8,7 +8,7 @@ import msgspec
 from prodigy_git import glance, layout
 from prodigy_git.git import divergence
 from prodigy_git.jobs import index as indexes
-from prodigy_git.jobs import peek, processes, replay
+from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
 from prodigy_git.record.gitdir import Place
@@ -71,7 +71,7 @@ class Memory:
             return
         if not self._keep:
             with peek.opened(store, repo, job, broken) as index:
-                yield None if not ended and index.job.status in ENDED else index
+                yield None if not ended and prodigy_runs.is_done_with(index) else index
             return
         known = self._open.get(pair)
         if (
@@ -83,7 +83,7 @@ class Memory:
         else:
             known = self._closing.enter_context(peek.opened(store, repo, job, broken))
             self._open[pair] = known
-        yield None if not ended and known.job.status in ENDED else known
+        yield None if not ended and prodigy_runs.is_done_with(known) else known
 
     def diverged(self, place: Place, pairs: frozenset[tuple[str, str]]) -> _Counts:
         """Return what `divergence.ahead_behind` does; asks git where the commits are others now."""

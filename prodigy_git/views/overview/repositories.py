@@ -14,7 +14,7 @@ import msgspec
 
 from prodigy_git import layout, prodigy
 from prodigy_git.cleanup.trash.unfinished import HalfWay
-from prodigy_git.jobs import summary
+from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events, home
@@ -82,13 +82,13 @@ def here(cwd: str) -> tuple[str, str | None, Place]:
     if there is not None and there.known:
         return there.store, there.repo, place
     store = home.named()
-    return store, repokey.known(store, place.common), place
+    return store, prodigy_runs.key_here(store, place.common), place
 
 
 def common_of(store: str, key: str) -> str | None:
     """Return the git directory of a repository of the store; None where that is not known."""
     try:
-        return repokey.common_of(store, key)
+        return repokey.common_of(store, key) or prodigy_runs.common_of(store, key)
     except (OSError, ValueError):
         return None
 
@@ -148,7 +148,11 @@ def _repository(
     # A job that nobody opened nobody will end, either: it is over when its agents are.
     at_work = {one.job_id for one in everybody if one.state != "finished"}
     if not wish.ended and wish.job is None:
-        there = [job for job in found.jobs if job["opened"] or job["job_id"] in at_work]
+        there = [
+            job
+            for job in found.jobs
+            if job["opened"] or job["prodigy"] is not None or job["job_id"] in at_work
+        ]
         found.ended_jobs += len(found.jobs) - len(there)
         found.jobs = there
     if found.common is not None:
@@ -217,7 +221,8 @@ def looked_at(
 
 def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:
     """Return the jobs to be looked at: not those that are one session's own."""
-    there = set(summary.known(store, key)) | {job for _, job in events.jobs(store, key)}
+    logged = {job for _, job in events.jobs(store, key) if not _is_empty(store, key, job)}
+    there = set(summary.known(store, key)) | logged
     if wish.job is not None:
         return [wish.job] if wish.job in there else []
     own = {one.id for one in sessions}
@@ -225,3 +230,10 @@ def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:
     with contextlib.suppress(OSError, ValueError):
         own |= jsonline.decode_object(files.read(layout.session_to_job(store, key))).keys()
     return sorted(there - own)
+
+
+def _is_empty(store: str, key: str, job: str) -> bool:
+    """Whether a log is what Prodigy leaves of a session of whose agent it logged nothing."""
+    if not job.startswith(("session-", "workflow-")):
+        return False
+    return not any(map(os.path.getsize, events.log_files(store, key, job)))

@@ -62,12 +62,20 @@ def _is_in_effect(path: str) -> bool:
 
 
 def unenrolled(common: str) -> list[str]:
-    """Return the paths of the linked worktrees that belong to no session, sorted."""
+    """Return the paths of the linked worktrees that belong to no session, sorted.
+
+    One that Prodigy keeps the state of belongs to a session of Prodigy's.
+    """
     return sorted(
         top
         for private, top in _linked(common)
-        if not os.path.exists(f"{private}/{layout.ENROLMENT}")
+        if not os.path.exists(f"{private}/{layout.ENROLMENT}") and not _is_prodigys(top)
     )
+
+
+def _is_prodigys(top: str) -> bool:
+    folder, name = os.path.split(top)
+    return os.path.isfile(f"{folder}/.metadata/{name}.json")
 
 
 def enrolled(common: str) -> dict[str, str]:

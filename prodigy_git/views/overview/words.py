@@ -35,6 +35,11 @@ def note(one: Agent) -> str:
     return ""
 
 
+def status(job: dict[str, Any]) -> str:
+    """Return how it stands with a job, and whose it is where that is Prodigy."""
+    return f"{job['status']} (Prodigy)" if job["program"] == "prodigy" else str(job["status"])
+
+
 def progress(job: dict[str, Any]) -> str:
     """Return how far a job's items are, as ``17 of 20, 85 % done; 95 % over``."""
     over = f"; {job['percent_over']} % over" if job["given_up"] else ""

@@ -5,10 +5,10 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import index_counts, peek, summary
+from prodigy_git.jobs import index_counts, peek, prodigy_runs, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
-from prodigy_git.store import events
+from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
 from prodigy_git.views.report import data, overlaps, story
 from prodigy_git.views.report.story import Story
@@ -29,7 +29,8 @@ def of_job(
         head = summary.of(index)
         given_up = {name for name, _ in index.in_state("dead", "failed")}
         mended = index_counts.mended(index.rows)
-    told = story.of_events(events.read_job(store, repo, job, broken), wanted)
+    paths = prodigy_runs.log_files(store, repo, job)
+    told = story.of_events(stream.merge(paths, broken), wanted)
     known = data.Known(
         job=head,
         given_up=given_up,
@@ -53,8 +54,10 @@ def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
 def newest_job(store: str, repo: str) -> str | None:
     """Return the job of a repository whose log was written to last; None where it has none.
 
-    One session's own, as a person's checkout has it, only where there is no other.
+    One session's own, as a person's checkout has it, only where there is no other. Where no log has
+    anything, the newest run of Prodigy's.
     """
+    runs = prodigy_runs.of_repository(store, repo, lambda _: None)
     found = [
         (
             not os.path.lexists(layout.session(store, job)),
@@ -64,5 +67,8 @@ def newest_job(store: str, repo: str) -> str | None:
             job,
         )
         for _, job in events.jobs(store, repo)
+        if not runs or any(map(os.path.getsize, events.log_files(store, repo, job)))
     ]
+    if not found and runs:
+        return runs[-1].job_id
     return max(found)[-1] if found else None

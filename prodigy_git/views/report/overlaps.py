@@ -8,7 +8,8 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask
 from prodigy_git.git import repository as git_repository
 from prodigy_git.git.ask import said
-from prodigy_git.record import repokey
+from prodigy_git.jobs import prodigy_runs
+from prodigy_git.record import gitdir, repokey
 from prodigy_git.record.gitdir import Place
 
 MOST = 20_000
@@ -50,11 +51,26 @@ def changed(place: Place, shas: Sequence[str]) -> Changed:
 
 
 def place_of(store: str, repo: str) -> Place | None:
-    """Return the repository that a key of the store stands for, if it is at hand; else None."""
+    """Return the repository that a key of the store stands for, if it is at hand; else None.
+
+    Where the store has no document of it, that is the one that we stand in, or that Prodigy ran in.
+    """
     try:
-        common = repokey.common_of(store, repo)
+        common = (
+            repokey.common_of(store, repo)
+            or prodigy_runs.common_of(store, repo)
+            or _around_us(store, repo)
+        )
         if common is not None and os.path.isdir(common):
             return git_repository.find(common)
     except (OSError, ValueError, ProdigyError):
         pass
     return None
+
+
+def _around_us(store: str, repo: str) -> str | None:
+    """Return the git directory of the repository that we stand in, if that would get the key."""
+    place = gitdir.find(os.getcwd(), {})
+    if place is None or repokey.meant(store, place.common) != repo:
+        return None
+    return place.common

@@ -56,7 +56,7 @@ def test_settings_of_the_user_change_nothing(repo, git):
 
 def test_the_repository_of_a_key(repo, store, git):
     assert overlaps.place_of(str(store), "repo") is None
-    ok("job", "list", cwd=repo)
+    ok("job", "start", "one", cwd=repo)
     assert overlaps.place_of(str(store), "repo").common == str(repo / ".git")
     repo.rename(repo.with_name("moved"))
     assert overlaps.place_of(str(store), "repo") is None
