@@ -10,7 +10,7 @@ from prodigy_git import duration, foreign_commits, layout, prodigy, verify
 from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
+from prodigy_git.git import registrations, repository
 from prodigy_git.git.ask import git, git_status
 from prodigy_git.lifecycle import re_enrol
 from prodigy_git.record import clock, enrolment, files, gitdir, prodigys, repokey, whose
@@ -44,14 +44,13 @@ def links(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
 
 def _is_other_half(top: str, private: str) -> bool:
     """Whether folder and private git directory belong together, and one does not lead to the other."""
-    try:
-        line = os.fsdecode(files.read(f"{top}/.git").rstrip(b"\r\n"))
-    except OSError:
+    named = registrations.named_by(top)
+    if named is None:
         return False
     if whose.leads_to(top, private):
         return enrolled.top(private, "") != top
     lost = gitdir.find(top, {}) is None
-    return lost and os.path.basename(line) == os.path.basename(private)
+    return lost and os.path.basename(named) == os.path.basename(private)
 
 
 def worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:

@@ -30,12 +30,10 @@ def links(common: str, broken: Callable[[str], None]) -> Iterator[Linked]:
     for name in names:
         private = f"{common}/worktrees/{name}"
         try:
-            text = gitdir.worktree_link(private)
+            top = gitdir.worktree_of(private)
         except OSError:
             continue  # git's own business, and no worktree of anybody's
-        # git 2.48 can write it relative to the private directory.
-        dot_git = os.path.normpath(os.path.join(private, text))
-        yield Linked(private, os.path.dirname(dot_git), enrolment_of(private, broken))
+        yield Linked(private, top, enrolment_of(private, broken))
 
 
 def enrolment_of(private: str, broken: Callable[[str], None]) -> Enrolment | None:

@@ -318,9 +318,17 @@ def _made_anew(store: str, repo: str, job: str, broken: Broken) -> Index:
                 connection.close()
                 with contextlib.suppress(OSError):
                     discard(store, repo, job)  # half of it, which takes room
+    return filled((store, repo, job), state, position, given, broken, fault)
+
+
+def filled(
+    where: tuple[str, str, str], state: books.State, position: replay.Position,
+    given: index_tables.Given, broken: Broken, fault: str | None = None,
+) -> Index:  # fmt: skip
+    """Return an index in memory of a state; ``where`` is store, repository key and job."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     meta = index_tables.fill(connection, state, position, given, 0)
-    return Index(store, repo, job, connection, meta, broken, None, fault, _anew=True)
+    return Index(*where, connection, meta, broken, None, fault, _anew=True)
 
 
 def in_memory(
@@ -345,9 +353,7 @@ def in_memory(
         connection.close()
     state, position = _from_log(store, repo, job, broken)
     given, fault = index_tables.given_of(store, repo, state.job)
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    meta = index_tables.fill(connection, state, position, given, 0)
-    return Index(store, repo, job, connection, meta, broken, None, fault, _anew=True)
+    return filled((store, repo, job), state, position, given, broken, fault)
 
 
 def advance(index: Index, broken: Broken) -> None:

@@ -6,7 +6,6 @@ the run's worktrees. So one set of numbers comes of all of it, and nothing of it
 """
 
 import os
-import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,8 +13,8 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git import prodigy as theirs
-from prodigy_git.jobs import books, fold, index_tables, replay
-from prodigy_git.jobs.index import Index
+from prodigy_git.jobs import books, fold, replay
+from prodigy_git.jobs.index import Index, filled
 from prodigy_git.jobs.items import Place
 from prodigy_git.jobs.steps import Step
 from prodigy_git.model.dlq import Artifacts, Failure, Item, Queue
@@ -149,10 +148,8 @@ def index_of(store: str, repo: str, run: Run, broken: Broken) -> Index | None:
         fold.apply(state, _told(one, state.items.get(one.item_id), begun))
     state.job.counts = logged  # of what was made up here no log has an event
     _note_times(state.job, run, found.values())
-    connection = sqlite3.connect(":memory:", isolation_level=None)
     given = [Place(name, None, 0, 0) for name in found]
-    meta = index_tables.fill(connection, state, {}, given, 0)
-    made = Index(store, repo, run.job_id, connection, meta, broken, None, _anew=True)
+    made = filled((store, repo, run.job_id), state, {}, given, broken)
     made.run = run
     made.of_run = found
     return made

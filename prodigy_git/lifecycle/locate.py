@@ -32,11 +32,9 @@ def of_git(place: Place) -> list[str]:
     folder = f"{place.common}/worktrees"
     for name in _listed(folder):
         try:
-            dot_git = gitdir.worktree_link(f"{folder}/{name}")
+            found.append(gitdir.worktree_of(f"{folder}/{name}"))
         except OSError:
             continue
-        # Relative with extensions.relativeWorktrees.
-        found.append(os.path.dirname(os.path.normpath(os.path.join(folder, name, dot_git))))
     return found
 
 

@@ -195,9 +195,7 @@ def _private_of(common: str, path: str) -> str | None:
     for name in listed:
         private = f"{common}/worktrees/{name}"
         with contextlib.suppress(OSError):
-            named = gitdir.worktree_link(private)
-            # Relative with worktree.useRelativePaths (git 2.48).
-            if os.path.normpath(os.path.join(private, named)) == f"{path}/.git":
+            if gitdir.worktree_of(private) == path:
                 return private
     return None
 

@@ -60,8 +60,7 @@ class Owners:
             if place is None or place.top != top:
                 return None
             # What any folder's `.git` names proves nothing: git has to know the worktree, too.
-            link = os.path.join(place.private, gitdir.worktree_link(place.private))
-            if not files.same(os.path.dirname(os.path.normpath(link)), top):
+            if not files.same(gitdir.worktree_of(place.private), top):
                 return None
             return os.path.realpath(place.common)
         except (OSError, ValueError):

@@ -155,6 +155,14 @@ def worktree_link(private: str) -> str:
     return os.fsdecode(line)
 
 
+def worktree_of(private: str) -> str:
+    """Return the folder of the worktree that a linked one's private directory is of, as git has it.
+
+    Whether it is there or not. Raises `OSError` where git's file names none.
+    """
+    return os.path.dirname(os.path.normpath(os.path.join(private, worktree_link(private))))
+
+
 def head(place: Place) -> tuple[str | None, str | None]:
     """Return HEAD's branch (None if detached) and its commit (None if unborn or unknown).
 

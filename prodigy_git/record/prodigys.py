@@ -135,7 +135,7 @@ def parent_of(place: Place, name: str) -> Place | None:
     """Return where the worktree called ``name`` of an agent's parent lies; None where git has none."""
     private = f"{place.common}/worktrees/{name}"
     try:
-        top = os.path.dirname(gitdir.worktree_link(private))
+        top = gitdir.worktree_of(private)
     except (OSError, ValueError):
         return None
     return Place(private, place.common, top) if os.path.basename(top) == name else None

@@ -52,10 +52,10 @@ def top(private: str, common: str) -> str:
         named = os.fsdecode(out.removesuffix(b"\n")) if status == 0 else ""
     else:
         try:
-            named = os.path.dirname(gitdir.worktree_link(private))
+            return gitdir.worktree_of(private)
         except OSError:
             return private
-    # Relative for submodules, and with extensions.relativeWorktrees.
+    # Relative for submodules.
     return os.path.normpath(os.path.join(private, named))
 
 

@@ -162,10 +162,9 @@ def _linked(common: str) -> Iterator[str]:
 def _gitdir_of(private: str) -> str | None:
     """Return the folder of the worktree that a private git directory belongs to."""
     try:
-        line = gitdir.worktree_link(private)
+        return gitdir.worktree_of(private)
     except OSError:
         return None
-    return os.path.dirname(os.path.normpath(os.path.join(private, line)))
 
 
 def own_work(place: Place, outer: Place) -> list[str]:

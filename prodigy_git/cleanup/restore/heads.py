@@ -122,8 +122,7 @@ def _holder(found: Entry, branch: str) -> str | None:
     for private in _privates(found.common):
         if any(name == _HEADS + branch for _, name in _rebased(private)):
             with contextlib.suppress(OSError):
-                line = gitdir.worktree_link(private)
-                return os.path.dirname(os.path.normpath(os.path.join(private, line)))
+                return gitdir.worktree_of(private)
             return private
     return None
 

@@ -245,10 +245,10 @@ def _registered(common: str, target: str) -> str | None:
         return None
     for path in private:
         try:
-            line = gitdir.worktree_link(path)
+            top = gitdir.worktree_of(path)
         except OSError:
             continue
-        if os.path.normpath(os.path.join(path, line)) == f"{target}/.git":
+        if top == target:
             return os.path.basename(path)
     return None
 

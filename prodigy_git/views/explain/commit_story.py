@@ -322,10 +322,9 @@ def _top(private: str, common: str) -> str:
     if private == common:
         return os.path.dirname(common) if os.path.basename(common) == ".git" else common
     try:
-        named = gitdir.worktree_link(private)
+        return gitdir.worktree_of(private)
     except OSError:
         return private
-    return os.path.dirname(os.path.normpath(os.path.join(private, named)))
 
 
 def _session(private: str) -> str | None:

@@ -141,6 +141,4 @@ def _named(common: str) -> Iterator[tuple[str, str]]:
     for name in listed:
         private = f"{common}/worktrees/{name}"
         with contextlib.suppress(OSError):
-            said = gitdir.worktree_link(private)
-            top = os.path.dirname(os.path.normpath(os.path.join(private, said)))
-            yield private, top
+            yield private, gitdir.worktree_of(private)
