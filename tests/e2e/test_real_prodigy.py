@@ -272,3 +272,59 @@ def test_a_failed_and_an_interrupted_run_in_turns(world, repo, git):
     for sha in there.values():
         assert sha in known or git("cat-file", "-t", sha, cwd=repo) != "commit"
     ok("verify", cwd=repo)
+
+
+@pytest.mark.parametrize("hooks", [False, True], ids=["no hooks", "hooks"])
+def test_what_it_left_goes_on_here_and_is_its_own_all_the_same(world, repo, git, hooks):
+    if hooks:
+        ok("install", cwd=repo)
+    failing = world.workflow("first", "one", "bad", "three")
+    stopped = world.workflow("second", "four", "slow", "six")
+    (world.top / "no-merge").touch()
+    world.run("run", failing, "-y")
+    world.interrupt(stopped)
+    (world.top / "no-merge").unlink()
+    store = world.store
+    before, there = of_prodigy(store), refs(repo, git)
+    dry = {one["job_id"]: one for one in ok("import", "--dry-run", "--json", cwd=repo).json["runs"]}
+    first, second = sorted(dry)
+    assert (dry[first]["completed"], dry[first]["dead"]) == (2, 1)
+    assert "item_1" in [one["item_id"] for one in dry[second]["items"]]
+    assert of_prodigy(store) == before
+    ok("import", first, cwd=repo)
+    words = ("import", second, "--items", repo / "second.json", "--json-path", "$.items[*]")
+    ok(*words, cwd=repo)
+    assert "nothing to do" in ok("import", first, cwd=repo).out
+    assert "nothing to do" in ok(*words, cwd=repo).out
+    assert of_prodigy(store) == before
+    assert refs(repo, git).items() >= there.items()
+
+    # It goes on here: what failed, what was interrupted, and what never ran.
+    ok("dlq", "retry", "item_1", "--job", first, "--force", cwd=repo)
+    work = 'echo "$PRODIGY_ITEM" >again-$PRODIGY_ITEM_ID; git add -A; git commit -qm again'
+    for job in (first, second):
+        (branch,) = [one["branch"] for one in dry.values() if one["job_id"] == job]
+        ok("run", "--job", job, "--base", branch, "--next", "--", "sh", "-c", work, cwd=repo)
+        shown = ok("job", "show", job, "--json", cwd=repo).json
+        assert (shown["completed"], shown["total_items"]) == (3, 3)
+        ok("resume", job, cwd=repo)
+        ok("job", "finish", job, cwd=repo)
+    listed = [one["job_id"] for one in ok("job", "list", "--json", cwd=repo).json]
+    assert (listed.count(first), listed.count(second)) == (1, 1)
+    told = ok("explain", "item_1", "--job", second, "--json", cwd=repo).json
+    assert told["data"] == {"id": "second-1", "f": "slow"}
+    ok("verify", cwd=repo)
+
+    # And Prodigy does with it what it would have done: it lists, merges and cleans.
+    code, said = world.run("worktree", "ls")
+    assert code == 0, said
+    for one in dry.values():
+        assert one["session_id"] in said
+        code, merged = world.run("worktree", "merge", one["session_id"])
+        assert code == 0, merged
+    tree = git("ls-tree", "--name-only", "main", cwd=repo).split()
+    assert {"done-one.txt", "done-three.txt", "first.txt"} <= set(tree)
+    code, said = world.run("worktree", "clean", "--all")
+    assert code == 0, said
+    assert ok("verify", cwd=repo).code == 0
+    assert "nothing to do" in ok("import", cwd=repo).out
