@@ -130,8 +130,8 @@ def note_joined(store: str, repo: str, job: str, session: str, broken: Broken) -
     Raises `ProdigyError`, `OSError`.
     """
     with indexes.opened(store, repo, job, broken) as index:
-        if not os.path.exists(f"{layout.job_state(store, repo, job)}/setup-checkpoint.json"):
-            snapshots.write(index, broken, begins=True)
+        if not os.path.exists(f"{snapshots.folder_of(index)}/setup-checkpoint.json"):
+            snapshots.write(index, broken)
         told = totals.Word(job, totals.of(index), [session])
     totals.tell(store, told, broken)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from prodigy_git import names
+from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, checkpoints, dead_letters, prodigy_runs
 from prodigy_git.jobs import index as indexes
@@ -67,15 +67,16 @@ def _queue_changes(index: Index) -> int:
     return sum(count for kind, count in index.job.counts.items() if kind.startswith("DLQ"))
 
 
-def write(index: Index, broken: Broken, *, begins: bool = False) -> None:
+def write(index: Index, broken: Broken) -> None:
     """Write a checkpoint of the job's phase, and the last one of the phase that it has come from.
 
-    With ``begins`` it has come from its set-up. The queue's file is brought up to them. What a step has
+    The first is always one of its set-up. The queue's file is brought up to them. What a step has
     written to the log is done, whatever comes of its checkpoint: one that cannot be written is a word
     to ``broken``.
     """
     meta = index.meta
-    before = "setup" if begins else meta.checkpoint_phase
+    begun = os.path.lexists(f"{folder_of(index)}/setup-checkpoint.json")
+    before = meta.checkpoint_phase if begun else "setup"
     now = index.job.working_phase
     try:
         for kind in checkpoints.KINDS[: checkpoints.KINDS.index(now) + 1]:
@@ -88,6 +89,11 @@ def write(index: Index, broken: Broken, *, begins: bool = False) -> None:
     write_queue(index, broken)
     indexes.advance(index, broken)
     index.save()
+
+
+def folder_of(index: Index) -> str:
+    """Return the folder of a job's checkpoints."""
+    return layout.job_state(index.store, index.repo, index.job_id)
 
 
 def _write(index: Index, kind: checkpoints.Kind) -> None:

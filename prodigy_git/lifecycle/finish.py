@@ -7,7 +7,7 @@ from typing import Any
 from prodigy_git import encoding, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.jobs import claims, endings, snapshots, surviving_commits, totals
+from prodigy_git.jobs import books, claims, endings, snapshots, surviving_commits, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, enrolment, files, log, prodigys, session, whose
@@ -225,7 +225,9 @@ def _append_once(
                 extra=[finished], before=note, broken=broken,
             )  # fmt: skip
         totals.put(fields, found.job, totals.of(index))
-    if ended.late:
+        now = books.view(index.item(item) or books.Item())
+    # Its own end may be there already: 'job done' wrote it, or 'import'.
+    if ended.late and (now.agent, now.state) != (agent, "completed"):
         broken(f"item {item} is not agent {agent}'s any more: its end is recorded as late")
     return ended
 

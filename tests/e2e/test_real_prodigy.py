@@ -250,7 +250,34 @@ def test_a_failed_and_an_interrupted_run_in_turns(world, repo, git):
         assert found == [f"work on {word}" for word in words]
         assert len({one["commit"] for one in made}) == len(made)
 
+    # Ours takes over what Prodigy left, and goes on: twice is once, and Prodigy's files stay.
     run = folder / jobs[first]
+    told = ok("import", "--dry-run", cwd=repo).out
+    assert f"{first}: would be taken over" in told
+    ok("import", cwd=repo)
+    assert "nothing to do" in ok("import", first, cwd=repo).out
+    ok("import", second, "--items", repo / "second.json", "--json-path", "$.items[*]", cwd=repo)
+    assert of_prodigy(store) == written
+    ok("dlq", "retry", "--job", first, "item_1", "--force", cwd=repo)
+    work = (
+        'echo again >"again-$PRODIGY_ITEM_ID"; git add .; git commit -qm "again $PRODIGY_ITEM_ID"'
+    )
+    for job in (first, second):
+        base = f"prodigy-{jobs[job]}"
+        ok("run", "--job", job, "--base", base, "--next", "--", "sh", "-c", work, cwd=repo)
+        ok("job", "finish", job, cwd=repo)
+        state = ok("job", "show", job, "--json", cwd=repo).json
+        assert (state["completed"], state["total_items"], state["status"]) == (3, 3, "completed")
+
+    # A worktree of Prodigy's is cleaned, and restored.
+    (run / "not-committed").write_text("kept")
+    ok("worktree", "clean", "-f", run.name, cwd=repo)
+    assert not run.exists()
+    ok("worktree", "restore", run.name, cwd=repo)
+    assert (run / "not-committed").read_text() == "kept"
+    (run / "not-committed").unlink()
+    assert of_prodigy(store) == written
+
     # Prodigy goes on: it lists, merges and cleans, ours among them.
     ours = new(repo, "ours")
     code, said = world.run("worktree", "ls")

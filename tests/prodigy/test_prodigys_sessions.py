@@ -167,7 +167,6 @@ def test_what_has_not_ended_for_certain_is_not_cleaned(
 ) -> None:
     said = {one["worktree"]: one for one in told("worktree", "clean", "--all", "--min-age", "0s")}
     assert said[str(hooked.interrupted.worktree)]["result"] == "refused"
-    assert said[str(hooked.failed.worktree)]["result"] == "cleaned"
     account = told("worktree", "show", INTERRUPTED_SESSION)
     assert account["prodigy_session"] == INTERRUPTED_SESSION
     assert any(INTERRUPTED_SESSION in why for why in account["doubts"])
@@ -181,6 +180,22 @@ def test_what_has_not_ended_for_certain_is_not_cleaned(
 
 def told_anyway(prodigy: Callable, repo: Path, *command: str) -> Any:
     return json.loads(prodigy(*command, "--json", cwd=repo).stdout)
+
+
+def test_what_prodigy_can_still_merge_is_cleaned_only_when_it_is_forced(
+    hooked: made_by.Whole, told: Told, prodigy: Callable, repo: Path, git: Callable
+) -> None:
+    run = str(hooked.failed.worktree)
+    said = {one["worktree"]: one for one in told("worktree", "clean", "--all", "--min-age", "0s")}
+    assert said[run]["result"] == "refused"
+    assert f"'prodigy worktree merge {FAILED_SESSION}' needs the worktree" in str(
+        said[run]["reasons"]
+    )
+    prodigy("clean", "--all", "--yes", cwd=repo, check=True)
+    assert hooked.failed.worktree.is_dir()
+    git("merge", "-q", "--no-edit", hooked.failed.branch, cwd=repo)
+    (done,) = told("worktree", "clean", FAILED_SESSION)
+    assert done["result"] == "cleaned"
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are found by /proc here")

@@ -56,7 +56,7 @@ class Evidence:
     looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
     done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what. Other
     ``users`` have a session in it. ``prodigy_session`` is Prodigy's session that has the worktree, and
-    has not ended for certain.
+    has not ended for certain; ``prodigy_merges`` is the one whose commits Prodigy merges from here.
     ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
     says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
     Times are microseconds since 1970; ``gathered_at`` is of `time.monotonic`, in seconds.
@@ -99,6 +99,7 @@ class Evidence:
     last_sign_of: str = ""
     users: list[str] = field(default_factory=list)
     prodigy_session: str | None = None
+    prodigy_merges: str | None = None
     git_locks: list[str] = field(default_factory=list)
     old_git_locks: list[str] = field(default_factory=list)
     integration: Integration = NOTHING
@@ -170,6 +171,10 @@ def doubts(e: Evidence) -> list[str]:
         reasons.append(
             f"Prodigy's session {e.prodigy_session} has not ended, as far as its files say: "
             "it runs, or was interrupted or killed"
+        )
+    if e.prodigy_merges is not None and e.integration.kind not in ("integrated", "unused"):
+        reasons.append(
+            f"Prodigy has not merged it, 'prodigy worktree merge {e.prodigy_merges}' needs the worktree"
         )
     reasons += [
         f"{count} {what}"

@@ -14,8 +14,9 @@ from prodigy_git.record import prodigys
 def note(e: Evidence, subject: Subject) -> None:
     """Put into an account whose session of Prodigy's the worktree is, unless that is over for certain.
 
-    Prodigy says that a run has ended, and not that it goes on: one that was killed looks the same.
-    While a process of that name lives, the worktree is its.
+    Also whether it is the one that Prodigy merges a run from, which it cannot do without. Prodigy says
+    that a run has ended, and not that it goes on: one that was killed looks the same. While a process
+    of that name lives, the worktree is its.
     """
     if subject.session is None:
         return
@@ -25,7 +26,10 @@ def note(e: Evidence, subject: Subject) -> None:
         return
     if prodigys.SESSION not in subject.session.metadata:
         return
-    session, state = prodigy.state_at(subject.enrolment.store, os.path.realpath(subject.path))
+    path = os.path.realpath(subject.path)
+    session, state = prodigy.state_at(subject.enrolment.store, path)
+    if os.path.basename(path) == session:
+        e.prodigy_merges = session
     if state not in prodigy.ENDED:
         e.prodigy_session = session
         e.processes += _running(f"may be at work in it, for its session {session}")
