@@ -66,6 +66,14 @@ def test_links_lead_somewhere(name):
     assert broken == []
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/reasons/what-is-proven.md"])
+def test_the_files_that_are_named_are_there(name):
+    text = (ROOT / name).read_text()
+    named = re.findall(r"`((?:tests|prodigy_git|docs|bench)/[\w/.-]*)`", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("name", [str(p.relative_to(ROOT)) for p in PAGES])
 def test_pages_are_short(name):
     lines = len((ROOT / name).read_text().splitlines())
