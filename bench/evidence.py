@@ -26,11 +26,11 @@ WORKTREES = 200
 # In a process of its own, timed inside: reading the account is what is compared, not starting Python.
 GATHER = """\
 import json, os, sys, time
+from prodigy_git.cleanup import subjects
 from prodigy_git.cleanup.account import gathering
-from prodigy_git.cleanup import worktrees
-subjects = worktrees.of_repository(os.environ["PRODIGY_HOME"], os.getcwd(), print)
+wanted = subjects.of_repository(os.environ["PRODIGY_HOME"], os.getcwd(), print)
 begin = time.perf_counter_ns()
-found = account.gather(subjects)
+found = gathering.gather(wanted)
 taken = (time.perf_counter_ns() - begin) / 1e6
 print(json.dumps([taken, [[e.staged, e.modified, e.untracked, e.unreadable] for e in found]]))
 """

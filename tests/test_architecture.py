@@ -35,7 +35,8 @@ HEIGHTS = {
 # those of their own floor. What is not named is on the floor at the top.
 FLOORS = {
     "cleanup": (
-        "folders", "account salvage records", "trash", "restore drift", "interrupted", "worktrees",
+        "folders", "account salvage records", "trash", "restore drift", "interrupted subjects",
+        "worktrees",
     ),
     "views": ("trouble", "overview explain report telemetry", ""),
     "jobs": (

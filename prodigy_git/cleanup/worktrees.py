@@ -1,30 +1,30 @@
-"""Cleaning worktrees: which, whether, and one after the other; a failure of one stops no other."""
+"""Cleaning worktrees: which, whether, and several at once; a failure of one stops no other."""
 
 import contextlib
-import os
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from prodigy_git import names as safe
-from prodigy_git import prodigy
+from prodigy_git.cleanup import subjects
 from prodigy_git.cleanup.account import evidence, gathering
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.verdicts import Options as Options
 from prodigy_git.cleanup.account.verdicts import describe as describe
 from prodigy_git.cleanup.account.verdicts import verdict as verdict
-from prodigy_git.cleanup.trash import full_disk, unfinished, without_repository
+from prodigy_git.cleanup.trash import full_disk, without_repository
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
-from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, repokey
-from prodigy_git.store import briefs, ended_by_others, reserve, sessions
+from prodigy_git.record import repokey
+from prodigy_git.store import locked, reserve, sessions
 from prodigy_git.store.events import Broken
 
 _AT_ONCE = (
     32  # worktrees accounted for together: the account is then seconds old when it is acted on
 )
+_TOGETHER = 8  # worktrees moved at once; others wait for the repository's lock that long
 _FRESH = 2.0  # seconds; an older account is made again right before the removal
 
 Progress = Callable[[int, int], None]
@@ -60,7 +60,7 @@ class Outcome:
 
 def show(store: str, cwd: str, name: str) -> Evidence:
     """Return the account of one worktree. Raises `ProdigyError` where nothing has that name."""
-    (found,) = gathering.gather([subject(store, cwd, name)])
+    (found,) = gathering.gather([subjects.subject(store, cwd, name)])
     return found
 
 
@@ -84,12 +84,16 @@ def clean(
     outcomes: dict[int, Outcome] = {}
     wanted: list[tuple[int, Subject]] = []
     if names is None:
-        found = of_store(store, broken) if options.all_repos else of_repository(store, cwd, broken)
+        found = (
+            subjects.of_store(store, broken)
+            if options.all_repos
+            else subjects.of_repository(store, cwd, broken)
+        )
         wanted = list(enumerate(one for one in found if options.job in (None, _job(one))))
     else:
         for number, name in enumerate(dict.fromkeys(names)):
             try:
-                wanted.append((number, subject(store, cwd, name)))
+                wanted.append((number, subjects.subject(store, cwd, name)))
             except (ProdigyError, OSError, ValueError) as error:
                 outcomes[number] = Outcome(name, "failed", [str(error)])
     total = len(wanted)
@@ -98,17 +102,82 @@ def clean(
         if not options.dry_run:
             chunk = [(number, _caught_up(store, one, broken)) for number, one in chunk]
         accounts = gathering.gather([one for _, one in chunk], young=options.min_age)
-        for done, ((number, one), e) in enumerate(zip(chunk, accounts, strict=True), begin + 1):
-            done_with = _clean(store, cwd, one, e, options, broken)
-            outcomes[number] = replace(done_with, session_id=e.session_id, worktree=one.path)
+        pairs = [(one, e) for (_, one), e in zip(chunk, accounts, strict=True)]
+        ends = _clean_all(store, cwd, pairs, options, broken)
+        for done, ((number, one), e, end) in enumerate(zip(chunk, accounts, ends, strict=True), 1):
+            outcomes[number] = replace(end, session_id=e.session_id, worktree=one.path)
             if progress is not None:
-                progress(done, total)
+                progress(begin + done, total)
     return [outcomes[number] for number in sorted(outcomes)]
 
 
+def _clean_all(
+    store: str,
+    cwd: str,
+    accounts: Sequence[tuple[Subject, Evidence]],
+    options: Options,
+    broken: Broken,
+) -> Iterator[Outcome]:
+    """Clean worktrees and yield what became of each, in their order."""
+
+    def key(pair: tuple[Subject, Evidence]) -> str | None:
+        there = pair[0].enrolment
+        # Emptying the trash needs the room of one at a time, and a dry run takes none.
+        alone = options.purge or options.dry_run or pair[0].alone or there is None
+        return None if alone or there is None else there.repo
+
+    for repo, pairs in itertools.groupby(accounts, key):
+        while some := list(itertools.islice(pairs, _TOGETHER)):
+            if repo is None or len(some) == 1:
+                yield from (_clean(store, cwd, *pair, options, broken) for pair in some)
+            else:
+                yield from _clean_together(store, cwd, repo, some, options, broken)
+
+
+def _clean_together(
+    store: str,
+    cwd: str,
+    repo: str,
+    accounts: Sequence[tuple[Subject, Evidence]],
+    options: Options,
+    broken: Broken,
+) -> list[Outcome]:
+    """Clean some worktrees of one repository at once: each waits, most of its time, for git and disk.
+
+    They share the repository's lock. What is interrupted waits until those under way are through.
+    """
+    if any(time.monotonic() - e.gathered_at > _FRESH for _, e in accounts):
+        fresh = gathering.gather([one for one, _ in accounts], young=options.min_age)
+        accounts = [(one, e) for (one, _), e in zip(accounts, fresh, strict=True)]
+    said: list[list[str]] = [[] for _ in accounts]
+
+    def cleaned(pair: tuple[Subject, Evidence], told: list[str]) -> Outcome:
+        return _clean(store, cwd, *pair, options, told.append, held=True)
+
+    try:
+        with locked.repository(store, repo), ThreadPoolExecutor(_TOGETHER) as pool:
+            try:
+                ends = list(pool.map(cleaned, accounts, said))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except ProdigyError as error:  # the lock is not to be had
+        ends = [Outcome(one.name, "failed", [str(error)]) for one, _ in accounts]
+    for line in itertools.chain(*said):
+        broken(line)
+    return ends
+
+
 def _clean(
-    store: str, cwd: str, one: Subject, e: Evidence, options: Options, broken: Broken
+    store: str,
+    cwd: str,
+    one: Subject,
+    e: Evidence,
+    options: Options,
+    broken: Broken,
+    held: bool = False,
 ) -> Outcome:
+    """Clean one worktree; ``held``: the caller holds its repository's lock."""
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
             (e,) = gathering.gather([one], young=options.min_age)
@@ -122,7 +191,7 @@ def _clean(
                 one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch,
                 unseen=e.unseen,
             )  # fmt: skip
-        return replace(_remove(store, one, e, reasons, options, broken), unseen=e.unseen)
+        return replace(_remove(store, one, e, reasons, options, broken, held), unseen=e.unseen)
     except Exception as error:  # whatever it is about this one, the others have their turn
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
@@ -147,6 +216,7 @@ def _remove(
     reasons: list[str],
     options: Options,
     broken: Broken,
+    held: bool,
 ) -> Outcome:
     from prodigy_git.cleanup.trash import emptying, removal
 
@@ -164,7 +234,7 @@ def _remove(
             entry = removal.remove(
                 store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
                 left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
-                broken=broken,
+                broken=broken, held=held,
             )  # fmt: skip
         if options.purge:
             left = emptying.purge(entry, broken)
@@ -238,155 +308,3 @@ def _caught_up(store: str, one: Subject, broken: Broken) -> Subject:
         return one
     found = sessions.catch_up(store, one.session, broken)
     return Subject(one.name, one.path, one.place, found, one.enrolment, one.trouble)
-
-
-def subject(store: str, cwd: str, name: str) -> Subject:
-    """Return the worktree of a session, or the one of this repository with that path or folder name.
-
-    Raises `ProdigyError`, or `names.BadName`, where there is none.
-    """
-    if safe.is_safe(name) and name in sessions.ids(store):
-        return _of_session(store, sessions.load(store, name))
-    try:
-        common = repository.find(cwd).common
-        trees = [tree for tree in repository.worktrees(common) if not tree.bare]
-    except ProdigyError:
-        trees, common = [], ""
-    path = os.path.join(cwd, name)
-    # A folder that is gone is known by its name only.
-    path = os.path.realpath(path) if name and os.path.isdir(path) else name
-    matching = [tree.path for tree in trees if path in (tree.path, os.path.realpath(tree.path))]
-    matching = matching or [tree.path for tree in trees if os.path.basename(tree.path) == name]
-    if len(matching) > 1:
-        raise ProdigyError(f"{name} is the name of {len(matching)} worktrees: give the path")
-    if not matching:
-        sessions.load(store, name)  # which says what is wrong with it
-    found = _of_folder(store, matching[0])
-    if not _belongs(found, common):
-        raise ProdigyError(
-            f"{matching[0]} belongs to {found.place.common if found.place else 'nobody'}, of which "
-            "this repository is a copy: go there"
-        )
-    return found
-
-
-def _belongs(found: Subject, common: str) -> bool:
-    """Whether a folder that git lists is this repository's: a copy lists the original's."""
-    return found.place is None or files.same(found.place.common, common)
-
-
-def of_repository(store: str, cwd: str, broken: Broken) -> list[Subject]:
-    """Return the worktrees of the repository around ``cwd`` that have a session, the main one not."""
-    common = repository.find(cwd).common
-    return [
-        one
-        for tree in repository.worktrees(common)[1:]
-        if not tree.bare
-        and (one := _known(store, tree.path, broken)) is not None
-        and _belongs(one, common)
-    ]
-
-
-def _known(store: str, path: str, broken: Broken) -> Subject | None:
-    try:
-        found = _of_folder(store, path)
-    except (ProdigyError, OSError, ValueError) as error:
-        broken(f"{path}: {error}")
-        return None
-    return found if found.session is not None else None
-
-
-def of_store(store: str, broken: Broken) -> list[Subject]:
-    """Return the worktrees of all sessions of the store, without main ones."""
-    known: sessions.Known = {}
-    found = (_of_session(store, one, known) for one in sessions.load_all(store, broken))
-    return [
-        one
-        for one in found
-        if one.place is not None
-        and os.path.realpath(one.place.private) != os.path.realpath(one.place.common)
-    ]
-
-
-def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
-    if prodigy.wrote_session(found.metadata):
-        (found,) = prodigy.filled(store, [found])
-        path = found.text("worktree_path") or ""
-        if os.path.isdir(path):
-            there = _of_folder(store, path)
-            # With a session of ours in it, it is that one's.
-            return there if there.session is not None else replace(there, session=found)
-        mine = briefs.of_prodigy(store, found.id)
-        if mine is not None:
-            return _of_session(store, sessions.load(store, mine.id), known)
-    where = sessions.enrolled_place(store, found, known)
-    path = found.text("worktree_path") or ""
-    if where is None and (gone := without_repository.repository_of(store, found, path)) is not None:
-        return Subject(
-            found.id, path, None, found, trouble=without_repository.words(gone), alone=True
-        )
-    if where is None:
-        return Subject(found.id, path, None, found, trouble=_missing(store, found, path, known))
-    return Subject(found.id, where[0].top, where[0], found, where[1])
-
-
-def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
-    """Return why a session has no worktree that could be cleaned."""
-    for one in unfinished.find(store, lambda _: None, session=found.id):
-        return one.text()
-    try:
-        half = sessions.journal_of(store, found, known)
-    except (OSError, ValueError) as error:
-        return f"its enrolment cannot be read ({error})"
-    if half is not None:
-        # One of the two was moved: git says what links them again, and does it.
-        top, common = half[0].top, half[0].common
-        if os.path.lexists(f"{top}/.git"):
-            return (
-                f"git does not find {common} from it, 'git -C {common} worktree repair {top}' helps"
-            )
-        if not os.path.isdir(top):
-            return (
-                f"it is not at {top} (any more); if it was moved to PATH, "
-                f"'git -C {common} worktree repair PATH' tells git"
-            )
-    if found.text("trash_path") is not None:
-        return (
-            f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
-        )
-    if not os.path.isdir(path):
-        return f"it has no worktree (any more){_removed_by_git(found)}"
-    if not os.path.lexists(f"{path}/.git"):
-        return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
-    place = gitdir.find(path, {})
-    if place is None:
-        return f"git does not know {path} (any more), 'prodigy-git clean --dry-run' says more"
-    return f"{path} is not its worktree (any more)"
-
-
-def _removed_by_git(found: Session) -> str:
-    """Return what is left of a worktree that was removed with git, by whomever; "" for any other."""
-    if (
-        ended_by_others.by_others(found) != ended_by_others.REMOVED
-        or found.text("prodigy_session") is not None
-    ):
-        return ""
-    left = found.text(ended_by_others.LEFT)
-    commits = f"; its commits are {left}" if left is not None else ""
-    return (
-        f": it was removed with git, as 'prodigy worktree clean' does{commits}; what was not "
-        f"committed is lost, 'prodigy-git resume {found.id}' makes it again from its branch"
-    )
-
-
-def _of_folder(store: str, path: str) -> Subject:
-    """Return the worktree in a folder, with its session if it has one in this store."""
-    name = os.path.basename(path)
-    place = gitdir.find(path, {})
-    if place is None or place.top != path.rstrip("/"):
-        missing = "its folder is gone" if not os.path.isdir(path) else "its file .git is gone"
-        return Subject(name, path, None, trouble=f"{missing}, or its disk is not mounted")
-    there = enrolment.read(place.private)
-    if there is None or not enrolment.ours(there, store):
-        return Subject(name, path, place)
-    return Subject(there.session, path, place, sessions.load(store, there.session), there)

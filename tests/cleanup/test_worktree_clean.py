@@ -487,3 +487,41 @@ def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):
     monkeypatch.setattr(removal, "remove", failing)
     results = _results("--all", cwd=repo, code=1)
     assert results == {"u": "refused", "a": "failed", "m": "cleaned", "d": "refused"}
+
+
+@pytest.fixture
+def many(repo):
+    """Finished worktrees, more than are moved together, in the order in which they are named."""
+    trees = {name: Path(new(repo, name)["worktree"]) for name in ("b", "a", *"cdefghij")}
+    for name in trees:
+        ok("finish", name, cwd=repo)
+    return trees
+
+
+def test_many_go_at_once_and_are_told_in_their_order(repo, many, store, git):
+    results = _results(*many, cwd=repo)
+    assert list(results.items()) == [(name, "cleaned") for name in many]
+    assert not any(tree.exists() for tree in many.values())
+    assert git("worktree", "list", cwd=repo).count("\n") == 0
+    assert call("verify", cwd=repo).code == 0
+    for name, tree in many.items():
+        ok("worktree", "restore", name, cwd=repo)
+        assert (tree / "README").exists()
+
+
+def test_what_changes_behind_the_account_of_many_is_noticed(repo, many, monkeypatch):
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.account import gathering
+
+    really = gathering.gather
+
+    def slow(wanted, *more, **options):
+        found = really(wanted, *more, **options)
+        (many["c"] / "new").write_text("made behind the account\n")
+        return found
+
+    monkeypatch.setattr(gathering, "gather", slow)
+    monkeypatch.setattr(worktrees, "_FRESH", -1.0)  # each account is too old by then
+    results = _results(*many, cwd=repo, code=1)
+    assert results == dict.fromkeys(many, "cleaned") | {"c": "refused"}
+    assert (many["c"] / "new").exists()

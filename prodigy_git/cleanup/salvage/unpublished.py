@@ -84,7 +84,9 @@ def edge(
     what only those have may be amended, or deleted with them. Raises `Unkept`.
     """
     # Without the one that the repository itself is on, all of its history would have to be packed.
-    main = gitdir.head(Place(place.common, place.common, place.common))[0]
+    main, there = gitdir.head(Place(place.common, place.common, place.common))
+    if tip == there and main is not None and not tags:
+        return [tip], False  # as git would say, and most worktrees that made no commits ask
     exclude = [f"--exclude={name}" for name in own if name != main]
     # A branch elsewhere that is broken must not keep this worktree from being removed.
     options = ("--boundary", "--ignore-missing", "--stdin", "--not", *exclude, *_ORDINARY)

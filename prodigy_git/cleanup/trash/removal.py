@@ -53,8 +53,10 @@ def remove(
     left_out: Sequence[str] = (),
     delete_branch: str | None,
     broken: Broken,
+    held: bool = False,
 ) -> Entry:
-    """Move a worktree to the trash and return its entry; the caller holds no lock.
+    """Move a worktree to the trash and return its entry; the caller holds no lock but, with ``held``,
+    the repository's. Several of one repository may then be moved at once, from threads.
 
     ``reasons`` says, in words, what there was against it; ``touched`` that index or working tree may
     not be HEAD's, and are to be kept as a commit, too; ``left_out`` are paths of which it is known that
@@ -66,7 +68,7 @@ def remove(
     repository.check_trusted(place.common)
     # What cannot be renamed into the store goes there; the git directory is its top, as the store is.
     within.refuse_links(os.path.dirname(place.common), f"{place.common}/prodigy-trash")
-    with locked.repository(store, enrolment.repo):
+    with contextlib.nullcontext() if held else locked.repository(store, enrolment.repo):
         _end_earlier(store, enrolment, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)
         found.left_out = sorted(left_out)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support_cli import call, new, ok
 
-from prodigy_git.cleanup import worktrees
+from prodigy_git.cleanup import subjects, worktrees
 from prodigy_git.cleanup.account import gathering, one_worktree
 from prodigy_git.cleanup.folders.erasing import erase
 from prodigy_git.git import integration
@@ -56,18 +56,18 @@ def test_one_that_cannot_be_looked_at_is_kept_forced_or_not(repo, store, trees, 
 def test_what_is_asked_of_all_together_is_asked_of_each_where_that_fails(
     repo, store, trees, monkeypatch, module, name, bad
 ):
-    subjects = worktrees.of_repository(str(store), str(repo), print)
-    good = gathering.gather(subjects)
+    wanted = subjects.of_repository(str(store), str(repo), print)
+    good = gathering.gather(wanted)
     # Fails for two and more: then nothing is wrong with any.
     spoil(monkeypatch, module, name, lambda given: len(bad(given, trees)) > 1)
-    again = gathering.gather(subjects)
+    again = gathering.gather(wanted)
     assert [(e.integration, e.lone_commits, e.unreadable) for e in again] == [
         (e.integration, e.lone_commits, []) for e in good
     ]
     monkeypatch.undo()
     # Fails for every one: that is said of each, and all have the rest.
     spoil(monkeypatch, module, name, lambda given: True)
-    for e in gathering.gather(subjects):
+    for e in gathering.gather(wanted):
         assert ["is not known (as deep as this" in text for text in e.unreadable] == [True]
         assert e.untracked == 1
 
@@ -75,21 +75,21 @@ def test_what_is_asked_of_all_together_is_asked_of_each_where_that_fails(
 def test_a_repository_that_fails_stops_no_other(repo, store, trees, monkeypatch, tmp_path, git):
     other = tmp_path / "other"
     git("clone", "-q", repo, other, cwd=tmp_path)
-    subjects = worktrees.of_repository(str(store), str(repo), print)
+    wanted = subjects.of_repository(str(store), str(repo), print)
     new(other, "w4")
-    subjects += worktrees.of_repository(str(store), str(other), print)
+    wanted += subjects.of_repository(str(store), str(other), print)
     spoil(
         monkeypatch, gathering, "_repository", lambda given: given[0].common.startswith(str(other))
     )
-    found = gathering.gather(subjects)
+    found = gathering.gather(wanted)
     assert [bool(e.unreadable) for e in found] == [False, False, False, True]
 
 
 def test_git_that_is_missing_is_said_once(repo, store, trees, monkeypatch):
-    subjects = worktrees.of_repository(str(store), str(repo), print)
+    wanted = subjects.of_repository(str(store), str(repo), print)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(gathering.ProdigyError, match="git is not to be found"):
-        gathering.gather(subjects)
+        gathering.gather(wanted)
 
 
 def test_folders_1200_deep_are_accounted_for(repo, store, trees):

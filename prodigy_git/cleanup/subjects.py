@@ -1,0 +1,167 @@
+"""Which worktrees there are to be cleaned: by a name, of a repository, of the store."""
+
+import os
+from dataclasses import replace
+
+from prodigy_git import layout, prodigy
+from prodigy_git import names as safe
+from prodigy_git.cleanup.account.evidence import Subject
+from prodigy_git.cleanup.trash import unfinished, without_repository
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.model.session import Session
+from prodigy_git.record import enrolment, files, gitdir
+from prodigy_git.store import briefs, ended_by_others, sessions
+from prodigy_git.store.broken import Broken
+
+
+def subject(store: str, cwd: str, name: str) -> Subject:
+    """Return the worktree of a session, or the one of this repository with that path or folder name.
+
+    Raises `ProdigyError`, or `names.BadName`, where there is none.
+    """
+    if safe.is_safe(name) and os.path.lexists(layout.session(store, name)):
+        return _of_session(store, sessions.load(store, name))
+    try:
+        common = repository.find(cwd).common
+        trees = [tree for tree in repository.worktrees(common) if not tree.bare]
+    except ProdigyError:
+        trees, common = [], ""
+    path = os.path.join(cwd, name)
+    # A folder that is gone is known by its name only.
+    path = os.path.realpath(path) if name and os.path.isdir(path) else name
+    matching = [tree.path for tree in trees if path in (tree.path, os.path.realpath(tree.path))]
+    matching = matching or [tree.path for tree in trees if os.path.basename(tree.path) == name]
+    if len(matching) > 1:
+        raise ProdigyError(f"{name} is the name of {len(matching)} worktrees: give the path")
+    if not matching:
+        sessions.load(store, name)  # which says what is wrong with it
+    found = _of_folder(store, matching[0])
+    if not _belongs(found, common):
+        raise ProdigyError(
+            f"{matching[0]} belongs to {found.place.common if found.place else 'nobody'}, of which "
+            "this repository is a copy: go there"
+        )
+    return found
+
+
+def _belongs(found: Subject, common: str) -> bool:
+    """Whether a folder that git lists is this repository's: a copy lists the original's."""
+    return found.place is None or files.same(found.place.common, common)
+
+
+def of_repository(store: str, cwd: str, broken: Broken) -> list[Subject]:
+    """Return the worktrees of the repository around ``cwd`` that have a session, the main one not."""
+    common = repository.find(cwd).common
+    return [
+        one
+        for tree in repository.worktrees(common)[1:]
+        if not tree.bare
+        and (one := _known(store, tree.path, broken)) is not None
+        and _belongs(one, common)
+    ]
+
+
+def _known(store: str, path: str, broken: Broken) -> Subject | None:
+    try:
+        found = _of_folder(store, path)
+    except (ProdigyError, OSError, ValueError) as error:
+        broken(f"{path}: {error}")
+        return None
+    return found if found.session is not None else None
+
+
+def of_store(store: str, broken: Broken) -> list[Subject]:
+    """Return the worktrees of all sessions of the store, without main ones."""
+    known: sessions.Known = {}
+    found = (_of_session(store, one, known) for one in sessions.load_all(store, broken))
+    return [
+        one
+        for one in found
+        if one.place is not None
+        and os.path.realpath(one.place.private) != os.path.realpath(one.place.common)
+    ]
+
+
+def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
+    if prodigy.wrote_session(found.metadata):
+        (found,) = prodigy.filled(store, [found])
+        path = found.text("worktree_path") or ""
+        if os.path.isdir(path):
+            there = _of_folder(store, path)
+            # With a session of ours in it, it is that one's.
+            return there if there.session is not None else replace(there, session=found)
+        mine = briefs.of_prodigy(store, found.id)
+        if mine is not None:
+            return _of_session(store, sessions.load(store, mine.id), known)
+    where = sessions.enrolled_place(store, found, known)
+    path = found.text("worktree_path") or ""
+    if where is None and (gone := without_repository.repository_of(store, found, path)) is not None:
+        return Subject(
+            found.id, path, None, found, trouble=without_repository.words(gone), alone=True
+        )
+    if where is None:
+        return Subject(found.id, path, None, found, trouble=_missing(store, found, path, known))
+    return Subject(found.id, where[0].top, where[0], found, where[1])
+
+
+def _missing(store: str, found: Session, path: str, known: sessions.Known | None) -> str:
+    """Return why a session has no worktree that could be cleaned."""
+    for one in unfinished.find(store, lambda _: None, session=found.id):
+        return one.text()
+    try:
+        half = sessions.journal_of(store, found, known)
+    except (OSError, ValueError) as error:
+        return f"its enrolment cannot be read ({error})"
+    if half is not None:
+        # One of the two was moved: git says what links them again, and does it.
+        top, common = half[0].top, half[0].common
+        if os.path.lexists(f"{top}/.git"):
+            return (
+                f"git does not find {common} from it, 'git -C {common} worktree repair {top}' helps"
+            )
+        if not os.path.isdir(top):
+            return (
+                f"it is not at {top} (any more); if it was moved to PATH, "
+                f"'git -C {common} worktree repair PATH' tells git"
+            )
+    if found.text("trash_path") is not None:
+        return (
+            f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
+        )
+    if not os.path.isdir(path):
+        return f"it has no worktree (any more){_removed_by_git(found)}"
+    if not os.path.lexists(f"{path}/.git"):
+        return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
+    place = gitdir.find(path, {})
+    if place is None:
+        return f"git does not know {path} (any more), 'prodigy-git clean --dry-run' says more"
+    return f"{path} is not its worktree (any more)"
+
+
+def _removed_by_git(found: Session) -> str:
+    """Return what is left of a worktree that was removed with git, by whomever; "" for any other."""
+    if (
+        ended_by_others.by_others(found) != ended_by_others.REMOVED
+        or found.text("prodigy_session") is not None
+    ):
+        return ""
+    left = found.text(ended_by_others.LEFT)
+    commits = f"; its commits are {left}" if left is not None else ""
+    return (
+        f": it was removed with git, as 'prodigy worktree clean' does{commits}; what was not "
+        f"committed is lost, 'prodigy-git resume {found.id}' makes it again from its branch"
+    )
+
+
+def _of_folder(store: str, path: str) -> Subject:
+    """Return the worktree in a folder, with its session if it has one in this store."""
+    name = os.path.basename(path)
+    place = gitdir.find(path, {})
+    if place is None or place.top != path.rstrip("/"):
+        missing = "its folder is gone" if not os.path.isdir(path) else "its file .git is gone"
+        return Subject(name, path, None, trouble=f"{missing}, or its disk is not mounted")
+    there = enrolment.read(place.private)
+    if there is None or not enrolment.ours(there, store):
+        return Subject(name, path, place)
+    return Subject(there.session, path, place, sessions.load(store, there.session), there)
