@@ -111,11 +111,6 @@ TABLE: dict[str, tuple[str, list[str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
 @pytest.fixture(params=["main", "linked"])
 def world(
     request: pytest.FixtureRequest, sealed: Path, tmp_path: Path, templates: Templates

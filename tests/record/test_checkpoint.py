@@ -11,11 +11,6 @@ from support_record import SILENT, Templates, World, commit, place, session_of, 
 from prodigy_git.record import clock, drain, enrolment
 
 
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
 @pytest.fixture
 def world(
     sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch

@@ -379,11 +379,6 @@ class Operations(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
 @pytest.mark.parametrize("part", range(2))  # one for each worker of a small machine
 def test_each_commit_once_in_its_session(part: int, sealed: Path, templates: Templates) -> None:
     write_hooks(sealed)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,32 +27,6 @@ from test_operations import TABLE
 
 from prodigy_git import layout
 from prodigy_git.record import files
-
-
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
-@pytest.fixture
-def it(
-    sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Background]:
-    """A main worktree in which nothing is waited for."""
-    found = background("main", sealed, tmp_path, templates, monkeypatch)
-    yield found
-    found.end()
-
-
-@pytest.fixture
-def linked(
-    sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Background]:
-    """A linked worktree in which nothing is waited for, and a gate that is closed."""
-    found = background("linked", sealed, tmp_path, templates, monkeypatch)
-    found.close_gate()
-    yield found
-    found.end()
 
 
 @pytest.mark.parametrize("name", TABLE)

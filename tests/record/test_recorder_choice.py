@@ -5,15 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support_background import Background, age_configuration, background, wait_until
+from support_background import Background, age_configuration, wait_until
 from support_record import (
     PREAMBLE,
     SILENT,
-    Templates,
     commit,
     commits,
     events,
@@ -26,32 +25,6 @@ from support_record import (
 from prodigy_git import api, hookfiles, layout
 
 SHELLS = {"dash": "dash", "bash": "bash", "bash-posix": "bash --posix", "busybox": "busybox sh"}
-
-
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
-@pytest.fixture
-def it(
-    sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Background]:
-    """A main worktree in which nothing is waited for."""
-    found = background("main", sealed, tmp_path, templates, monkeypatch)
-    yield found
-    found.end()
-
-
-@pytest.fixture
-def linked(
-    sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Background]:
-    """A linked worktree in which nothing is waited for, and a gate that is closed."""
-    found = background("linked", sealed, tmp_path, templates, monkeypatch)
-    found.close_gate()
-    yield found
-    found.end()
 
 
 @pytest.mark.parametrize("name", SHELLS)

@@ -5,13 +5,12 @@ Whatever happens to either, git's command succeeds, and with one more commit all
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support_background import Background, background, wait_until
+from support_background import Background, wait_until
 from support_faults import KILL, can_trace, strace
-from support_record import PACKAGE, Templates, commit, commits, events, git, hookfiles, place, run
+from support_record import PACKAGE, commit, commits, events, git, hookfiles, place, run
 
 pytestmark = pytest.mark.skipif(
     not can_trace(), reason="NOT TESTED: what faults do to a recorder; strace or ptrace is missing"
@@ -39,21 +38,6 @@ case "$*" in
 esac
 exec '{python}' "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
-@pytest.fixture
-def it(
-    sealed: Path, tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Background]:
-    """A main worktree in which nothing is waited for."""
-    found = background("main", sealed, tmp_path, templates, monkeypatch)
-    yield found
-    found.end()
 
 
 def faults(calls: dict[str, tuple[str, ...]]) -> list[object]:
