@@ -1,5 +1,6 @@
 """Faults injected into a process's system calls with strace(1): killed at one, or one that fails."""
 
+import compileall
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from support_cli import PACKAGE_PARENT
 from support_forkserver import Forked
 
 KILL = "signal=KILL"
@@ -24,6 +26,17 @@ def can_trace() -> bool:
         check=False,
     )
     return tried.returncode == 0
+
+
+def compiled_copy(folder: Path) -> str:
+    """Copy the package to a folder, compiled, and return that: each run must make the same calls."""
+    shutil.copytree(
+        Path(PACKAGE_PARENT) / "prodigy_git",
+        folder / "prodigy_git",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    compileall.compile_dir(folder, quiet=1)
+    return str(folder)
 
 
 def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> list[str]:

@@ -6,18 +6,16 @@ the hook exits with 0 (or was killed), the log parses, and after one more commit
 the log exactly once.
 """
 
-import compileall
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from support_faults import KILL, can_trace, compiled_copy, strace
 from support_record import (
-    PACKAGE,
     SILENT,
     Templates,
     World,
@@ -49,7 +47,6 @@ CALLS = {
 }
 """Each system call that matters, and how it may fail."""
 
-KILL = "signal=KILL"
 # A hook that registers makes many more calls, which fail alike: one error each is enough there.
 FAULTS = [
     pytest.param(name, fault, fresh, id=f"{name}-{fault}-{'registering' if fresh else 'enrolled'}")
@@ -59,45 +56,20 @@ FAULTS = [
 ]
 
 
-def _can_trace() -> bool:
-    if shutil.which("strace") is None:
-        return False
-    tried = subprocess.run(
-        ["strace", "-o", "/dev/null", "-e", "trace=write", "true"],
-        capture_output=True,
-        check=False,
-    )
-    return tried.returncode == 0
-
-
 pytestmark = pytest.mark.skipif(
-    not _can_trace(), reason="NOT TESTED: what faults do to a hook; strace or ptrace is missing"
+    not can_trace(), reason="NOT TESTED: what faults do to a hook; strace or ptrace is missing"
 )
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A compiled copy of what a hook imports: each run must make the same calls."""
-    folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(
-        Path(PACKAGE) / "prodigy_git",
-        folder / "prodigy_git",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    compileall.compile_dir(folder, quiet=1)
-    return str(folder)
+    return compiled_copy(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture
 def world(sealed: Path, tmp_path: Path, templates: Templates) -> World:
     write_hooks(sealed)
     return templates.copy("main", tmp_path)
-
-
-def strace(name: str, rule: str | None = None, output: str = "/dev/null") -> list[str]:
-    """Return a command that traces calls of ``name``, not those of child processes."""
-    inject = [] if rule is None else ["-e", f"inject={name}:{rule}"]
-    return ["strace", "-y", "-o", output, "-e", f"trace={name}", *inject]
 
 
 def end_burst(top: Path) -> None:

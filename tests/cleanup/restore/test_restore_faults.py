@@ -4,7 +4,6 @@ strace injects the kill (strace(1), ``inject``). Afterwards the worktree is eith
 where it can be restored, or back; in the end it is as it was, byte for byte, and said so once.
 """
 
-import compileall
 import json
 import os
 import re
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support_cli import PACKAGE_PARENT, environment, new, session_file
-from support_faults import KILL, STOP, can_trace, run_traced, strace
+from support_cli import environment, new, session_file
+from support_faults import KILL, STOP, can_trace, compiled_copy, run_traced, strace
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
 from prodigy_git.cleanup import interrupted
@@ -40,15 +39,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A compiled copy of the package: each run must make the same calls."""
-    folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(
-        Path(PACKAGE_PARENT) / "prodigy_git",
-        folder / "prodigy_git",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    compileall.compile_dir(folder, quiet=1)
-    return str(folder)
+    return compiled_copy(tmp_path_factory.mktemp("package"))
 
 
 class Subject:
