@@ -52,10 +52,11 @@ def here(job_id: str | None, *, take: bool = False) -> tuple[str, str, str]:
     """
     from prodigy_git.lifecycle import whereabouts
 
-    store, repo, known = whereabouts.job(gitenv.here(), job_id, take=take, told=output.note)
+    where = whereabouts.job(gitenv.here(), job_id, told=output.note)
     if take:
-        require_ours(store, repo, known)
-    return store, repo, known
+        require_ours(*where)
+        whereabouts.job(gitenv.here(), where[2] if job_id is None else job_id, take=True)
+    return where
 
 
 def require_ours(store: str, repo: str, known: str) -> None:

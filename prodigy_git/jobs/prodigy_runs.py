@@ -177,16 +177,22 @@ def lasted(run: Run) -> float | None:
     return max(0, (ended or clock.now()) - began) / clock.SECOND
 
 
-def is_over(run: Run) -> bool:
-    """Whether nobody works on a run: Prodigy has noted that it ended, or was interrupted."""
-    return run.state not in ("open", "unknown")
+def may_go_on(index: Index) -> bool:
+    """Whether somebody may be at work on a run: it has not ended, and processes or files say so."""
+    assert index.run is not None
+    if index.run.state in books.ENDED:
+        return False
+    if index.at_work is None:
+        there = theirs.standers()
+        index.at_work = theirs.goes_on(index.store, index.run, there) is not None
+    return index.at_work
 
 
 def is_done_with(index: Index) -> bool:
     """Whether an overview passes over a job: it has ended, or nothing is to do about Prodigy's run."""
     if index.run is None:
         return index.job.status in books.ENDED
-    return not advice(index, index.run)
+    return index.run.state in books.ENDED and not advice(index, index.run)
 
 
 def events_of(index: Index, name: str) -> list[Event]:
@@ -297,19 +303,20 @@ def advice(index: Index, run: Run) -> list[tuple[str, str]]:
     Prodigy's own commands where they do it: its `resume` needs a checkpoint, which a MapReduce seldom
     has, and its `dlq retry` does nothing.
     """
+    if may_go_on(index):
+        return []
     left = index.count("dead", "failed")
+    take_over = f"prodigy-git import {run.job_id}"
     found = []
     if run.state == "completed" and run.exists and not _is_merged(index.store, run):
         target = f" into {run.target}" if run.target else ""
         found.append((f"prodigy worktree merge {run.session_id}", f"merges it{target}"))
-    if run.state in ("interrupted", "failed"):
-        found.append((f"prodigy-git import {run.job_id}", "takes it over, to go on with"))
-    elif run.state in ("open", "unknown"):
-        what = "takes it over, once Prodigy is not at work on it"
-        found.append((f"prodigy-git import {run.job_id}", what))
+    if run.state in ("open", "unknown"):
+        found.append((take_over, "takes it over: nobody is at work on it"))
+    elif run.state in ("failed", "interrupted"):
+        found.append((take_over, "takes it over, to go on with"))
     elif left:
-        what = f"takes it over, so that what failed can be tried again ({left})"
-        found.append((f"prodigy-git import {run.job_id}", what))
+        found.append((take_over, f"takes it over, so that what failed can be tried again ({left})"))
     return found
 
 

@@ -1,7 +1,9 @@
 """Runs of Prodigy's in the views: shown as such, without a false alarm or advice that harms."""
 
+import os
+
 import pytest
-from support_cli import ok, refused
+from support_cli import ok, refused, snapshot
 from support_prodigy import (
     FAILED_JOB,
     FAILED_SESSION,
@@ -73,6 +75,37 @@ def test_a_run_that_may_be_at_work_gets_no_advice(whole):
     found = overview()
     assert ("open", INTERRUPTED_JOB) in {(one["status"], one["job_id"]) for one in found["jobs"]}
     assert not any(INTERRUPTED_JOB in one["what"] for one in found["advice"])
+    long_ago = 1_700_000_000
+    for path in whole.store.rglob("*"):
+        if INTERRUPTED_SESSION in str(path) and not path.is_symlink():
+            os.utime(path, (long_ago, long_ago))
+    advice = {one["what"]: one["commands"] for one in overview()["advice"]}
+    assert advice[
+        f"Prodigy's run {INTERRUPTED_JOB} has stopped without a word: of 4 items 2 under way"
+    ] == [f"prodigy-git import {INTERRUPTED_JOB}"]
+
+
+def test_what_was_taken_over_is_a_job_of_ours(whole):
+    ok("import")
+    rows = {one["job_id"]: one for one in ok("job", "list", "--json").json}
+    assert {one["program"] for one in rows.values()} == {"prodigy-git"}
+    assert ok("job", "show", FAILED_JOB, "--json").json["prodigy"] is None
+    ok("dlq", "retry", "item_2", "--force", "--job", FAILED_JOB)
+    assert ok("dlq", "list", "--job", FAILED_JOB, "--json").json == []
+    assert ok("job", "next", FAILED_JOB).json["work_item"]["data"] == ITEMS[2]
+
+
+def test_nobody_who_looks_leaves_a_trace(whole, monkeypatch):
+    before = snapshot(whole.store, whole.repo)
+    for words in (
+        "job list", f"job show {FAILED_JOB}", "dlq list --all-jobs",
+        f"dlq show item_2 --job {FAILED_JOB}",
+        f"dlq stats --job {FAILED_JOB}", "status", f"explain item_2 --job {FAILED_JOB}",
+        f"explain {FAILED_SESSION}", f"report --job {FAILED_JOB} --json", "events ls",
+    ):  # fmt: skip
+        ok(*words.split())
+    refused("dlq", "retry", "item_2", "--job", FAILED_JOB)
+    assert snapshot(whole.store, whole.repo) == before
 
 
 def test_explain_tells_of_an_item(whole):

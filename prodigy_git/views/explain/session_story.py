@@ -7,7 +7,7 @@ from prodigy_git import layout
 from prodigy_git.jobs import attempts, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.prodigy import Run, wrote_session
+from prodigy_git.prodigy import MADE_BY, Run
 from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
@@ -45,7 +45,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         found |= {
             "job_id": run.job_id, "repo": prodigy_runs.key_of(where.store, run),
             "branch": run.branch, "base_branch": run.target, "worktree_path": run.worktree,
-            "created_by": "prodigy",
+            "created_by": MADE_BY,
         }  # fmt: skip
     jobs = known or _jobs_of(where, found)
     told = unique(list(where.read(Selection(sessions=frozenset((name,))), jobs)))
@@ -73,7 +73,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
 def _run_of(where: Scope, found: dict[str, Any]) -> Run | None:
     """Return the run of Prodigy's that a session is; None for one of ours."""
     known = found["session"]
-    if known is None or not wrote_session(known.metadata):
+    if known is None or found["created_by"] != MADE_BY:
         return None
     return prodigy_runs.of_session(where.store, known.id, where.report)
 

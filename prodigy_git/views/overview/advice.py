@@ -163,13 +163,14 @@ def _jobs(found: Repository, where: str) -> Iterator[Advice]:
 
 _STANDS = {
     "interrupted": "was interrupted", "completed": "is completed", "failed": "has failed",
-    "cancelled": "was cancelled",
+    "cancelled": "was cancelled", "open": "has stopped without a word",
+    "unknown": "has stopped without a word",
 }  # fmt: skip
 
 
 def _prodigys(job: dict[str, Any], where: str) -> Iterator[Advice]:
-    """Say what goes on with a run of Prodigy's; nothing of one that may be at work."""
-    if job["status"] not in _STANDS or not job["prodigy"]["commands"]:
+    """Say what goes on with a run of Prodigy's; of one that may be at work there is nothing to say."""
+    if not job["prodigy"]["commands"]:
         return
     name = job["job_id"]
     left = [f"{job['in_progress']} under way"] if job["in_progress"] else []
