@@ -126,6 +126,9 @@ def look(
     runs = [
         one for one in of_store if one.common is not None and files.same(one.common, place.common)
     ]
+    for one in of_store:
+        if one.common is None and _is_called(one, place):
+            broken(f"{one.job_id}: git does not say which repository it is of, passed over")
     known = {name for one in runs for name in (one.job_id, one.session_id)}
     for name in wanted:
         if name not in known:
@@ -142,6 +145,24 @@ def look(
     ]  # fmt: skip
 
 
+def _is_called(run: Run, place: Place) -> bool:
+    """Whether a run was in a folder that is called like the repository's."""
+    here = os.path.basename(os.path.dirname(place.common))
+    return run.worktree is not None and os.path.basename(os.path.dirname(run.worktree)) == here
+
+
+def _out_of_sight(run: Run) -> str | None:
+    """Return why nobody can tell what a run has left: a folder of it that we may not look into."""
+    for folder in (*run.queues, run.checkpoints, run.events):
+        try:
+            os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return f"{folder} cannot be read ({error.strerror})"
+    return None
+
+
 def _plan(
     store: str,
     repo: str,
@@ -152,7 +173,7 @@ def _plan(
     *,
     doubt: bool,
 ) -> Taken:
-    why = theirs.goes_on(store, run, there, doubt=doubt)
+    why = theirs.goes_on(store, run, there, doubt=doubt) or _out_of_sight(run)
     items: dict[str, RunItem] = {}
     adds: list[str] = []
     is_new = run.kind == "MapReduce"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from support_cli import call, ok, refused
+from support_ordinary import UID
+from support_ordinary import ordinary as ordinary
 from support_prodigy import (
     FAILED_JOB,
     FAILED_SESSION,
@@ -301,3 +303,43 @@ def test_a_worktree_that_is_not_the_repository_s_is_left(whole, tmp_path):
     assert said.code == 0
     assert "git does not know it" in said.out
     assert states(whole.store, INTERRUPTED_JOB)["item_3"] == "pending"
+
+
+def test_a_run_that_git_says_nothing_of_is_named(whole):
+    (whole.workflow / ".git").unlink()
+    git("worktree", "prune", cwd=whole.repo)
+    git("branch", "-q", "-D", f"prodigy-{WORKFLOW}", cwd=whole.repo)
+    done = call("import", "--dry-run")
+    assert f"{WORKFLOW}: git does not say which repository it is of" in done.err
+    assert FAILED_JOB in done.out
+
+
+@pytest.fixture
+def theirs(ordinary, monkeypatch) -> Whole:
+    """Make a store as Prodigy leaves it, of an ordinary user."""
+    monkeypatch.setenv("PRODIGY_GIT_SILENCE", "1")  # root makes it, whose store is another
+    made = prodigy_store(ordinary.store, ordinary.repo)
+    subprocess.run(["chown", "-R", f"{UID}:{UID}", ordinary.folder], check=True)
+    return made
+
+
+def test_of_a_queue_that_is_another_user_s_nothing_is_guessed(ordinary, theirs):
+    queue = theirs.store / "dlq" / FAILED_SESSION
+    subprocess.run(["chown", "-R", "0:0", queue], check=True)
+    queue.chmod(0o700)
+    done = ordinary.prodigy("import")
+    assert done.returncode == 0, done
+    assert f"{FAILED_JOB}: left, as {queue}" in " ".join(done.stdout.split())
+    assert f"{INTERRUPTED_JOB}: taken over" in done.stdout
+    assert not (theirs.store / "events" / "repo" / FAILED_JOB).exists()
+
+
+def test_a_store_of_another_user_is_refused(ordinary, theirs):
+    subprocess.run(["chown", "-R", "0:0", theirs.store], check=True)
+    subprocess.run(["chmod", "-R", "a+rX", theirs.store], check=True)
+    before = tree(theirs.store)
+    done = ordinary.prodigy("import")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert tree(theirs.store) == before
