@@ -1,6 +1,5 @@
 """What does it take to remove 50 worktrees, until the prompt is back? Ours, and git's own."""
 
-import argparse
 import shutil
 import sys
 import time
@@ -55,9 +54,7 @@ def measured(
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=3, makes="repositories")
     arguments = parser.parse_args()
 
     with common.sealed(arguments.folder) as (folder, env):
@@ -69,12 +66,11 @@ def main() -> int:
             times[OURS].append(measured(remove_with_ours, 2 * number + 1, repo, env))
             shutil.rmtree(Path(env["PRODIGY_HOME"]) / "trash", ignore_errors=True)
         median = common.medians(times)
-        print(
+        common.heading(
+            folder,
             f"Removing {WORKTREES} worktrees of {FILES} files, medians of {arguments.rounds} rounds "
-            f"({time.monotonic() - begin:.0f} s)"
+            f"({time.monotonic() - begin:.0f} s)",
         )
-        print(common.machine(folder))
-        print()
         common.print_table(
             ["", "ms", "ms each", "x git's"],
             [

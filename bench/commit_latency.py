@@ -1,6 +1,5 @@
 """What does a hook add to a commit? No hooks, ours, prek and pre-commit, in one run."""
 
-import argparse
 import functools
 import json
 import sys
@@ -134,9 +133,7 @@ def end_burst(repo: Path) -> None:
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=60, makes="repositories")
     parser.add_argument(
         "--busy", type=int, default=0, help="busy processes for each core beside it (default: 0)"
     )
@@ -175,9 +172,9 @@ def main() -> int:
         median = common.medians(times)
         over = {name: ms - median[BARE] for name, ms in median.items()}
         beside = f", {arguments.busy} busy processes per core beside it" if arguments.busy else ""
-        print(f"Commit latency, medians of {arguments.rounds} interleaved rounds{beside}")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder, f"Commit latency, medians of {arguments.rounds} interleaved rounds{beside}"
+        )
         common.print_table(
             ["variant", "ms", "ms over bare", "x bare", "added, x empty's", "added, x prek's"],
             [

@@ -1,5 +1,6 @@
 """What every benchmark shares: sealed repositories, interleaved rounds, the machine, the table."""
 
+import argparse
 import json
 import os
 import platform
@@ -139,6 +140,21 @@ def interleave(
 def medians(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Return each variant's median."""
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def options(about: str | None, *, rounds: int, makes: str) -> argparse.ArgumentParser:
+    """Return a benchmark's command line: how many rounds, and where it makes what it measures."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help=f"timed rounds (default: {rounds})"
+    )
+    parser.add_argument("--folder", help=f"where to make the {makes} (default: $TMPDIR)")
+    return parser
+
+
+def heading(folder: Path, *lines: str) -> None:
+    """Print what was measured, and on what machine and filesystem."""
+    print(*lines, machine(folder), sep="\n", end="\n\n")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,6 +1,5 @@
 """How fast are 1,000,000 events (350 MB) counted, searched, exported? Beside DuckDB and jq."""
 
-import argparse
 import importlib.util
 import os
 import shutil
@@ -43,10 +42,8 @@ ONCE = (REGEX, CSV, QUERY)
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser = common.options(__doc__, rounds=5, makes="logs")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the log (default: 1)")
-    parser.add_argument("--folder", help="where to make the logs (default: $TMPDIR)")
     arguments = parser.parse_args()
     if not 0 < arguments.scale <= 1:
         parser.error("--scale is more than 0 and at most 1")
@@ -84,10 +81,11 @@ def main() -> int:
         median = common.medians(common.interleave(variants, arguments.rounds, warm_up=1))
         median |= {name: run("large", name) for name in ONCE if name in commands["large"]}
 
-        print(f"A log of {count:,} events, {logs['large'].stat().st_size:,} bytes")
-        print(f"Medians of {arguments.rounds} interleaved rounds; the last {len(ONCE)} run once")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder,
+            f"A log of {count:,} events, {logs['large'].stat().st_size:,} bytes",
+            f"Medians of {arguments.rounds} interleaved rounds; the last {len(ONCE)} run once",
+        )
         common.print_table(
             ["variant", "s", "MB of memory", f"MB for {sizes['small']:,} events"],
             [

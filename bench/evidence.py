@@ -1,6 +1,5 @@
 """What does the account of 200 worktrees cost, over `git status` on each? And `worktree ls` of them?"""
 
-import argparse
 import json
 import os
 import subprocess
@@ -73,9 +72,7 @@ def evidence(repo: Path, env: Mapping[str, str]) -> float:
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=5, makes="repositories")
     arguments = parser.parse_args()
 
     with common.sealed(arguments.folder) as (folder, env):

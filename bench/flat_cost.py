@@ -1,6 +1,5 @@
 """Does a commit cost more in a store that is full? 10,000 sessions, 1 GB of logs, over an empty one."""
 
-import argparse
 import datetime
 import json
 import os
@@ -111,10 +110,8 @@ def appended(logs: Path, before: Mapping[Path, int]) -> list[str]:
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=150, help="timed rounds (default: 150)")
+    parser = common.options(__doc__, rounds=150, makes="repositories")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the store (default: 1)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
     arguments = parser.parse_args()
     if not 0 < arguments.scale <= 1:
         parser.error("--scale is more than 0 and at most 1")
@@ -160,10 +157,11 @@ def main() -> int:
 
         median = common.medians(times)
         added = {name: median[name] - median[BARE] for name in logs}
-        print(f"Cost in a full store, medians of {arguments.rounds} interleaved rounds")
-        print(f"{round(SESSIONS * arguments.scale):,} sessions, {events:,} events, {size:,} bytes")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder,
+            f"Cost in a full store, medians of {arguments.rounds} interleaved rounds",
+            f"{round(SESSIONS * arguments.scale):,} sessions, {events:,} events, {size:,} bytes",
+        )
         common.print_table(
             ["variant", "ms", "ms over bare", "added, x empty store's"],
             [

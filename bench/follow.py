@@ -111,9 +111,7 @@ def main() -> int:
     rows, wrong, worst = [], "", 0.0
     with common.sealed(arguments.folder) as (folder, env):
         env["PYTHONPATH"] = str(Path(__file__).parents[1])
-        print(f"From append to line, {WRITERS} writers")
-        print(common.machine(folder))
-        print()
+        common.heading(folder, f"From append to line, {WRITERS} writers")
         for number, (name, jobs, others, pause) in enumerate(
             [
                 ("one job, full speed", 1, 0, 0.0),

@@ -1,6 +1,5 @@
 """What is a recorded commit's time made of? Interpreter, each import, each step of the drain."""
 
-import argparse
 import functools
 import subprocess
 import sys
@@ -67,9 +66,7 @@ def steps(repo: Path, env: Mapping[str, str], package: str) -> dict[str, float]:
 
 def main() -> int:
     """Run the benchmark and print its two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
-    parser.add_argument("--folder", help="where to make the repository (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=60, makes="repository")
     arguments = parser.parse_args()
     package = str(Path(__file__).resolve().parents[1])
 
@@ -94,9 +91,10 @@ def main() -> int:
             for what, ms in steps(repo, env, package).items():
                 taken.setdefault(what, []).append(ms)
 
-        print(f"Starting a hook's interpreter, medians of {arguments.rounds} interleaved rounds")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder,
+            f"Starting a hook's interpreter, medians of {arguments.rounds} interleaved rounds",
+        )
         before = 0.0
         rows = []
         for name, ms in common.medians(times).items():

@@ -1,6 +1,5 @@
 """What do claiming and ending an item cost, in a job of 100 items and in one of 100,000?"""
 
-import argparse
 import subprocess
 import sys
 import time
@@ -30,10 +29,8 @@ def start(store: str, items: int) -> None:
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="timed rounds (default: 20)")
+    parser = common.options(__doc__, rounds=20, makes="stores")
     parser.add_argument("--items", type=int, default=LARGE, help="items of the large job")
-    parser.add_argument("--folder", help="where to make the stores (default: $TMPDIR)")
     arguments = parser.parse_args()
     with common.sealed(arguments.folder) as (folder, env):
         sizes = {"small": SMALL, "large": arguments.items}
@@ -52,11 +49,10 @@ def main() -> int:
                 f"'job show'{at}": command(["show"], stores[name], folder, env),
             }
         median = common.medians(common.interleave(variants, arguments.rounds, warm_up=2))
-        print(
-            f"Jobs of {SMALL} and {arguments.items:,} items, medians of {arguments.rounds} rounds"
+        common.heading(
+            folder,
+            f"Jobs of {SMALL} and {arguments.items:,} items, medians of {arguments.rounds} rounds",
         )
-        print(common.machine(folder))
-        print()
         rows = []
         for what in ("claim", "end", "'job next'", "'job show'"):
             few, many = (median[f"{what}, {items:,} items"] * 1000 for items in sizes.values())

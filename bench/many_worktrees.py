@@ -1,6 +1,5 @@
 """How long do 16 worktrees take for 50 commits each, all at once? Ours and prek over no hooks."""
 
-import argparse
 import json
 import os
 import subprocess
@@ -131,9 +130,7 @@ def wrong_records(
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=3, makes="repositories")
     arguments = parser.parse_args()
 
     with common.sealed(arguments.folder) as (folder, env):
@@ -167,12 +164,11 @@ def main() -> int:
 
         median = common.medians(times)
         total = WORKTREES * COMMITS
-        print(
+        common.heading(
+            folder,
             f"{WORKTREES} worktrees x {COMMITS} commits at once,"
-            f" medians of {arguments.rounds} interleaved rounds"
+            f" medians of {arguments.rounds} interleaved rounds",
         )
-        print(common.machine(folder))
-        print()
         common.print_table(
             ["variant", "wall s", "min-max", "commits/s", "x bare"],
             [

@@ -76,9 +76,9 @@ def main() -> int:
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             busy = f"{used / arguments.rounds:.2f}"
             rows.append([f"{size:,}", f"{spans:,}", f"{median:.2f}", busy, f"{most:.0f}"])
-        print(f"otel push of one job over HTTP, medians of {arguments.rounds} round(s)")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder, f"otel push of one job over HTTP, medians of {arguments.rounds} round(s)"
+        )
         common.print_table(["events", "spans", "s", "s of CPU", "MB of memory"], rows)
     return common.worthless(wrong)
 

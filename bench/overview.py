@@ -1,6 +1,5 @@
 """How long does one look at 200 worktrees take, without and with the question which have changes?"""
 
-import argparse
 import json
 import os
 import subprocess
@@ -79,11 +78,9 @@ def wrong_answers(repo: Path, env: Mapping[str, str], worktrees: int) -> str:
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="timed rounds (default: 10)")
+    parser = common.options(__doc__, rounds=10, makes="repository")
     parser.add_argument("--worktrees", type=int, default=WORKTREES)
     parser.add_argument("--files", type=int, default=FILES, help="files in each worktree")
-    parser.add_argument("--folder", help="where to make the repository (default: $TMPDIR)")
     arguments = parser.parse_args()
     with common.sealed(arguments.folder) as (folder, env):
         begun = clock.now()
@@ -109,12 +106,11 @@ def main() -> int:
             warm_up=2,
         )
         median = common.medians(times)
-        print(
+        common.heading(
+            folder,
             f"{arguments.worktrees} worktrees of {arguments.files} files, one commit each,"
-            f" medians of {arguments.rounds} interleaved rounds"
+            f" medians of {arguments.rounds} interleaved rounds",
         )
-        print(common.machine(folder))
-        print()
         common.print_table(
             ["command", "ms", "min-max"],
             [

@@ -1,6 +1,5 @@
 """How fast is a log of 1,000,000 events (350 MB) read? Beside jq, and in how much memory."""
 
-import argparse
 import os
 import random
 import shutil
@@ -104,10 +103,8 @@ def timed(command: Sequence[str], env: Mapping[str, str], out: Path) -> tuple[fl
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser = common.options(__doc__, rounds=5, makes="logs")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the log (default: 1)")
-    parser.add_argument("--folder", help="where to make the logs (default: $TMPDIR)")
     arguments = parser.parse_args()
     if not 0 < arguments.scale <= 1:
         parser.error("--scale is more than 0 and at most 1")
@@ -157,10 +154,11 @@ def main() -> int:
         variants = {name: variant(name) for name in commands["large"]}
         median = common.medians(common.interleave(variants, arguments.rounds, warm_up=1))
 
-        print(f"Reading a job's log, medians of {arguments.rounds} interleaved rounds")
-        print(f"{count:,} events, {size:,} bytes; {failed['large']:,} of them AgentFailed")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder,
+            f"Reading a job's log, medians of {arguments.rounds} interleaved rounds",
+            f"{count:,} events, {size:,} bytes; {failed['large']:,} of them AgentFailed",
+        )
         jq = median.get(JQ)
         common.print_table(
             ["variant", "s", "x jq", "MB of memory", f"MB for {sizes['small']:,} events"],

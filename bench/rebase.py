@@ -1,6 +1,5 @@
 """What do hooks add to a rebase of 100 commits? Ours, and an empty one, over none."""
 
-import argparse
 import shutil
 import sys
 from collections import Counter
@@ -97,9 +96,7 @@ def wrong_records(store: Path, repo: Path, made: list[str], rebased: list[str]) 
 
 def main() -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11, help="timed rounds (default: 11)")
-    parser.add_argument("--folder", help="where to make the repositories (default: $TMPDIR)")
+    parser = common.options(__doc__, rounds=11, makes="repositories")
     arguments = parser.parse_args()
 
     with common.sealed(arguments.folder) as (folder, env):
@@ -122,9 +119,9 @@ def main() -> int:
         wrong = wrong_records(Path(env["PRODIGY_HOME"]), repos[OURS], made, rebased[OURS])
 
         median = common.medians(times)
-        print(f"Rebase of {COMMITS} commits, medians of {arguments.rounds} interleaved rounds")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder, f"Rebase of {COMMITS} commits, medians of {arguments.rounds} interleaved rounds"
+        )
         common.print_table(
             ["variant", "ms", "ms over bare", "ms per commit", "x bare", "least ms"],
             [

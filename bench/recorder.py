@@ -96,9 +96,9 @@ def main() -> int:
         wrong = wrong_records(store, repo, start, env)
 
         cost = common.medians(spent)
-        print(f"Bursts of {BURST} commits in one worktree, medians of {arguments.rounds}")
-        print(common.machine(folder))
-        print()
+        common.heading(
+            folder, f"Bursts of {BURST} commits in one worktree, medians of {arguments.rounds}"
+        )
         common.print_table(
             ["way", "processor ms per commit", "of that recording"],
             [

@@ -1,6 +1,5 @@
 """What do the line for a prompt and a TAB cost, beside Python's own start?"""
 
-import argparse
 import functools
 import json
 import os
@@ -84,11 +83,9 @@ def wrong(worktree: Path, env: Mapping[str, str], sessions: int, items: int) -> 
 
 def main() -> int:
     """Run the benchmark and print its two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
+    parser = common.options(__doc__, rounds=60, makes="repository")
     parser.add_argument("--sessions", type=int, default=1000, help="in the store (default: 1000)")
     parser.add_argument("--items", type=int, default=1000, help="of the job (default: 1000)")
-    parser.add_argument("--folder", help="where to make the repository (default: $TMPDIR)")
     arguments = parser.parse_args()
     with common.sealed(arguments.folder) as (folder, env):
         worktree = prepare(folder, env, arguments.sessions, arguments.items)
@@ -105,9 +102,7 @@ def main() -> int:
             for what, words in WORDS.items()
         }
         median = common.medians(common.interleave(variants, arguments.rounds))
-        print(f"Prompt and TAB, medians of {arguments.rounds} interleaved rounds")
-        print(common.machine(folder))
-        print()
+        common.heading(folder, f"Prompt and TAB, medians of {arguments.rounds} interleaved rounds")
         common.print_table(["process", "ms"], [[name, f"{median[name]:.1f}"] for name in lines])
         print()
         common.aim("statusline, the whole process,", median["prodigy-git statusline"], LINE, "ms")
