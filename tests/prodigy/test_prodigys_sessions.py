@@ -198,6 +198,14 @@ def test_what_prodigy_can_still_merge_is_cleaned_only_when_it_is_forced(
     assert done["result"] == "cleaned"
 
 
+def test_a_run_that_was_taken_over_when_it_was_over_can_still_be_merged(
+    bare: made_by.Whole, told: Told, prodigy: Callable, repo: Path
+) -> None:
+    prodigy("import", FAILED_JOB, cwd=repo, check=True)
+    said = {one["worktree"]: one for one in told("worktree", "clean", "--all", "--min-age", "0s")}
+    assert said[str(bare.failed.worktree)]["result"] == "refused"
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are found by /proc here")
 def test_while_a_prodigy_lives_no_force_takes_its_worktrees(
     hooked: made_by.Whole, prodigy: Callable, repo: Path, tmp_path: Path

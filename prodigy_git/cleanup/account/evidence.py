@@ -172,7 +172,7 @@ def doubts(e: Evidence) -> list[str]:
             f"Prodigy's session {e.prodigy_session} has not ended, as far as its files say: "
             "it runs, or was interrupted or killed"
         )
-    if e.prodigy_merges is not None and e.integration.kind not in ("integrated", "unused"):
+    if e.prodigy_merges is not None and e.integration.kind != "integrated":
         reasons.append(
             f"Prodigy has not merged it, 'prodigy worktree merge {e.prodigy_merges}' needs the worktree"
         )

@@ -8,7 +8,7 @@ import psutil
 from prodigy_git import prodigy
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.presence import Process
-from prodigy_git.record import prodigys
+from prodigy_git.record import gitdir, prodigys
 
 
 def note(e: Evidence, subject: Subject) -> None:
@@ -28,11 +28,27 @@ def note(e: Evidence, subject: Subject) -> None:
         return
     path = os.path.realpath(subject.path)
     session, state = prodigy.state_at(subject.enrolment.store, path)
-    if os.path.basename(path) == session:
-        e.prodigy_merges = session
+    above, name = os.path.split(path)
+    if name == session:
+        known = prodigy.worktree_state(subject.enrolment.store, os.path.basename(above), session)
+        if known is not None and not _is_merged(e, known.original_branch):
+            e.prodigy_merges = session
     if state not in prodigy.ENDED:
         e.prodigy_session = session
         e.processes += _running(f"may be at work in it, for its session {session}")
+
+
+def _is_merged(e: Evidence, target: str | None) -> bool:
+    """Whether the branch that Prodigy would merge to, by its own rule, has a worktree's HEAD.
+
+    That HEAD is where our session of it began says nothing: it may have begun when the run was over.
+    """
+    if e.place is None or e.head is None:
+        return False
+    return any(
+        gitdir.ask(e.place, "merge-base", "--is-ancestor", e.head, f"refs/heads/{one}")[0] == 0
+        for one in ((target,) if target else ("main", "master"))
+    )
 
 
 def _running(why: str) -> list[Process]:
