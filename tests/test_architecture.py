@@ -199,6 +199,17 @@ def test_each_room_has_a_door_and_says_in_a_few_lines_what_it_is_for():
             assert 0 < len(text.splitlines()) <= 5
 
 
+def test_the_rooms_are_listed_as_they_say_of_themselves():
+    """A new room gets a line in the table of CONTRIBUTING.md: the first of its own words."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    rooms = set()
+    for path in PACKAGE.glob("**/*/__init__.py"):
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        rooms.add(f"| `{path.parent.relative_to(PACKAGE)}/` | {said.partition(chr(10))[0]} |")
+    table = text.partition("## The rooms")[2].partition("\n## ")[0]
+    assert {line for line in table.splitlines() if line.startswith("| `")} == rooms
+
+
 TREE = {
     "__init__": "", "low/__init__": 'DOOR = {"a": "f"}', "low/a": "f = g = 1", "low/b": "f = 1",
     "high/__init__": 'DOOR = {}', "high/c": "from pkg.low import a\na.f",
