@@ -22,6 +22,37 @@ where the wheel is installed in a place that `man` looks into.
 | --- | --- |
 """
 
+MORE = {
+    "install": "../hooks.md",
+    "uninstall": "../hooks.md",
+    "hooks": "../hooks.md",
+    "new-worktree": "../sessions.md",
+    "finish": "../sessions.md",
+    "worktree": "../sessions.md",
+    "sessions": "../sessions.md",
+    "status": "../status.md",
+    "top": "../status.md",
+    "explain": "../explain.md",
+    "report": "../report.md",
+    "job": "../jobs.md",
+    "run": "../run.md",
+    "resume": "../jobs.md",
+    "dlq": "../dead-letter-queue.md",
+    "import": "../../guides/prodigy.md",
+    "event": "../api.md",
+    "events": "../events.md",
+    "otel": "../../guides/telemetry.md",
+    "clean": "../cleaning.md",
+    "trash": "../trash.md",
+    "sync": "../recording.md",
+    "verify": "../recording.md",
+    "doctor": "../../guides/install.md",
+    "statusline": "../../guides/shell.md",
+    "shell-init": "../../guides/shell.md",
+    "completion": "../../guides/shell.md",
+}
+"""The page that says more about a command than its help: each command has one."""
+
 
 def contexts(
     command: click.Command, name: str, parent: click.Context | None = None
@@ -59,8 +90,9 @@ def pages() -> dict[str, str]:
             path = context.command_path
             words = path.removeprefix("prodigy-git ")
             mark = "#" if context.command is command else "##"
+            more = f"[More about it]({MORE[name]}).\n\n" if context.command is command else ""
             parts.append(
-                f"{mark} {words}\n\n```console\n$ {path} --help\n{context.get_help()}\n```\n"
+                f"{mark} {words}\n\n{more}```console\n$ {path} --help\n{context.get_help()}\n```\n"
             )
             short = context.command.get_short_help_str(200).replace("|", "\\|")
             anchor = "" if context.command is command else f"#{words.replace(' ', '-')}"
