@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from prodigy_git.lifecycle.take_over import Taken
 
 
+_SHOWN = 5
+"""Of how many items a line is printed."""
+
+
 @click.command("import")
 @click.argument("runs", metavar="[RUN]...", nargs=-1, shell_complete=completing.jobs)
 @click.option(
@@ -98,9 +102,11 @@ def _tell(done: "Taken", *, did: bool, dry_run: bool) -> None:
         output.prose(f"{job}: {verb}taken over")
     if done.adds and not done.is_new:
         output.prose(f"  {verb}given the data of {_some(done.adds)}")
-    for name, one in done.items.items():
-        if one.branch is not None and not one.merged:
-            output.prose(f"  {name}: its commits are on {one.branch}, which was not merged")
+    apart = [one for one in done.items.values() if one.branch is not None and not one.merged]
+    for one in apart[:_SHOWN]:
+        output.prose(f"  {one.item_id}: its commits are on {one.branch}, which was not merged")
+    if len(apart) > _SHOWN:
+        output.prose(f"  and so are those of {len(apart) - _SHOWN} more: --json has all")
     for tree in done.trees:
         who = f", for {tree.item_id}" if tree.item_id is not None else ""
         if tree.note is not None:
@@ -137,5 +143,5 @@ def _advise(done: "Taken", *, dry_run: bool) -> None:
 
 def _some(names: list[str]) -> str:
     """Return the first names of a list, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -286,8 +286,10 @@ def _history(run: Run, common: str, tips: list[str]) -> dict[str, tuple[list[str
     if not tips:
         return {}
     since = [] if run.began is None else [f"--since={run.began[:19]}Z"]
-    asked = ["log", "--format=%H %P%x00%s", *since, *dict.fromkeys(tips), "--"]
-    status, out, err = git_status(common, *asked)
+    asked = ["log", "--format=%H %P%x00%s", *since, "--stdin"]
+    # There may be more than fit on a command line.
+    wanted = "".join(f"{tip}\n" for tip in dict.fromkeys(tips))
+    status, out, err = git_status(common, *asked, stdin=wanted.encode("utf-8", "surrogateescape"))
     if status != 0:
         raise ProdigyError(err.strip().splitlines()[-1] if err.strip() else "git log failed")
     found = {}

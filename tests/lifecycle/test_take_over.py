@@ -343,3 +343,14 @@ def test_a_store_of_another_user_is_refused(ordinary, theirs):
     assert "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1
     assert tree(theirs.store) == before
+
+
+def test_branches_that_were_not_merged_are_named_a_few_of_them(whole):
+    tip = git("rev-parse", "main", cwd=whole.repo)
+    for number in range(10, 17):
+        name = f"agent-{FAILED_JOB}_agent_{number}-item_{number}"
+        git("branch", name, tip, cwd=whole.repo)
+    said = " ".join(ok("import", "--dry-run", FAILED_JOB).out.split())
+    assert f"item_10: its commits are on agent-{FAILED_JOB}_agent_10-item_10" in said
+    assert said.count("which was not merged") == 5
+    assert "and so are those of 2 more" in said
