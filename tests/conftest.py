@@ -4,16 +4,22 @@ Nothing of the machine's git configuration, of a surrounding repository or of th
 reach a test, and nothing that a test does can reach them.
 """
 
+import functools
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support_forkserver import run_forked
+
+TESTS = Path(__file__).parent
 
 GIT_CONFIG = """\
 [user]
@@ -44,6 +50,39 @@ FOREIGN = ("GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY
 LONG_AGO = "2025-01-11T12:00:00+00:00"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+ON_DISK = re.compile(r"e2e/|prodigy/|record/|cleanup/(?!account/|records/)")
+"""Tests that are about files: what moves, what a disk confirms, where filesystems meet."""
+MEMORY = Path("/dev/shm")
+
+
+@functools.cache
+def _memory() -> bool:
+    """Whether there is a filesystem in memory with room for tests, and from which programs may run."""
+    try:
+        about = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    room = about.f_bavail * about.f_frsize >= 1 << 30
+    return room and not about.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give an empty folder; in memory, where syncing costs nothing, if filesystems are not tested.
+
+    Of a test that fails it is kept, in pytest's own folder.
+    """
+    if ON_DISK.match(str(request.path.relative_to(TESTS))) or not _memory():
+        yield tmp_path
+        return
+    failed = request.session.testsfailed
+    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=MEMORY))
+    yield folder
+    if request.session.testsfailed > failed:
+        shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

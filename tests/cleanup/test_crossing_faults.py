@@ -227,7 +227,7 @@ def _take_up(world: World, before: dict[str, object], what: str) -> bool:
     for folder in (
         world.tree.parent, world.repo / ".git" / "worktrees", world.repo / ".git" / "prodigy-trash"
     ):  # fmt: skip
-        assert set(os.listdir(folder) if folder.is_dir() else []) <= {"w"}
+        assert set(os.listdir(folder) if folder.is_dir() else []) <= {"w", ".metadata"}
     if what == "emptied":
         assert sh(world.tree, "git status --porcelain") == " M README\nA  s\n?? e/\n?? h"
     else:
