@@ -2,7 +2,6 @@
 
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -154,6 +153,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
     Example:
       prodigy-git job list
     """
+    from prodigy_git.cli import job_text
     from prodigy_git.errors import ProdigyError
     from prodigy_git.jobs import prodigy_runs, summary
     from prodigy_git.lifecycle import whereabouts
@@ -185,7 +185,7 @@ def list_(all_repos: bool, as_json: bool) -> None:
         headings,
         (
             (
-                row["job_id"], _status(row), row["phase"], row["completed"], row["total_items"],
+                row["job_id"], job_text.status(row), row["phase"], row["completed"], row["total_items"],
                 row["in_progress"], row["pending"], row["dead"] + row["failed"],
                 duration.moment(row["updated_at"]),
             )
@@ -194,10 +194,6 @@ def list_(all_repos: bool, as_json: bool) -> None:
         ("UPDATED", "PENDING", "RUNNING"),
         empty="no jobs: 'prodigy-git job start' opens one",
     )  # fmt: skip
-
-
-def _status(row: dict[str, Any]) -> str:
-    return f"{row['status']} (Prodigy)" if row["program"] == "prodigy" else row["status"]
 
 
 @job.command()
@@ -217,8 +213,7 @@ def show(name: str | None, as_json: bool) -> None:
     if as_json:
         output.emit_json(found)
         return
-    for text in job_text.described(found):
-        output.prose(text)
+    job_text.tell(found)
 
 
 @job.command("next")

@@ -3,8 +3,24 @@
 from typing import Any
 
 from prodigy_git import duration
+from prodigy_git.cli import output
 
 _SHOWN = 10  # agents, on a screen
+
+
+def status(row: dict[str, Any]) -> str:
+    """Return how it stands with a job, and whose it is where that is Prodigy."""
+    return f"{row['status']} (Prodigy)" if row["program"] == "prodigy" else str(row["status"])
+
+
+def tell(found: dict[str, Any]) -> None:
+    """Print what there is to say of a job, as `summary.of` has it, and what to do about it."""
+    for text in described(found):
+        output.prose(text)
+    for one in [] if found["prodigy"] is None else found["prodigy"]["next"]:
+        command, what = one.removeprefix("'").split("' ", 1)
+        output.line(f"next: {command}")  # not wrapped: it is there to be copied
+        output.prose(f"  {what}")
 
 
 def described(found: dict[str, Any]) -> list[str]:
@@ -69,8 +85,6 @@ def described(found: dict[str, Any]) -> list[str]:
             f"  {one['item_count']} x {one['error_signature']} (as {one['example']}){_again(one)}"
             for one in found["failures"]
         ]
-    if run is not None:
-        text += [f"next: {one}" for one in run["next"]]
     return text
 
 
@@ -83,6 +97,8 @@ def _of_run(run: dict[str, Any]) -> list[str]:
         text.append(f"  session: {run['session_id']}, branch: {run['branch'] or '-'}{into}")
     if run["worktree"]:
         text.append(f"  worktree: {run['worktree']}")
+    if run["at_work"]:
+        text.append(f"  it may go on: {run['at_work']}")
     return text
 
 

@@ -62,7 +62,7 @@ def _settled(looked_at: Index, find: _Find) -> Held:
 
 def _is_there(looked_at: Index, view: books.View) -> bool | None:
     if looked_at.run is not None:
-        return None if prodigy_runs.may_go_on(looked_at) else False
+        return False if prodigy_runs.at_work(looked_at) is None else None
     if view.start is None:
         return None
     where = looked_at.store, looked_at.repo, looked_at.job_id

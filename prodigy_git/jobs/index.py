@@ -72,8 +72,8 @@ class Index:
     """It was made from the log just now: what it says is not doubted."""
     run: Run | None = None
     """The run of Prodigy's that the job is, which no step of ours is taken on."""
-    at_work: bool | None = None
-    """Whether somebody may be at work on that run; None: nobody has asked yet."""
+    at_work: str | None = None
+    """Why somebody may be at work on that run, empty if nobody is; None: it was not asked yet."""
     of_run: dict[str, RunItem] = field(default_factory=dict)
     """What is known of that run's items."""
 

@@ -177,15 +177,18 @@ def lasted(run: Run) -> float | None:
     return max(0, (ended or clock.now()) - began) / clock.SECOND
 
 
-def may_go_on(index: Index) -> bool:
-    """Whether somebody may be at work on a run: it has not ended, and processes or files say so."""
+def at_work(index: Index) -> str | None:
+    """Return why somebody may be at work on a run, as the end of a sentence; None where nobody is.
+
+    Processes and files are asked, once for an index; never for a run that has ended.
+    """
     assert index.run is not None
     if index.run.state in books.ENDED:
-        return False
+        return None
     if index.at_work is None:
         there = theirs.standers()
-        index.at_work = theirs.goes_on(index.store, index.run, there) is not None
-    return index.at_work
+        index.at_work = theirs.goes_on(index.store, index.run, there) or ""
+    return index.at_work or None
 
 
 def is_done_with(index: Index) -> bool:
@@ -277,6 +280,7 @@ def shown(index: Index, run: Run) -> dict[str, Any]:
         "branch": run.branch,
         "target_branch": run.target,
         "worktree": run.worktree if run.exists else None,
+        "at_work": at_work(index),
         "commands": [command for command, _ in advice(index, run)],
         "items_known": index.job.opened is not None
         or run.state == "completed"
@@ -303,7 +307,7 @@ def advice(index: Index, run: Run) -> list[tuple[str, str]]:
     Prodigy's own commands where they do it: its `resume` needs a checkpoint, which a MapReduce seldom
     has, and its `dlq retry` does nothing.
     """
-    if may_go_on(index):
+    if at_work(index) is not None:
         return []
     left = index.count("dead", "failed")
     take_over = f"prodigy-git import {run.job_id}"

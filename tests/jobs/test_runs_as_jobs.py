@@ -53,7 +53,7 @@ def test_a_run_that_is_over(whole):
     ]
     text = ok("job", "show", FAILED_JOB).out
     assert "a run of Prodigy's" in text
-    assert f"next: {run['next'][0]}" in text
+    assert f"next: prodigy worktree merge {FAILED_SESSION}\n  merges it into main\n" in text
 
 
 def test_a_run_that_was_interrupted(whole):
@@ -62,6 +62,7 @@ def test_a_run_that_was_interrupted(whole):
     assert {
         (one["item_id"], one["worktree"], one["alive"]) for one in found["in_progress_items"]
     } == {(item, str(path), False) for item, path in at.items()}
+    assert found["prodigy"]["at_work"] is None
     assert not found["prodigy"]["items_known"]  # nothing says that there were no more
     assert f"prodigy-git import {INTERRUPTED_JOB}" in found["prodigy"]["next"][0]
     job_checkpoint(whole.store, INTERRUPTED_SESSION, INTERRUPTED_JOB, items=[*ITEMS, {"id": "a5"}])

@@ -75,6 +75,9 @@ def test_a_run_that_may_be_at_work_gets_no_advice(whole):
     found = overview()
     assert ("open", INTERRUPTED_JOB) in {(one["status"], one["job_id"]) for one in found["jobs"]}
     assert not any(INTERRUPTED_JOB in one["what"] for one in found["advice"])
+    shown = ok("job", "show", INTERRUPTED_JOB, "--json").json
+    assert "its files were written" in shown["prodigy"]["at_work"]
+    assert {one["alive"] for one in shown["in_progress_items"]} == {None}
     long_ago = 1_700_000_000
     for path in whole.store.rglob("*"):
         if INTERRUPTED_SESSION in str(path) and not path.is_symlink():

@@ -73,7 +73,7 @@ def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) 
         session = end.session
     owned = pid = None
     if index.run is not None:
-        owned = None if prodigy_runs.may_go_on(index) else False
+        owned = False if prodigy_runs.at_work(index) is None else None
     elif view.state == "in_progress" and start is not None:
         owned, _ = owner.has(index.store, index.repo, index.job_id, start, now)
         said = start.owner.get("pid") if start.owner is not None else None
