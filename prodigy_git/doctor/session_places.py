@@ -176,7 +176,8 @@ def sessions(store: str | None) -> Iterator[Finding]:
     troubles: list[str] = []
     found = store_sessions.load_all(store, troubles.append)
     for text in troubles:
-        yield Finding("session", "error", text)
+        # What Prodigy left empty is nothing of ours that was damaged.
+        yield Finding("session", "warning" if store_sessions.UNWRITTEN in text else "error", text)
     known: store_sessions.Known = {}
     with_worktree = (
         prodigy.worktrees(store) if any(prodigys.wrote(o.metadata) for o in found) else {}

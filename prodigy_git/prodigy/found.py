@@ -45,7 +45,7 @@ def look(store: str, job: str | None, broken: Broken) -> Folders:
         own = _is_ours(store, key, parents, agents)
         for name in _of(store, f"{store}/events/{key}", job, broken):
             # Prodigy opens a log for what a session's agent says, too, also where that is nothing.
-            if (not own and name not in parents) or _has_its_log(store, key, name):
+            if (not own and not prodigys.is_run(name)) or _has_its_log(store, key, name):
                 jobs[key, name] = None
     for key in reading.folders(store, f"{store}/dlq", broken):
         own = _is_ours(store, key, parents, agents)

@@ -15,7 +15,7 @@ from prodigy_git.prodigy.worktree_states import (
     sessions_under,
     worktree_state,
 )
-from prodigy_git.record import clock
+from prodigy_git.record import clock, prodigys
 
 Kind = Literal["MapReduce", "Workflow"]
 State = Literal["open", "interrupted", "completed", "failed", "cancelled", "unknown"]
@@ -113,8 +113,9 @@ def _runs(
 def _is_reduced(store: str, session: str) -> bool:
     """Whether a session is a MapReduce's, though its jobs are not among those that were asked for."""
     return any(
-        reading.folders(store, f"{store}/{top}/{session}", reading.quiet)
+        not prodigys.is_run(job)  # what a resumed workflow's agent says has a log, too
         for top in ("events", "dlq")
+        for job in reading.folders(store, f"{store}/{top}/{session}", reading.quiet)
     )
 
 

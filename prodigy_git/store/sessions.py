@@ -38,6 +38,10 @@ def ids(store: str) -> list[str]:
     return sorted(stem for stem in stems if names.is_safe(stem))
 
 
+UNWRITTEN = "is empty: Prodigy was interrupted as it wrote it"
+"""What is said of such a session's file."""
+
+
 class Unwritten(ProdigyError):
     """A session's file is empty, and no session of ours: Prodigy empties it before it writes it."""
 
@@ -56,7 +60,7 @@ def load(store: str, name: str) -> Session:
         ) from None
     except ValueError as error:
         if os.path.getsize(path) == 0 and not _is_ours(store, name):
-            raise Unwritten(f"{path} is empty: Prodigy was interrupted as it wrote it") from None
+            raise Unwritten(f"{path} {UNWRITTEN}") from None
         raise ProdigyError(f"{path} is damaged ({error}): repair it or move it away") from None
     if found.id != name:
         raise ProdigyError(f"{path} holds another session, {found.id!r}: move it away")

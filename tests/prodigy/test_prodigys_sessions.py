@@ -303,3 +303,23 @@ def test_of_a_worktree_that_git_removed_it_says_what_is_left(
     prodigy("resume", "fix", cwd=repo, check=True)
     assert git("log", "-1", "--format=%s", cwd=tree) == "x"
     assert (store / "worktrees" / "repo" / ".metadata" / "fix.json").exists()
+
+
+def test_a_workflow_that_prodigy_resumed_is_the_job_that_it_was(
+    bare: made_by.Whole, store: Path, told: Told
+) -> None:
+    # `prodigy resume` opens an event log under the workflow's own name, and writes nothing to it.
+    made_by.event_log(store, WORKFLOW, "session-33333333-3333-4333-8333-333333333333")
+    assert told("sessions", "show", WORKFLOW)["job_id"] == WORKFLOW
+    (row,) = (one for one in told("worktree", "ls") if one["name"] == WORKFLOW)
+    assert row["job_id"] == WORKFLOW
+
+
+def test_a_file_that_prodigy_left_empty_is_no_error_of_the_store(
+    hooked: made_by.Whole, store: Path, repo: Path, prodigy: Callable
+) -> None:
+    (store / "sessions" / f"{INTERRUPTED_SESSION}.json").write_text("")
+    store.chmod(0o700)
+    done = prodigy("doctor", cwd=repo)
+    assert "Prodigy was interrupted as it wrote it" in done.stdout
+    assert done.returncode == 0, done.stdout
