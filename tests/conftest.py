@@ -4,7 +4,6 @@ Nothing of the machine's git configuration, of a surrounding repository or of th
 reach a test, and nothing that a test does can reach them.
 """
 
-import functools
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support_memory
 from support_forkserver import run_forked
 
 TESTS = Path(__file__).parent
@@ -54,18 +54,6 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ON_DISK = re.compile(r"e2e/|prodigy/|record/|cleanup/(?!account/|records/)")
 """Tests that are about files: what moves, what a disk confirms, where filesystems meet."""
-MEMORY = Path("/dev/shm")
-
-
-@functools.cache
-def _memory() -> bool:
-    """Whether there is a filesystem in memory with room for tests, and from which programs may run."""
-    try:
-        about = os.statvfs(MEMORY)
-    except OSError:
-        return False
-    room = about.f_bavail * about.f_frsize >= 1 << 30
-    return room and not about.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK)
 
 
 @pytest.fixture
@@ -74,11 +62,13 @@ def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
     Of a test that fails it is kept, in pytest's own folder.
     """
-    if ON_DISK.match(str(request.path.relative_to(TESTS))) or not _memory():
+    on_disk = ON_DISK.match(str(request.path.relative_to(TESTS)))
+    memory = None if on_disk else support_memory.folder()
+    if memory is None:
         yield tmp_path
         return
     failed = request.session.testsfailed
-    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=MEMORY))
+    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=memory))
     yield folder
     if request.session.testsfailed > failed:
         shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
