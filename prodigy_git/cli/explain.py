@@ -90,7 +90,7 @@ def _commit(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "author", f"{found['author']}, committed {_when(found['committed_at'])}"
     for one in found["recorded"]:
         yield "made by", _who(one)
-        late = ", found later: no hook reported it" if one["recovered"] else ""
+        late = ", recorded by a command, not by a hook" if one["recovered"] else ""
         yield "", f"{one['action'] or 'unknown'}, {_when(one['at'])}{late}"
         yield "", f"on {one['branch'] or 'no branch'}, in worktree {one['worktree_name'] or '?'}"
     if not found["recorded"]:

@@ -24,7 +24,7 @@ MASKS = [
     (r"[\d.]+( items)? a minute", "RATE"),
     (r"\d+ events|events: \d+", "EVENTS"),
     (r"version \S+", "VERSION"),
-    (r", found later: no hook reported it", ""),  # whether the recorder was first
+    (r", recorded by a command, not by a hook", ""),  # whether the recorder was first
 ]
 
 
