@@ -36,7 +36,8 @@ from prodigy_git.jobs.index_tables import (
     last_failure,
     last_signature,
 )
-from prodigy_git.prodigy import UNKNOWN, Run, RunItem
+from prodigy_git.jobs.run_facts import RunFacts
+from prodigy_git.prodigy import UNKNOWN, Run
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
 
@@ -72,10 +73,8 @@ class Index:
     """It was made from the log just now: what it says is not doubted."""
     run: Run | None = None
     """The run of Prodigy's that the job is, which no step of ours is taken on."""
-    at_work: str | None = None
-    """Why somebody may be at work on that run, empty if nobody is; None: it was not asked yet."""
-    of_run: dict[str, RunItem] = field(default_factory=dict)
-    """What is known of that run's items."""
+    of_run: RunFacts = field(default_factory=RunFacts)
+    """What is known of that run beside its log."""
 
     @property
     def job(self) -> books.Job:
@@ -115,7 +114,7 @@ class Index:
         Raises `ProdigyError` where the job's items are not what they were.
         """
         if self.run is not None:
-            known = self.of_run.get(name)
+            known = self.of_run.items.get(name)
             return None if known is None or known.data is UNKNOWN else known.data
         found = self.rows("SELECT offset, length, file FROM items WHERE id = ?", (name,))
         if not found or found[0][0] is None:

@@ -16,6 +16,7 @@ from prodigy_git import prodigy as theirs
 from prodigy_git.jobs import books, fold, replay
 from prodigy_git.jobs.index import Index, filled
 from prodigy_git.jobs.items import Place
+from prodigy_git.jobs.run_facts import RunFacts
 from prodigy_git.jobs.steps import Step
 from prodigy_git.model.dlq import Artifacts, Failure, Item, Queue
 from prodigy_git.model.event import Event, parse_line
@@ -142,16 +143,18 @@ def index_of(store: str, repo: str, run: Run, broken: Broken) -> Index | None:
     found = theirs.items(store, run, broken=broken)
     states = theirs.agent_states(store, run, broken=broken)
     logged = dict(state.job.counts)
+    told: dict[str, list[Step]] = {}
     for one in found.values():
         there = states.get(one.item_id)
         begun = None if there is None else _stamp(there.created_at)
-        fold.apply(state, _told(one, state.items.get(one.item_id), begun))
+        told[one.item_id] = _told(one, state.items.get(one.item_id), begun)
+        fold.apply(state, told[one.item_id])
     state.job.counts = logged  # of what was made up here no log has an event
     _note_times(state.job, run, found.values())
     given = [Place(name, None, 0, 0) for name in found]
     made = filled((store, repo, run.job_id), state, {}, given, broken)
     made.run = run
-    made.of_run = found
+    made.of_run = RunFacts(found, told)
     return made
 
 
@@ -160,13 +163,13 @@ def phase(index: Index) -> books.Phase:
     assert index.run is not None
     if index.run.state in books.ENDED:
         return "complete"
-    return "map" if index.of_run else index.job.phase
+    return "map" if index.of_run.items else index.job.phase
 
 
 def commits(index: Index) -> int:
     """Return how many commits a run's agents made: as our log has them, or else as git has."""
     logged = index.job.counts.get("CommitCreated", 0)
-    return max(logged, sum(len(one.commits) for one in index.of_run.values()))
+    return max(logged, sum(len(one.commits) for one in index.of_run.items.values()))
 
 
 def lasted(run: Run) -> float | None:
@@ -185,10 +188,10 @@ def at_work(index: Index) -> str | None:
     assert index.run is not None
     if index.run.state in books.ENDED:
         return None
-    if index.at_work is None:
+    if index.of_run.at_work is None:
         there = theirs.standers()
-        index.at_work = theirs.goes_on(index.store, index.run, there) or ""
-    return index.at_work or None
+        index.of_run.at_work = theirs.goes_on(index.store, index.run, there) or ""
+    return index.of_run.at_work or None
 
 
 def is_done_with(index: Index) -> bool:
@@ -199,15 +202,14 @@ def is_done_with(index: Index) -> bool:
 
 
 def events_of(index: Index, name: str) -> list[Event]:
-    """Return what is known of an item of a run, as events, where no log has any of it."""
-    one = index.of_run.get(name)
-    if index.run is None or one is None:
-        return []
-    state = theirs.agent_states(index.store, index.run).get(name)
-    begun = None if state is None else _stamp(state.created_at)
+    """Return what is known of an item of a run and is in no log, as events that go behind those."""
     found = []
-    for step in _told(one, None, begun):
+    item = index.item(name)
+    starts = () if item is None else item.starts.values()
+    for step in index.of_run.unlogged.get(name, ()):
         fields = {field: getattr(step, field) for field in Step.__struct_fields__}
+        if any(not start.attempt for start in starts):
+            fields["attempt"] = None  # as in the log: the end is of what that has begun
         known = {field: value for field, value in fields.items() if value not in (None, "")}
         head = {"job_id": index.job_id, "event_type": step.type}
         found.append(parse_line(msgspec.json.encode(head | known)))
@@ -284,7 +286,7 @@ def shown(index: Index, run: Run) -> dict[str, Any]:
         "commands": [command for command, _ in advice(index, run)],
         "items_known": index.job.opened is not None
         or run.state == "completed"
-        or any(one.outcome == "pending" for one in index.of_run.values()),
+        or any(one.outcome == "pending" for one in index.of_run.items.values()),
         "next": [f"'{command}' {what}" for command, what in advice(index, run)],
     }
 

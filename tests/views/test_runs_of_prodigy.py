@@ -169,3 +169,20 @@ def test_a_report_of_a_run_that_logged_nothing_has_its_numbers(whole):
     )  # fmt: skip
     done = ok("report", "--json")
     assert done.json["job"]["job_id"] == INTERRUPTED_JOB  # began last
+
+
+def test_what_our_hooks_recorded_of_a_run_is_one_job_with_it(store, repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    ok("install")
+    prodigy_store(store, repo)
+    rows = ok("job", "list", "--json").json
+    assert [one["job_id"] for one in rows] == [FAILED_JOB, INTERRUPTED_JOB]
+    found = ok("explain", "item_0", "--job", FAILED_JOB, "--json").json
+    (tried,) = found["attempts"]
+    assert tried["outcome"] == "completed"
+    assert tried["started_at"] is not None  # which the hooks know
+    assert found["events"]["CommitCreated"] == 1
+    shown = ok("job", "show", FAILED_JOB, "--json").json
+    assert (shown["total_items"], shown["completed"], shown["attempts"]) == (4, 3, 4)
+    assert shown["events"] > 0
+    assert not {FAILED_JOB, INTERRUPTED_JOB} & {one["job_id"] for one in overview()["agents"]}

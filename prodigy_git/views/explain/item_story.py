@@ -54,7 +54,7 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     except (ProdigyError, OSError) as error:
         where.report(str(error))  # what the log says is told all the same
     told = unique(list(where.read(Selection(items=frozenset((name,))), [(repo, job)])))
-    made = attempts.of_events(told or unlogged)
+    made = attempts.of_events([*told, *unlogged])
     if found["state"] not in (None, "pending", "in_progress"):
         ends = _unnamed_ends(where, (repo, job), made)
         if ends:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import summary
+from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
 from prodigy_git.store import briefs
@@ -35,6 +35,8 @@ class Said:
     """By job that has ended, the items of the sessions that somebody is to see."""
     left: dict[str, list[Held]] = field(default_factory=dict)
     """By job that has ended and was asked for, the items that were not done."""
+    at_rest: set[str] = field(default_factory=set)
+    """The runs of Prodigy's that nobody is at work on, whose sessions are over: they need nobody."""
     standings: dict[str, tuple[int, str]] = field(default_factory=dict)
     """How it stands with each of those sessions, as `books.Standing`."""
 
@@ -84,7 +86,8 @@ def _running(said: Said, index: Index, mine: list[Brief], broken: Broken) -> Non
     shown["queued"] = items.queued(index, broken)
     said.jobs.append(shown)
     if index.run is not None:
-        return  # its agents are Prodigy's to look after: what is to do about the run is told once
+        _of_prodigy(said, index, mine)
+        return
     if index.job.status in ENDED:
         _ended(said, index, mine)
         left = items.held(index)
@@ -95,9 +98,19 @@ def _running(said: Said, index: Index, mine: list[Brief], broken: Broken) -> Non
 
 
 def _ended(said: Said, index: Index, mine: list[Brief]) -> None:
+    if index.run is not None:
+        _of_prodigy(said, index, mine)
+        return
     named = [one.item for one in mine if one.item is not None]
     said.over[index.job_id] = items.named(index, named)
     said.standings.update(_standings(index, mine))
+
+
+def _of_prodigy(said: Said, index: Index, mine: list[Brief]) -> None:
+    """Its agents are Prodigy's to look after: what is to do about the run is told once, for all."""
+    said.standings.update(_standings(index, mine))
+    if prodigy_runs.at_work(index) is None:
+        said.at_rest.add(index.job_id)
 
 
 def _standings(index: Index, mine: list[Brief]) -> dict[str, tuple[int, str]]:

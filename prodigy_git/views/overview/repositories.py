@@ -200,6 +200,7 @@ def looked_at(
         at_hand = {one.session for held in said.held.values() for one in held}
         if not wish.ended:
             some = [one for one in some if one.status not in WELL or one.id in at_hand]
+            some = [one for one in some if one.job not in said.at_rest]
         now = clock.now()
         found = agents.everybody(store, key, common, some, said, memory)
         agents.hear(store, key, found, now - wish.stuck_after, memory)
