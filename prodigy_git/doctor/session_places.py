@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from prodigy_git import duration, foreign_commits, layout, prodigy, verify
+from prodigy_git import duration, foreign_commits, layout, verify
 from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
@@ -179,16 +179,12 @@ def sessions(store: str | None) -> Iterator[Finding]:
         # What Prodigy left empty is nothing of ours that was damaged.
         yield Finding("session", "warning" if store_sessions.UNWRITTEN in text else "error", text)
     known: store_sessions.Known = {}
-    with_worktree = (
-        prodigy.worktrees(store) if any(prodigys.wrote(o.metadata) for o in found) else {}
-    )
-    of_prodigy = {one.session_id for one in with_worktree.values()}
     alone = [
         one.id
         for one in found
         if not one.ended
         and store_sessions.enrolled_place(store, one, known) is None
-        and not (prodigys.wrote(one.metadata) and one.id in of_prodigy)
+        and not prodigys.wrote(one.metadata)  # no command of ours ends Prodigy's own
         and prodigys.SESSION not in one.metadata  # removed by Prodigy: the next command ends it
     ]
     if alone:

@@ -214,13 +214,17 @@ def test_while_a_prodigy_lives_no_force_takes_its_worktrees(
 
     program = tmp_path / "prodigy"
     shutil.copy(shutil.which("cat") or "/bin/cat", program)
-    with subprocess.Popen([program], stdin=subprocess.PIPE) as runner:
-        (done,) = told_anyway(prodigy, repo, "worktree", "clean", "-f", INTERRUPTED_SESSION)
-        runner.stdin.close()
-    assert done["result"] == "refused"
-    assert f"prodigy (pid {runner.pid})" in " ".join(done["reasons"])
-    (done,) = told_anyway(prodigy, repo, "worktree", "clean", "-f", INTERRUPTED_SESSION)
-    assert done["result"] == "cleaned"
+    # Its store is in its home folder, whatever else the environment says.
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".prodigy").symlink_to(hooked.store)
+    for home, result in ((tmp_path / "mine", "refused"), (tmp_path / "another", "cleaned")):
+        environ = {**os.environ, "HOME": str(home)}
+        with subprocess.Popen([program], stdin=subprocess.PIPE, env=environ) as runner:
+            (done,) = told_anyway(prodigy, repo, "worktree", "clean", "-f", INTERRUPTED_SESSION)
+            runner.stdin.close()
+        assert done["result"] == result
+        if result == "refused":
+            assert f"prodigy (pid {runner.pid})" in " ".join(done["reasons"])
 
 
 def test_a_session_of_ours_ends_as_prodigy_ended_its_run(hooked: made_by.Whole, told: Told) -> None:
@@ -264,8 +268,20 @@ def test_without_a_session_of_ours_it_is_left_to_prodigy(
     assert done["result"] == "refused"
     assert f"'prodigy worktree clean {WORKFLOW}'" in done["reasons"][0]
     prodigy("worktree", "adopt", bare.workflow, cwd=repo, check=True)
-    (done,) = told("worktree", "clean", WORKFLOW)
+    (done,) = told("worktree", "clean", "-f", WORKFLOW)
     assert done["result"] == "cleaned"
+
+
+def test_a_session_that_prodigy_left_is_nothing_to_finish(
+    hooked: made_by.Whole, prodigy: Callable, repo: Path, store: Path
+) -> None:
+    shutil.rmtree(store / "worktrees" / "repo" / ".metadata")
+    shutil.rmtree(hooked.interrupted.worktree)
+    (store / "sessions" / "session-33333333-3333-4333-8333-333333333333.json").touch()
+    said = prodigy("doctor", cwd=repo).stdout
+    assert "prodigy-git finish" not in said
+    assert "warning  session: " in said
+    assert "Prodigy was interrupted as it wrote it" in said
 
 
 @pytest.mark.parametrize(

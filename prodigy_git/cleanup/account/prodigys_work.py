@@ -35,7 +35,9 @@ def note(e: Evidence, subject: Subject) -> None:
             e.prodigy_merges = session
     if state not in prodigy.ENDED:
         e.prodigy_session = session
-        e.processes += _running(f"may be at work in it, for its session {session}")
+        e.processes += _running(
+            subject.enrolment.store, f"may be at work in it, for its session {session}"
+        )
 
 
 def _is_merged(e: Evidence, target: str | None) -> bool:
@@ -51,10 +53,21 @@ def _is_merged(e: Evidence, target: str | None) -> bool:
     )
 
 
-def _running(why: str) -> list[Process]:
+def _running(store: str, why: str) -> list[Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.name() == "prodigy":
+            if process.name() == "prodigy" and _may_use(process, store):
                 found.append(Process(process.pid, "prodigy", why))
     return found
+
+
+def _may_use(process: psutil.Process, store: str) -> bool:
+    """Whether a Prodigy may work in this store: its own is always ``.prodigy`` in its home folder."""
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return False
+    try:
+        home = process.environ().get("HOME")
+    except psutil.AccessDenied:
+        return True
+    return not home or os.path.realpath(f"{home}/.prodigy") == os.path.realpath(store)
