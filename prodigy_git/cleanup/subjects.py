@@ -10,7 +10,7 @@ from prodigy_git.cleanup.trash import unfinished, without_repository
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir
+from prodigy_git.record import enrolment, files, gitdir, prodigys
 from prodigy_git.store import briefs, ended_by_others, sessions
 from prodigy_git.store.broken import Broken
 
@@ -130,7 +130,7 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
             f"its worktree is in the trash, 'prodigy-git worktree restore {found.id}' restores it"
         )
     if not os.path.isdir(path):
-        return f"it has no worktree (any more){_removed_by_git(found)}"
+        return f"it has no worktree (any more){_removed_by_git(store, found)}"
     if not os.path.lexists(f"{path}/.git"):
         return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
     place = gitdir.find(path, {})
@@ -139,12 +139,18 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
     return f"{path} is not its worktree (any more)"
 
 
-def _removed_by_git(found: Session) -> str:
+def _removed_by_git(store: str, found: Session) -> str:
     """Return what is left of a worktree that was removed with git, by whomever; "" for any other."""
-    if (
-        ended_by_others.by_others(found) != ended_by_others.REMOVED
-        or found.text("prodigy_session") is not None
-    ):
+    if found.text(prodigys.SESSION) is not None:
+        common, branch = sessions.common_of(store, found), found.text("branch")
+        if (
+            common is None
+            or branch is None
+            or not repository.has_ref(common, f"refs/heads/{branch}")
+        ):
+            return ": Prodigy, or git, has removed it"
+        return f": Prodigy, or git, has removed it; what was committed is on {branch}"
+    if ended_by_others.by_others(found) != ended_by_others.REMOVED:
         return ""
     left = found.text(ended_by_others.LEFT)
     commits = f"; its commits are {left}" if left is not None else ""

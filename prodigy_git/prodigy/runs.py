@@ -15,7 +15,8 @@ from prodigy_git.prodigy.worktree_states import (
     sessions_under,
     worktree_state,
 )
-from prodigy_git.record import clock, prodigys
+from prodigy_git.record import clock, gitdir, prodigys
+from prodigy_git.record.gitdir import Place
 
 Kind = Literal["MapReduce", "Workflow"]
 State = Literal["open", "interrupted", "completed", "failed", "cancelled", "unknown"]
@@ -161,7 +162,7 @@ def _run(
         or _named_time(job),
         ended=_ended(fields, state),
         error=text(fields, "error") or (state.error if state else None),
-        branch=state.branch if state else None,
+        branch=state.branch if state else _own_branch(common, session),
         target=(state.original_branch or None) if state else None,
         worktree=state.worktree if state else None,
         exists=state is not None and is_there(state),
@@ -173,6 +174,14 @@ def _run(
             else f"{layout.state(store, key)}/checkpoints"
         ),
     )
+
+
+def _own_branch(common: str | None, session: str | None) -> str | None:
+    """Return the branch of a session whose state Prodigy has removed; None where that is gone, too."""
+    if common is None or session is None:
+        return None
+    name = f"{prodigys.BRANCH}{session}"
+    return None if gitdir.tip(Place(common, common, common), name) is None else name
 
 
 def state_at(store: str, top: str) -> tuple[str, State]:

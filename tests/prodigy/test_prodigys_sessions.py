@@ -339,3 +339,18 @@ def test_a_file_that_prodigy_left_empty_is_no_error_of_the_store(
     done = prodigy("doctor", cwd=repo)
     assert "Prodigy was interrupted as it wrote it" in done.stdout
     assert done.returncode == 0, done.stdout
+
+
+def test_what_prodigy_merged_and_cleaned_is_found_by_its_branch(
+    hooked: made_by.Whole, repo: Path, store: Path, prodigy: Callable, git: Callable, told: Told
+) -> None:
+    branch = f"prodigy-{FAILED_SESSION}"
+    git("merge", "-q", "--no-ff", "-m", "merged", branch, cwd=repo)
+    git("worktree", "remove", "--force", hooked.failed.worktree, cwd=repo)
+    (store / "worktrees" / "repo" / ".metadata" / f"{FAILED_SESSION}.json").unlink()
+    found = {one["session_id"]: one for one in told("sessions", "list")}[FAILED_SESSION]
+    assert (found["job_id"], found["branch"]) == (FAILED_JOB, branch)
+    said = prodigy("worktree", "show", FAILED_SESSION, cwd=repo, check=True).stdout
+    assert f"what was committed is on {branch}" in " ".join(said.split())
+    # Whether an agent's work was merged is asked of that branch, too.
+    assert "not merged" not in prodigy("import", "--dry-run", cwd=repo, check=True).stdout
