@@ -18,30 +18,10 @@ from typing import Any
 import pytest
 import support_memory
 from support_forkserver import run_forked
+from support_sealed import GIT_CONFIG
 
 TESTS = Path(__file__).parent
 
-GIT_CONFIG = """\
-[user]
-	name = Test User
-	email = test@example.org
-[init]
-	defaultBranch = main
-[commit]
-	gpgsign = false
-[tag]
-	gpgsign = false
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-[advice]
-	detachedHead = false
-[protocol "file"]
-	allow = always
-[safe]
-	directory = *
-"""
 
 # What could lead a child out of the sealed world. PIP_*, UV_* and certificates stay: pre-commit and
 # prek build environments with them.

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conftest import GIT_CONFIG
 from support_cli import environment
+from support_sealed import GIT_CONFIG
 
 import prodigy_git
 from prodigy_git.record import files

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import GIT_CONFIG
 from support_forkserver import Forked
+from support_sealed import GIT_CONFIG
 
 UID = 61234
 """Of nobody on any machine."""

@@ -15,9 +15,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import GIT_CONFIG
 from support_cli import PACKAGE_PARENT
 from support_forkserver import run_forked
+from support_sealed import GIT_CONFIG
 
 UID = 1234
 _PACKAGES = os.pathsep.join([PACKAGE_PARENT, sysconfig.get_path("purelib")])

@@ -289,3 +289,10 @@ def test_no_two_files_of_tests_have_one_name():
         path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py"
     ]
     assert sorted(names) == sorted(set(names))
+
+
+def test_no_test_imports_a_conftest():
+    """There are several, and which of them the name means depends on what ran before."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.ImportFrom) and node.module == "conftest"), path

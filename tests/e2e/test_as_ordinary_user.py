@@ -25,7 +25,8 @@ PARTS = {
         "record/test_repositories.py",
     ),
     "clean-up": (
-        "cleanup/test_worktree_clean.py", "cleanup/drift/test_mending.py", "cli/test_clean_command.py",
+        "cleanup/test_worktree_clean.py", "cleanup/test_worktree_clean_which.py",
+        "cleanup/drift/test_mending.py", "cli/test_clean_command.py",
         "cleanup/trash/test_unfinished.py",
     ),
 }  # fmt: skip

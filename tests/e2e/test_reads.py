@@ -14,9 +14,9 @@ from typing import Any
 import click
 import pytest
 import support_filled
-from conftest import GIT_CONFIG
 from support_cli import call
 from support_mounts import needs_mounts
+from support_sealed import GIT_CONFIG
 from support_user import become, environment, interpreter
 
 from prodigy_git.cli import cli

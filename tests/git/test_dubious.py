@@ -6,8 +6,8 @@ git takes every repository for another user's where it is told so by the variabl
 from pathlib import Path
 
 import pytest
-from conftest import GIT_CONFIG
 from support_cli import call, new, ok, refused, snapshot
+from support_sealed import GIT_CONFIG
 from support_trash import work
 
 from prodigy_git.git.ask import git_status

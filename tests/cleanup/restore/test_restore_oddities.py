@@ -23,12 +23,6 @@ from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import entry as entries
 
 
-@pytest.fixture
-def world(repo: Path, store: Path) -> World:
-    new(repo, "w", "--job", "j")
-    return World(repo, store, store / "worktrees/repo/w")
-
-
 def _state(world: World) -> dict[str, object]:
     private = private_of(world.private)
     private.pop(b"prodigy-cursor")  # a removal records first what no hook has
