@@ -155,13 +155,15 @@ def _clean_together(
         return _clean(store, cwd, *pair, options, told.append, held=True)
 
     try:
+        for common in {one.place.common for one, _ in accounts if one.place is not None}:
+            repository.check_trusted(common)
         with locked.repository(store, repo), ThreadPoolExecutor(_TOGETHER) as pool:
             try:
                 ends = list(pool.map(cleaned, accounts, said))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    except ProdigyError as error:  # the lock is not to be had
+    except ProdigyError as error:  # git does not trust it, or the lock is not to be had
         ends = [Outcome(one.name, "failed", [str(error)]) for one, _ in accounts]
     for line in itertools.chain(*said):
         broken(line)

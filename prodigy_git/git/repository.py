@@ -1,6 +1,5 @@
 """Which repository we stand in, what its worktrees are, what a revision names."""
 
-import functools
 import os
 import time
 
@@ -63,7 +62,6 @@ def find(cwd: str) -> Place:
     return Place(os.path.normpath(paths[0]), os.path.normpath(paths[1]), top)
 
 
-@functools.lru_cache(64)
 def check_trusted(common: str) -> None:
     """Raise `ProdigyError` where git does not trust a repository, since that is another user's.
 

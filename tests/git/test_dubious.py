@@ -63,6 +63,18 @@ def test_a_worktree_is_not_cleaned(untrusted: Path, store: Path) -> None:
     assert snapshot(store / "worktrees", untrusted / ".git" / "worktrees") == before
 
 
+def test_nor_are_several(untrusted: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    for name in ("w4", "w5"):
+        new(untrusted, name)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "true")
+    before = snapshot(store / "worktrees", untrusted / ".git" / "worktrees")
+    done = call("worktree", "clean", "-f", "w1", "w4", "w5", cwd=untrusted)
+    assert done.code == 1
+    assert done.out.count(f"failed (git does not trust {untrusted}, ") == 3
+    assert snapshot(store / "worktrees", untrusted / ".git" / "worktrees") == before
+
+
 def test_nothing_that_has_drifted_is_moved(untrusted: Path, store: Path) -> None:
     (store / "worktrees" / "repo" / "w1" / ".git").unlink()
     before = snapshot(store / "worktrees", untrusted / ".git" / "worktrees")

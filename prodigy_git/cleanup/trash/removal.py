@@ -56,7 +56,8 @@ def remove(
     held: bool = False,
 ) -> Entry:
     """Move a worktree to the trash and return its entry; the caller holds no lock but, with ``held``,
-    the repository's. Several of one repository may then be moved at once, from threads.
+    the repository's, and git trusts it (`repository.check_trusted`). Several of one repository may
+    then be moved at once, from threads.
 
     ``reasons`` says, in words, what there was against it; ``touched`` that index or working tree may
     not be HEAD's, and are to be kept as a commit, too; ``left_out`` are paths of which it is known that
@@ -65,7 +66,8 @@ def remove(
     Raises `ProdigyError` or `OSError`; then everything is where it was. What goes wrong once the
     folder has moved is reported to ``broken``, and the next command goes on with it.
     """
-    repository.check_trusted(place.common)
+    if not held:
+        repository.check_trusted(place.common)
     # What cannot be renamed into the store goes there; the git directory is its top, as the store is.
     within.refuse_links(os.path.dirname(place.common), f"{place.common}/prodigy-trash")
     with contextlib.nullcontext() if held else locked.repository(store, enrolment.repo):
