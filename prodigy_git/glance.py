@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION = 5
 """Of the index's tables: `jobs.tables` makes them, and the prompt reads them without it."""
+IN_PROGRESS = 1
+"""The number of that state in the index."""
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _ATTEMPTS = 3
 _STEPS = 1_000_000

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prodigy_git import errors, layout
+from prodigy_git import errors, glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import processes
 from prodigy_git.record import clock, files, repokey, session
@@ -46,6 +46,7 @@ def settle(
     """
     done = Settled()
     standing_in: list[str] | None = None
+    held: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for one in briefs.read_all(store, lambda _: None):
         if one.over or one.status == "Initializing" or one.repo is None:
             continue
@@ -54,6 +55,8 @@ def settle(
         if name not in (None, one.id):
             continue
         try:
+            if _is_at_work(store, one, held):
+                continue
             end = _end_of(store, one)
             if end is None:
                 continue
@@ -74,6 +77,23 @@ class _End:
     because: str
     gone: bool
     """Whether its process is; None of it is asked where git removed its worktree."""
+
+
+def _is_at_work(store: str, one: Brief, held: dict[tuple[str, str], set[tuple[str, str]]]) -> bool:
+    """Whether a session's worktree is there and its agent has its item: nothing is to be ended then.
+
+    So it is with nearly all that have not ended, and `_end_of` reads a job's whole index for each.
+    ``held`` is filled, by job.
+    """
+    if one.worktree is None or one.item is None or one.agent is None or one.repo is None:
+        return False
+    if one.prodigy_session is not None or not os.path.lexists(one.worktree):
+        return False
+    job = (one.repo, one.job)
+    if job not in held:
+        asked = "SELECT id, agent FROM items WHERE state = ?"
+        held[job] = set(glance.rows(layout.index(store, *job), asked, (glance.IN_PROGRESS,)))
+    return (one.item, one.agent) in held[job]
 
 
 def _end_of(store: str, one: Brief) -> _End | None:

@@ -7,8 +7,6 @@ from prodigy_git.model.event import Event
 from prodigy_git.prodigy import reading
 from prodigy_git.prodigy.reading import Broken
 from prodigy_git.prodigy.runs import Run
-from prodigy_git.store import stream
-from prodigy_git.store.events import is_log
 
 
 def events(store: str, run: Run, *, broken: Broken = reading.quiet) -> Iterator[Event]:
@@ -17,6 +15,8 @@ def events(store: str, run: Run, *, broken: Broken = reading.quiet) -> Iterator[
     Types have our names (``d_l_q_item_added`` is ``DLQItemAdded``). What is no event is reported with
     its file and line.
     """
+    from prodigy_git.store import stream  # whoever only lists sessions comes by here, too
+
     return stream.merge(log_files(store, run.events, broken), broken)
 
 
@@ -24,6 +24,8 @@ def log_files(store: str, folder: str, broken: Broken) -> list[str]:
     """Return the log files in a folder, sorted by name; what is no file there is reported."""
     if reading.behind_link(store, folder, broken):
         return []
+    from prodigy_git.store.events import is_log
+
     found = []
     try:
         with os.scandir(folder) as entries:

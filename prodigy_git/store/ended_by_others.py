@@ -142,11 +142,36 @@ def logged(store: str, found: Session) -> str | None:
     path = None if repo is None else layout.index(store, repo, found.job)
     if path is None or not os.path.exists(path):
         return None
-    asked = "SELECT resumed, status FROM sessions WHERE id = ?"
-    for resumed, status in glance.rows(path, asked, (found.id,)):
+    for resumed, status in _rows(path, found.id):
         if resumed == resumptions(found) and status in ENDED:
             return str(status)
     return None
+
+
+def _rows(path: str, name: str) -> list[tuple[int, str]]:
+    """Return (how often resumed, how ended) of a session, from an index.
+
+    Who asks twice of one index, as a listing does, gets what it has of all sessions: opening it is what
+    takes time.
+    """
+    try:
+        state = glance.generation(path)
+    except OSError:
+        return []
+    if state is None or _asked.get(path) is None:
+        _asked.clear()
+        _asked[path] = {}
+        question = "SELECT resumed, status FROM sessions WHERE id = ?"
+        return list(glance.rows(path, question, (name,)))
+    known = _asked[path]
+    if state not in known:
+        rows = glance.rows(path, "SELECT id, resumed, status FROM sessions")
+        _asked[path] = known = {state: {one: (resumed, status) for one, resumed, status in rows}}
+    return [known[state][name]] if name in known[state] else []
+
+
+_asked: dict[str, dict[bytes, dict[str, tuple[int, str]]]] = {}
+"""The index that was asked last, and what it said of all sessions, by its `glance.generation`."""
 
 
 def mended(store: str, found: Session, broken: Broken) -> bool:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from support_cli import PACKAGE_PARENT, snapshot
 
-from prodigy_git import layout
+from prodigy_git import glance, layout
 from prodigy_git.jobs import claims, course, peek, summary
 from prodigy_git.jobs import index as indexes
 from prodigy_git.record import files, log
@@ -107,3 +107,7 @@ def test_beside_a_writer_it_never_sees_a_state_that_never_was(store):
     assert child.returncode == 0
     assert seen(where)["completed"] == 400
     assert looks > 1
+
+
+def test_a_glance_counts_the_states_as_the_index_does():
+    assert indexes.NUMBER["in_progress"] == glance.IN_PROGRESS

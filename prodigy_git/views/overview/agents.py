@@ -131,12 +131,14 @@ def everybody(
             if last.state == "in_progress" and last.session == brief.id:
                 mine = last  # its job was cancelled: it may still end
             elsewhere = last.state == "completed" or last.session not in (None, brief.id)
-        if brief.status not in (*WELL, "Initializing") and _worktree(brief) is None:
+        where = None if brief.status in WELL else _worktree(brief)
+        if where is None and brief.status not in (*WELL, "Initializing"):
             # Git may have moved it: its enrolment has gone with it.
             moved = around.moved_to(brief.id)
             if moved is not None:
                 brief = msgspec.structs.replace(brief, worktree=moved)
-        made = _of_session(store, key, brief, mine, elsewhere, memory, around)
+                where = _worktree(brief)
+        made = _of_session(store, key, brief, where, mine, elsewhere, memory, around)
         made.claimed = made.claimed and last is None  # a job that has ended takes nothing back
         agents.append(made)
     for job, some in said.held.items():
@@ -151,13 +153,13 @@ def _of_session(
     store: str,
     key: str,
     brief: Brief,
+    where: tuple[Place, str] | None,
     mine: Held | None,
     elsewhere: bool,
     memory: Memory,
     around: surroundings.Worktrees,
 ) -> Agent:
     over = brief.over and mine is None
-    where = None if brief.status in WELL else _worktree(brief)
     place, suffix = where or (None, "")
     agent = Agent(
         "finished", key, brief.job, brief.id, brief.agent, brief.item,
