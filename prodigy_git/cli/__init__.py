@@ -100,16 +100,17 @@ def cli(context: click.Context) -> None:
       cd "$(prodigy-git new-worktree login --agent ada)"
     """
     if context.invoked_subcommand not in _AT_ONCE:
-        _settle()
+        settle()
 
 
 _AT_ONCE = frozenset(
-    ("install", "uninstall", "event", "statusline", "shell-init", "completion", "sync", "top")
-)
-"""The commands that do not read what was recorded, or see to it themselves."""
+    ("install", "uninstall", "event", "statusline", "shell-init", "completion", "sync", "top",
+     "hooks", "trash", "dlq", "job")
+)  # fmt: skip
+"""The commands that need no commit to be recorded, or see to it themselves."""
 
 
-def _settle() -> None:
+def settle() -> None:
     """Have recorded what hooks have left to recorders: `git commit`, then a look, shows the commit."""
     from prodigy_git.record import underway
     from prodigy_git.store import home

@@ -1,11 +1,10 @@
 """The job commands: opened, looked at, its items claimed, its phases, its end."""
 
 import os
-import sys
 
 import click
 
-from prodigy_git import duration, gitenv
+from prodigy_git import cli, duration, gitenv
 from prodigy_git.cli import at_work, completing, output, results
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
@@ -32,8 +31,15 @@ _SHORT = {
 }
 
 
+_OF_ITEMS = frozenset(
+    ("start", "list", "next", "renew", "add", "phase", "pause", "resume", "cancel", "reopen")
+)
+"""What is about a job's items alone: no commit has to be recorded for it, no recorder is waited for."""
+
+
 @click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
-def job() -> None:
+@click.pass_context
+def job(context: click.Context) -> None:
     """Jobs: open one with work items, hand the items out, see how far it is.
 
     \b
@@ -41,6 +47,8 @@ def job() -> None:
       prodigy-git job start review --items files.jsonl
       prodigy-git job show review
     """
+    if context.invoked_subcommand not in _OF_ITEMS:
+        cli.settle()
 
 
 def here(job_id: str | None, *, take: bool = False) -> tuple[str, str, str]:
@@ -120,7 +128,7 @@ def start(
     wanted = name or names.fresh("mapreduce")
     given = None
     if source is not None:
-        given = items.parse(text_of(source), json_path, where=source)
+        given = items.parse(results.text_of(source), json_path, where=source)
     total = course.start(
         store, repo, wanted, given=given, max_attempts=max_attempts,
         checkpoint_items=every[0], checkpoint_seconds=every[1], ordered=not no_order,
@@ -130,17 +138,6 @@ def start(
         output.emit_json({"job_id": wanted, "repo": repo, "total_items": total})
     else:
         output.line(wanted)
-
-
-def text_of(source: str) -> bytes:
-    """Return what ``--items`` names: a file, or ``-`` for stdin. Raises `click.BadParameter`."""
-    if source == "-":
-        return sys.stdin.buffer.read()
-    try:
-        with open(source, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise click.BadParameter(f"{source}: {error.strerror}", param_hint="--items") from error
 
 
 @job.command("list")

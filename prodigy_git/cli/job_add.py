@@ -3,7 +3,8 @@
 import click
 
 from prodigy_git.cli import completing, output
-from prodigy_git.cli.job import here, text_of
+from prodigy_git.cli.job import here
+from prodigy_git.cli.results import text_of
 
 
 @click.command()

@@ -1,5 +1,6 @@
-"""What ``--result`` takes: what an item yielded."""
+"""What ``--result`` and ``--items`` take: what an item yielded, and a job's items."""
 
+import sys
 from typing import Any
 
 import click
@@ -25,3 +26,14 @@ def read(text: str | None) -> Any:
         raise click.BadParameter(
             f"not JSON ({error}): give a JSON value, as '\"done\"', or @FILE", param_hint="--result"
         ) from error
+
+
+def text_of(source: str) -> bytes:
+    """Return what ``--items`` names: a file, or ``-`` for stdin. Raises `click.BadParameter`."""
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(source, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise click.BadParameter(f"{source}: {error.strerror}", param_hint="--items") from error

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from support_cli import new, ok
+
+from prodigy_git import layout
 
 MSGSPEC = frozenset(("msgspec", "typing_extensions"))
 """Reads files and events."""
@@ -66,3 +69,21 @@ def test_commands_start_with_no_more_than_they_need(repo, store, tmp_path):
         if costly - allowed:
             wrong[command] = sorted(costly - allowed)
     assert wrong == {}
+
+
+def test_only_who_reads_commits_looks_after_recorders(repo, store, tmp_path):
+    items = tmp_path / "items.json"
+    items.write_text('[{"id": "a"}, {"id": "b"}]')
+    ok("job", "start", "review", "--items", items, cwd=repo)
+    recorders = Path(layout.recorders(str(store)))
+    recorders.mkdir(parents=True, exist_ok=True)
+    left = recorders / "nobody+999999999"  # of a process that is gone, for a session that is gone
+    left.touch()
+    ok("job", "next", "review", "--agent", "ada", cwd=repo)
+    ok("job", "renew", "review", "a", cwd=repo)
+    ok("job", "list", cwd=repo)
+    ok("dlq", "list", "--job", "review", cwd=repo)
+    ok("trash", "list", cwd=repo)
+    assert left.exists()
+    ok("job", "show", "review", cwd=repo)
+    assert not left.exists()
