@@ -17,7 +17,7 @@ from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash import intent
 from prodigy_git.jobs import liveness
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, jsonline, within
+from prodigy_git.record import clock, files, jsonline, mapping, within
 from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
@@ -199,7 +199,7 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
         return
     state = layout.state(store, key)
     yield state, {"repository.json", "halves.json"}.__contains__
-    yield f"{state}/mappings", _is_document
+    yield f"{state}/mappings", _mapping_files(store, key).__contains__
     for job in filter(names.is_safe, names_in(f"{state}/mapreduce/jobs")):
         yield layout.job_state(store, key, job), _is_of_job
     for job in filter(names.is_safe, names_in(f"{store}/dlq/{key}")):
@@ -209,6 +209,16 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
         folder = layout.trash(store, key, session)
         for moment in filter(intent.MOMENT.fullmatch, names_in(folder)):
             yield f"{folder}/{moment}", "entry.json".__eq__
+
+
+def _mapping_files(store: str, key: str) -> set[str]:
+    """Return what the two mappings are called, and the files of what is in them."""
+    both = (layout.session_to_job(store, key), layout.job_to_session(store, key))
+    found = {os.path.basename(path) for path in both}
+    for path in both:
+        with contextlib.suppress(OSError, ValueError):
+            found |= {f"{name}.json" for name in mapping.read(path)}
+    return found
 
 
 def _is_document(name: str) -> bool:
