@@ -176,7 +176,6 @@ def test_git_is_asked_once_for_a_list_of_any_length(store, repo, git, monkeypatc
 @pytest.fixture
 def big(repo, store, git):
     """Three finished sessions in the trash, each of a megabyte, and a limit for one."""
-    git("config", "prodigy.trashLimit", "1500k", cwd=repo)
     for name in ("a", "b", "c"):
         made = new(repo, name)["worktree"]
         with open(f"{made}/big.ignored", "wb") as stream:
@@ -184,7 +183,9 @@ def big(repo, store, git):
         ok("finish", name, cwd=repo)
     with open(repo / ".git" / "info" / "exclude", "a") as stream:
         stream.write("*.ignored\n")
-    ok("worktree", "clean", "-f", "a", "b", "c", cwd=repo)
+    for name in ("a", "b", "c"):  # named together they are moved at once, in any order
+        ok("worktree", "clean", "-f", name, cwd=repo)
+    git("config", "prodigy.trashLimit", "1500k", cwd=repo)
     return repo
 
 
