@@ -121,7 +121,7 @@ def finish(
 
 
 _ELSEWHERE = {
-    "show": "prodigy_git.cli.show:show",
+    "show": "prodigy_git.cli.worktree_show:show",
     "clean": "prodigy_git.cli.worktree_clean:clean",
     "restore": "prodigy_git.cli.restore:restore",
     "adopt": "prodigy_git.cli.adopt:adopt",
