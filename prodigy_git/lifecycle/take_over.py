@@ -9,6 +9,7 @@ undone the next call does, and what is done it leaves alone:
 """
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -126,6 +127,7 @@ def look(
     runs = [
         one for one in of_store if one.common is not None and files.same(one.common, place.common)
     ]
+    twins = Counter(one.job_id for one in runs)
     for one in of_store:
         if one.common is None and _is_called(one, place):
             broken(f"{one.job_id}: git does not say which repository it is of, passed over")
@@ -141,7 +143,10 @@ def look(
         raise ProdigyError("--items is the input of one MapReduce: name the one that it belongs to")
     there = theirs.standers() if runs else []
     return store, repo, place, [
-        _plan(store, repo, one, given, there, broken, doubt=not wanted) for one in runs
+        _plan(store, repo, one, given, there, broken, doubt=not wanted)
+        if twins[one.job_id] == 1
+        else _not_told_apart(one)
+        for one in runs
     ]  # fmt: skip
 
 
@@ -149,6 +154,12 @@ def _is_called(run: Run, place: Place) -> bool:
     """Whether a run was in a folder that is called like the repository's."""
     here = os.path.basename(os.path.dirname(place.common))
     return run.worktree is not None and os.path.basename(os.path.dirname(run.worktree)) == here
+
+
+def _not_told_apart(run: Run) -> Taken:
+    """Return that nothing is done about a run whose id, and so whose branches, another one has, too."""
+    why = f"two runs are called {run.job_id}: Prodigy names them, and their branches, by the second"
+    return Taken(run, why, False, {}, [], [], [])
 
 
 def _out_of_sight(run: Run) -> str | None:

@@ -21,6 +21,7 @@ from support_prodigy import (
     Whole,
     git,
     job_checkpoint,
+    mapreduce,
     prodigy_store,
     resume_lock,
     session_file,
@@ -354,3 +355,12 @@ def test_branches_that_were_not_merged_are_named_a_few_of_them(whole):
     assert f"item_10: its commits are on agent-{FAILED_JOB}_agent_10-item_10" in said
     assert said.count("which was not merged") == 5
     assert "and so are those of 2 more" in said
+
+
+def test_two_runs_of_one_second_are_not_told_apart(whole):
+    twin = "session-33333333-3333-4333-8333-333333333333"
+    mapreduce(whole.store, whole.repo, twin, FAILED_JOB)
+    said = " ".join(ok("import").out.split())
+    assert said.count(f"{FAILED_JOB}: left, as two runs are called") == 2
+    assert f"{INTERRUPTED_JOB}: taken over" in said
+    assert log_of(whole.store, FAILED_JOB) == []
