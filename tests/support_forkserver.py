@@ -171,7 +171,8 @@ def _begun(begin: tuple[str, ...], start: tuple[tuple[str, str], ...]) -> socket
         return None
     here, there = socket.socketpair()
     kept = {"HOME": "/", "PATH": os.environ["PATH"], "LC_ALL": _LOCALE, **dict(start)}
-    paths = [str(TESTS), str(TESTS.parent), kept.get("PYTHONPATH", "")]
+    given = kept.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    paths = [str(TESTS), str(TESTS.parent), given]
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     code = f"import support_forkserver as server; server.serve({there.fileno()})"
     # A child of this process for as long as it lives: at its end the socket tells the server to go.
