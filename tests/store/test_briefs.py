@@ -2,6 +2,7 @@
 
 from support_cli import foreign_session, new, rewrite_session
 
+from prodigy_git.errors import ProdigyError
 from prodigy_git.model import session as model
 from prodigy_git.store import briefs, sessions
 
@@ -70,3 +71,37 @@ def test_only_what_has_changed_is_read_again(repo, store, monkeypatch):
     assert [(one.id, one.status) for one in found] == [("one", "Running"), ("two", "Paused")]
     assert looked == ["two"]
     assert cache.keys() == {"one", "two"}
+
+
+ODD = {
+    "texts of other types": {"metadata": {"branch": 3, "agent_id": [], "repo": None, "job_id": {}}},
+    "half a character": {"metadata": {"branch": "\ud800", "worktree_path": "/\udce4"}},
+    "a NUL": {"metadata": {"branch": "a\0b", "agent_id": ""}},
+    "unknown fields": {"later": {"a": 1}, "metadata": {"later": [1], "job_id": "j"}},
+    "no metadata": {"metadata": {}},
+    "a job of both": {"mapreduce_data": {"job_id": "mr"}, "metadata": {"job_id": "own"}},
+    "another's id": {"id": "somebody"},
+    "an unknown state": {"status": "Dancing"},
+    "a state of another type": {"status": 1},
+    "a job that leads away": {"metadata": {"job_id": "../up"}},
+    "a key that leads away": {"metadata": {"repo": "a/b"}},
+}
+
+
+def test_both_readers_say_the_same_of_odd_files(store):
+    for number, (what, fields) in enumerate(ODD.items()):
+        foreign_session(store, f"odd-{number}", **fields)
+        brief, _ = read(store)
+        mine = next((one for one in brief if one.id == f"odd-{number}"), None)
+        try:
+            whole = sessions.load(str(store), f"odd-{number}")
+        except ProdigyError:
+            whole = None
+        assert (mine is None) == (whole is None), what
+        if mine is None or whole is None:
+            continue
+        names = ("repo", "branch", "base_branch", "base_commit", "last_commit")
+        said = [whole.text(name) for name in (*names, "worktree_path", "agent_id", "item_id")]
+        short = [getattr(mine, name) for name in (*names, "worktree", "agent", "item")]
+        assert short == said, what
+        assert (mine.job, mine.status, mine.over) == (whole.job, whole.status, whole.ended), what
