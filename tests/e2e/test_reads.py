@@ -69,6 +69,7 @@ statusline
 clean --dry-run --older-than 0s
 clean --dry-run --all --older-than 0s
 otel push --dry-run
+import --dry-run
 shell-init bash
 completion bash
 sync""".splitlines()
