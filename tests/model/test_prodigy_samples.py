@@ -47,8 +47,8 @@ def test_every_command_reads_them_and_changes_nothing(repo, store, theirs):
         "WorkItemProcessed",
     ]  # fmt: skip
     state = ok("job", "show", JOB, "--json", cwd=repo).json
-    # item_0's AgentCompleted names its agent only; item_1 was not to be tried again.
-    assert (state["completed"], state["failed"], state["in_progress"]) == (1, 1, 0)
+    # item_0's AgentCompleted names its agent only; item_1 is in Prodigy's queue.
+    assert (state["completed"], state["dead"], state["in_progress"]) == (1, 1, 0)
     (item,) = ok("dlq", "list", "--job", JOB, "--json", cwd=repo).json
     assert (item["item_id"], item["priority"]) == ("item_1", 9)
     text = ok("dlq", "show", "item_1", "--job", JOB, cwd=repo).out
@@ -62,13 +62,15 @@ def test_every_command_reads_them_and_changes_nothing(repo, store, theirs):
     assert [path.read_bytes() for path in theirs] == before
 
 
-def test_an_item_of_theirs_is_tried_again(repo, store, theirs):
-    assert ok("dlq", "retry", "item_1", "--job", JOB, "--json", cwd=repo).json["item_ids"] == [
-        "item_1"
-    ]
-    assert ok("job", "next", JOB, "--agent", "a", cwd=repo).json["item_id"] == "item_1"
-    assert ok("dlq", "list", "--job", JOB, "--json", cwd=repo).json == []
-    assert json.loads(theirs[3].read_text())["priority"] == 9  # their file is theirs
+def test_an_item_of_theirs_is_not_handed_out_before_it_was_taken_over(repo, store, theirs):
+    before = [path.read_bytes() for path in theirs]
+    for command in (["dlq", "retry", "item_1", "--job", JOB], ["job", "next", JOB]):
+        refused = call(*command, cwd=repo)
+        assert (refused.code, refused.out) == (1, "")
+        assert f"'prodigy-git import {JOB}' takes it over" in refused.err
+    # Nothing here says that the run was this repository's: no worktree, no branch.
+    assert "none of this repository's that can be proven" in call("import", JOB, cwd=repo).err
+    assert [path.read_bytes() for path in theirs] == before
 
 
 def test_what_is_not_known_survives_a_rewrite(repo, store):
