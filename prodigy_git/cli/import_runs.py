@@ -134,8 +134,14 @@ def _advise(done: "Taken", *, dry_run: bool) -> None:
             f"the run's input: 'prodigy-git import {job} --items FILE --json-path EXPR'. Or go on "
             f"without: 'prodigy-git resume {job}'"
         )
-    if done.count("dead"):
-        output.prose(f"  'prodigy-git dlq retry --job {job} ITEM' tries again what is in the queue")
+    dead = [one for one in done.items.values() if one.outcome == "dead"]
+    if dead:
+        given_up = any(one.letter is None or not one.letter.reprocess_eligible for one in dead)
+        force = " --force" if given_up else ""
+        which = dead[0].item_id if len(dead) == 1 else "--reprocess-all-eligible"
+        output.prose(
+            f"  'prodigy-git dlq retry --job {job} {which}{force}' tries again what is in the queue"
+        )
     if done.count("pending", "under_way") and not done.missing:
         base = f" --base {run.branch}" if run.branch is not None else ""
         output.prose(f"  'prodigy-git run --job {job}{base} --next -- COMMAND' goes on")

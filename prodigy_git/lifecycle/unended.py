@@ -102,8 +102,21 @@ def _end_of(store: str, one: Brief) -> _End | None:
     if holds and one.prodigy_session is None:
         return None  # nobody but Prodigy ends an item of Prodigy's
     if one.worktree is not None and _is_removed(store, one, one.worktree):
-        return _End("", REMOVED, gone=True)  # by its commits, of which the log knows
+        return _End(_of_run(store, one), REMOVED, gone=True)
     return over or _as_prodigy_says(store, one)
+
+
+def _of_run(store: str, one: Brief) -> str:
+    """Return how a session ends whose worktree is gone: with its run; "": by its own commits.
+
+    Prodigy removes a run's own worktree once it has merged it, and commits nothing there itself.
+    """
+    if one.prodigy_session is None or one.agent is not None:
+        return ""
+    from prodigy_git import prodigy
+
+    states = [r.state for r in prodigy.runs(store, one.repo) if r.session_id == one.prodigy_session]
+    return "Completed" if states and set(states) == {"completed"} else ""
 
 
 def _as_prodigy_says(store: str, one: Brief) -> _End | None:
@@ -170,6 +183,7 @@ def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     if end.because == REMOVED:
         common = sessions.common_of(store, found)
         found, well = _with_commits(store, one.repo, found, broken)
+        well = well or end.status == "Completed"
         where = None if common is None else kept_commits.commits(common, found)
         finishing.finish(
             store, one.id, cancelled=not well, error=None if well else end.because,

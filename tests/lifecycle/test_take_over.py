@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -117,8 +119,8 @@ def test_the_job_goes_on_with_the_queue_and_with_what_never_ran(whole, items):
         whole.store, FAILED_SESSION, FAILED_JOB, items=[*ITEMS, {"id": "a5"}],
         completed={"item_0": [], "item_1": [], "item_3": []}, failed={"item_2": "Agent failed"},
     )  # fmt: skip
-    ok("import")
-    ok("dlq", "retry", "item_2", "--job", FAILED_JOB, "--force")
+    (advised,) = re.findall(r"'prodigy-git (dlq retry .*)' tries again", ok("import").out)
+    assert ok(*shlex.split(advised)).out == "item_2: pending again\n"
     ok(
         "run", "--job", FAILED_JOB, "--base", whole.failed.branch, "--next", "--",
         "sh", "-c", 'echo > "$PRODIGY_ITEM_ID"; git add -A; git commit -qm "$PRODIGY_ITEM_ID"',

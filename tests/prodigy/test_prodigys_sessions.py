@@ -348,8 +348,15 @@ def test_what_prodigy_merged_and_cleaned_is_found_by_its_branch(
     git("merge", "-q", "--no-ff", "-m", "merged", branch, cwd=repo)
     git("worktree", "remove", "--force", hooked.failed.worktree, cwd=repo)
     (store / "worktrees" / "repo" / ".metadata" / f"{FAILED_SESSION}.json").unlink()
-    found = {one["session_id"]: one for one in told("sessions", "list")}[FAILED_SESSION]
+    rows = told("sessions", "list")
+    found = {one["session_id"]: one for one in rows}[FAILED_SESSION]
     assert (found["job_id"], found["branch"]) == (FAILED_JOB, branch)
+    (ours,) = [
+        one
+        for one in rows
+        if one["metadata"].get("prodigy_session") == FAILED_SESSION and one["branch"] == branch
+    ]
+    assert ours["status"] == "Completed"  # with its run, though nothing was committed in it
     said = prodigy("worktree", "show", FAILED_SESSION, cwd=repo, check=True).stdout
     assert f"what was committed is on {branch}" in " ".join(said.split())
     # Whether an agent's work was merged is asked of that branch, too.
