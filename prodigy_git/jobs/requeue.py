@@ -35,14 +35,21 @@ def requeue(
             )
         chosen = _given_up(index, items or [])
         left = None if items is None else [name for name in items if name not in chosen]
+        to_look_at = 0
         for name, item in _in_queue(index, left, broken).items():
             held_back = item.manual_review_required or not item.reprocess_eligible
             if held_back and not force:
                 if items is not None:
                     raise ProdigyError(f"item {name} is to be reviewed by hand first: give --force")
+                to_look_at += 1
                 continue
             known = index.item(name)
             chosen[name] = 0 if known is None else books.view(known).attempt
+        if to_look_at:
+            broken(
+                f"{to_look_at} more in the queue, to be reviewed by hand first: 'prodigy-git dlq list' "
+                "shows what is eligible, --force tries the others, too"
+            )
         if chosen and not dry_run:
             made = endings.event(index, "DLQItemsReprocessed", items=chosen, count=len(chosen))
             endings.record(index, [made], broken)

@@ -120,6 +120,8 @@ def test_the_job_goes_on_with_the_queue_and_with_what_never_ran(whole, items):
         completed={"item_0": [], "item_1": [], "item_3": []}, failed={"item_2": "Agent failed"},
     )  # fmt: skip
     (advised,) = re.findall(r"'prodigy-git (dlq retry .*)' tries again", ok("import").out)
+    every = ok("dlq", "retry", "--job", FAILED_JOB, "--reprocess-all-eligible")
+    assert (every.out, "1 more in the queue" in every.err) == ("", True)
     assert ok(*shlex.split(advised)).out == "item_2: pending again\n"
     ok(
         "run", "--job", FAILED_JOB, "--base", whole.failed.branch, "--next", "--",

@@ -98,6 +98,16 @@ def test_what_was_taken_over_is_a_job_of_ours(whole):
     assert ok("job", "next", FAILED_JOB).json["work_item"]["data"] == ITEMS[2]
 
 
+def test_no_worktree_that_prodigy_may_go_on_with_is_advised_to_be_cleaned(whole):
+    ok("import")
+    advice = [command for one in overview()["advice"] for command in one["commands"]]
+    looks = [command for command in advice if command.startswith("prodigy-git worktree")]
+    assert looks
+    assert {command.split()[2] for command in looks} == {"show"}
+    for command in looks:
+        ok(*command.split()[1:])
+
+
 def test_nobody_who_looks_leaves_a_trace(whole, monkeypatch):
     before = snapshot(whole.store, whole.repo)
     for words in (

@@ -104,10 +104,9 @@ def _failed(found: Repository, where: str) -> Iterator[Advice]:
         if one.session_id is not None and one.facts.status is not None:
             # What is not committed, or in no other branch, is not taken unasked; the trash keeps it.
             force = "" if one.dirty is False and one.ahead == 0 else "-f "
-            look = [
-                f"prodigy-git worktree show {one.session_id}",
-                f"prodigy-git worktree clean {force}{one.session_id}",
-            ]
+            look = [f"prodigy-git worktree show {one.session_id}"]
+            if not one.prodigys:  # Prodigy may still go on with it or merge it
+                look.append(f"prodigy-git worktree clean {force}{one.session_id}")
         else:
             look = [f"prodigy-git events ls --job {where}{one.job_id} --item {one.item_id}"]
         yield Advice(f"{one.name} failed{_why(one)}: see what it left", look)

@@ -69,6 +69,8 @@ class Agent:
     log: str | None = None
     """Where its own output is, if the log or the store tells."""
     pid: int | None = None
+    prodigys: bool = False
+    """Its worktree is one of Prodigy's."""
     claimed: bool = False
     """It has its item by a claim: `resume` gives that back if it is dead."""
     facts: Facts = field(default_factory=Facts, repr=False)
@@ -167,6 +169,7 @@ def _of_session(
         base=brief.base_branch or brief.base_commit, commits=brief.commits,
         last_commit=brief.last_commit,
         worktree=brief.worktree, trash=brief.trash, error=brief.error,
+        prodigys=brief.prodigy_session is not None,
     )  # fmt: skip
     if place is not None:
         with contextlib.suppress(OSError):
