@@ -36,7 +36,9 @@ def main() -> None:
     try:
         command_line()
     except SystemExit as stop:
-        _leave(stop.code if isinstance(stop.code, int) else 1)
+        if not isinstance(stop.code, int):
+            raise  # None, or a message: the interpreter knows what is meant
+        _leave(stop.code)
 
 
 def _leave(code: int) -> None:
