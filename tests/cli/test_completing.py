@@ -274,7 +274,7 @@ def test_what_completing_the_name_of_a_command_imports(repo):
     )
     for words, allowed in (
         (("prodigy-git", "work"), set()),
-        (("prodigy-git", "worktree", "show", ""), {"worktrees", "show"}),
+        (("prodigy-git", "worktree", "show", ""), {"worktrees", "worktree_show"}),
         (("prodigy-git", "sessions", "show", ""), {"sessions", "when"}),
         (("prodigy-git", "events", "ls", "--type", ""), {"events", "when", "filters"}),
     ):
