@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,16 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ON_DISK = re.compile(r"e2e/|prodigy/|record/|cleanup/(?!account/|records/)")
 """Tests that are about files: what moves, what a disk confirms, where filesystems meet."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start hear the signals that are ignored here: under nohup, behind a '&'.
+
+    A signal that is ignored stays so in what is executed; one that has a handler does not (execve(2)).
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture
