@@ -6,6 +6,7 @@ queue, state and agents' worktrees. The documents that came first say the reposi
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from prodigy_git import layout
@@ -16,6 +17,8 @@ from prodigy_git.record import prodigys
 
 AGENT = "mapreduce-agent-"
 """How the sessions, and worktrees, of a MapReduce's agents begin."""
+_NAMED = "mapreduce-%Y%m%d_%H%M%S"
+"""What Prodigy calls a job."""
 
 
 class Folders(NamedTuple):
@@ -45,7 +48,8 @@ def look(store: str, job: str | None, broken: Broken) -> Folders:
         own = _is_ours(store, key, parents, agents)
         for name in _of(store, f"{store}/events/{key}", job, broken):
             # Prodigy opens a log for what a session's agent says, too, also where that is nothing.
-            if (not own and not prodigys.is_run(name)) or _has_its_log(store, key, name):
+            theirs = (not own and not prodigys.is_run(name)) or _has_its_log(store, key, name)
+            if theirs and not _is_early_log(store, key, name):
                 jobs[key, name] = None
     for key in reading.folders(store, f"{store}/dlq", broken):
         own = _is_ours(store, key, parents, agents)
@@ -85,6 +89,26 @@ def _has_its_log(store: str, key: str, job: str) -> bool:
     except OSError:
         return False
     return not job.startswith(("session-", "workflow-")) and any(map(is_its_log, names))
+
+
+def _is_early_log(store: str, key: str, name: str) -> bool:
+    """Whether a log is that of a job which has its own name from the second after.
+
+    Prodigy reads the clock for each of the two (as seen with 0.4.4). Such a log is empty, and nothing
+    else in the store is called as it.
+    """
+    queues = f"{store}/dlq/{key}"
+    if os.path.lexists(f"{queues}/{name}"):
+        return False
+    try:
+        named = datetime.strptime(name, _NAMED)
+        later = ((named + timedelta(seconds=more)).strftime(_NAMED) for more in (1, 2))
+        if not any(os.path.isdir(f"{queues}/{other}") for other in later):
+            return False
+        with os.scandir(layout.job_log(store, key, name)) as there:
+            return not any(one.stat(follow_symlinks=False).st_size for one in there)
+    except (OSError, ValueError, OverflowError):
+        return False
 
 
 def is_its_log(name: str) -> bool:

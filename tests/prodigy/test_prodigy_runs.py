@@ -67,6 +67,18 @@ def test_each_run_is_found_with_its_repository_and_state(whole):
     assert tree(whole.store) == before
 
 
+def test_a_log_that_is_called_after_the_second_before_its_job_is_no_run(whole):
+    early = whole.store / "events" / FAILED_SESSION / "mapreduce-20260301_100000"
+    early.mkdir(parents=True)
+    log = early / "events-20260301_100000.jsonl"
+    log.touch()
+    known = {FAILED_JOB, INTERRUPTED_JOB, WORKFLOW}
+    assert {run.job_id for run in prodigy.runs(str(whole.store))} == known
+    assert prodigy.run_of(str(whole.store), "repo", early.name) is None
+    log.write_text("{}")  # what says something is not passed over
+    assert {run.job_id for run in prodigy.runs(str(whole.store))} == {*known, early.name}
+
+
 def test_runs_of_one_repository_are_its_own(whole, tmp_path):
     other = tmp_path / "elsewhere" / "repo"
     other.parent.mkdir()
