@@ -1,7 +1,9 @@
 """worktree clean: which of several go, by age, by job, by what is merged; and many at once."""
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support_cli import (
@@ -13,6 +15,8 @@ from support_cli import (
 )
 from support_removal import salvaged
 from test_worktree_clean import _results
+
+from prodigy_git.cleanup.salvage import salvage
 
 
 def _own_commit(git, made, name="own"):
@@ -137,6 +141,19 @@ def test_many_go_at_once_and_are_told_in_their_order(repo, many, store, git):
     for name, tree in many.items():
         ok("worktree", "restore", name, cwd=repo)
         assert (tree / "README").exists()
+
+
+def test_branches_go_though_another_git_holds_the_packed_refs(repo, many, git, monkeypatch):
+    git("pack-refs", "--all", cwd=repo)
+    git("config", "core.packedRefsTimeout", "0", cwd=repo)
+    lock = repo / ".git" / "packed-refs.lock"
+    lock.touch()
+    waiting = SimpleNamespace(
+        sleep=lambda _: lock.unlink(missing_ok=True), monotonic=time.monotonic
+    )
+    monkeypatch.setattr(salvage, "time", waiting)  # while we wait, the other one ends
+    done = ok("worktree", "clean", "a", "b", "--json", cwd=repo).json
+    assert [one["branch_deleted"] for one in done] == ["prodigy-a", "prodigy-b"]
 
 
 def test_what_changes_behind_the_account_of_many_is_noticed(repo, many, monkeypatch):

@@ -36,6 +36,9 @@ _TRIES = 6
 _GC_PATIENCE = 10.0
 """How many seconds a `git gc` that began before the ref was there is waited for."""
 
+_HELD = ("File exists", "cannot lock references")
+"""What git says of a lock that another holds: on refs in files, in reftables (for that only 0.1 s)."""
+
 _MOMENT = re.compile("/[0-9]{8}T[0-9]{6}-[0-9]{6}Z$")
 
 
@@ -349,7 +352,7 @@ def update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
     """Run a transaction of ``git update-ref --stdin``; again where another process holds a lock."""
     for pause in (0.01, 0.05, 0.2, 1.0, 0):
         answer = ask(place, "update-ref", "--no-deref", "--stdin", stdin=request)
-        if answer[0] == 0 or "File exists" not in answer[2]:
+        if answer[0] == 0 or not any(words in answer[2] for words in _HELD):
             break
         time.sleep(pause)
     return answer

@@ -7,7 +7,7 @@ import contextlib
 import os
 
 from prodigy_git import layout
-from prodigy_git.cleanup.salvage.uncommitted import ask
+from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
@@ -49,7 +49,7 @@ def _delete_branch(found: Entry, *, again: bool) -> str | None:
         return None
     # Compare-and-swap: a branch that has moved meanwhile is not the one that was looked at.
     here = Place(found.common, found.common, found.common)
-    status, _, _ = ask(here, "update-ref", "--no-deref", "-d", ref, found.head)
+    status, _, _ = salvage.update_refs(here, f"delete {ref} {found.head}\n".encode())
     return name if status == 0 else None
 
 
