@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,7 @@ def clean(
                 wanted.append((number, subjects.subject(store, cwd, name)))
             except (ProdigyError, OSError, ValueError) as error:
                 outcomes[number] = Outcome(name, "failed", [str(error)])
+    wanted = _each_once(wanted)
     total = len(wanted)
     for begin in range(0, total, _AT_ONCE):
         chunk = wanted[begin : begin + _AT_ONCE]
@@ -109,6 +111,15 @@ def clean(
             if progress is not None:
                 progress(begin + done, total)
     return [outcomes[number] for number in sorted(outcomes)]
+
+
+def _each_once(wanted: Sequence[tuple[int, Subject]]) -> list[tuple[int, Subject]]:
+    """Leave out a worktree that is there already, by another name: two threads would move it."""
+    once: dict[str | int, tuple[int, Subject]] = {}
+    for number, one in wanted:
+        known = number if one.place is None else os.path.realpath(one.place.private)
+        once.setdefault(known, (number, one))
+    return list(once.values())
 
 
 def _clean_all(

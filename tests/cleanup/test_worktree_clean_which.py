@@ -143,6 +143,11 @@ def test_many_go_at_once_and_are_told_in_their_order(repo, many, store, git):
         assert (tree / "README").exists()
 
 
+def test_one_that_is_named_twice_is_moved_once(repo, many):
+    done = ok("worktree", "clean", "a", many["a"], f"{many['a']}/", "b", "--json", cwd=repo).json
+    assert [(one["name"], one["result"]) for one in done] == [("a", "cleaned"), ("b", "cleaned")]
+
+
 def test_branches_go_though_another_git_holds_the_packed_refs(repo, many, git, monkeypatch):
     git("pack-refs", "--all", cwd=repo)
     git("config", "core.packedRefsTimeout", "0", cwd=repo)
