@@ -174,8 +174,9 @@ def _clean_together(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    except ProdigyError as error:  # git does not trust it, or the lock is not to be had
-        ends = [Outcome(one.name, "failed", [str(error)]) for one, _ in accounts]
+    except (ProdigyError, OSError) as error:  # git does not trust it, or the lock is not to be had
+        why = full_disk.said(error, store, cwd)
+        ends = [Outcome(one.name, "failed", [why]) for one, _ in accounts]
     for line in itertools.chain(*said):
         broken(line)
     return ends

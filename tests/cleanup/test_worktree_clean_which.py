@@ -148,6 +148,16 @@ def test_one_that_is_named_twice_is_moved_once(repo, many):
     assert [(one["name"], one["result"]) for one in done] == [("a", "cleaned"), ("b", "cleaned")]
 
 
+def test_a_lock_that_is_not_to_be_had_fails_them_and_not_the_command(repo, many, store):
+    (lock,) = (store / "locks").glob("repository-*")
+    lock.unlink()
+    lock.mkdir()
+    done = call("worktree", "clean", "a", "b", "none-such", "--json", cwd=repo)
+    assert [one["result"] for one in done.json] == ["failed"] * 3
+    assert all("Is a directory" in one["reasons"][0] for one in done.json[:2])
+    assert all(many[name].exists() for name in "ab")
+
+
 def test_branches_go_though_another_git_holds_the_packed_refs(repo, many, git, monkeypatch):
     git("pack-refs", "--all", cwd=repo)
     git("config", "core.packedRefsTimeout", "0", cwd=repo)
