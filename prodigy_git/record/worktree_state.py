@@ -2,7 +2,8 @@
 
 Without that file Prodigy lists a worktree and cannot merge it. It follows from the session's file, and
 is written with it, so it is no truth of its own: one that a kill has left behind is put right when the
-session's file is written next. One that Prodigy has written, or written over, is Prodigy's from then
+session's file is written next. Of the sessions that a path has had, it is the one's whose worktree is
+there now. One that Prodigy has written, or written over, is Prodigy's from then
 on, and is neither changed nor removed here.
 """
 
@@ -11,7 +12,15 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline, prodigys, within
+from prodigy_git.record import (
+    clock,
+    enrolment_file,
+    files,
+    gitdir,
+    jsonline,
+    prodigys,
+    within,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ def keep(store: str, fields: dict[str, Any]) -> None:
     """
     try:
         metadata = fields["metadata"]
-        path = _own_path(store, metadata)
+        path = _own_path(store, fields)
         if path is None:
             return
         if "trash_path" in metadata or not os.path.isdir(metadata["worktree_path"]):
@@ -45,22 +54,26 @@ def keep(store: str, fields: dict[str, Any]) -> None:
         state = _state(fields, metadata, os.path.basename(path)[: -len(".json")])
         if state != _read(path):
             files.replace(path, (jsonline.encode(state) + "\n").encode("ascii"))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass
 
 
 def take_back(store: str, fields: dict[str, Any]) -> None:
     """Remove the state of a worktree whose session never came to be; never raises."""
     try:
-        path = _own_path(store, fields["metadata"])
-    except (OSError, TypeError, KeyError):
+        path = _own_path(store, fields)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return
     if path is not None:
         _remove(path)
 
 
-def _own_path(store: str, metadata: dict[str, Any]) -> str | None:
-    """Return where the state is, or is to be; None where there is to be none, or it is Prodigy's."""
+def _own_path(store: str, fields: dict[str, Any]) -> str | None:
+    """Return where the state is, or is to be.
+
+    None where there is to be none, or it is Prodigy's, or of the session that has the worktree now.
+    """
+    metadata = fields["metadata"]
     repo, top = metadata.get("repo"), metadata.get("worktree_path")
     if not isinstance(repo, str) or not isinstance(top, str) or prodigys.SESSION in metadata:
         return None
@@ -73,7 +86,22 @@ def _own_path(store: str, metadata: dict[str, Any]) -> str | None:
     if within.link_in(store, path) is not None:
         return None
     there = _read(path)
-    return path if there is None or OURS in there else None
+    if (there is not None and OURS not in there) or _is_anothers(top, fields["id"]):
+        return None
+    return path
+
+
+def _is_anothers(top: str, session: str) -> bool:
+    """Whether the worktree at ``top`` is another session's by now. Raises `OSError`, `ValueError`."""
+    place = gitdir.find(top, {})
+    if place is None or place.top != top:
+        return False  # no worktree is there
+    # Of several users the one whose store this is may have come second.
+    found = [
+        enrolment_file.in_file(place.private, end) for end in ("", enrolment_file.own_suffix())
+    ]
+    there = {one.session for one in found if one is not None}
+    return bool(there) and session not in there
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -122,3 +122,29 @@ def test_where_it_cannot_be_written_the_worktree_is_made_all_the_same(
     done = prodigy("new-worktree", "fix", cwd=repo, check=True)
     assert ".metadata" not in done.stderr
     assert (folder / "fix" / "README").exists()
+
+
+def test_of_the_sessions_that_a_path_has_had_it_says_what_the_one_there_now_says(
+    tree: Path, repo: Path, store: Path, prodigy: Callable, git: Callable
+) -> None:
+    git("worktree", "remove", tree, cwd=repo)
+    git("worktree", "add", "-q", "-b", "again", tree, cwd=repo)
+    prodigy("worktree", "adopt", tree, cwd=repo)
+    now = state(store)
+    assert now is not None
+    assert (now["branch"], now["status"]) == ("again", "in_progress")
+    prodigy("finish", "fix", "--failed", cwd=repo, check=True)
+    assert json.loads((store / "sessions" / "fix.json").read_text())["status"] == "Failed"
+    assert state(store) == now
+
+
+def test_a_worktree_that_is_refused_leaves_that_of_the_one_that_has_the_path(
+    repo: Path, store: Path, prodigy: Callable, git: Callable
+) -> None:
+    inside = store / "worktrees" / "repo" / "mine"
+    git("worktree", "add", "-q", "-b", "mine", inside, cwd=repo)
+    prodigy("worktree", "adopt", inside, "--name", "other", cwd=repo, check=True)
+    before = state(store, "mine")
+    assert before is not None
+    assert prodigy("new-worktree", "mine", cwd=repo).returncode == 1
+    assert state(store, "mine") == before
