@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git import layout
+from prodigy_git import layout, names
 from prodigy_git.record import clock, files, jsonline, within
 
 TYPE_CHECKING = False
@@ -89,10 +89,14 @@ def _write(path: str, mapping: dict[str, Any]) -> None:
 
 
 def single(store: str, repo: str, name: str) -> str | None:
-    """Return the path of the file of one session or job; None where it would be one of the two."""
+    """Return the path of the file of one session or job; None for a name that has none.
+
+    That is one that would be one of the two documents, or lead out of their folder: in a damaged
+    document may stand what it likes.
+    """
     path = f"{os.path.dirname(layout.session_to_job(store, repo))}/{name}.json"
     both = (layout.session_to_job(store, repo), layout.job_to_session(store, repo))
-    return None if not name or path in both else path
+    return path if names.is_safe(name) and path not in both else None
 
 
 def _write_single(store: str, repo: str, name: str, session: str, job: str) -> None:

@@ -48,6 +48,15 @@ def test_a_session_that_gets_another_job_is_found_under_it(store, folder):
     assert pairs(folder) == {"s": ("s", "j"), "j": ("s", "j")}
 
 
+def test_a_damaged_document_names_no_file_of_another_folder(store, folder):
+    mapping.put(str(store), "r", "s", "j")
+    (folder / "session-to-job.json").write_text('{"s":"../elsewhere"}')
+    other = folder.parent / "elsewhere.json"
+    other.write_text('{"session_id":"s"}')
+    mapping.take_out(str(store), "r", "s")
+    assert other.exists()
+
+
 @pytest.mark.parametrize("name", ["session-to-job", "job-to-session"])
 def test_an_id_that_is_called_as_a_document_spoils_nothing(store, folder, name):
     mapping.put(str(store), "r", name, name)
