@@ -21,7 +21,11 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
     if safe.is_safe(name) and os.path.lexists(layout.session(store, name)):
-        return _of_session(store, sessions.load(store, name))
+        (found,) = prodigy.filled(store, [sessions.load(store, name)])
+        if _is_prodigys(found) and not os.path.isdir(found.text("worktree_path") or ""):
+            mine = briefs.of_prodigy(store, found.id)
+            found = found if mine is None else sessions.load(store, mine.id)
+        return _of_session(store, found)
     try:
         common = repository.find(cwd).common
         trees = [tree for tree in repository.worktrees(common) if not tree.bare]
@@ -36,13 +40,13 @@ def subject(store: str, cwd: str, name: str) -> Subject:
         raise ProdigyError(f"{name} is the name of {len(matching)} worktrees: give the path")
     if not matching:
         sessions.load(store, name)  # which says what is wrong with it
-    found = _of_folder(store, matching[0])
-    if not _belongs(found, common):
+    there = _of_folder(store, matching[0])
+    if not _belongs(there, common):
         raise ProdigyError(
-            f"{matching[0]} belongs to {found.place.common if found.place else 'nobody'}, of which "
+            f"{matching[0]} belongs to {there.place.common if there.place else 'nobody'}, of which "
             "this repository is a copy: go there"
         )
-    return found
+    return there
 
 
 def _belongs(found: Subject, common: str) -> bool:
@@ -74,7 +78,9 @@ def _known(store: str, path: str, broken: Broken) -> Subject | None:
 def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
     known: sessions.Known = {}
-    found = (_of_session(store, one, known) for one in sessions.load_all(store, broken))
+    # Once for all: of each alone, all that Prodigy wrote would be read again.
+    every = prodigy.filled(store, sessions.load_all(store, broken))
+    found = (_of_session(store, one, known) for one in every)
     return [
         one
         for one in found
@@ -83,19 +89,18 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
     ]
 
 
+def _is_prodigys(found: Session) -> bool:
+    return prodigy.wrote_session(found.metadata) or found.text("created_by") == prodigy.MADE_BY
+
+
 def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
-    if prodigy.wrote_session(found.metadata):
-        (found,) = prodigy.filled(store, [found])
-        path = found.text("worktree_path") or ""
-        if os.path.isdir(path):
-            there = _of_folder(store, path)
-            # With a session of ours in it, it is that one's.
-            return there if there.session is not None else replace(there, session=found)
-        mine = briefs.of_prodigy(store, found.id)
-        if mine is not None:
-            return _of_session(store, sessions.load(store, mine.id), known)
-    where = sessions.enrolled_place(store, found, known)
+    """Return a session's worktree; Prodigy's session is given as `prodigy.filled` returns it."""
     path = found.text("worktree_path") or ""
+    if _is_prodigys(found) and os.path.isdir(path):
+        there = _of_folder(store, path)
+        # With a session of ours in it, it is that one's.
+        return there if there.session is not None else replace(there, session=found)
+    where = sessions.enrolled_place(store, found, known)
     if where is None and (gone := without_repository.repository_of(store, found, path)) is not None:
         return Subject(
             found.id, path, None, found, trouble=without_repository.words(gone), alone=True

@@ -261,6 +261,16 @@ def test_a_worktree_of_prodigys_goes_and_comes_back_by_the_name_that_prodigy_has
     assert (hooked.workflow / "b.txt").read_text() == "not committed"
 
 
+def test_of_the_whole_store_a_worktree_with_two_sessions_is_cleaned_once(
+    hooked: made_by.Whole, prodigy: Callable, repo: Path, told: Told
+) -> None:
+    done = prodigy("clean", "--worktrees", "--all-repos", "--dry-run", cwd=repo, check=True)
+    kept = [line.split(":")[0] for line in done.stdout.splitlines() if ": kept (" in line]
+    ours = [one["session_id"] for one in told("worktree", "ls") if one["session_id"] is not None]
+    assert ours
+    assert sorted(kept) == sorted(ours)
+
+
 def test_without_a_session_of_ours_it_is_left_to_prodigy(
     bare: made_by.Whole, prodigy: Callable, repo: Path, told: Told
 ) -> None:
