@@ -134,7 +134,7 @@ def _clean_all(
     def key(pair: tuple[Subject, Evidence]) -> str | None:
         there = pair[0].enrolment
         # Emptying the trash needs the room of one at a time, and a dry run takes none.
-        alone = options.purge or options.dry_run or pair[0].alone or there is None
+        alone = options.purge or options.dry_run or pair[0].alone or _is_copied(store, pair[0])
         return None if alone or there is None else there.repo
 
     for repo, pairs in itertools.groupby(accounts, key):
@@ -143,6 +143,23 @@ def _clean_all(
                 yield from (_clean(store, cwd, *pair, options, broken) for pair in some)
             else:
                 yield from _clean_together(store, cwd, repo, some, options, broken)
+
+
+def _is_copied(store: str, one: Subject) -> bool:
+    """Whether a worktree cannot be renamed into the trash: a copy takes long, and Ctrl-C is to end it.
+
+    A thread would not hear of that.
+    """
+    if one.place is None:
+        return False
+    common = one.place.common
+    trashes = ((f"{store}/trash", store), (f"{common}/prodigy-trash", common))
+    try:
+        # Each trash may lie elsewhere than what it is in, or not be there yet.
+        devices = {os.stat(next(filter(os.path.isdir, pair), pair[1])).st_dev for pair in trashes}
+        return os.stat(one.place.top).st_dev not in devices
+    except OSError:
+        return False  # said when it is moved
 
 
 def _clean_together(

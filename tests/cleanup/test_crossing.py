@@ -9,9 +9,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any
 
 import pytest
-from support_cli import new, session_file
+from support_cli import new, ok, session_file
 from support_mounts import mounted
 from support_removal import enrolled, salvaged
 from support_restore import (
@@ -35,6 +37,7 @@ from prodigy_git.cleanup.records import by_age
 from prodigy_git.cleanup.trash import emptying, entry, removal
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
+from prodigy_git.record.gitdir import Place
 
 SHARED = Path("/dev/shm")
 CAN_MOUNT = (
@@ -85,6 +88,28 @@ def test_restored_after_the_retention(repo: Path, store: Path, disk: Path) -> No
     assert entry.entries(str(store), never) == []
     assert not list((far / ".git").glob("prodigy-trash/*"))
     whole(far)
+
+
+def test_what_is_copied_goes_alone_so_that_a_signal_ends_it(
+    repo: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["far1", "far2", "near1", "near2"]
+    for name in names:
+        if name.startswith("far"):
+            sh(repo, f"git worktree add -q {disk}/{name}")
+            ok("worktree", "adopt", disk / name, cwd=repo)
+        else:
+            new(repo, name)
+    really, heard = removal.remove, {}
+
+    def noted(store: str, place: Place, *more: Any, **options: Any) -> entry.Entry:
+        # Only in this thread a signal's exception is raised, even amid a long copy.
+        heard[os.path.basename(place.top)] = current_thread() is main_thread()
+        return really(store, place, *more, **options)
+
+    monkeypatch.setattr(removal, "remove", noted)
+    ok("worktree", "clean", "--force", *names, cwd=repo)
+    assert heard == {"far1": True, "far2": True, "near1": False, "near2": False}
 
 
 def test_the_trash_is_a_link(world: World, disk: Path) -> None:
