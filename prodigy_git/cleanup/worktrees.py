@@ -194,8 +194,9 @@ def _clean_together(
     except (ProdigyError, OSError) as error:  # git does not trust it, or the lock is not to be had
         why = full_disk.said(error, store, cwd)
         ends = [Outcome(one.name, "failed", [why]) for one, _ in accounts]
-    for line in itertools.chain(*said):
-        broken(line)
+    finally:  # also where it was interrupted
+        for line in itertools.chain(*said):
+            broken(line)
     return ends
 
 

@@ -171,6 +171,19 @@ def test_branches_go_though_another_git_holds_the_packed_refs(repo, many, git, m
     assert [one["branch_deleted"] for one in done] == ["prodigy-a", "prodigy-b"]
 
 
+def test_what_is_said_of_one_is_said_though_it_is_interrupted(repo, many, monkeypatch):
+    from prodigy_git.cleanup.trash import removal
+
+    def interrupted(store, place, *more, broken, **options):
+        broken(f"not all is done of {place.top}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(removal, "remove", interrupted)
+    done = call("worktree", "clean", "a", "b", cwd=repo)
+    assert done.code == 130
+    assert f"prodigy-git: not all is done of {many['a']}" in done.err.splitlines()
+
+
 def test_what_changes_behind_the_account_of_many_is_noticed(repo, many, monkeypatch):
     from prodigy_git.cleanup import worktrees
     from prodigy_git.cleanup.account import gathering
