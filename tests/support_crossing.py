@@ -1,0 +1,5 @@
+"""Another filesystem, for the tests on crossing from one to the other."""
+
+
+def never(text: str) -> None:
+    raise AssertionError(text)
