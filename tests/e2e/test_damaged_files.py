@@ -8,7 +8,8 @@ import random
 from pathlib import Path
 
 import pytest
-from support_damage import NAMES, World, choose, commands, damage
+from support_damage import NAMES, choose, commands, damage
+from support_damaged_world import World
 
 SEED = int(os.environ.get("PRODIGY_TEST_SEED", "1"))
 CASES, AT_ONCE, CALLS = 25, 3, 6

@@ -1,0 +1,258 @@
+"""A store and a repository in use, and commands that are run in it, whatever became of their files.
+
+The world is made once and kept beside itself: `World.renew` puts back what a case has changed, in
+place, since a private git directory that is copied is another one to the store.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from support_cli import environment
+from support_sealed import GIT_CONFIG
+
+import prodigy_git
+from prodigy_git.record import files
+
+PATIENCE = 120
+"""Seconds after which a command hangs: it takes a hundredth of that."""
+
+
+MEMORY = 4 << 30
+"""Bytes of address space of a command: git reads a device that never ends into memory."""
+
+
+class Ran(NamedTuple):
+    """What a command left; ``status`` is negative where a signal ended it."""
+
+    status: int
+    said: str
+
+
+class World:
+    """The paths, and the environment that leads to them."""
+
+    def __init__(self, top: Path) -> None:
+        """Make it: jobs, sessions in every state, trash, archives, a queue, checkpoints, logs."""
+        self.top = top
+        self.repo, self.store, self.outside = top / "live/repo", top / "live/store", top / "outside"
+        self.saved = top / "saved"
+        home = top / "home"
+        for folder in (home, self.outside / "inner", top / "live"):
+            folder.mkdir(parents=True)
+        (home / ".gitconfig").write_text(GIT_CONFIG)
+        (self.outside / "inner/file").write_text("not ours\n")
+        (self.outside / "events-20200101.jsonl").write_text("not ours\n")
+        self.environ = environment(
+            HOME=str(home), PRODIGY_HOME=str(self.store), GIT_CONFIG_NOSYSTEM="1",
+            GIT_CONFIG_GLOBAL=str(home / ".gitconfig"), GIT_CEILING_DIRECTORIES=str(top),
+            GIT_TERMINAL_PROMPT="0", GIT_EDITOR="true", LC_ALL="C.UTF-8", TZ="UTC",
+            PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"],
+        )  # fmt: skip
+        for name in [one for one in self.environ if one.startswith(("XDG_", "PRODIGY_JOB"))]:
+            del self.environ[name]
+        # Once, instead of in each child.
+        for module in pkgutil.walk_packages(prodigy_git.__path__, "prodigy_git."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        self._build()
+        self.tree = self.store / "worktrees/repo/w1"
+        shutil.copytree(top / "live", self.saved, symlinks=True)
+        shutil.copytree(self.outside, top / "outside.saved", symlinks=True)
+        self.look_outside()
+
+    def _build(self) -> None:
+        self.git("init", "-q", self.repo, cwd=self.top)
+        (self.repo / "file").write_text("a\n")
+        self.git("add", ".")
+        self.git("commit", "-qm", "Start", GIT_COMMITTER_DATE="2025-01-01T00:00:00Z")
+        self.must("install")
+        items = self.top / "items"
+        items.write_text(json.dumps([{"id": f"i{n}", "n": n} for n in range(6)]))
+        for job in ("j", "old"):
+            self.must("job", "start", job, "--items", str(items), "--max-attempts", "1")
+        work = "echo out; git commit -q --allow-empty -m work; test $PRODIGY_ITEM_ID != i1"
+        for _ in range(3):
+            self.call("run", "--job", "j", "--", "sh", "-c", work)
+        self.must("job", "next", "j", "--agent", "a1")
+        self.must("job", "cancel", "old")
+        for name in ("w1", "w2", "w3", "w4"):
+            self.must("new-worktree", name, *(("--job", "j") if name == "w1" else ()))
+            tree = self.store / f"worktrees/repo/{name}"
+            (tree / "new").write_text(name)
+            self.git("add", ".", cwd=tree)
+            for number in range(2):
+                self.git("commit", "-q", "--allow-empty", "-m", f"{name} {number}", cwd=tree)
+            (tree / "loose").write_text("uncommitted")
+        self.must("finish", "w2")
+        for name in ("w3", "w4"):
+            self.must("worktree", "clean", name, "-f")
+        self.must("trash", "empty", "w4", "--yes")
+        self.must("clean", "--events", "--archive", "--older-than", "0s", "--yes")
+        self.must("event", "add", "--type", "Note", "--job", "w2")
+        self.must("verify")
+
+    def git(self, *arguments: str | Path, cwd: Path | None = None, **more: str) -> str:
+        """Run git; it must end well."""
+        return subprocess.run(
+            ["git", *arguments], cwd=cwd or self.repo, env=self.environ | more, check=True,
+            capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+
+    def must(self, *arguments: str, check: bool = True) -> None:
+        """Run one of our commands while the world is made."""
+        ran = self.call(*arguments)
+        assert ran.status == 0 or not check, (arguments, ran)
+
+    def call(self, *arguments: str, cwd: Path | None = None) -> Ran:
+        """Run one of our commands in a child of this process, which has imported everything."""
+        said = self.top / "said"
+        child = os.fork()
+        if child == 0:
+            status = 70
+            try:
+                os.setsid()
+                _as_a_command(self.environ, said, cwd or self.repo)
+                from prodigy_git import cli
+
+                status = cli.run(list(arguments))
+            except SystemExit as stop:
+                status = stop.code if isinstance(stop.code, int) else 1
+            except BaseException:
+                import traceback
+
+                traceback.print_exc()
+            finally:
+                with contextlib.suppress(BaseException):
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(_waited(child))
+        return Ran(status, said.read_text(errors="replace"))
+
+    def commit(self, *options: str, cwd: Path) -> Ran:
+        """Make a commit, as a user does, in a process of its own."""
+        running = subprocess.Popen(
+            ["git", *options, "commit", "-q", "--allow-empty", "-m", "one more"], cwd=cwd,
+            env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+            preexec_fn=_limited,
+        )  # fmt: skip
+        try:
+            out, _ = running.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            out, _ = running.communicate()
+            return Ran(-signal.SIGALRM, out)
+        return Ran(running.returncode, out)
+
+    def renew(self) -> None:
+        """Put back what a case has changed."""
+        _sync(self.saved, self.top / "live")
+        _sync(self.top / "outside.saved", self.outside)
+        self.look_outside()
+
+    def look_outside(self) -> None:
+        """Remember what is outside; git itself may have written there, through a link."""
+        self.canary = _tree(self.outside)
+
+    def trace(self) -> str:
+        """Return the end of what was reported last, which has the traceback of an internal error."""
+        with contextlib.suppress(OSError):
+            data = files.read(str(self.store / "logs/hook-errors.log"))
+            return data.rstrip(b"\n").rpartition(b"\n")[2][-700:].decode("utf-8", "replace")
+        return ""
+
+    def unharmed(self) -> bool:
+        """Whether what lies outside is as it was."""
+        return _tree(self.outside) == self.canary
+
+
+def _as_a_command(environ: dict[str, str], said: Path, cwd: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environ)
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for one, number in ((nothing, 0), (descriptor, 1), (descriptor, 2)):
+        os.dup2(one, number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+    )
+    os.chdir(cwd)
+    _limited()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _waited(child: int) -> int:
+    until = time.monotonic() + PATIENCE
+    pause = 0.001
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(pause)  # asked of the kernel: there is no event to wait for with a deadline
+        pause = min(pause * 1.5, 0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return int(signal.SIGALRM)
+
+
+def _tree(top: Path) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, tuple[Any, ...]] = {}
+    for root, folders, names in os.walk(top):
+        for name in (*folders, *names):
+            path = os.path.join(root, name)
+            about = os.lstat(path)
+            found[os.path.relpath(path, top)] = (
+                about.st_mode, about.st_size if not stat.S_ISDIR(about.st_mode) else 0,
+                about.st_mtime_ns if stat.S_ISREG(about.st_mode) else 0,
+            )  # fmt: skip
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove what is there, a folder or not; of a link the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _sync(source: Path, target: Path) -> None:
+    wanted, there = _tree(source), _tree(target)
+    for name in sorted(there, reverse=True):
+        path = target / name
+        if wanted.get(name, (0,))[0] & 0o170000 != there[name][0] & 0o170000 and os.path.lexists(
+            path
+        ):
+            remove(path)
+    for name, about in sorted(wanted.items()):
+        one, other = source / name, target / name
+        if there.get(name) == about and other.exists():
+            continue
+        if stat.S_ISDIR(about[0]):
+            other.mkdir(exist_ok=True)
+            other.chmod(stat.S_IMODE(about[0]))
+        elif stat.S_ISLNK(about[0]):
+            if not other.is_symlink():
+                other.symlink_to(os.readlink(one))
+        else:
+            if other.exists():
+                other.unlink()
+            shutil.copy2(one, other)
