@@ -1,143 +1,24 @@
 """The report's page in a real browser: nothing loaded, nothing run, everything there and usable."""
 
-import json
 import os
-import shutil
-from contextlib import contextmanager
 
 import pytest
-import support_team
+from support_report import (
+    INKED,
+    LANES,
+    lane_names,
+    many,
+    mark,
+    needs_browser,
+    of_store,
+    opened,
+    rows,
+    team,
+)
 from support_team import JOB
 
 from prodigy_git.cli import output
-from prodigy_git.model.selection import Selection
-from prodigy_git.record import clock
-from prodigy_git.views.report import data, gather, page
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="NO BROWSER: the report's page is NOT tested (install chromium)"
-)
-BASE = 1_736_553_600 * clock.SECOND
-NASTY = "\u202e<b>\x1b[2J</b></script><!--<script><img src=x onerror=alert(1)>'\"`&amp;{{data}}"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One browser for all tests of the module: starting one takes longer than a test."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield started
-        started.close()
-
-
-@contextmanager
-def opened(browser, tmp_path, value, **settings):
-    """Open a report's page; whatever it complains of or asks for besides itself fails the test."""
-    path = tmp_path / "report.html"
-    path.write_text(page.render(value, output.clean), encoding="utf-8")
-    settings = {"viewport": {"width": 1280, "height": 900}, "timezone_id": "UTC"} | settings
-    context = browser.new_context(**settings)
-    shown = context.new_page()
-    wrong, requests = [], []
-    shown.on("console", lambda message: wrong.append(message.text))
-    shown.on("pageerror", lambda error: wrong.append(str(error)))
-    shown.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))
-    shown.on("request", lambda request: requests.append(request.url))
-    shown.goto(path.as_uri())
-    shown.wait_for_selector("html[data-ready]")
-    yield shown
-    context.close()
-    assert wrong == []
-    assert requests == [path.as_uri()]
-
-
-def of_store(store, job=JOB, **wanted):
-    return gather.of_job(
-        str(store), "repo", job, Selection(**wanted), data.STUCK_AFTER, pytest.fail
-    )
-
-
-def team(store):
-    support_team.write(store, "repo")
-    return of_store(store)
-
-
-def many(store, agents, events):
-    """Write the log of a job of so many agents, each with an attempt; return its report."""
-    path = store / "events" / "repo" / "many" / "events-20250111.jsonl"
-    path.parent.mkdir(parents=True)
-    each = max(2, events // agents)
-    with path.open("w") as log:
-        for number in range(events):
-            agent, step = divmod(number, each)
-            kind = "ClaudeMessage"
-            if step in (0, each - 1):
-                kind = "AgentCompleted" if step else "AgentStarted"
-            who = {
-                "agent_id": f"agent-{agent:04}",
-                "item_id": f"item-{agent}",
-                "session_id": f"s-{agent}",
-            }
-            stamp = clock.stamp(BASE + (agent * 5 + step * 60) * clock.SECOND)
-            said = {"content": f"message {number}"} if kind == "ClaudeMessage" else {"attempt": 1}
-            log.write(
-                json.dumps({"timestamp": stamp, "type": kind, "event_type": kind, **who, **said})
-                + "\n"
-            )
-    return of_store(store, "many")
-
-
-LANES = "echarts.getInstanceByDom(document.getElementById('lanes'))"
-INKED = """() => {
-  const canvas = document.querySelector('#%s canvas');
-  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
-  copy.drawImage(canvas, 0, 0);
-  const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
-  const seen = new Set();
-  for (let at = 0; at < pixels.length; at += 4) {
-    if (pixels[at + 3] === 255) seen.add(pixels.slice(at, at + 3).join());
-  }
-  return [...seen];
-}"""
-
-
-def lane_names(shown):
-    return shown.evaluate(f"() => {LANES}.getOption().yAxis[0].data")
-
-
-def mark(shown, agent, series=0):
-    """Return where on the page an agent's first bar is; with ``series`` 1 its first commit."""
-    shown.locator("#lanes").scroll_into_view_if_needed()
-    box = shown.locator("#lanes canvas").bounding_box()
-    x, y = shown.evaluate(
-        """([agent, series]) => {
-          const chart = echarts.getInstanceByDom(document.getElementById('lanes'));
-          const option = chart.getOption();
-          const place = option.yAxis[0].data.indexOf(agent);
-          const { value } = option.series[series].data.find((one) => one.value[0] === place);
-          const [x, y] = chart.convertToPixel({ seriesIndex: series }, [value[1], place]);
-          return [x + (series ? 0 : 4), y];
-        }""",
-        [agent, series],
-    )
-    return box["x"] + x, box["y"] + y
-
-
-def rows(shown):
-    return shown.locator("#events-table tbody tr[data-place]")
+from prodigy_git.views.report import page
 
 
 @needs_browser
@@ -216,90 +97,6 @@ def test_a_click_opens_the_details_and_the_lane_tells_of_itself(browser, tmp_pat
         assert "tests failed: 10 of 40" in panel.inner_text()
         panel.get_by_role("button", name="agent-10").click()
         assert lane_names(shown) == ["agent-10"]
-
-
-def test_hostile_text_is_nowhere_in_the_markup(store):
-    text = page.render(team(store), output.clean)
-    begin = text.index('<script type="application/json"')
-    document = text[begin : text.index("</script>", begin)]
-    assert "onerror" in document
-    assert "<img" not in text
-    assert not set(document.partition(">")[2]) & set("<>&\u2028\u2029\u202e\x1b")
-    assert text.count("</script>") == 3
-
-
-FOREIGN = {
-    "job_id", "repo", "phase", "error", "who", "agent_id", "item_id", "session_id", "text", "type",
-    "commit", "action", "subject", "replaced_by", "failure_reason", "error_signature", "log", "example",
-    "path", "agents", "items",
-}  # fmt: skip
-
-
-def spoiled(value, name=""):
-    """Return a report with hostile text in the place of every text that can be foreign."""
-    if isinstance(value, dict):
-        return {key: spoiled(one, key) for key, one in value.items()}
-    if isinstance(value, list):
-        return [spoiled(one, name) for one in value]
-    return NASTY if isinstance(value, str) and name in FOREIGN else value
-
-
-@needs_browser
-def test_hostile_text_is_text_everywhere(browser, tmp_path, store):
-    seen = "\\u202e<b>\\x1b[2J</b></script><!--<script><img src=x onerror=alert(1)>"
-    value = team(store)
-    row = {"path": "p", "agents": ["a"], "agent_count": 2, "working": 0, "commits": 2}
-    value["files"] |= {"unknown": None, "count": 1, "shown": [row]}
-    value["selection"] = {"agents": ["a"]}
-    value["job"]["error"] = "e"
-    value["counts"]["types"] = {NASTY: 98}
-    value["trouble"]["given_up_without_attempt"] = {"count": 1, "shown": [NASTY]}
-    value = spoiled(value)
-    with opened(browser, tmp_path, value) as shown:
-        (lane,) = lane_names(shown)
-        for series in (0, 1):  # a bar, a commit
-            shown.mouse.move(*mark(shown, lane, series))
-            shown.locator("#lanes .tip-head").wait_for()
-            assert seen in shown.locator("#lanes").inner_text()
-            shown.mouse.move(0, 0)
-            shown.locator("#lanes .tip-head").wait_for(state="hidden")
-        places = (
-            "#job",
-            "#repo",
-            "#span",
-            "#selection",
-            "#trouble",
-            "#failures",
-            "#files",
-            "#f-type",
-        )
-        for place in places:
-            assert seen in shown.locator(place).text_content(), place
-        rows(shown).first.click()
-        assert seen in shown.locator("#details pre").inner_text()
-        shown.keyboard.press("Escape")
-        shown.mouse.click(*mark(shown, lane, 1))
-        assert shown.locator("#details").inner_text().count(seen) >= 8
-        strange = "() => document.querySelectorAll('img, b b, #details script').length"
-        assert shown.evaluate(strange) == 0
-        assert shown.evaluate("() => document.scripts.length") == 3
-        assert shown.title().startswith(seen)
-
-
-@needs_browser
-def test_the_policy_stops_a_script_that_got_in(browser, tmp_path, store):
-    path = tmp_path / "page.html"
-    text = page.render(team(store), output.clean)
-    path.write_text(text.replace("<footer>", "<script>document.title = 'run'</script><footer>"))
-    context = browser.new_context()
-    shown = context.new_page()
-    shown.goto(path.as_uri())
-    assert shown.title() == "review: report"
-    assert (
-        shown.evaluate("() => fetch('file:///etc/hostname').then(() => 'sent', () => 'refused')")
-        == "refused"
-    )
-    context.close()
 
 
 @needs_browser
