@@ -192,6 +192,7 @@ def test_rooms_are_entered_by_their_doors():
 
 def test_each_room_has_a_door_and_says_in_a_few_lines_what_it_is_for():
     known = doors(PACKAGE)
+    assert "prodigy_git.prodigy" in known
     for folder in ROOMS:
         for path in (PACKAGE / folder).glob("*/__init__.py"):
             assert f"prodigy_git.{folder}.{path.parent.name}" in known

@@ -3,13 +3,14 @@
 import os
 from dataclasses import replace
 
-from prodigy_git import layout, prodigy
+from prodigy_git import layout
 from prodigy_git import names as safe
 from prodigy_git.cleanup.account.evidence import Subject
 from prodigy_git.cleanup.trash import unfinished, without_repository
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import enrolment, files, gitdir, prodigys
 from prodigy_git.store import briefs, ended_by_others, sessions
 from prodigy_git.store.broken import Broken
@@ -21,7 +22,7 @@ def subject(store: str, cwd: str, name: str) -> Subject:
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
     if safe.is_safe(name) and os.path.lexists(layout.session(store, name)):
-        (found,) = prodigy.filled(store, [sessions.load(store, name)])
+        (found,) = prodigys_sessions.filled(store, [sessions.load(store, name)])
         if _is_prodigys(found) and not os.path.isdir(found.text("worktree_path") or ""):
             mine = briefs.of_prodigy(store, found.id)
             found = found if mine is None else sessions.load(store, mine.id)
@@ -79,7 +80,7 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
     known: sessions.Known = {}
     # Once for all: of each alone, all that Prodigy wrote would be read again.
-    every = prodigy.filled(store, sessions.load_all(store, broken))
+    every = prodigys_sessions.filled(store, sessions.load_all(store, broken))
     found = (_of_session(store, one, known) for one in every)
     return [
         one
@@ -90,11 +91,11 @@ def of_store(store: str, broken: Broken) -> list[Subject]:
 
 
 def _is_prodigys(found: Session) -> bool:
-    return prodigy.wrote_session(found.metadata) or found.text("created_by") == prodigy.MADE_BY
+    return prodigys.wrote(found.metadata) or found.text("created_by") == prodigys_sessions.MADE_BY
 
 
 def _of_session(store: str, found: Session, known: sessions.Known | None = None) -> Subject:
-    """Return a session's worktree; Prodigy's session is given as `prodigy.filled` returns it."""
+    """Return a session's worktree; for one of Prodigy's ``found`` is what `filled` returns."""
     path = found.text("worktree_path") or ""
     if _is_prodigys(found) and os.path.isdir(path):
         there = _of_folder(store, path)

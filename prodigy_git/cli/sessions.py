@@ -41,8 +41,8 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     Example:
       prodigy-git sessions list --job review --status Running
     """
-    from prodigy_git import prodigy
     from prodigy_git.lifecycle import unended
+    from prodigy_git.prodigy.sessions import filled
     from prodigy_git.store import sessions as stored
 
     store = home.here()
@@ -50,7 +50,7 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     known: stored.Known = {}
     found = [
         stored.catch_up(store, one, output.note, known)
-        for one in prodigy.filled(store, stored.load_all(store, output.note))
+        for one in filled(store, stored.load_all(store, output.note))
         if job in (None, one.job)
     ]
     found = [one for one in found if status in (None, one.status)]
@@ -121,13 +121,13 @@ def show(id_: str, as_json: bool) -> None:
     Example:
       prodigy-git sessions show login
     """
-    from prodigy_git import prodigy
     from prodigy_git.lifecycle import unended
+    from prodigy_git.prodigy.sessions import filled
     from prodigy_git.store import sessions as stored
 
     store = home.here()
     unended.settle(store, output.note, name=id_)
-    (found,) = prodigy.filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
+    (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
     if as_json:
         output.emit_json(_as_json(found))
         return

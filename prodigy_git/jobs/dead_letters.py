@@ -9,7 +9,7 @@ import msgspec
 
 from prodigy_git import layout
 from prodigy_git.model.dlq import Item, Queue
-from prodigy_git.prodigy import dead_letters_of_job
+from prodigy_git.prodigy.dead_letters import dead_letters_of_job
 from prodigy_git.record import files, jsonline, within
 from prodigy_git.store import dead_letters
 from prodigy_git.store.events import Broken

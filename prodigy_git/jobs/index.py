@@ -14,7 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
@@ -37,9 +37,11 @@ from prodigy_git.jobs.index_tables import (
     last_signature,
 )
 from prodigy_git.jobs.run_facts import RunFacts
-from prodigy_git.prodigy import UNKNOWN, Run
 from prodigy_git.record import clock, files, within
 from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.runs import Run
 
 __all__ = [
     "NUMBER", "Index", "Meta", "advance", "discard", "exists", "held", "in_memory", "item_of",
@@ -71,7 +73,7 @@ class Index:
     """A checkpoint was written since it was opened."""
     _anew: bool = False
     """It was made from the log just now: what it says is not doubted."""
-    run: Run | None = None
+    run: "Run | None" = None
     """The run of Prodigy's that the job is, which no step of ours is taken on."""
     of_run: RunFacts = field(default_factory=RunFacts)
     """What is known of that run beside its log."""
@@ -114,8 +116,7 @@ class Index:
         Raises `ProdigyError` where the job's items are not what they were.
         """
         if self.run is not None:
-            known = self.of_run.items.get(name)
-            return None if known is None or known.data is UNKNOWN else known.data
+            return self.of_run.data(name)
         found = self.rows("SELECT offset, length, file FROM items WHERE id = ?", (name,))
         if not found or found[0][0] is None:
             return None

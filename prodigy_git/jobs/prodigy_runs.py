@@ -7,12 +7,11 @@ the run's worktrees. So one set of numbers comes of all of it, and nothing of it
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from prodigy_git import layout
-from prodigy_git import prodigy as theirs
 from prodigy_git.jobs import books, fold, replay
 from prodigy_git.jobs.index import Index, filled
 from prodigy_git.jobs.items import Place
@@ -20,29 +19,44 @@ from prodigy_git.jobs.run_facts import RunFacts
 from prodigy_git.jobs.steps import Step
 from prodigy_git.model.dlq import Artifacts, Failure, Item, Queue
 from prodigy_git.model.event import Event, parse_line
-from prodigy_git.prodigy import Run, RunItem
+from prodigy_git.prodigy.found import look
 from prodigy_git.record import clock, repokey
 from prodigy_git.store import events
 from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.items import RunItem
+    from prodigy_git.prodigy.runs import Run
 
 _STATES: dict[str, books.ItemState] = {
     "completed": "completed", "dead": "dead", "under_way": "in_progress", "pending": "pending",
 }  # fmt: skip
 
 
-def of_repository(store: str, repo: str, broken: Broken) -> list[Run]:
+def of_repository(store: str, repo: str, broken: Broken) -> "list[Run]":
     """Return the MapReduces of a repository, by its key, oldest first.
 
     Also where the store has no document of the repository yet, as before the first command of ours. A
     run whose repository cannot be proven is its own key's.
     """
-    found = theirs.runs(store, kind="MapReduce", broken=broken)
-    return [one for one in found if key_of(store, one) == repo]
+    return [one for one in _reduced(store, broken) if key_of(store, one) == repo]
 
 
 def keys(store: str) -> set[str]:
     """Return the keys of the repositories that Prodigy has run a MapReduce in, as `of_repository`."""
-    return {key_of(store, one) for one in theirs.runs(store, kind="MapReduce")}
+    return {key_of(store, one) for one in _reduced(store, lambda _: None)}
+
+
+def _reduced(store: str, broken: Broken) -> "list[Run]":
+    """Return the MapReduces of a store; where Prodigy left none, what reads them is not imported."""
+    trouble: list[str] = []
+    if not look(store, None, trouble.append).jobs:
+        for one in trouble:
+            broken(one)
+        return []
+    from prodigy_git.prodigy.runs import runs
+
+    return runs(store, kind="MapReduce", broken=broken)
 
 
 def key_here(store: str, common: str) -> str | None:
@@ -66,28 +80,30 @@ def common_of(store: str, repo: str) -> str | None:
     )
 
 
-def of_session(store: str, name: str, broken: Broken) -> Run | None:
+def of_session(store: str, name: str, broken: Broken) -> "Run | None":
     """Return the run of a session of Prodigy's: its newest MapReduce, or the workflow that it is."""
-    found = [
-        one for one in theirs.runs(store, kind="MapReduce", broken=broken) if one.session_id == name
-    ]
-    return found[-1] if found else theirs.run_of(store, None, name, broken=broken)
+    from prodigy_git.prodigy.runs import run_of
+
+    found = [one for one in _reduced(store, broken) if one.session_id == name]
+    return found[-1] if found else run_of(store, None, name, broken=broken)
 
 
-def find(store: str, repo: str, job: str, broken: Broken) -> Run | None:
+def find(store: str, repo: str, job: str, broken: Broken) -> "Run | None":
     """Return the MapReduce of Prodigy's that a job is; None for a job of ours, or none at all.
 
     One that was imported is ours.
     """
     if not _perhaps(store, repo, job):
         return None
-    found = theirs.run_of(store, None, job, broken=broken)
+    from prodigy_git.prodigy.runs import run_of
+
+    found = run_of(store, None, job, broken=broken)
     if found is None or found.kind != "MapReduce" or key_of(store, found) != repo:
         return None
     return found
 
 
-def key_of(store: str, run: Run) -> str:
+def key_of(store: str, run: "Run") -> str:
     """Return the key of a run's repository: the one that it would get, where it has none yet."""
     if run.repo is not None or run.common is None:
         return run.repo or run.key
@@ -101,7 +117,9 @@ def logical(store: str, key: str, job: str) -> tuple[str, str]:
     """Return (repository key, job) of the job whose events lie under a key: a run has its own."""
     if not _perhaps(store, "", job) or os.path.lexists(layout.repository(store, key)):
         return key, job
-    run = theirs.run_of(store, None, job)
+    from prodigy_git.prodigy.runs import run_of
+
+    run = run_of(store, None, job)
     return (key_of(store, run), job) if run is not None and run.key == key else (key, job)
 
 
@@ -129,19 +147,22 @@ def _perhaps(store: str, repo: str, job: str) -> bool:
     return own and os.path.isdir(layout.job_log(store, repo, job))
 
 
-def index_of(store: str, repo: str, run: Run, broken: Broken) -> Index | None:
+def index_of(store: str, repo: str, run: "Run", broken: Broken) -> Index | None:
     """Return an index in memory of all that is known of a run; None where our log opened the job.
 
     Raises `OSError` where a log cannot be listed.
     """
+    from prodigy_git.prodigy.items import items
+    from prodigy_git.prodigy.runs import agent_states
+
     state = books.State(books.Job(run.job_id))
     if run.key != repo:
         replay.advance(state, store, repo, {}, broken)
         if state.job.opened is not None:
             return None
     replay.advance(state, store, run.key, {}, broken)
-    found = theirs.items(store, run, broken=broken)
-    states = theirs.agent_states(store, run, broken=broken)
+    found = items(store, run, broken=broken)
+    states = agent_states(store, run, broken=broken)
     logged = dict(state.job.counts)
     told: dict[str, list[Step]] = {}
     for one in found.values():
@@ -172,7 +193,7 @@ def commits(index: Index) -> int:
     return max(logged, sum(len(one.commits) for one in index.of_run.items.values()))
 
 
-def lasted(run: Run) -> float | None:
+def lasted(run: "Run") -> float | None:
     """Return for how many seconds a run has run, or ran; None where nobody knows."""
     began, ended = clock.parse(run.began or ""), clock.parse(run.ended or "")
     if began is None or (ended is None and run.state != "open"):
@@ -189,8 +210,10 @@ def at_work(index: Index) -> str | None:
     if index.run.state in books.ENDED:
         return None
     if index.of_run.at_work is None:
-        there = theirs.standers()
-        index.of_run.at_work = theirs.goes_on(index.store, index.run, there) or ""
+        from prodigy_git.prodigy import goes_on
+
+        there = goes_on.standers()
+        index.of_run.at_work = goes_on.goes_on(index.store, index.run, there) or ""
     return index.of_run.at_work or None
 
 
@@ -216,7 +239,7 @@ def events_of(index: Index, name: str) -> list[Event]:
     return found
 
 
-def _note_times(job: books.Job, run: Run, found: Iterable[RunItem]) -> None:
+def _note_times(job: books.Job, run: "Run", found: "Iterable[RunItem]") -> None:
     letters = [one.letter.last_attempt for one in found if one.letter is not None]
     moments = [_stamp(moment) for moment in (run.began, run.ended, *letters)]
     known = sorted(filter(None, (*moments, job.started_at, job.updated_at)))
@@ -232,7 +255,7 @@ def _stamp(moment: str | None) -> str | None:
     return None if parsed is None else clock.stamp(parsed)
 
 
-def _told(one: RunItem, logged: books.Item | None, begun_at: str | None) -> list[Step]:
+def _told(one: "RunItem", logged: books.Item | None, begun_at: str | None) -> list[Step]:
     """Return what is to be added to the log for an item to stand as it does; nothing if it stands so.
 
     ``begun_at``: when its agent's worktree was made, if that is known.
@@ -271,7 +294,7 @@ def _failed(head: dict[str, Any], number: int, failure: Failure) -> Step:
     )  # fmt: skip
 
 
-def shown(index: Index, run: Run) -> dict[str, Any]:
+def shown(index: Index, run: "Run") -> dict[str, Any]:
     """Return what only a run of Prodigy's has: its session, its branch, what to do about it.
 
     ``next`` are sentences; ``items_known``: something says how many items it has, and not only which
@@ -291,7 +314,7 @@ def shown(index: Index, run: Run) -> dict[str, Any]:
     }
 
 
-def goes_on_with(store: str, run: Run) -> list[str]:
+def goes_on_with(store: str, run: "Run") -> list[str]:
     """Return what to do about the session of a run, in sentences."""
     found = []
     if run.kind == "MapReduce":
@@ -303,7 +326,7 @@ def goes_on_with(store: str, run: Run) -> list[str]:
     return found
 
 
-def advice(index: Index, run: Run) -> list[tuple[str, str]]:
+def advice(index: Index, run: "Run") -> list[tuple[str, str]]:
     """Return what to do about a run: (command, what it does); nothing where there is nothing to do.
 
     Prodigy's own commands where they do it: its `resume` needs a checkpoint, which a MapReduce seldom
@@ -326,15 +349,17 @@ def advice(index: Index, run: Run) -> list[tuple[str, str]]:
     return found
 
 
-def _is_merged(store: str, run: Run) -> bool:
+def _is_merged(store: str, run: "Run") -> bool:
     if run.worktree is None or run.session_id is None:
         return True
+    from prodigy_git.prodigy.worktree_states import worktree_state
+
     key = os.path.basename(os.path.dirname(run.worktree))
-    state = theirs.worktree_state(store, key, run.session_id)
+    state = worktree_state(store, key, run.session_id)
     return state is not None and (state.merged or state.status in ("merged", "cleaned_up"))
 
 
-def not_ours(run: Run) -> str:
+def not_ours(run: "Run") -> str:
     """Return why no step of ours can be taken on a run, and what to do, in one line."""
     return (
         f"job {run.job_id} is a run of Prodigy's, whose items are not handed out here: "
@@ -345,10 +370,13 @@ def not_ours(run: Run) -> str:
 
 def queue(index: Index, broken: Broken) -> Queue:
     """Return the dead letters of a run whose index is open, each with what is left of its worktree."""
+    from prodigy_git.prodigy.dead_letters import dead_letters
+    from prodigy_git.prodigy.runs import agent_states
+
     assert index.run is not None
-    states = theirs.agent_states(index.store, index.run, broken=broken)
+    states = agent_states(index.store, index.run, broken=broken)
     found = []
-    for letter in theirs.dead_letters(index.store, index.run, broken=broken):
+    for letter in dead_letters(index.store, index.run, broken=broken):
         state = states.get(letter.item_id)
         if letter.worktree_artifacts is None and state is not None:
             fields = {"worktree_path": state.worktree, "branch_name": state.branch}

@@ -1,15 +1,17 @@
 """What there is to say of a job, for those who look at it; reads the index, never the whole log."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, holders, index_counts, next_item, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index
-from prodigy_git.prodigy import Run
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.runs import Run
 
 _RECENT = 600 * clock.SECOND  # what the rate is worked out over
 _SHOWN = 20
@@ -230,7 +232,7 @@ def _failures(index: Index) -> list[dict[str, Any]]:
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-def _rates_of_run(index: Index, run: Run) -> dict[str, Any]:
+def _rates_of_run(index: Index, run: "Run") -> dict[str, Any]:
     """Return the same of a run of Prodigy's, which notes no time at which an item ended."""
     seconds = prodigy_runs.lasted(run)
     ended = index.count("completed", "dead", "failed")

@@ -13,8 +13,7 @@ from prodigy_git import layout, names, tally
 from prodigy_git.jobs import books, index_counts
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.session import ENDED
-from prodigy_git.prodigy import wrote_session
-from prodigy_git.record import files, session
+from prodigy_git.record import files, prodigys, session
 from prodigy_git.store.events import Broken
 
 MOST = 1000
@@ -85,7 +84,7 @@ def put(fields: dict[str, Any], job: str, totals: dict[str, Any]) -> bool:
     Not into that of a session which Prodigy runs, whose numbers they are not.
     """
     data, metadata = fields.get("mapreduce_data"), fields.get("metadata")
-    if not isinstance(data, dict) or not isinstance(metadata, dict) or wrote_session(metadata):
+    if not isinstance(data, dict) or not isinstance(metadata, dict) or prodigys.wrote(metadata):
         return False
     if data.get("job_id") != job or totals.items() <= data.items():
         return False

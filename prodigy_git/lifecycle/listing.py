@@ -3,10 +3,10 @@
 import os
 from typing import Any
 
-from prodigy_git import prodigy
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import Session
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import home, sessions
@@ -21,7 +21,7 @@ def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
         _session_of(repository.place_of(place.common, one), place.common, broken) for one in trees
     ]
     # Who asks for nothing of Prodigy's looks for nothing of it.
-    theirs = prodigy.worktrees(home.here(cwd)) if None in mine[1:] else {}
+    theirs = prodigys_sessions.worktrees(home.here(cwd)) if None in mine[1:] else {}
     rows = []
     for tree, found in zip(trees, mine, strict=True):
         rows.append(row(tree.path, found, tree))
@@ -38,11 +38,11 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
     known: sessions.Known = {}
     rows = []
-    for found in prodigy.filled(store, sessions.load_all(store, broken)):
+    for found in prodigys_sessions.filled(store, sessions.load_all(store, broken)):
         where = sessions.enrolled_place(store, found, known)
         if where is not None:
             rows.append(row(where[0].top, found, None))
-        elif found.text("created_by") == prodigy.MADE_BY and os.path.isdir(
+        elif found.text("created_by") == prodigys_sessions.MADE_BY and os.path.isdir(
             found.text("worktree_path") or ""
         ):
             rows.append(row(found.text("worktree_path") or "", found, None))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodigy_git import layout, names, prodigy
+from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
@@ -14,6 +14,7 @@ from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import launcher, unended, whereabouts
 from prodigy_git.model.session import Session
+from prodigy_git.prodigy import runs as prodigys_runs
 from prodigy_git.record import (
     clock,
     files,
@@ -109,7 +110,7 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
             repo = whereabouts.repository(cwd, take=True)[1]
         return store, repo, found.job, [name]
     store, repo, job = whereabouts.job(cwd, name, take=True)
-    if not index.exists(store, repo, job) and prodigy.run_of(store, repo, job) is not None:
+    if not index.exists(store, repo, job) and prodigys_runs.run_of(store, repo, job) is not None:
         raise ProdigyError(_say_whose(store, job))
     if not index.exists(store, repo, job):
         raise ProdigyError(f"no session and no job {name}: 'prodigy-git job list' shows the jobs")
@@ -123,7 +124,9 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
 
 def _say_whose(store: str, name: str) -> str:
     """Say how a session or job of Prodigy's goes on, or that it is over."""
-    run = next((one for one in prodigy.runs(store) if name in (one.session_id, one.job_id)), None)
+    run = next(
+        (one for one in prodigys_runs.runs(store) if name in (one.session_id, one.job_id)), None
+    )
     if run is not None and run.state in ("completed", "cancelled"):
         return f"{name} is Prodigy's, and {run.state}: nothing to resume"
     take_over = "'prodigy-git import' takes over what it left"

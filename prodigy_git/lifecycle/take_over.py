@@ -13,14 +13,17 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prodigy_git import prodigy as theirs
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek
 from prodigy_git.lifecycle import adopt, taken_job
 from prodigy_git.model.session import Status
-from prodigy_git.prodigy import Run, RunItem
+from prodigy_git.prodigy import goes_on as prodigys_course
+from prodigy_git.prodigy import items as prodigys_items
+from prodigy_git.prodigy import runs as prodigys_runs
+from prodigy_git.prodigy.items import RunItem
+from prodigy_git.prodigy.runs import Run
 from prodigy_git.record import enrolment, files, gitdir, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import ended_by_others, home, sessions
@@ -90,7 +93,7 @@ class Taken:
                 {
                     "item_id": name, "outcome": one.outcome, "commits": list(one.commits),
                     "branch": one.branch, "merged": one.merged,
-                    "has_data": one.data is not theirs.UNKNOWN,
+                    "has_data": one.data is not prodigys_items.UNKNOWN,
                 }
                 for name, one in self.items.items()
             ],
@@ -123,7 +126,7 @@ def look(
         repo = repokey.meant(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
-    of_store = theirs.runs(store, broken=broken)
+    of_store = prodigys_runs.runs(store, broken=broken)
     runs = [
         one for one in of_store if one.common is not None and files.same(one.common, place.common)
     ]
@@ -141,7 +144,7 @@ def look(
         runs = [one for one in runs if one.job_id in wanted or one.session_id in wanted]
     if given is not None and [one.kind for one in runs] != ["MapReduce"]:
         raise ProdigyError("--items is the input of one MapReduce: name the one that it belongs to")
-    there = theirs.standers() if runs else []
+    there = prodigys_course.standers() if runs else []
     return store, repo, place, [
         _plan(store, repo, one, given, there, broken, doubt=not wanted)
         if twins[one.job_id] == 1
@@ -179,26 +182,26 @@ def _plan(
     repo: str,
     run: Run,
     given: list[Any] | None,
-    there: list[theirs.Stander],
+    there: list[prodigys_course.Stander],
     broken: Broken,
     *,
     doubt: bool,
 ) -> Taken:
-    why = theirs.goes_on(store, run, there, doubt=doubt) or _out_of_sight(run)
+    why = prodigys_course.goes_on(store, run, there, doubt=doubt) or _out_of_sight(run)
     items: dict[str, RunItem] = {}
     adds: list[str] = []
     is_new = run.kind == "MapReduce"
     if is_new:
-        items = theirs.items(store, run, broken=broken)
+        items = prodigys_items.items(store, run, broken=broken)
         if given is not None:
-            items = theirs.with_input(items, given, run)
+            items = prodigys_items.with_input(items, given, run)
         if indexes.exists(store, repo, run.job_id):
             with peek.opened(store, repo, run.job_id, broken) as index:
                 is_new = index.run is not None or index.job.opened is None
                 if not is_new:
                     adds = taken_job.without_data(index, items)
     open_ones = [one for one in items.values() if one.outcome in ("pending", "under_way", "dead")]
-    missing = [one.item_id for one in open_ones if one.data is theirs.UNKNOWN]
+    missing = [one.item_id for one in open_ones if one.data is prodigys_items.UNKNOWN]
     trees = [] if why is not None else _trees(store, run, items, broken)
     return Taken(run, why, is_new, items, missing, adds, trees)
 
@@ -213,7 +216,7 @@ def _trees(store: str, run: Run, items: dict[str, RunItem], broken: Broken) -> l
             error = "interrupted" if run.state == "interrupted" else "its run has not ended"
         made.append(_tree(store, run, run.worktree, None, None, status, error))
     if run.kind == "MapReduce":
-        for item, state in theirs.agent_states(store, run, broken=broken).items():
+        for item, state in prodigys_runs.agent_states(store, run, broken=broken).items():
             if not os.path.isdir(state.worktree) or os.path.islink(state.worktree):
                 continue
             one = items.get(item)

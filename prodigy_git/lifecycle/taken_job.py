@@ -4,13 +4,13 @@ import os
 from typing import Any
 
 from prodigy_git import encoding, layout
-from prodigy_git import prodigy as theirs
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import claims, dead_letters, endings, items, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.dlq import Queue
-from prodigy_git.prodigy import Run, RunItem
+from prodigy_git.prodigy.items import UNKNOWN, RunItem
+from prodigy_git.prodigy.runs import Run
 from prodigy_git.record import clock, files, log, within
 from prodigy_git.store.events import Broken
 
@@ -26,7 +26,7 @@ def without_data(index: Index, found: dict[str, RunItem]) -> list[str]:
     return [
         name
         for name, one in found.items()
-        if one.data is not theirs.UNKNOWN and not known.get(name, False)
+        if one.data is not UNKNOWN and not known.get(name, False)
     ]
 
 
@@ -43,7 +43,7 @@ def make(
 
     Killed before the append nothing was begun. Raises `ProdigyError`, `OSError`.
     """
-    data = [(name, one.data) for name, one in found.items() if one.data is not theirs.UNKNOWN]
+    data = [(name, one.data) for name, one in found.items() if one.data is not UNKNOWN]
     lock = files.lock(layout.claims_lock(store, repo, run.job_id), indexes.PATIENCE)
     try:
         if _is_open(store, repo, run.job_id, broken):

@@ -113,9 +113,9 @@ def _of_run(store: str, one: Brief) -> str:
     """
     if one.prodigy_session is None or one.agent is not None:
         return ""
-    from prodigy_git import prodigy
+    from prodigy_git.prodigy.runs import runs
 
-    states = [r.state for r in prodigy.runs(store, one.repo) if r.session_id == one.prodigy_session]
+    states = [r.state for r in runs(store, one.repo) if r.session_id == one.prodigy_session]
     return "Completed" if states and set(states) == {"completed"} else ""
 
 
@@ -126,10 +126,11 @@ def _as_prodigy_says(store: str, one: Brief) -> _End | None:
     """
     if one.prodigy_session is None or one.worktree is None or not os.path.isdir(one.worktree):
         return None
-    from prodigy_git import prodigy
+    from prodigy_git.prodigy.runs import state_at
+    from prodigy_git.prodigy.sessions import ENDED
 
-    session, state = prodigy.state_at(store, os.path.realpath(one.worktree))
-    if state not in prodigy.ENDED:
+    session, state = state_at(store, os.path.realpath(one.worktree))
+    if state not in ENDED:
         return None
     status = {"completed": "Completed", "failed": "Failed"}.get(state, "Cancelled")
     if one.agent is not None and status == "Completed":

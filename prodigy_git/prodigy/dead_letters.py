@@ -1,16 +1,18 @@
 """Prodigy's dead letters, a file for each and an index beside them, as the project's own items."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodigy_git import names
 from prodigy_git.model.dlq import Item
 from prodigy_git.prodigy import found, reading
 from prodigy_git.prodigy.reading import Broken
-from prodigy_git.prodigy.runs import Run
+
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.runs import Run
 
 
-def dead_letters(store: str, run: Run, *, broken: Broken = reading.quiet) -> list[Item]:
+def dead_letters(store: str, run: "Run", *, broken: Broken = reading.quiet) -> list[Item]:
     """Return the dead letters of a run, by item id. A damaged one is reported and left out."""
     return dead_letters_of_job(store, run.key, run.job_id, broken=broken)
 

@@ -7,12 +7,11 @@ queue, state and agents' worktrees. The documents that came first say the reposi
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prodigy_git import layout
 from prodigy_git.prodigy import reading
 from prodigy_git.prodigy.reading import Broken
-from prodigy_git.prodigy.worktree_states import sessions_under
 from prodigy_git.record import prodigys
 
 AGENT = "mapreduce-agent-"
@@ -30,6 +29,16 @@ class Folders(NamedTuple):
     """The (key, job) of each MapReduce, in order."""
     workflows: dict[str, None]
     """The sessions that have checkpoints of a sequential workflow, in order."""
+
+
+def metadata_folder(store: str, key: str) -> str:
+    """Return the folder of the worktrees' states under a key."""
+    return f"{layout.worktrees(store, key)}/.metadata"
+
+
+def sessions_under(store: str, key: str, broken: Broken = reading.quiet) -> list[str]:
+    """Return the ids of the sessions that have such a file under a key, sorted; reads none of them."""
+    return reading.documents(store, metadata_folder(store, key), ".json", broken)
 
 
 def look(store: str, job: str | None, broken: Broken) -> Folders:
@@ -122,8 +131,3 @@ def queue_folders(store: str, key: str, job: str) -> Iterator[str]:
     """Yield the folders that a job's queue may be in: where Prodigy writes it, and documents it."""
     yield f"{store}/dlq/{key}/{job}/mapreduce/dlq/{job}/items"
     yield f"{store}/dlq/{key}/{job}/items"
-
-
-def wrote_session(metadata: dict[str, Any]) -> bool:
-    """Whether a session's file is Prodigy's, by its ``metadata``: there is no field of ours in it."""
-    return prodigys.wrote(metadata)

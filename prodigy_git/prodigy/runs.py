@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 from prodigy_git import layout, names
 from prodigy_git.prodigy import found, reading
-from prodigy_git.prodigy.found import AGENT, Folders
+from prodigy_git.prodigy.found import AGENT, Folders, sessions_under
 from prodigy_git.prodigy.owners import Owners
 from prodigy_git.prodigy.reading import Broken, inner, text
 from prodigy_git.prodigy.worktree_states import (
     WorktreeState,
     is_there,
-    sessions_under,
     worktree_state,
 )
 from prodigy_git.record import clock, gitdir, prodigys
@@ -143,7 +142,7 @@ def _run(
         if session is None
         else reading.document(store, layout.session(store, session), broken) or {}
     )
-    if kind == "Workflow" and not found.wrote_session(inner(fields, "metadata")):
+    if kind == "Workflow" and not prodigys.wrote(inner(fields, "metadata")):
         return None  # ours, which somebody has called like that
     if fields.get("id", session) != session:
         broken(f"{layout.session(store, session or '')} holds another session: passed over")

@@ -7,23 +7,24 @@ does, the folders of the run's job do, and git counts the commits.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from prodigy_git.model.session import Session, Status
 from prodigy_git.prodigy import reading
-from prodigy_git.prodigy.found import wrote_session
 from prodigy_git.prodigy.reading import Broken
-from prodigy_git.prodigy.runs import Run, State, agent_states, runs
-from prodigy_git.record import gitdir
+from prodigy_git.record import gitdir, prodigys
 from prodigy_git.record.gitdir import Place
 
-ENDED: frozenset[State] = frozenset(("completed", "failed", "cancelled"))
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.runs import Run, State
+
+ENDED: "frozenset[State]" = frozenset(("completed", "failed", "cancelled"))
 """The states in which a run is over for certain. ``open`` and ``interrupted`` ones may go on."""
 MADE_BY = "prodigy"
 """What the ``created_by`` of a session of Prodigy's is, as `filled` gives it."""
-_AS_OURS: dict[State, Status] = {
+_AS_OURS: "dict[State, Status]" = {
     "completed": "Completed", "failed": "Failed", "cancelled": "Cancelled", "interrupted": "Paused",
 }  # fmt: skip
 
@@ -33,7 +34,7 @@ class Known:
     """A worktree of Prodigy's, which is a session's: a run's own, or an agent's."""
 
     session_id: str
-    run: Run
+    run: "Run"
     worktree: str
     branch: str | None
     target: str | None
@@ -55,6 +56,8 @@ def worktrees(
     store: str, repo: str | None = None, *, broken: Broken = reading.quiet
 ) -> dict[str, Known]:
     """Return the worktrees of Prodigy's runs that are there, by path; ``repo`` as in `runs`."""
+    from prodigy_git.prodigy.runs import agent_states, runs
+
     found = {}
     for run in runs(store, repo, broken=broken):
         if run.worktree is not None and run.session_id is not None and run.exists:
@@ -80,18 +83,20 @@ def filled(
     For looking only: nothing of it is to be written into Prodigy's file.
     """
     given = list(sessions)
-    if not any(wrote_session(one.metadata) for one in given):
+    if not any(prodigys.wrote(one.metadata) for one in given):
         return given
+    from prodigy_git.prodigy.runs import runs
+
     by_session = {run.session_id: run for run in runs(store, broken=broken)}
     return [
         _filled(one, by_session[one.id])
-        if wrote_session(one.metadata) and one.id in by_session
+        if prodigys.wrote(one.metadata) and one.id in by_session
         else one
         for one in given
     ]
 
 
-def _filled(one: Session, run: Run) -> Session:
+def _filled(one: Session, run: "Run") -> Session:
     known: dict[str, Any] = {
         "repo": run.repo,
         "repo_path": run.common,
@@ -107,7 +112,7 @@ def _filled(one: Session, run: Run) -> Session:
     return msgspec.structs.replace(one, status=status, metadata={**one.metadata, **given})
 
 
-def _commits(run: Run) -> dict[str, Any]:
+def _commits(run: "Run") -> dict[str, Any]:
     """Return the number of a run's commits and the last one, as git has them; nothing: not known.
 
     What the worktree's state says of them was 0 in every run that was seen.

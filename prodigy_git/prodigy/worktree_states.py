@@ -10,6 +10,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.prodigy import reading
+from prodigy_git.prodigy.found import metadata_folder, sessions_under
 from prodigy_git.prodigy.reading import Broken, inner, number, text
 
 STATUSES = frozenset(
@@ -44,16 +45,6 @@ class WorktreeState:
     commits: int
     files_changed: int
     last_commit: str | None
-
-
-def metadata_folder(store: str, key: str) -> str:
-    """Return the folder of the worktrees' states under a key."""
-    return f"{layout.worktrees(store, key)}/.metadata"
-
-
-def sessions_under(store: str, key: str, broken: Broken = reading.quiet) -> list[str]:
-    """Return the ids of the sessions that have such a file under a key, sorted; reads none of them."""
-    return reading.documents(store, metadata_folder(store, key), ".json", broken)
 
 
 def worktree_states(

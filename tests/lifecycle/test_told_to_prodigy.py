@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import support_prodigy as made_by
 
-from prodigy_git.prodigy import runs, worktree_state
+from prodigy_git.prodigy.runs import runs
+from prodigy_git.prodigy.worktree_states import worktree_state
 
 FIELDS = {
     "session_id", "worktree_name", "branch", "original_branch", "created_at", "updated_at", "status",

@@ -21,7 +21,11 @@ from support_prodigy import (
     prodigy_store,
 )
 
-from prodigy_git import prodigy
+from prodigy_git.prodigy import checkpoints as their_checkpoints
+from prodigy_git.prodigy import dead_letters as their_dead_letters
+from prodigy_git.prodigy import events as their_events
+from prodigy_git.prodigy import items as their_items
+from prodigy_git.prodigy import runs as their_runs
 from prodigy_git.record import repokey
 
 AGENT = f"mapreduce-agent-{FAILED_JOB}_agent_2"
@@ -108,15 +112,15 @@ def made(tmp_path_factory) -> Whole:
     return whole
 
 
-def everything(store: Path, told: list[str]) -> dict[str, prodigy.Run]:
+def everything(store: Path, told: list[str]) -> dict[str, their_runs.Run]:
     """Read all that there is to read."""
-    found = {run.job_id: run for run in prodigy.runs(str(store), "repo", broken=told.append)}
+    found = {run.job_id: run for run in their_runs.runs(str(store), "repo", broken=told.append)}
     for run in found.values():
-        list(prodigy.events(str(store), run, broken=told.append))
-        prodigy.workflow_checkpoints(str(store), run, broken=told.append)
-        prodigy.agent_states(str(store), run, broken=told.append)
+        list(their_events.events(str(store), run, broken=told.append))
+        their_checkpoints.workflow_checkpoints(str(store), run, broken=told.append)
+        their_runs.agent_states(str(store), run, broken=told.append)
         if run.kind == "MapReduce":
-            prodigy.items(str(store), run, broken=told.append)
+            their_items.items(str(store), run, broken=told.append)
     return found
 
 
@@ -155,7 +159,7 @@ def test_an_item_that_cannot_be_called_so_is_left_out(made, name):
     try:
         told: list[str] = []
         run = everything(made.store, told)[FAILED_JOB]
-        found = prodigy.dead_letters(str(made.store), run)
+        found = their_dead_letters.dead_letters(str(made.store), run)
     finally:
         path.unlink()
     assert [one.item_id for one in found] == ["item_2"]

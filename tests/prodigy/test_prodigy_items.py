@@ -15,8 +15,9 @@ from support_prodigy import (
     prodigy_store,
 )
 
-from prodigy_git import prodigy
 from prodigy_git.errors import ProdigyError
+from prodigy_git.prodigy import items as their_items
+from prodigy_git.prodigy import runs as their_runs
 from prodigy_git.record import repokey
 
 
@@ -28,8 +29,8 @@ def whole(store, repo) -> Whole:
 
 
 def of(whole, job):
-    run = prodigy.run_of(str(whole.store), "repo", job)
-    return run, prodigy.items(str(whole.store), run, broken=pytest.fail)
+    run = their_runs.run_of(str(whole.store), "repo", job)
+    return run, their_items.items(str(whole.store), run, broken=pytest.fail)
 
 
 def test_what_was_merged_is_done_with_its_commits_and_the_queue_is_dead(whole):
@@ -40,7 +41,7 @@ def test_what_was_merged_is_done_with_its_commits_and_the_queue_is_dead(whole):
     assert {n: list(one.commits) for n, one in found.items() if one.commits} == whole.failed.commits
     assert found["item_2"].data == ITEMS[2]
     assert [one.said for one in found["item_2"].failures] == ["Agent failed"]
-    assert found["item_0"].data is prodigy.UNKNOWN
+    assert found["item_0"].data is their_items.UNKNOWN
     assert all(found[name].merged for name in whole.failed.commits)
 
 
@@ -49,7 +50,7 @@ def test_what_an_agent_was_at_is_under_way(whole):
     assert [one.outcome for one in found.values()] == [
         "completed", "completed", "under_way", "under_way",
     ]  # fmt: skip
-    told = prodigy.with_input(found, [*ITEMS, {"id": "a5"}], run)
+    told = their_items.with_input(found, [*ITEMS, {"id": "a5"}], run)
     assert told["item_2"].data == ITEMS[2]
     assert (told["item_4"].outcome, told["item_4"].data) == ("pending", {"id": "a5"})
 
@@ -57,9 +58,9 @@ def test_what_an_agent_was_at_is_under_way(whole):
 def test_another_input_is_refused(whole):
     run, found = of(whole, FAILED_JOB)
     with pytest.raises(ProdigyError, match="item_2 has other data"):
-        prodigy.with_input(found, list(reversed(ITEMS)), run)
+        their_items.with_input(found, list(reversed(ITEMS)), run)
     with pytest.raises(ProdigyError, match="the input ends with item_2"):
-        prodigy.with_input(found, ITEMS[:3], run)
+        their_items.with_input(found, ITEMS[:3], run)
 
 
 def test_commits_are_known_without_the_run_s_branch(whole):
@@ -95,6 +96,6 @@ def test_events_tell_each_try(whole):
     event_log(whole.store, FAILED_SESSION, FAILED_JOB, every_record(FAILED_JOB))
     for path in (whole.store / "dlq").rglob("*.json"):
         path.unlink()
-    run = prodigy.run_of(str(whole.store), "repo", FAILED_JOB)
-    found = prodigy.items(str(whole.store), run, broken=pytest.fail)
+    run = their_runs.run_of(str(whole.store), "repo", FAILED_JOB)
+    found = their_items.items(str(whole.store), run, broken=pytest.fail)
     assert [one.said for one in found["item_0"].failures] == ["boom 1", "boom 2"]

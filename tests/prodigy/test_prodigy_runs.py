@@ -25,7 +25,10 @@ from support_prodigy import (
     worktree_state,
 )
 
-from prodigy_git import prodigy
+from prodigy_git.prodigy import checkpoints as their_checkpoints
+from prodigy_git.prodigy import dead_letters as their_dead_letters
+from prodigy_git.prodigy import events as their_events
+from prodigy_git.prodigy import runs as their_runs
 from prodigy_git.record import repokey
 
 
@@ -48,7 +51,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 
 def test_each_run_is_found_with_its_repository_and_state(whole):
     before = tree(whole.store)
-    found = {run.job_id: run for run in prodigy.runs(str(whole.store), broken=pytest.fail)}
+    found = {run.job_id: run for run in their_runs.runs(str(whole.store), broken=pytest.fail)}
     assert set(found) == {FAILED_JOB, INTERRUPTED_JOB, WORKFLOW}
     assert {run.repo for run in found.values()} == {"repo"}
     failed = found[FAILED_JOB]
@@ -73,10 +76,10 @@ def test_a_log_that_is_called_after_the_second_before_its_job_is_no_run(whole):
     log = early / "events-20260301_100000.jsonl"
     log.touch()
     known = {FAILED_JOB, INTERRUPTED_JOB, WORKFLOW}
-    assert {run.job_id for run in prodigy.runs(str(whole.store))} == known
-    assert prodigy.run_of(str(whole.store), "repo", early.name) is None
+    assert {run.job_id for run in their_runs.runs(str(whole.store))} == known
+    assert their_runs.run_of(str(whole.store), "repo", early.name) is None
     log.write_text("{}")  # what says something is not passed over
-    assert {run.job_id for run in prodigy.runs(str(whole.store))} == {*known, early.name}
+    assert {run.job_id for run in their_runs.runs(str(whole.store))} == {*known, early.name}
 
 
 def test_runs_of_one_repository_are_its_own(whole, tmp_path):
@@ -84,23 +87,23 @@ def test_runs_of_one_repository_are_its_own(whole, tmp_path):
     other.parent.mkdir()
     git("clone", "-q", whole.repo, other, cwd=tmp_path)
     key = repokey.take(str(whole.store), f"{other}/.git")
-    assert prodigy.runs(str(whole.store), key) == []
-    assert len(prodigy.runs(str(whole.store), "repo")) == 3
-    one = prodigy.run_of(str(whole.store), "repo", FAILED_JOB)
+    assert their_runs.runs(str(whole.store), key) == []
+    assert len(their_runs.runs(str(whole.store), "repo")) == 3
+    one = their_runs.run_of(str(whole.store), "repo", FAILED_JOB)
     assert one is not None
     assert one.job_id == FAILED_JOB
-    assert prodigy.run_of(str(whole.store), key, FAILED_JOB) is None
-    assert prodigy.run_of(str(whole.store), "repo", "../etc") is None
+    assert their_runs.run_of(str(whole.store), key, FAILED_JOB) is None
+    assert their_runs.run_of(str(whole.store), "repo", "../etc") is None
 
 
 def test_a_run_whose_worktree_is_gone_is_joined_by_its_branch(whole):
     git("worktree", "remove", "--force", whole.workflow, cwd=whole.repo)
-    one = prodigy.run_of(str(whole.store), "repo", WORKFLOW)
+    one = their_runs.run_of(str(whole.store), "repo", WORKFLOW)
     assert one is not None
     assert not one.exists
     git("branch", "-q", "-D", f"prodigy-{WORKFLOW}", cwd=whole.repo)
-    assert prodigy.run_of(str(whole.store), "repo", WORKFLOW) is None
-    unproven = prodigy.run_of(str(whole.store), None, WORKFLOW)
+    assert their_runs.run_of(str(whole.store), "repo", WORKFLOW) is None
+    unproven = their_runs.run_of(str(whole.store), None, WORKFLOW)
     assert unproven is not None
     assert unproven.repo is None
 
@@ -110,31 +113,29 @@ def test_a_worktree_that_git_does_not_know_proves_nothing(whole, tmp_path):
     git("branch", "-q", "-D", f"prodigy-{WORKFLOW}", cwd=whole.repo)
     whole.workflow.mkdir()
     (whole.workflow / ".git").write_text((whole.failed.worktree / ".git").read_text())
-    assert prodigy.run_of(str(whole.store), "repo", WORKFLOW) is None
+    assert their_runs.run_of(str(whole.store), "repo", WORKFLOW) is None
 
 
 def test_a_run_at_the_documented_place_is_the_repository_s(whole):
     dead_letter(whole.store, "repo", "mapreduce-123", "item_0", {"n": 1}, documented=True)
-    one = prodigy.run_of(str(whole.store), "repo", "mapreduce-123")
+    one = their_runs.run_of(str(whole.store), "repo", "mapreduce-123")
     assert one is not None
     assert (one.key, one.session_id, one.state) == ("repo", None, "unknown")
 
 
 def test_jobs_of_ours_are_no_runs(whole, prodigy):
-    from prodigy_git import prodigy as room
-
     items = whole.repo.parent / "items.json"
     items.write_text('[{"id": "x"}]')
     prodigy("install", cwd=whole.repo, check=True)
     prodigy("job", "start", "mine", "--items", items, cwd=whole.repo, check=True)
     prodigy("new-worktree", "--job", "mine", cwd=whole.repo, check=True)
-    assert len(room.runs(str(whole.store))) == 3
+    assert len(their_runs.runs(str(whole.store))) == 3
 
 
 def test_an_agent_is_known_by_its_item(whole):
-    one = prodigy.run_of(str(whole.store), "repo", INTERRUPTED_JOB)
+    one = their_runs.run_of(str(whole.store), "repo", INTERRUPTED_JOB)
     assert one is not None
-    states = prodigy.agent_states(str(whole.store), one)
+    states = their_runs.agent_states(str(whole.store), one)
     assert {item: state.worktree for item, state in states.items()} == {
         item: str(path) for item, path in whole.interrupted.agents.items()
     }
@@ -147,8 +148,8 @@ def test_a_dead_letter_has_its_data_and_its_errors(whole):
         failure(2, error="second", error_type="Timeout", json_log_location="/tmp/log.json"),
     ]
     dead_letter(whole.store, FAILED_SESSION, FAILED_JOB, "item_2", ITEMS[2], history=history)
-    run = prodigy.run_of(str(whole.store), "repo", FAILED_JOB)
-    (item,) = prodigy.dead_letters(str(whole.store), run, broken=pytest.fail)
+    run = their_runs.run_of(str(whole.store), "repo", FAILED_JOB)
+    (item,) = their_dead_letters.dead_letters(str(whole.store), run, broken=pytest.fail)
     assert item.work_item == {"id": "item_2", "data": ITEMS[2]}
     assert [one.said for one in item.failure_history] == ["first", "second"]
     assert [one.reason for one in item.failure_history] == ["CommandFailed", "Timeout"]
@@ -161,8 +162,8 @@ def test_a_dead_letter_has_its_data_and_its_errors(whole):
 def test_every_record_is_read_with_its_nanoseconds(whole):
     records = every_record(FAILED_JOB)
     event_log(whole.store, FAILED_SESSION, FAILED_JOB, records)
-    run = prodigy.run_of(str(whole.store), "repo", FAILED_JOB)
-    found = list(prodigy.events(str(whole.store), run, broken=pytest.fail))
+    run = their_runs.run_of(str(whole.store), "repo", FAILED_JOB)
+    found = list(their_events.events(str(whole.store), run, broken=pytest.fail))
     assert [one.timestamp for one in found] == [one["timestamp"] for one in records]
     assert [one.id for one in found] == [one["id"] for one in records]
     by_type = {one.type: one for one in found}
@@ -181,8 +182,8 @@ def test_the_checkpoint_of_a_job_says_what_is_done(whole):
         whole.store, FAILED_SESSION, FAILED_JOB, version=2,
         completed={"item_0": ["a" * 40]}, failed={"item_2": "boom"},
     )  # fmt: skip
-    run = prodigy.run_of(str(whole.store), "repo", FAILED_JOB)
-    found = prodigy.job_checkpoint(str(whole.store), run, broken=pytest.fail)
+    run = their_runs.run_of(str(whole.store), "repo", FAILED_JOB)
+    found = their_checkpoints.job_checkpoint(str(whole.store), run, broken=pytest.fail)
     assert found.version == 2
     assert list(found.items.values()) == ITEMS
     assert found.completed == {"item_0": ("a" * 40,)}
@@ -191,15 +192,15 @@ def test_the_checkpoint_of_a_job_says_what_is_done(whole):
     newest = Path(run.checkpoints) / "checkpoint-v2.json"
     newest.write_text(newest.read_text()[:100])
     told: list[str] = []
-    older = prodigy.job_checkpoint(str(whole.store), run, broken=told.append)
+    older = their_checkpoints.job_checkpoint(str(whole.store), run, broken=told.append)
     assert older.version == 1
     assert len(told) == 1
     assert str(newest) in told[0]
 
 
 def test_the_checkpoint_of_a_workflow_has_its_steps_and_no_environment(whole):
-    run = prodigy.run_of(str(whole.store), "repo", WORKFLOW)
-    (found,) = prodigy.workflow_checkpoints(str(whole.store), run, broken=pytest.fail)
+    run = their_runs.run_of(str(whole.store), "repo", WORKFLOW)
+    (found,) = their_checkpoints.workflow_checkpoints(str(whole.store), run, broken=pytest.fail)
     assert found.workflow_id == WORKFLOW_STARTED
     assert found.next_step == 1
     assert [one.command for one in found.steps] == ["shell: echo a > a.txt"]
@@ -223,7 +224,7 @@ def test_the_checkpoint_of_a_workflow_has_its_steps_and_no_environment(whole):
 def test_the_state_is_what_the_files_prove(whole, noted, status, expected):
     session_file(whole.store, WORKFLOW, status=status)
     worktree_state(whole.store, "repo", WORKFLOW, status=noted)
-    assert prodigy.run_of(str(whole.store), "repo", WORKFLOW).state == expected
+    assert their_runs.run_of(str(whole.store), "repo", WORKFLOW).state == expected
 
 
 def test_many_foreign_folders_are_passed_by_without_reading_them(store, repo, monkeypatch):
@@ -237,5 +238,5 @@ def test_many_foreign_folders_are_passed_by_without_reading_them(store, repo, mo
     monkeypatch.setattr(
         os, "open", lambda path, *more, **named: opened.append(path) or real(path, *more, **named)
     )
-    assert prodigy.runs(str(store), "repo") == []
+    assert their_runs.runs(str(store), "repo") == []
     assert len(opened) < 100

@@ -5,9 +5,9 @@ import os
 
 import psutil
 
-from prodigy_git import prodigy
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.presence import Process
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import gitdir, prodigys
 
 
@@ -21,19 +21,22 @@ def note(e: Evidence, subject: Subject) -> None:
     if subject.session is None:
         return
     if subject.enrolment is None:
-        if subject.session.text("created_by") == prodigy.MADE_BY:
+        if subject.session.text("created_by") == prodigys_sessions.MADE_BY:
             e.prodigy_session = subject.session.id
         return
     if prodigys.SESSION not in subject.session.metadata:
         return
+    from prodigy_git.prodigy.runs import state_at
+    from prodigy_git.prodigy.worktree_states import worktree_state
+
     path = os.path.realpath(subject.path)
-    session, state = prodigy.state_at(subject.enrolment.store, path)
+    session, state = state_at(subject.enrolment.store, path)
     above, name = os.path.split(path)
     if name == session:
-        known = prodigy.worktree_state(subject.enrolment.store, os.path.basename(above), session)
+        known = worktree_state(subject.enrolment.store, os.path.basename(above), session)
         if known is not None and not _is_merged(e, known.original_branch):
             e.prodigy_merges = session
-    if state not in prodigy.ENDED:
+    if state not in prodigys_sessions.ENDED:
         e.prodigy_session = session
         e.processes += _running(
             subject.enrolment.store, f"may be at work in it, for its session {session}"

@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from prodigy_git import layout, prodigy
+from prodigy_git import layout
 from prodigy_git.cleanup.drift import holding_back, leftovers, lost_halves
 from prodigy_git.cleanup.drift.holding_back import Half, Memory
 from prodigy_git.cleanup.drift.leftovers import Finding, names_in
 from prodigy_git.git import registrations, repository
 from prodigy_git.git.registrations import Linked
 from prodigy_git.model.session import Session
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import enrolment, files, whose
 from prodigy_git.store import repositories, sessions
 from prodigy_git.store.events import Broken
@@ -135,7 +136,7 @@ def _unenrolled(
     root = layout.worktrees(store, key)
     by_id = {one.id: one for one in mine}
     bare = [one for one in linked if one.enrolled is None]
-    theirs = prodigy.worktrees(store, key) if bare else {}
+    theirs = prodigys_sessions.worktrees(store, key) if bare else {}
     for one in bare:
         if os.path.realpath(one.top) in theirs or not files.same(os.path.dirname(one.top), root):
             continue

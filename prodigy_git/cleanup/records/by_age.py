@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prodigy_git import layout, prodigy
+from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.records import archive, job_ages
 from prodigy_git.errors import ProdigyError
@@ -134,8 +134,11 @@ def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Itera
     known: sessions.Known = {}
     every = sessions.load_all(store, broken)
     theirs = any(prodigys.wrote(one.metadata) for one in every)
-    runs = prodigy.runs(store) if theirs else []
-    needed = {run.session_id for run in runs if run.worktree is not None}
+    needed = set()
+    if theirs:
+        from prodigy_git.prodigy.runs import runs
+
+        needed = {run.session_id for run in runs(store) if run.worktree is not None}
     for one in every:
         if prodigys.wrote(one.metadata) and one.id in needed:
             continue

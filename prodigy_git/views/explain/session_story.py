@@ -1,16 +1,19 @@
 """The story of a session: from its base to its end, and where what it made is now."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodigy_git import layout
 from prodigy_git.jobs import attempts, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.prodigy import MADE_BY, Run
+from prodigy_git.prodigy.sessions import MADE_BY
 from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
+
+if TYPE_CHECKING:
+    from prodigy_git.prodigy.runs import Run
 
 _OF_NOTE = frozenset((
     "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",
@@ -70,7 +73,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     return found
 
 
-def _run_of(where: Scope, found: dict[str, Any]) -> Run | None:
+def _run_of(where: Scope, found: dict[str, Any]) -> "Run | None":
     """Return the run of Prodigy's that a session is; None for one of ours."""
     known = found["session"]
     if known is None or found["created_by"] != MADE_BY:

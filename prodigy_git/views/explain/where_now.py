@@ -4,12 +4,13 @@ import os
 import time
 from typing import Any
 
-from prodigy_git import layout, prodigy
+from prodigy_git import layout
 from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, integration, repository
 from prodigy_git.model.session import Session
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, enrolled, sessions
 from prodigy_git.store.briefs import Brief
@@ -22,7 +23,7 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
     """Return what a session's file says; ``session`` is None where it is not there, or damaged."""
     known: Session | None = None
     try:
-        (known,) = prodigy.filled(where.store, [sessions.load(where.store, name)])
+        (known,) = prodigys_sessions.filled(where.store, [sessions.load(where.store, name)])
     except (ProdigyError, OSError, ValueError) as error:
         if os.path.lexists(layout.session(where.store, name)):
             where.report(str(error))
@@ -70,7 +71,9 @@ def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str |
     place = None if known is None else sessions.enrolled_place(where.store, known)
     if place is not None:
         return "there", place[0].top
-    if found["created_by"] == prodigy.MADE_BY and os.path.isdir(found["worktree_path"] or ""):
+    if found["created_by"] == prodigys_sessions.MADE_BY and os.path.isdir(
+        found["worktree_path"] or ""
+    ):
         return "there", found["worktree_path"]
     there = [
         one

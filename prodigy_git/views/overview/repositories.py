@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from prodigy_git import layout, prodigy
+from prodigy_git import layout
 from prodigy_git.cleanup.trash.unfinished import HalfWay
 from prodigy_git.jobs import prodigy_runs, summary
+from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events, home
@@ -164,7 +165,7 @@ def _repository(
             found.hooks = surroundings.hooks(found.common)
             found.unenrolled = surroundings.unenrolled(found.common)
             if found.unenrolled:
-                theirs = prodigy.worktrees(store, key)
+                theirs = prodigys_sessions.worktrees(store, key)
                 found.unenrolled = [
                     path for path in found.unenrolled if os.path.realpath(path) not in theirs
                 ]
