@@ -32,6 +32,12 @@ def shown(page):
     return found
 
 
+def test_commands_are_found_where_they_are_shown():
+    """In blocks, one after a pipe, within a substitution, and in a sentence."""
+    found = [words[0] for words in shown(ROOT / "README.md")]
+    assert {"install", "new-worktree", "job", "run", "uninstall"} <= set(found)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_tells_to_type_is_right(page):
     wrong = []
