@@ -123,10 +123,13 @@ def is_parent(name: str) -> bool:
 
 def _newest_job(store: str, session: str) -> str | None:
     """Return the job that a MapReduce is at; None where it has none yet, or is no MapReduce."""
-    try:
-        jobs = os.listdir(f"{store}/events/{session}")
-    except OSError:
-        return None
+    jobs: list[str] = []
+    # The log may be called after the second before the job's, which the queue has (`prodigy.found`).
+    for top in ("events", "dlq"):
+        try:
+            jobs += os.listdir(f"{store}/{top}/{session}")
+        except OSError:
+            continue
     # Called after the second in which it began.
     return max((job for job in jobs if job.startswith(_JOB) and names.is_safe(job)), default=None)
 

@@ -136,6 +136,19 @@ def test_what_the_user_says_goes_before(
     assert logs(store) == {"repo/mine"}
 
 
+def test_a_log_called_after_the_second_before_does_not_name_the_job(store: Path):
+    early = "mapreduce-20260301_100000"
+    (store / "events" / SESSION / early).mkdir(parents=True)
+    top = f"{store}/worktrees/repo/{SESSION}"
+    found = prodigys.origin(str(store), top, f"prodigy-{SESSION}")
+    assert found is not None
+    assert found.job == early
+    (store / "dlq" / SESSION / "mapreduce-20260301_100001").mkdir(parents=True)
+    found = prodigys.origin(str(store), top, f"prodigy-{SESSION}")
+    assert found is not None
+    assert found.job == "mapreduce-20260301_100001"
+
+
 @pytest.mark.parametrize(
     ("key", "name", "branch"),
     [
