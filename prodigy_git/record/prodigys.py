@@ -124,7 +124,7 @@ def is_parent(name: str) -> bool:
 def _newest_job(store: str, session: str) -> str | None:
     """Return the job that a MapReduce is at; None where it has none yet, or is no MapReduce."""
     jobs: list[str] = []
-    # The log may be called after the second before the job's, which the queue has (`prodigy.found`).
+    # The log may be called after the second before the job's, which the queue has.
     for top in ("events", "dlq"):
         try:
             jobs += os.listdir(f"{store}/{top}/{session}")
