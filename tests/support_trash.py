@@ -77,6 +77,7 @@ def salvage(git, repo):
 
 def work(store):
     """Do the background process's work here."""
+    (store / "locks").mkdir(parents=True, exist_ok=True)
     waiting = os.open(os.devnull, os.O_RDONLY)
     emptying._step_back, step = (lambda: None), emptying._step_back
     try:

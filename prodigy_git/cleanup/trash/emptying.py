@@ -158,7 +158,7 @@ def start(store: str) -> "subprocess.Popen[bytes] | None":
     package = str(Path(__file__).resolve().parents[2])
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from prodigy_git.cleanup.trash import emptying; "
-        "emptying.work(sys.argv[2], int(sys.argv[3]))"
+        "emptying.files.MAKES = False; emptying.work(sys.argv[2], int(sys.argv[3]))"
     )
     try:
         return subprocess.Popen(
@@ -173,10 +173,10 @@ def start(store: str) -> "subprocess.Popen[bytes] | None":
 def work(store: str, waiting: int) -> None:
     """Delete every entry in state ``emptying``, at low priority, one such process per store.
 
-    ``waiting`` is the descriptor of the lock that `start` took. Trouble goes to the store's log.
+    ``waiting`` is the descriptor of the lock that `start` took. Trouble goes to the store's log. A
+    store that has been taken away meanwhile, with its disk perhaps, is not made anew. Raises `OSError`.
     """
     _step_back()
-    files.make_private(f"{store}/locks")
     turn = files.create(layout.emptying_lock(store), os.O_RDWR)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)  # for as long as the one before takes, hours perhaps

@@ -168,6 +168,7 @@ def test_killed_anywhere_the_next_process_goes_on(store, repo, git, tmp_path):
     """SIGKILL before each call that changes something; what is not being emptied stays whole."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text("kept")
+    (store / "locks").mkdir(parents=True)
     other = make(store, repo, git, "other")
     calls = 0
     while True:
@@ -233,6 +234,23 @@ def test_the_process_has_a_session_of_its_own_and_there_is_one_at_a_time(store, 
     os.close(turn)
     started.finish()
     assert [state(first), state(second)] == ["emptied", "emptied"]
+
+
+def test_a_store_that_is_gone_by_then_is_not_made_anew(store, repo, git, monkeypatch):
+    """A disk is unmounted while the process starts: its mount point stays as it is."""
+    one = make(store, repo, git, "w1")
+    real, away = subprocess.Popen, store.parent / "away"
+
+    def popen(*arguments, **options):
+        store.rename(away)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    process = emptying.start(str(store))
+    assert process.wait(timeout=60) != 0
+    assert not store.exists()
+    away.rename(store)
+    assert state(one) == "trashed"
 
 
 def test_two_at_one_entry_take_turns_and_an_interruption_leaves_the_rest(store, repo, git):
