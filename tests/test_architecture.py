@@ -23,6 +23,7 @@ HEIGHTS = {
     "jobs": 4, "hookstate": 4, "out_of_reach": 4,
     "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,
+    "merging": 5.5,
     "verify": 6,
     "api": 6, "views": 6,
     "trial_commit": 6,
@@ -57,8 +58,8 @@ FLOORS = {
         "",
     ),
     "cli": (
-        "answering at_work clean_report columns completing filters job_text lazy output results when "
-        "worktree_clean",
+        "answering at_work clean_report columns completing filters item_options job_text lazy "
+        "output when worktree_clean",
         "",
     ),
 }  # fmt: skip

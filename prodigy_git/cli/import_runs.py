@@ -54,7 +54,7 @@ def import_runs(
       prodigy-git import --dry-run
       prodigy-git import JOB --items items.json --json-path '$[*]'
     """
-    from prodigy_git.cli.results import text_of
+    from prodigy_git.cli.item_options import text_of
     from prodigy_git.jobs import items
     from prodigy_git.lifecycle import take_over as taking
 

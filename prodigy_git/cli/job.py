@@ -5,7 +5,7 @@ import os
 import click
 
 from prodigy_git import cli, duration, gitenv
-from prodigy_git.cli import at_work, completing, output, results
+from prodigy_git.cli import at_work, completing, item_options, output
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
@@ -128,7 +128,7 @@ def start(
     wanted = name or names.fresh("mapreduce")
     given = None
     if source is not None:
-        given = items.parse(results.text_of(source), json_path, where=source)
+        given = items.parse(item_options.text_of(source), json_path, where=source)
     total = course.start(
         store, repo, wanted, given=given, max_attempts=max_attempts,
         checkpoint_items=every[0], checkpoint_seconds=every[1], ordered=not no_order,
@@ -358,7 +358,7 @@ def done(
     if result is not None and failed:
         raise click.UsageError("--result goes with an item that was done well, not with --failed")
     made = checked_input.commits(commits)
-    yielded = results.read(result)
+    yielded = item_options.read(result)
     store, repo, known = here(name, take=True)
     held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)
     path = None if log_path is None else os.path.abspath(log_path)

@@ -3,8 +3,8 @@
 import click
 
 from prodigy_git.cli import completing, output
+from prodigy_git.cli.item_options import text_of
 from prodigy_git.cli.job import here
-from prodigy_git.cli.results import text_of
 
 
 @click.command()

@@ -96,14 +96,14 @@ def finish(
       prodigy-git finish --result '{"verdict": "fine"}'
       prodigy-git finish login --failed --error 'no such API'
     """
-    from prodigy_git.cli import at_work, results
+    from prodigy_git.cli import at_work, item_options
     from prodigy_git.lifecycle import finish as ending
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
     if result is not None and failed:
         raise click.UsageError("--result goes with work that was done well, not with --failed")
-    yielded = results.read(result)
+    yielded = item_options.read(result)
     session = ending.session_here(gitenv.here()) if name is None else name
     goes_on = at_work.of_session(home.here(), session) if failed else []
     done = ending.finish(

@@ -1,0 +1,397 @@
+"""Which branch is the result of which item: what each attempt left, and which of them counts.
+
+Read only: no lock is taken, nothing is written. Three sources, each asked for what it knows best:
+
+- the job's index      which attempt ended how, and who brought an item to where it is
+- the sessions' files  the branch, where it began, the commit that was recorded last
+- git                  where branches and worktrees are now
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import divergence, integration
+from prodigy_git.jobs import books, peek, prodigy_runs, summary
+from prodigy_git.jobs.index import Index, item_of
+from prodigy_git.record import gitdir, repokey
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import briefs, enrolled, mappings
+from prodigy_git.store.briefs import Brief
+from prodigy_git.store.events import Broken
+
+State = Literal["succeeded", "failed", "released", "working", "open"]
+"""``released``: it was interrupted and given back, which is no failure. ``working``: its agent has the
+item now. ``open``: a session that has not ended, and has no item (any more)."""
+
+_BY_STATUS: dict[str, State] = {
+    "Completed": "succeeded", "Failed": "failed", "Cancelled": "released",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt at an item has left; or one session, where it has no item."""
+
+    job_id: str
+    item_id: str | None
+    attempt: int | None
+    """The number of the attempt; None where nothing says it."""
+    agent_id: str | None
+    session_id: str | None
+    """None where no worktree was made for it."""
+    state: State
+    counts: bool
+    """Whether it is the item's result: of an item that was reopened none is, until it is done again."""
+    branch: str | None
+    """Its branch's short name; None where that is gone, or belongs to a later session, or to nobody
+    (a detached HEAD)."""
+    head: str | None
+    """The commit: of the worktree that is there, else of the branch, else the one recorded last. None
+    where git has none of these."""
+    base: str | None
+    """The commit that the worktree began at."""
+    base_branch: str | None
+    """The branch that the worktree began at."""
+    worktree: str | None
+    """Its path, where it is still there."""
+    completed_at: str | None
+    """When it ended, as the log has it."""
+    error: str | None
+    """Why it failed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called among others: its item, else its session, else its agent."""
+        return self.item_id or self.session_id or self.agent_id or self.job_id
+
+
+def of_job(store: str, repo: str, job: str, broken: Broken) -> list[Result]:
+    """Return the results of all attempts of a job, by item in the job's order, then by attempt.
+
+    Sessions without an item come last, oldest first: those that ended well count, each for itself. A
+    MapReduce of Prodigy's is a job, too: its agents are known as far as git has them. Costs one
+    process of git's, however many there are. What cannot be read is reported. Raises `ProdigyError`
+    where there is no such job, and no session of it.
+    """
+    known = {
+        one.id: one
+        for one in briefs.read_some(store, mappings.sessions_of(store, job, broken))
+        if one.job == job and one.repo in (None, repo)
+    }
+    git = _Git(store, repo)
+    prodigys: dict[str, _Left] = {}
+    try:
+        with peek.opened(store, repo, job, broken) as index:
+            attempts = list(_of_items(index, known))
+            if index.run is not None:
+                prodigys = _of_run(store, index, git)
+    except ProdigyError:
+        if not known:
+            raise
+        attempts = []  # its log was cleaned
+    told = {one.session for one in attempts}
+    rest = sorted(known.values(), key=lambda one: (one.started or 0, one.id))
+    attempts += _not_in_log([one for one in rest if one.id not in told], attempts)
+    found = [git.result(job, one, known.get(one.session or "")) for one in attempts]
+    found = [
+        replace(one, **prodigys[one.item_id]) if one.item_id in prodigys else one for one in found
+    ]
+    return git.checked(found)
+
+
+def named(
+    store: str, repo: str, names: Iterable[str], *, job: str | None = None, broken: Broken
+) -> list[Result]:
+    """Return the results that names name, in their order, each once.
+
+    A name is a session's, an item's, an agent's or a branch's, the first of these that there is. An
+    item stands for the attempt that counts, else for its last one; an agent for all of its attempts
+    that count, else for its last one. ``job`` says in which job to look, where several have such an
+    item. Raises `ProdigyError` for a name that nothing has.
+    """
+    look = _Look(store, repo, job, broken)
+    found: dict[tuple[str, str | None, int | None, str | None, str | None], Result] = {}
+    for name in names:
+        for one in look.named(name):
+            key = (one.job_id, one.item_id, one.attempt, one.agent_id, one.session_id)
+            found.setdefault(key, one)
+    return list(found.values())
+
+
+class _Left(TypedDict):
+    branch: str | None
+    head: str | None
+    worktree: str | None
+
+
+def _of_run(store: str, index: Index, git: "_Git") -> dict[str, _Left]:
+    """Return what the agents of a run of Prodigy's have left, by item."""
+    from prodigy_git.prodigy.runs import agent_states
+
+    assert index.run is not None
+    states = agent_states(store, index.run)
+    found: dict[str, _Left] = {}
+    for name, item in index.of_run.items.items():
+        state = states.get(name)
+        place = None if state is None else gitdir.find(state.worktree, {})
+        if state is not None and place is not None and place.top == state.worktree:
+            branch, head = gitdir.head(place)
+            found[name] = {"branch": branch, "head": head, "worktree": place.top}
+        else:
+            last = item.commits[-1] if item.commits else None
+            tip = git.tip(item.branch)
+            found[name] = {
+                "branch": None if tip is None else item.branch, "head": tip or last,
+                "worktree": None,
+            }  # fmt: skip
+    return found
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What the log says of an attempt, or a session's file where the log says nothing."""
+
+    item: str | None
+    number: int | None
+    agent: str | None
+    session: str | None
+    state: State | None = None
+    counts: bool = False
+    at: str | None = None
+    error: str | None = None
+    last: str | None = None
+    """The last of the commits that its end names."""
+
+
+def _of_items(index: Index, known: Mapping[str, Brief]) -> Iterator[_Attempt]:
+    """Yield the attempts that the log knows of, by item in the job's order."""
+    rows = index.rows(
+        "SELECT id, record FROM items WHERE state IS NOT NULL AND record IS NOT NULL ORDER BY number",
+        (), lambda row: (str(row[0]), item_of(row[1])),
+    )  # fmt: skip
+    by_item: dict[str, list[Brief]] = {}
+    for brief in known.values():
+        if brief.item is not None:
+            by_item.setdefault(brief.item, []).append(brief)
+    for name, item in rows:
+        view = books.view(item)
+        attempts = _of_item(name, item, view)
+        told = {one.session for one in attempts}
+        # Of attempts that were given back the item keeps the numbers alone.
+        attempts += [_from_file(said) for said in by_item.get(name, ()) if said.id not in told]
+        for one in attempts:
+            said = known.get(one.session or "")
+            if one.state is None:
+                one.state = "open" if said is None else _BY_STATUS.get(said.status, "open")
+        attempts.sort(key=lambda one: _order(one, known))
+        yield from attempts
+
+
+def _order(one: _Attempt, known: Mapping[str, Brief]) -> tuple[str, int, str]:
+    brief = known.get(one.session or "")
+    began = brief.started_at if brief is not None else None
+    return (began or one.at or "", one.number or 0, one.agent or "")
+
+
+def _of_item(name: str, item: books.Item, view: books.View) -> list[_Attempt]:
+    """Return the attempts at an item: by their numbers, those without one by their agents."""
+    found: dict[int | str, _Attempt] = {}
+    for agent, start in item.starts.items():
+        found[start.attempt or agent] = _Attempt(
+            name, start.attempt or None, agent or None, start.worktree or start.session, at=start.at
+        )
+    ends = [*item.failures.values(), *item.results.values(), *item.loose.values()]
+    if item.end is not None:
+        ends.append(item.end)
+    for end in ends:
+        if end.stage not in (books.FAILED, books.COMPLETED):
+            continue
+        begun = item.starts.get(end.agent)
+        # An end without a number is that of its agent's start.
+        key = end.attempt or (begun.attempt if begun is not None else 0) or end.agent
+        one = found.setdefault(key, _Attempt(name, end.attempt or None, end.agent or None, None))
+        one.session = end.session or one.session
+        if one.state == "succeeded":
+            continue  # a completion stands, as in the fold
+        one.at = end.at
+        if end.stage == books.COMPLETED:
+            one.state, one.error = "succeeded", None
+            one.last = end.commits[-1] if end.commits else None
+        else:
+            one.state = "released" if end.attempt in item.released else "failed"
+            one.error = end.error or one.error
+    for key, one in found.items():
+        mine = key == (view.attempt or view.agent)
+        if one.number in item.released and one.state is None:
+            one.state = "released"
+        if mine and view.state == "in_progress":
+            one.state = "working"
+        one.counts = mine and view.state == "completed"
+    return list(found.values())
+
+
+def _from_file(one: Brief) -> _Attempt:
+    return _Attempt(one.item, None, one.agent, one.id, at=one.completed_at, error=one.error)
+
+
+def _not_in_log(rest: list[Brief], told: list[_Attempt]) -> list[_Attempt]:
+    """Return as attempts the sessions, oldest first, that the log says no end of.
+
+    Of an item that the log does not know the last session that ended well counts.
+    """
+    logged = {one.item for one in told}
+    last = {one.item: one.id for one in rest if one.status == "Completed"}
+    found = []
+    for one in rest:
+        made = _from_file(one)
+        made.state = _BY_STATUS.get(one.status, "open")
+        made.counts = one.status == "Completed" and (
+            one.item is None or (one.item not in logged and last[one.item] == one.id)
+        )
+        found.append(made)
+    # Items first, each one's attempts together.
+    return sorted(found, key=lambda one: (one.item is None, one.item or ""))
+
+
+class _Git:
+    """What git has of a repository's branches and worktrees, asked once, when it is needed."""
+
+    def __init__(self, store: str, repo: str) -> None:
+        self._store, self._repo = store, repo
+        try:
+            common = repokey.common_of(store, repo) or prodigy_runs.common_of(store, repo)
+        except (OSError, ValueError):
+            common = None
+        self.place = None if common is None else Place(common, common, common)
+        known = {} if self.place is None else integration.refs(self.place)
+        # As the sessions' files have them: bytes that are not UTF-8 cannot be written there.
+        self._tips = {
+            gitdir.printable(ref.removeprefix("refs/heads/")): (
+                ref.removeprefix("refs/heads/"),
+                sha,
+            )
+            for ref, sha in known.items()
+            if ref.startswith("refs/heads/")
+        }
+        self._there = enrolled.places(store, repo)
+        self._owners: dict[str, str] | None = None
+
+    def tip(self, branch: str | None) -> str | None:
+        """Return the commit that a branch is at; None where there is no such branch."""
+        return self._tips[branch][1] if branch in self._tips else None
+
+    def result(self, job: str, one: _Attempt, brief: Brief | None) -> Result:
+        """Return an attempt as a result."""
+        branch, head, worktree = None, one.last, None
+        if brief is not None:
+            branch, head = self._at(brief)
+            head = head or one.last
+        there = self._there.get(one.session or "")
+        if there is not None and os.path.isdir(there[0].top):
+            worktree = there[0].top
+            branch, at = gitdir.head(there[0])
+            head = at or head
+        ended = one.state in ("succeeded", "failed", "released")
+        return Result(
+            job, one.item, one.number, one.agent, one.session, one.state or "open", one.counts,
+            branch, head, None if brief is None else brief.base_commit,
+            None if brief is None else brief.base_branch, worktree,
+            (one.at or (None if brief is None else brief.completed_at)) if ended else None,
+            one.error if one.state != "succeeded" else None,
+        )  # fmt: skip
+
+    def _at(self, brief: Brief) -> tuple[str | None, str | None]:
+        """Return a session's branch, if it still is that session's, and its commit."""
+        recorded = brief.last_commit or brief.base_commit
+        known = self._tips.get(brief.branch or "")
+        if known is None:
+            return None, recorded
+        name, tip = known
+        if tip != recorded and self._owner(brief.branch or "") not in (None, brief.id):
+            return None, recorded  # the name was used again since
+        return name, tip
+
+    def _owner(self, branch: str) -> str | None:
+        """Return the session that a branch belongs to: the last one that was given its name."""
+        if self._owners is None:
+            mine = [
+                one
+                for one in briefs.read_all(self._store, lambda _: None)
+                if one.repo == self._repo and one.branch is not None
+            ]
+            mine.sort(key=lambda one: (one.started or 0, one.id))
+            self._owners = {one.branch: one.id for one in mine if one.branch is not None}
+        return self._owners.get(branch)
+
+    def checked(self, found: list[Result]) -> list[Result]:
+        """Return results without the commits that git does not have (any more)."""
+        # What a ref or a HEAD names is there.
+        tips = {tip for _, tip in self._tips.values()}
+        asked = {one.head for one in found if one.head and not (one.branch or one.worktree)} - tips
+        if not asked or self.place is None:
+            return found if self.place is not None else [replace(one, head=None) for one in found]
+        there = divergence.resolve(self.place, sorted(asked))
+        return [
+            replace(one, head=None) if one.head in asked and one.head not in there else one
+            for one in found
+        ]
+
+
+class _Look:
+    """Looks for names in one repository, or one job of it; what was read is kept for the next name."""
+
+    def __init__(self, store: str, repo: str, job: str | None, broken: Broken) -> None:
+        self._store, self._repo, self._job, self._broken = store, repo, job, broken
+        self._briefs = [
+            one
+            for one in briefs.read_all(store, lambda _: None)
+            if one.repo == repo and job in (None, one.job)
+        ]
+        self._results: dict[str, list[Result]] = {}
+
+    def named(self, name: str) -> list[Result]:
+        """Return the results that a name names. Raises `ProdigyError` where there are none."""
+        for one in self._briefs:
+            if one.id == name:
+                return [each for each in self._of(one.job) if each.session_id == name]
+        jobs = {one.job for one in self._briefs if name in (one.item, one.agent, one.branch)}
+        found = self._among(name, jobs)
+        if not found:
+            # It may have no session: an item that was done by other means, or a run of Prodigy's.
+            known = summary.known(self._store, self._repo) if self._job is None else [self._job]
+            found = self._among(name, {one for one in known if one not in jobs})
+        if not found:
+            where = "" if self._job is None else f" in job {self._job}"
+            raise ProdigyError(
+                f"no session, item, agent or branch {name}{where} has left anything: "
+                "'prodigy-git sessions list' shows what there is"
+            )
+        return found
+
+    def _among(self, name: str, jobs: Iterable[str]) -> list[Result]:
+        every = [one for job in sorted(jobs) for one in self._of(job)]
+        items = [one for one in every if one.item_id == name]
+        where = sorted({one.job_id for one in items})
+        if len(where) > 1:
+            raise ProdigyError(f"item {name} is in the jobs {', '.join(where)}: give --job")
+        if items:
+            return [one for one in items if one.counts] or items[-1:]
+        mine = [one for one in every if one.agent_id == name]
+        if mine:
+            last = max(mine, key=lambda one: one.completed_at or "~")  # one at work is the last
+            return [one for one in mine if one.counts] or [last]
+        return [one for one in every if one.branch == name][-1:]
+
+    def _of(self, job: str) -> list[Result]:
+        if job not in self._results:
+            try:
+                self._results[job] = of_job(self._store, self._repo, job, self._broken)
+            except (ProdigyError, OSError) as error:
+                if job == self._job:
+                    raise
+                self._broken(str(error))
+                self._results[job] = []
+        return self._results[job]
