@@ -126,6 +126,11 @@ def session(store: str, session_id: str) -> str:
     return f"{store}/sessions/{session_id}.json"
 
 
+def ports(store: str) -> str:
+    """Return the path of the document that says which worktree has which ports."""
+    return f"{store}/ports.json"
+
+
 def worktrees(store: str, repo: str) -> str:
     """Return the folder that holds the worktrees which prodigy-git makes for a repository."""
     return f"{store}/worktrees/{repo}"
@@ -215,6 +220,11 @@ def resume_lock(store: str, repo: str, job: str) -> str:
 def register_lock(store: str, repo: str) -> str:
     """Return the lock under which a worktree that is there already is given a session."""
     return f"{store}/locks/register-{repo}.lock"
+
+
+def ports_lock(store: str) -> str:
+    """Return the lock under which ports are leased."""
+    return f"{store}/locks/ports.lock"
 
 
 def emptying_lock(store: str) -> str:

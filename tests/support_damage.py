@@ -23,7 +23,7 @@ KINDS = (
     "trash/repo/*/*/worktree/.git.in-trash", "trash/repo/*/*/git/*", "trash/repo/*/session.json",
     "trash/repo/*/*/git/logs/HEAD", "worktrees/repo/*/.git", "events/repo/*", "trash/repo/*",
     "trash/repo/*/*", "state/repo/mapreduce/jobs/*", "dlq/repo/*", "logs/repo/*", "worktrees/repo/*",
-    "reserve/*", "*", "*/repo",
+    "ports.json", "reserve/*", "*", "*/repo",
 )  # fmt: skip
 """What there is in a store, files and folders: each kind is as likely as any other."""
 GITS = (

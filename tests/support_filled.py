@@ -126,6 +126,8 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
         "unseen",
         cwd=silent,
     )
+    for name in ("w1", "w5"):
+        say("worktree env", name)
     (silent / "untracked").write_text("work\n")
     subprocess.run(["git", "stash", "-q", "-u"], cwd=silent, check=True)
     # Prodigy's own sessions and queue have fields of theirs.

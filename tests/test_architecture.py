@@ -20,6 +20,7 @@ HEIGHTS = {
     "duration": 2, "statusline": 3,
     "model": 2,
     "store": 3, "git": 3, "prodigy": 3.5,
+    "setup": 4.5,
     "jobs": 4, "hookstate": 4, "out_of_reach": 4,
     "hookfiles": 3,
     "lifecycle": 5, "cleanup": 5, "install": 5,

@@ -123,13 +123,16 @@ def show(id_: str, as_json: bool) -> None:
     """
     from prodigy_git.lifecycle import unended
     from prodigy_git.prodigy.sessions import filled
+    from prodigy_git.setup import ports
     from prodigy_git.store import sessions as stored
 
     store = home.here()
     unended.settle(store, output.note, name=id_)
     (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
+    where = stored.enrolled_place(store, found)
+    port = None if where is None else ports.block(where[0], output.note)
     if as_json:
-        output.emit_json(_as_json(found))
+        output.emit_json({**_as_json(found), "port": port})
         return
     output.prose(f"{found.id}: {found.session_type}, {found.status}")
     rows = [
@@ -139,6 +142,7 @@ def show(id_: str, as_json: bool) -> None:
         ("error", found.error),
         *((name, value) for name, value in found.metadata.items() if name != "job_id"),
         ("checkpoints", len(found.checkpoints)),
+        ("ports", None if port is None else f"{port}-{port + ports.COUNT - 1}"),
     ]
     for name, value in rows:
         if value is not None:

@@ -22,7 +22,7 @@ def show(name: str, as_json: bool) -> None:
     """Say what would be lost if a worktree's folder vanished, who is in it, what clean would do.
 
     NAME is a session's id, or the path or folder name of a worktree of this repository. Nothing is
-    changed, not even git's index.
+    changed, not even git's index; but a worktree that has no ports yet gets its own.
 
     \b
     Example:
@@ -30,9 +30,11 @@ def show(name: str, as_json: bool) -> None:
     """
     from prodigy_git.cleanup import worktrees
     from prodigy_git.cleanup.trash import unfinished
+    from prodigy_git.setup import ports
 
     store = home.here()
     e = worktrees.show(store, gitenv.here(), name)
+    port = None if e.place is None else ports.block(e.place, output.note)
     halves = unfinished.find(store, output.note, session=e.session_id) if e.session_id else []
     if as_json:
         plain, forced = (
@@ -43,9 +45,10 @@ def show(name: str, as_json: bool) -> None:
             "clean_force": {"would_clean": forced[0], "reasons": forced[1]},
         }
         half = halves[-1].as_json() if halves else None
-        output.emit_json({**e.as_json(), **verdicts, "half_way": half})
+        output.emit_json({**e.as_json(), "port": port, **verdicts, "half_way": half})
         return
-    for what, value in [*_lines(e), *(("half-way", one.text()) for one in halves)]:
+    block = [] if port is None else [("ports", f"{port}-{port + ports.COUNT - 1}")]
+    for what, value in [*_lines(e), *block, *(("half-way", one.text()) for one in halves)]:
         for number, line in enumerate(output.wrapped(output.clean(value), _INDENT)):
             output.line(f"{'' if number else what:<{_INDENT}}{line}")
 

@@ -127,6 +127,7 @@ _ELSEWHERE = {
     "adopt": "prodigy_git.cli.adopt:adopt",
     "forget": "prodigy_git.cli.forget:forget",
     "path": "prodigy_git.cli.shell:path",
+    "env": "prodigy_git.cli.worktree_env:env",
 }
 _SHORT = {
     "show": "Say what would be lost if a worktree's folder vanished, who is in it, "
@@ -136,6 +137,7 @@ _SHORT = {
     "adopt": "Give the worktree at PATH (default: where you stand) a session, whoever made it.",
     "forget": "Stop recording the worktree at PATH (default: where you stand); what is recorded stays.",
     "path": "Print the path of the worktree NAME: a folder's name, or a session.",
+    "env": "Print what a command in a worktree finds in its environment, for a shell to evaluate.",
 }
 
 

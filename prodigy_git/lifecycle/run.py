@@ -13,6 +13,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
@@ -23,6 +24,7 @@ from prodigy_git.lifecycle.reporting import Verdict
 from prodigy_git.lifecycle.runlog import LIMIT, RunLog
 from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.record import clock, files, within
+from prodigy_git.setup import environment as surroundings
 from prodigy_git.store.events import Broken
 
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
@@ -169,7 +171,7 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
             files.replace(item_path, json.dumps(claim.data).encode("ascii"))
             ran = process.run(
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
-                env=_environment(worker.store, made, claim, log_path, item_path, result_path),
+                env=_environment(made, claim, log_path, item_path, result_path, worker.broken),
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, timeout=wish.timeout,
             )  # fmt: skip
         finally:
@@ -251,22 +253,26 @@ def environment() -> dict[str, str]:
     """Return what the command inherits of our own environment."""
     env = dict(os.environ)
     drop_local_variables(env)  # of a hook or an alias that we were started from
-    return env
+    return {name: value for name, value in env.items() if name not in surroundings.NAMES}
 
 
 def _environment(
-    store: str, made: NewWorktree, claim: Claim, log_path: str, item_path: str, result_path: str
+    made: NewWorktree,
+    claim: Claim,
+    log_path: str,
+    item_path: str,
+    result_path: str,
+    broken: Broken,
 ) -> dict[str, str]:
     """Return what the command finds in its environment (docs/reference/run.md)."""
+    place = repository.private_of(made.worktree)
+    found = {} if place is None else surroundings.variables(place, broken)
     env = environment() | {
-        "PRODIGY_HOME": store,
-        "PRODIGY_JOB_ID": made.job_id,
-        "PRODIGY_SESSION_ID": made.session_id,
+        **found,
         "PRODIGY_AGENT_ID": claim.agent_id,
         "PRODIGY_ITEM_ID": claim.item_id,
         "PRODIGY_ITEM_FILE": item_path,
         "PRODIGY_ATTEMPT": str(claim.attempt),
-        "PRODIGY_WORKTREE": made.worktree,
         "PRODIGY_LOG": log_path,
         "PRODIGY_RESULT": result_path,
     }

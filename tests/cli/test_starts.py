@@ -21,7 +21,8 @@ ALLOWED = {
     "status --help": frozenset(),
     "sessions list": MSGSPEC,
     "sessions list --json": MSGSPEC,
-    "sessions show one": MSGSPEC,
+    # The first who asks for a worktree's ports looks whether somebody listens there.
+    "sessions show one": MSGSPEC | {"socket"},
     "worktree ls": MSGSPEC,
     "worktree ls --json": MSGSPEC,
     "trash list": MSGSPEC,

@@ -43,6 +43,7 @@ worktree list
 worktree show w1
 worktree show w5
 worktree path w1
+worktree env w1
 worktree clean --dry-run w2
 status
 status --all --dirty

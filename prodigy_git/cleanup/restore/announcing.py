@@ -25,6 +25,7 @@ from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
+from prodigy_git.setup import ports
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
@@ -50,6 +51,7 @@ def tell(store: str, found: Entry, broken: Broken) -> list[str]:
         )
     else:
         notes += _bring_file_back(store, found, entered)
+        notes += _ports(entered, Place(private, found.common, target), broken)
     mapping.put(store, entered.repo, entered.session, entered.job)
     try:
         _update_file(store, found, entered, target)
@@ -57,6 +59,15 @@ def tell(store: str, found: Entry, broken: Broken) -> list[str]:
     except ProdigyError as error:  # a damaged file is for its owner to repair
         broken(str(error))
     return notes
+
+
+def _ports(entered: Enrolment, place: Place, broken: Broken) -> list[str]:
+    try:
+        other = ports.kept_when_restored(entered, place)
+    except (ProdigyError, OSError) as error:  # it is back all the same
+        broken(f"no ports for {entered.session}: {error}")
+        return []
+    return [] if other is None else [other]
 
 
 def tell_alone(store: str, found: Entry, broken: Broken) -> None:
