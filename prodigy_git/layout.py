@@ -86,6 +86,11 @@ def halves(store: str, repo: str) -> str:
     return f"{store}/state/{repo}/halves.json"
 
 
+def merges(store: str, repo: str) -> str:
+    """Return the path of what came of merges that were tried: derived from git, made anew at need."""
+    return f"{store}/state/{repo}/merges.json"
+
+
 def job_state(store: str, repo: str, job: str) -> str:
     """Return the folder of a job's checkpoints and ``job-state.json``."""
     return f"{store}/state/{repo}/mapreduce/jobs/{job}"
@@ -215,6 +220,11 @@ def owner_lock(store: str, repo: str, job: str, slot: int) -> str:
 def resume_lock(store: str, repo: str, job: str) -> str:
     """Return the lock of a job's resume; the file says who holds it."""
     return f"{store}/locks/resume-{repo}-{job}.lock"
+
+
+def merges_lock(store: str, repo: str) -> str:
+    """Return the lock under which what came of merges that were tried is written down."""
+    return f"{store}/locks/merges-{repo}.lock"
 
 
 def register_lock(store: str, repo: str) -> str:
