@@ -23,7 +23,7 @@ UID = 1234
 _PACKAGES = os.pathsep.join([PACKAGE_PARENT, sysconfig.get_path("purelib")])
 _PROBE = """
 import os, sys
-import prodigy_git.cli, prodigy_git.model.session, psutil, msgspec, filelock, pytest
+import prodigy_git.cli, prodigy_git.model.session, psutil, msgspec, pytest
 # As the hooks look at it: a link into root's home can be started in some places, but not be seen.
 sys.exit(not os.access(sys.executable, os.X_OK))
 """

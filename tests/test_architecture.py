@@ -53,7 +53,7 @@ FLOORS = {
         "",
     ),
     "lifecycle": (
-        "interrupts kept_commits lastline launcher listing locate process ready runlog sinks "
+        "interrupts kept_commits lastline launcher listing locate meanwhile process ready runlog sinks "
         "whereabouts",
         "adopt finish forget new_worktree re_enrol unended",
         "",

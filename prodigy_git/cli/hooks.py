@@ -160,13 +160,17 @@ def _utf8(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def in_effect(worktree: str) -> bool:
+    """Whether git runs all of our hooks in a worktree."""
+    try:
+        return all(hook.in_effect() for hook in installing.hooks_status(worktree).hooks)
+    except ProdigyError:
+        return False  # no folder can be looked into, as with core.hooksPath /dev/null
+
+
 def note_if_not_in_effect(worktree: str) -> None:
     """Say so where commits in a worktree will not be recorded at once."""
-    try:
-        in_effect = all(hook.in_effect() for hook in installing.hooks_status(worktree).hooks)
-    except ProdigyError:
-        in_effect = False  # no folder can be looked into, as with core.hooksPath /dev/null
-    if not in_effect:
+    if not in_effect(worktree):
         output.note(
             "not all git hooks are in effect there, so commits are recorded late, by the next "
             "command: 'prodigy-git install' mends that, 'prodigy-git hooks' says why"

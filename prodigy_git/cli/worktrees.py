@@ -49,18 +49,28 @@ def new_worktree(
     Example:
       cd "$(prodigy-git new-worktree login --agent ada)"
     """
-    from prodigy_git.cli import hooks
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
+    in_effect: list[bool] = []
     made = make(
         gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
-        broken=output.note,
+        broken=output.note, meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
     )  # fmt: skip
     if as_json:
         output.emit_json(made.as_json())
     else:
         output.path(made.worktree)
-    hooks.note_if_not_in_effect(made.worktree)
+    # If not, the files that git wrote since, or the repository's own hook, may have changed that.
+    if True not in in_effect:
+        from prodigy_git.cli import hooks
+
+        hooks.note_if_not_in_effect(made.worktree)
+
+
+def _hooks_in_effect(worktree: str) -> bool:
+    from prodigy_git.cli import hooks
+
+    return hooks.in_effect(worktree)
 
 
 @click.command()

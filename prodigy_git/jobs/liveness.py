@@ -27,21 +27,23 @@ def described(pid: int) -> dict[str, Any] | None:
     ``host``, ``pid``, ``pid_started`` (seconds since 1970) and, on Linux, ``pid_ticks`` (its start in
     clock ticks since the boot, which no clock change moves), ``pid_namespace``, ``boot``, ``machine``.
     """
-    import psutil  # takes longer than all that is asked of it
-
     known: dict[str, Any] = {
         "host": os.uname().nodename, "pid": pid, "pid_namespace": _namespace(),
         "boot": cursor.boot_id() or None, "machine": _machine(),
     }  # fmt: skip
     try:
         os.kill(pid, 0)
-        if _proc_is_ours():
-            known["pid_started"] = psutil.Process(pid).create_time()
-            known["pid_ticks"] = _ticks(str(pid))
-    except (ProcessLookupError, psutil.NoSuchProcess, OverflowError, ValueError):
+    except (ProcessLookupError, OverflowError, ValueError):
         return None
-    except (PermissionError, psutil.Error):
+    except PermissionError:
         pass  # another user's
+    else:
+        if _proc_is_ours():
+            ticks = known["pid_ticks"] = _ticks(str(pid))
+            try:
+                known["pid_started"] = _began(pid, ticks)
+            except ProcessLookupError:
+                return None
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -118,6 +120,26 @@ def _ticks(name: str) -> int | None:
         return -1 if state in (b"Z", b"X") else int(fields[18])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _began(pid: int, ticks: int | None) -> float | None:
+    """Return when a process began, in seconds since 1970; None where that is not told.
+
+    Raises `ProcessLookupError` where there is none.
+    """
+    if ticks is not None and ticks >= 0:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in files.read("/proc/stat").split(b"\n"):
+                if line.startswith(b"btime "):
+                    return int(line.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    import psutil  # takes longer than all that is asked of it
+
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess as error:
+        raise ProcessLookupError(pid) from error
+    except (psutil.Error, OSError):
+        return None  # another user's
 
 
 def _innermost(name: str) -> int | None:

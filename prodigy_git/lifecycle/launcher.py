@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from prodigy_git.jobs import liveness
-from prodigy_git.store import briefs
+from prodigy_git.record.session import PROCESS
 
 
 def described() -> dict[str, Any]:
@@ -13,7 +13,7 @@ def described() -> dict[str, Any]:
     Every field of it, None where that is not known: they replace those of an earlier process.
     """
     parent = os.getppid()  # in a container it may be outside: 0
-    unknown = dict.fromkeys(briefs.PROCESS)
+    unknown = dict.fromkeys(PROCESS)
     return (
         unknown | {"host": os.uname().nodename, "pid": parent} | (liveness.described(parent) or {})
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from prodigy_git.record.gitdir import Place
 
+PROCESS = ("host", "pid", "pid_started", "pid_ticks", "pid_namespace", "boot", "machine")
+"""What a session's file has of the process that started it."""
 CHECKPOINTS_KEPT = 10
 NONCE = "nonce"
 """Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""

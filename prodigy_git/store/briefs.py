@@ -12,13 +12,12 @@ import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record.session import PROCESS
 from prodigy_git.store.broken import Broken
 
 # As model.session has them, which takes too long to import here.
 STATUSES = frozenset(("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"))
 ENDED = frozenset(("Completed", "Failed", "Cancelled"))
-PROCESS = ("host", "pid", "pid_started", "pid_ticks", "pid_namespace", "boot", "machine")
-"""What a session's file has of the process that started it."""
 
 
 class _Metadata(msgspec.Struct, gc=False):

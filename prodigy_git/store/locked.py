@@ -4,8 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-import filelock
-
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files
@@ -32,12 +30,13 @@ def job(store: str, repo: str, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(path: str) -> Iterator[None]:
-    files.make_private(os.path.dirname(path))
     try:
-        with filelock.FileLock(path, timeout=_PATIENCE, poll_interval=0.01, mode=0o600):
-            files.hand_over(path)
-            yield
-    except filelock.Timeout:
+        lock = files.lock(path, _PATIENCE)
+    except files.Busy:
         raise ProdigyError(
             f"another prodigy-git has held {path} for two minutes: is it stuck?"
         ) from None
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -11,7 +11,6 @@ the disk filled up meanwhile.
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -97,6 +96,8 @@ def given_up(store: str, common: str) -> Iterator[None]:
 
 def _is_full(folder: str) -> bool:
     """Whether there is less space on a disk than the removal of a clean worktree takes."""
+    import tempfile  # takes two milliseconds, and only cleaning needs it
+
     try:
         about = os.statvfs(folder)
         if about.f_files > 0 and about.f_favail < _INODES:

@@ -292,7 +292,7 @@ def test_what_completing_the_name_of_a_command_imports(repo):
             if name.startswith("prodigy_git.cli.")
         }
         assert mine - {"lazy", "output", "completing"} == allowed
-        assert not found & {"pydantic", "git", "msgspec", "rich", "psutil", "filelock"}
+        assert not found & {"pydantic", "git", "msgspec", "rich", "psutil"}
 
 
 def test_bash_gets_what_its_script_expects(repo, monkeypatch):

@@ -26,12 +26,14 @@ ALLOWED = {
     "worktree ls": MSGSPEC,
     "worktree ls --json": MSGSPEC,
     "trash list": MSGSPEC,
-    "hooks": frozenset(("hashlib", "tempfile")),
+    # What is needed when git has written the files is imported while it does.
+    "new-worktree two": frozenset(("hashlib",)),
+    "hooks": frozenset(("hashlib",)),
     "job list": MSGSPEC | SQLITE,
     "job show review": MSGSPEC | SQLITE,
     "dlq list --job review": MSGSPEC | SQLITE | {"prodigy_git.prodigy.dead_letters"},
     # Whether agents are at work is asked of the system, of eight worktrees at once.
-    "status": MSGSPEC | SQLITE | {"psutil", "concurrent", "logging", "hashlib", "tempfile"},
+    "status": MSGSPEC | SQLITE | {"psutil", "concurrent", "logging", "hashlib"},
 }  # fmt: skip
 
 COSTLY = frozenset(

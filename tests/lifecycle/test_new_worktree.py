@@ -3,10 +3,21 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support_cli import call, git_version, new, ok, refused, session_file, snapshot, write_hooks
+from support_cli import (
+    PACKAGE_PARENT,
+    call,
+    git_version,
+    new,
+    ok,
+    refused,
+    session_file,
+    snapshot,
+    write_hooks,
+)
 
 FIELDS = [
     "session_id", "job_id", "agent_id", "item_id", "worktree", "branch", "base_branch",
@@ -294,6 +305,17 @@ def test_where_hooks_are_switched_off_it_is_made_all_the_same(repo, git, value):
     done = ok("new-worktree", "w1", cwd=repo)
     assert Path(done.out[:-1]).is_dir()
     assert "recorded late" in done.err
+
+
+def test_hooks_that_the_repositorys_own_hook_installs_are_in_effect(repo, prodigy, tmp_path):
+    hook = repo / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{PACKAGE_PARENT}" "{sys.executable}" -m prodigy_git install --ensure\n'
+    )
+    hook.chmod(0o755)
+    assert prodigy("new-worktree", "w1", cwd=repo, check=True).stderr == ""
+    assert "in effect" not in ok("new-worktree", "w2", cwd=repo).err
 
 
 def test_outside_of_a_repository(tmp_path):

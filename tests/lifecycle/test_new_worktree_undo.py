@@ -182,22 +182,31 @@ def test_a_full_store(repo, store, limit):
     assert left_of(repo, store) == before
 
 
-def _slow_hook(repo: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """Make a post-checkout that says that it runs, and runs until it is told to go on."""
+def _slow(script: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Make a script that says that it runs, and runs until it is told to go on."""
     reached, go_on = tmp_path / "reached", tmp_path / "go-on"
     os.mkfifo(reached)
     os.mkfifo(go_on)
-    hook = repo / ".git" / "hooks" / "post-checkout"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f'#!/bin/sh\necho x >"{reached}"\nread answer <"{go_on}"\n')
-    hook.chmod(0o755)
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(f'#!/bin/sh\necho x >"{reached}"\nread answer <"{go_on}"\n')
+    script.chmod(0o755)
     return reached, go_on
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("whom", ["process", "group"])
-def test_killed_while_the_repositorys_hook_runs(repo, store, tmp_path, number, whom):
-    reached, go_on = _slow_hook(repo, tmp_path)
+@pytest.mark.parametrize(
+    ("during", "whom"), [("hook", "process"), ("hook", "group"), ("filter", "process")]
+)
+def test_killed_while_something_of_the_repositorys_runs(
+    repo, git, store, tmp_path, number, during, whom
+):
+    if during == "hook":
+        reached, go_on = _slow(repo / ".git" / "hooks" / "post-checkout", tmp_path)
+    else:  # through which git writes a file
+        reached, go_on = _slow(tmp_path / "filter", tmp_path)
+        (repo / ".git" / "info").mkdir(exist_ok=True)
+        (repo / ".git" / "info" / "attributes").write_text("README filter=slow\n")
+        git("config", "filter.slow.smudge", tmp_path / "filter", cwd=repo)
     before = left_of(repo, store)
     # Held open for both, so that a hook that outlives the kill can end.
     keep = os.open(go_on, os.O_RDWR)
