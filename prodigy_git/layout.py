@@ -86,9 +86,9 @@ def halves(store: str, repo: str) -> str:
     return f"{store}/state/{repo}/halves.json"
 
 
-def merges(store: str, repo: str) -> str:
+def known_merges(store: str, repo: str) -> str:
     """Return the path of what came of merges that were tried: derived from git, made anew at need."""
-    return f"{store}/state/{repo}/merges.json"
+    return f"{store}/state/{repo}/known-merges.json"
 
 
 def job_state(store: str, repo: str, job: str) -> str:
@@ -222,9 +222,9 @@ def resume_lock(store: str, repo: str, job: str) -> str:
     return f"{store}/locks/resume-{repo}-{job}.lock"
 
 
-def merges_lock(store: str, repo: str) -> str:
+def known_merges_lock(store: str, repo: str) -> str:
     """Return the lock under which what came of merges that were tried is written down."""
-    return f"{store}/locks/merges-{repo}.lock"
+    return f"{store}/locks/known-merges-{repo}.lock"
 
 
 def register_lock(store: str, repo: str) -> str:

@@ -28,8 +28,8 @@ class Known:
 
     def __init__(self, store: str | None, repo: str, about: str) -> None:
         """Read it. ``about`` is a digest of all that decides beside the trees; no ``store``: forget."""
-        self._path = None if store is None else layout.merges(store, repo)
-        self._lock = None if store is None else layout.merges_lock(store, repo)
+        self._path = None if store is None else layout.known_merges(store, repo)
+        self._lock = None if store is None else layout.known_merges_lock(store, repo)
         self._about = about.encode()
         self._found: dict[str, Any] = {} if self._path is None else _read(self._path)
         self._used: dict[str, Any] = {}

@@ -24,7 +24,7 @@ def kept(tmp_path):
     """Make what there is of a store, and return where it is remembered."""
     for folder in ("store/state/r", "store/locks"):
         (tmp_path / folder).mkdir(parents=True)
-    return tmp_path / "store" / "state" / "r" / "merges.json"
+    return tmp_path / "store" / "state" / "r" / "known-merges.json"
 
 
 def foresee(branches, kept):
