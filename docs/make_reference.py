@@ -36,6 +36,7 @@ MORE = {
     "report": "../report.md",
     "job": "../jobs.md",
     "run": "../run.md",
+    "merge": "../merging.md",
     "resume": "../jobs.md",
     "dlq": "../dead-letter-queue.md",
     "import": "../../guides/prodigy.md",

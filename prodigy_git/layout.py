@@ -21,6 +21,8 @@ FIRST = "prodigy-first"
 """The file, at the same place, that says where a session begins that could not be registered yet."""
 WAKE = "prodigy-wake"
 """The note beside them by which a hook's shell part knows that it may leave git's way."""
+UNRECORDED = "prodigy-unrecorded"
+"""The file in a private git directory of ours that keeps hooks from giving it a session."""
 
 
 class NoStore(ValueError):
@@ -180,6 +182,31 @@ def recorders(store: str) -> str:
 def run_log(store: str, repo: str, job: str, session_id: str) -> str:
     """Return the path of the output of the command that `run` started for a session."""
     return f"{run_logs(store, repo, job)}/{session_id}.log"
+
+
+def check_log(store: str, repo: str, job: str, session: str) -> str:
+    """Return the path of the output of the checks that a session's work has had as it was merged."""
+    return f"{store}/logs/{repo}/{job}/{session}.check.log"
+
+
+def conflict(store: str, repo: str, job: str, item: str) -> str:
+    """Return the path of what kept an item's last result from being merged, for its next attempt."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/conflicts/{item}.json"
+
+
+def merging(store: str, repo: str, target: str) -> str:
+    """Return the folder of the worktrees in which is merged into a branch; ``target`` is its key."""
+    return f"{store}/merging/{repo}/{target}"
+
+
+def merges(store: str, repo: str, target: str) -> str:
+    """Return the path of the ledger of what was merged into a branch; ``target`` is its key."""
+    return f"{store}/state/{repo}/merges/{target}.jsonl"
+
+
+def merge_lock(store: str, repo: str, target: str) -> str:
+    """Return the lock under which is merged into a branch; ``target`` is its key."""
+    return f"{store}/locks/merge-{repo}-{target}.lock"
 
 
 def session_lock(store: str, session_id: str) -> str:

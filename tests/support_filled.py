@@ -32,6 +32,7 @@ def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
     _run_items(repo, say)
     _work_in_worktrees(repo, store, say)
     _look(repo, store, say)
+    _merge(repo, say)
     _remove(repo, store, say)
     say("uninstall")
     return said
@@ -133,6 +134,24 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
     # Prodigy's own sessions and queue have fields of theirs.
     queue = next((store / "dlq").glob("*/review/dlq-items.json"))
     assert json.loads(queue.read_text())["items"]
+
+
+def _merge(repo: Path, say: Callable[..., Any]) -> None:
+    """Merge into a branch of its own, which has a checkout: of two that conflict one is passed over."""
+    git("init", "-q", "--bare", repo.parent / "remote.git", cwd=repo)
+    git("remote", "add", "origin", repo.parent / "remote.git", cwd=repo)
+    git("branch", "target", cwd=repo)
+    git("worktree", "add", "-q", repo.parent / "checkout", "target", cwd=repo)
+    for name in ("m1", "m2"):
+        made = Path(new(repo, name, "--job", "merged")["worktree"])
+        (made / "same").write_text(name)
+        git("add", "same", cwd=made)
+        git("commit", "-q", "-m", name, cwd=made)
+        ok("finish", name, cwd=made)
+    say("merge", "m1", "m2", "--into", "target", "--push", "origin", code=1)
+    say("merge", "--undo", "--into", "target")
+    git("worktree", "remove", "--force", repo.parent / "checkout", cwd=repo)
+    git("remote", "remove", "origin", cwd=repo)
 
 
 def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:

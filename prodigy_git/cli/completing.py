@@ -35,9 +35,10 @@ _TYPES = (
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
     "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",
+    "MergeCheckFailed", "MergeConflict",
     "PhaseOutputsAdded", "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed",
     "WorkItemsAdded",
-    "WorktreeCleaned", "WorktreeCreated", "WorktreeMerged", "WorktreeRestored",
+    "WorktreeCleaned", "WorktreeCreated", "WorktreeMergeUndone", "WorktreeMerged", "WorktreeRestored",
 )  # fmt: skip
 """The types of `model.known_events`, which takes longer to import than a TAB has."""
 _STATUSES = ("Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled")
@@ -115,6 +116,14 @@ def _refs(_: click.Context, incomplete: str) -> Found:
 
 refs = _completer(_refs, _REF.fullmatch)
 """Offers branches, tags and the branches of remotes, where a commit is wanted."""
+
+
+@_completer
+def remotes(_: click.Context, __: str) -> Found:
+    """Offer the repository's remotes."""
+    place = _here().place
+    status, out = (1, b"") if place is None else gitdir.ask(place, "remote")
+    return os.fsdecode(out).split() if status == 0 else []
 
 
 def _listed(folder: str) -> list[str]:

@@ -64,7 +64,8 @@ def new_worktree(
 
     ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
     ``session-…``), ``base`` the revision that the new ``branch`` (default ``prodigy-{name}``) begins
-    at (default: HEAD of the worktree around ``cwd``). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
+    at (default: HEAD of the worktree around ``cwd``; for an item whose result was not merged, the
+    branch that it was to go into). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
     config ``prodigy.job``, then the session's id. An item of a job that was started with items is
     claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
     it. A job checkpoint that cannot be written is reported to ``broken``. ``meanwhile`` is called with
@@ -79,6 +80,10 @@ def new_worktree(
     for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
         if value is not None:
             names.checked(value, what)
+    if base is None and item is not None:
+        from prodigy_git.jobs import unmerged
+
+        base = unmerged.beginning(store, place.common, job, item)
     base_branch, base_commit = _beginning(cwd, place, base)
     try:
         repo = repokey.take(store, place.common)

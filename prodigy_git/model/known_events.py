@@ -253,6 +253,35 @@ class WorktreeMerged(_Event, kw_only=True):
 
     target_branch: str
     worktree_name: str | None = None
+    branch: str | None = None
+    head: Sha | None = None
+    commit: Sha | None = None
+
+
+class WorktreeMergeUndone(WorktreeMerged, kw_only=True):
+    """A merge was taken back: the target is where it was before."""
+
+
+class MergeConflict(_Event, kw_only=True):
+    """A worktree's branch was not merged, since it conflicts with what the target has."""
+
+    target_branch: str
+    branch: str | None = None
+    head: Sha | None = None
+    base: Sha | None = None
+    files: list[str] = []
+    with_: list[dict[str, Any]] = msgspec.field(name="with", default_factory=list)
+
+
+class MergeCheckFailed(_Event, kw_only=True):
+    """A worktree's branch was not merged, since the check failed on what that would come to."""
+
+    target_branch: str
+    branch: str | None = None
+    head: Sha | None = None
+    base: Sha | None = None
+    error: str | None = None
+    json_log_location: str | None = None
 
 
 class DLQItemAdded(_Event, kw_only=True):
@@ -276,6 +305,7 @@ class DLQItemsReprocessed(_Event, kw_only=True):
     count: Count
     items: dict[str, Count] | None = None
     item_ids: list[str] | None = None
+    reason: str | None = None
 
 
 KNOWN: dict[str, type[_Event]] = {
@@ -285,7 +315,8 @@ KNOWN: dict[str, type[_Event]] = {
         WorkItemProcessed, WorkItemsAdded, CheckpointSaved, ClaudeMessage, JobStarted, JobPhaseChanged,
         PhaseOutputsAdded, JobCompleted, JobFailed, JobResumed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
-        WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, DLQItemAdded,
+        WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, WorktreeMergeUndone,
+        MergeConflict, MergeCheckFailed, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,
     )
 } | dict.fromkeys(("JobPaused", "JobCancelled"), JobTurned)  # fmt: skip

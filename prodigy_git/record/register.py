@@ -183,8 +183,10 @@ def register_in_hook(
     hook ran for. A hook that ran for no commit registers only a new worktree. What could not be
     registered is remembered beside the journal, so that the next hook begins at the same place. Where
     another user has a session in the worktree, it was there before, and what that user made stays out.
-    ``prodigy.autoRegister false`` switches this off.
+    ``prodigy.autoRegister false`` switches this off; a worktree in which is merged has no session.
     """
+    if os.path.lexists(f"{place.private}/{layout.UNRECORDED}"):
+        return None
     status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
     if status == 0 and out.strip() == b"false":
         return None

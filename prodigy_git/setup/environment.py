@@ -1,5 +1,6 @@
 """What a command that works in a worktree finds in its environment."""
 
+from prodigy_git.jobs import unmerged
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import ports
@@ -8,7 +9,7 @@ from prodigy_git.store.events import Broken
 
 NAMES = frozenset(
     ("PRODIGY_WORKTREE", "PRODIGY_REPO_ROOT", "PRODIGY_BRANCH", "PRODIGY_SESSION_ID", "PRODIGY_ITEM_ID",
-     "PRODIGY_JOB_ID", "PRODIGY_AGENT_ID", *ports.variables(0))
+     "PRODIGY_JOB_ID", "PRODIGY_AGENT_ID", "PRODIGY_CONFLICT", *ports.variables(0))
 )  # fmt: skip
 """What is another worktree's where it is inherited, and not to be passed on."""
 
@@ -32,5 +33,8 @@ def variables(place: Place, broken: Broken) -> dict[str, str]:
             "PRODIGY_AGENT_ID": there.agent,
             "PRODIGY_ITEM_ID": there.item,
         }
+        told = unmerged.of(there.store, there.repo, there.job, there.item)
+        if told is not None:
+            found["PRODIGY_CONFLICT"] = told.path
     said = {name: value for name, value in found.items() if value is not None}
     return said | ports.variables(ports.block(place, broken))

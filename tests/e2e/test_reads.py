@@ -97,6 +97,7 @@ job reopen
 worktree restore
 worktree adopt
 worktree forget
+merge
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}

@@ -28,7 +28,8 @@ _NO_SIGNS = frozenset((
     "SessionStarted", "WorktreeCreated", "AgentStarted", "JobStarted", "SessionFinished",
     "AgentCompleted", "AgentFailed", "AgentRetrying", "ClaimReleased", "WorkItemProcessed",
     "CheckpointSaved", "CommitCreated", "CommitsRewritten", "WorktreeCleaned", "WorktreeRestored",
-    "WorktreeMerged", "JobPhaseChanged", "JobCompleted", "JobFailed", "DLQItemAdded",
+    "WorktreeMerged", "WorktreeMergeUndone", "MergeConflict", "MergeCheckFailed",
+    "JobPhaseChanged", "JobCompleted", "JobFailed", "DLQItemAdded",
     "DLQItemRemoved", "DLQItemsReprocessed",
 ))  # fmt: skip
 

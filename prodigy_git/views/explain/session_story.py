@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _OF_NOTE = frozenset((
     "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",
     "AgentRetrying", "ClaimReleased", "WorktreeCreated", "WorktreeCleaned", "WorktreeRestored",
-    "WorktreeMerged", "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
+    "WorktreeMerged", "WorktreeMergeUndone", "MergeConflict", "MergeCheckFailed",
+    "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
 ))  # fmt: skip
 
 
