@@ -53,8 +53,8 @@ FLOORS = {
         "",
     ),
     "lifecycle": (
-        "interrupts kept_commits lastline launcher listing locate meanwhile process ready runlog sinks "
-        "whereabouts",
+        "interrupts kept_commits lastline launcher listing locate meanwhile process ready redacting "
+        "runlog sinks whereabouts",
         "adopt finish forget new_worktree re_enrol unended",
         "",
     ),

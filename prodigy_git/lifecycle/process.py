@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import psutil
 
 from prodigy_git.lifecycle.interrupts import Signals
-from prodigy_git.lifecycle.lastline import KEPT, last_line
+from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
 from prodigy_git.lifecycle.runlog import RunLog
 from prodigy_git.lifecycle.sinks import PATIENCE, Ours, Sink
 
@@ -35,7 +35,8 @@ class Ran:
     """How a command ended: ``status`` is negative for the signal it died by, as Popen's.
 
     ``interrupted`` is the signal that came to us before its end; ``left`` how many of its processes
-    went on after it and were ended, ``last`` its last line on standard error.
+    went on after it and were ended, ``last`` the line that says why, mostly its last on
+    standard error.
     """
 
     status: int
@@ -130,7 +131,7 @@ def run(
             interrupted = next((n for n in signals.came if child.returncode in (-n, 128 + n)), None)
         return Ran(
             child.returncode, timed_out, interrupted, left,
-            last_line(streams[-1].end, mixed=ours.one),
+            last_line(streams[-1].end, env) or telling_line(streams[0].end, env),
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import functools
 import os
 
 import pytest
+from support_cli import environment
 from support_run import done, run, shown, started
 
 from prodigy_git.jobs import signatures
@@ -35,20 +36,14 @@ def error_of(events):
             b"\x1b[31mError:\x1b[0m \x1b]8;;http://x\x07it\x1b]8;;\x07 \x9bbad\a\n",
             "Error: it \ufffdbad",
         ),
-        (b"10%\r20%\r30%\n", "30%"),
+        (b"10%\r20%\r30% read\n", "30% read"),
         (b"a\tb\xff\n", "a b\ufffd"),
         ("a\u202eb\n".encode(), "ab"),
         (b"x" * 9000, "x" * 299 + "\u2026"),
     ],
 )
 def test_the_last_line(output, wanted):
-    assert last_line(output, mixed=False) == wanted
-
-
-def test_the_last_line_where_standard_output_is_in_it():
-    output = b"working\nModuleNotFoundError: No module named 'x'\nfirst step done\n"
-    assert last_line(output, mixed=True) == "ModuleNotFoundError: No module named 'x'"
-    assert last_line(b"one\ntwo\n", mixed=True) == "two"
+    assert last_line(output) == wanted
 
 
 @pytest.mark.parametrize(
@@ -58,11 +53,16 @@ def test_the_last_line_where_standard_output_is_in_it():
         ("echo out; exit 2", "the command exited with status 2"),
         ("echo dying >&2; kill -9 $$", "signal 9: dying"),
         ("kill -9 $$", "the command died by signal 9"),
+        (
+            "echo 'FAILED test_a.py::test_x - assert 1 == 2'; exit 1",
+            "exit status 1: FAILED test_a.py::test_x - assert 1 == 2",
+        ),
+        ('echo "no access to $AGENT_TOKEN" >&2; exit 1', "exit status 1: no access to ***"),
     ],
 )
 def test_why_it_failed_is_recorded(job, events, script, error):
     cwd = job("x", max_attempts=1)
-    done(cwd, "--", "sh", "-c", script)
+    done(cwd, "--", "sh", "-c", script, env=environment() | {"AGENT_TOKEN": "tulip-under-glass"})
     assert error_of(events) == error
 
 
