@@ -37,6 +37,7 @@ MORE = {
     "job": "../jobs.md",
     "run": "../run.md",
     "merge": "../merging.md",
+    "publish": "../publishing.md",
     "resume": "../jobs.md",
     "dlq": "../dead-letter-queue.md",
     "import": "../../guides/prodigy.md",

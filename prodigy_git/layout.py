@@ -194,6 +194,11 @@ def conflict(store: str, repo: str, job: str, item: str) -> str:
     return f"{store}/state/{repo}/mapreduce/jobs/{job}/conflicts/{item}.json"
 
 
+def pushed(store: str, repo: str) -> str:
+    """Return the path of the note on what was pushed from here, and where."""
+    return f"{store}/state/{repo}/pushed.json"
+
+
 def merging(store: str, repo: str, target: str) -> str:
     """Return the folder of the worktrees in which is merged into a branch; ``target`` is its key."""
     return f"{store}/merging/{repo}/{target}"

@@ -150,6 +150,7 @@ def _merge(repo: Path, say: Callable[..., Any]) -> None:
         ok("finish", name, cwd=made)
     say("merge", "m1", "m2", "--into", "target", "--push", "origin", code=1)
     say("merge", "--undo", "--into", "target")
+    say("publish", "m2", "--into", "target")
     git("worktree", "remove", "--force", repo.parent / "checkout", cwd=repo)
     git("remote", "remove", "origin", cwd=repo)
 
@@ -158,7 +159,7 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
     log = next((store / "events").glob("*/review/*.jsonl"))
     with log.open("a") as stream:
         stream.write("no event\n")
-    head = git("rev-parse", "prodigy/review/i6", cwd=repo)
+    head = git("rev-parse", "prodigy-w1", cwd=repo)
     say("sessions list")
     for name in ("w1", "w2"):
         say("sessions show", name)

@@ -120,6 +120,7 @@ def merge(
     try:
         done = Done(target.tip())
         done.finished = branch_moves.settle(target, lock, broken)
+        workplace.sweep(target)
         plan = choosing.plan(target, results, order, keep=True, broken=broken)
         for _, outcome in sorted(plan.known.items()):
             done.outcomes.append(outcome)
@@ -346,6 +347,7 @@ def undo(target: Target, *, broken: Broken) -> tuple[Moved, list[Moved]]:
     lock = targets.lock(target)
     try:
         finished = branch_moves.settle(target, lock, broken)
+        workplace.sweep(target)
         place = workplace.make(target, target.tip(), checked_out=False)
         try:
             return branch_moves.undo(target, place.top, lock=lock, broken=broken), finished

@@ -38,7 +38,6 @@ def make(target: Target, commit: str, *, checked_out: bool = True) -> Workplace:
     """
     above = layout.merging(target.store, target.repo, target.key)
     within.make_folder(target.store, above)
-    sweep(target)
     folder = f"{above}/{os.urandom(4).hex()}"
     made = Workplace(folder, f"{folder}/tree", f"{folder}/git")
     try:
@@ -97,7 +96,7 @@ def reset(made: Workplace, commit: str) -> None:
 def remove(made: Workplace) -> None:
     """Remove a worktree; what cannot be removed now, the next call tries again. Never raises."""
     shutil.rmtree(made.folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # another call's is there, which removes it too
+    with contextlib.suppress(OSError):  # something is left, which the next call removes
         os.rmdir(os.path.dirname(made.folder))
 
 
@@ -107,3 +106,4 @@ def sweep(target: Target) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(above):
             shutil.rmtree(f"{above}/{name}", ignore_errors=True)
+        os.rmdir(above)

@@ -98,6 +98,7 @@ worktree restore
 worktree adopt
 worktree forget
 merge
+publish
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}

@@ -13,8 +13,7 @@ def hooks(repo, tmp_path, git):
 
 @pytest.fixture
 def wt(repo, hooks):
-    who = ("--job", "review", "--agent", "ann", "--item", "i-1", "--branch", "prodigy-wt")
-    return new(repo, "wt", *who)["worktree"]
+    return new(repo, "wt", "--job", "review", "--agent", "ann", "--item", "i-1")["worktree"]
 
 
 @pytest.fixture
