@@ -159,7 +159,7 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
     log = next((store / "events").glob("*/review/*.jsonl"))
     with log.open("a") as stream:
         stream.write("no event\n")
-    head = git("rev-parse", "prodigy-w1", cwd=repo)
+    head = git("rev-parse", "prodigy/review/i6", cwd=repo)
     say("sessions list")
     for name in ("w1", "w2"):
         say("sessions show", name)

@@ -53,9 +53,9 @@ FLOORS = {
         "",
     ),
     "lifecycle": (
-        "interrupts kept_commits lastline launcher listing locate meanwhile process ready redacting "
-        "runlog sinks whereabouts",
-        "adopt finish forget new_worktree re_enrol unended",
+        "interrupts kept_commits lastline launcher listing locate meanwhile naming process ready "
+        "redacting runlog sinks whereabouts",
+        "adding adopt beginning finish forget new_worktree re_enrol taking unended",
         "",
     ),
     "cli": (

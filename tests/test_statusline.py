@@ -54,12 +54,12 @@ def test_what_it_says_in_a_session(worktree, git):
         "wt,agent-7,item-2,review,Running,map,1,1,4,25\n"
     )
     assert prompt("--format={commits} {dirty}{changes} {branch} {{}}", cwd=worktree) == (
-        "2 *1 prodigy-wt {}\n"
+        "2 *1 prodigy/review/item-2 {}\n"
     )
     assert json.loads(prompt("--json", cwd=f"{worktree}")) == {
         "session_id": "wt", "agent_id": "agent-7", "item_id": "item-2", "job_id": "review",
         "status": "Running", "phase": "map", "done": 1, "failed": 1, "total": 4, "percent": 25,
-        "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy-wt",
+        "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy/review/item-2",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from prodigy_git.git import repository
 from prodigy_git.model.session import Session
 from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import enrolment, files, gitdir, prodigys
-from prodigy_git.store import briefs, ended_by_others, sessions
+from prodigy_git.store import briefs, by_name, ended_by_others, sessions
 from prodigy_git.store.broken import Broken
 
 
@@ -21,6 +21,8 @@ def subject(store: str, cwd: str, name: str) -> Subject:
 
     Raises `ProdigyError`, or `names.BadName`, where there is none.
     """
+    if safe.is_safe(name) or not os.path.isdir(os.path.join(cwd, name)):
+        name = by_name.session(store, cwd, name)
     if safe.is_safe(name) and os.path.lexists(layout.session(store, name)):
         (found,) = prodigys_sessions.filled(store, [sessions.load(store, name)])
         if _is_prodigys(found) and not os.path.isdir(found.text("worktree_path") or ""):

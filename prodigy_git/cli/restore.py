@@ -2,6 +2,7 @@
 
 import click
 
+from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.store import home
 
@@ -29,8 +30,10 @@ def restore(name: str, to: str | None, as_json: bool) -> None:
     """
     from prodigy_git.cleanup import interrupted
     from prodigy_git.cleanup.restore.restore import restore as bring_back
+    from prodigy_git.store import by_name
 
     store = home.here()
+    name = by_name.session(store, gitenv.here(), name, trashed=True)
     done = interrupted.finish(store, name, output.note) or bring_back(
         store, name, to=to, broken=output.note
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import duration
+from prodigy_git import duration, gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
 from prodigy_git.store import home
@@ -124,9 +124,11 @@ def show(id_: str, as_json: bool) -> None:
     from prodigy_git.lifecycle import unended
     from prodigy_git.prodigy.sessions import filled
     from prodigy_git.setup import ports
+    from prodigy_git.store import by_name
     from prodigy_git.store import sessions as stored
 
     store = home.here()
+    id_ = by_name.session(store, gitenv.here(), id_)
     unended.settle(store, output.note, name=id_)
     (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
     where = stored.enrolled_place(store, found)

@@ -30,7 +30,19 @@ from prodigy_git.store import home
     shell_complete=completing.refs,
     help="Where the branch begins. [default: HEAD]",
 )
-@click.option("--branch", metavar="B", help="The new branch. [default: prodigy-NAME]")
+@click.option(
+    "--branch", metavar="B", shell_complete=completing.refs,
+    help="A new branch; or one that is there, or that a remote has: that is checked out. "
+    "[default: prodigy/JOB/ITEM, git config prodigy.branchFormat; prodigy-NAME without an item]",
+)  # fmt: skip
+@click.option(
+    "--pr", "pull", type=click.IntRange(1), metavar="N",
+    help="Fetch pull request (or merge request) N, and check it out on a new branch pr-N.",
+)  # fmt: skip
+@click.option(
+    "--path", metavar="PATH", shell_complete=completing.folder_names,
+    help="Where the worktree is to be: where nothing is, or an empty folder. [default: in the store]",
+)  # fmt: skip
 @output.json_option
 def new_worktree(
     name: str | None,
@@ -39,22 +51,27 @@ def new_worktree(
     item: str | None,
     base: str | None,
     branch: str | None,
+    pull: int | None,
+    path: str | None,
     as_json: bool,
 ) -> None:
     """Make a worktree with a branch and a session of its own, and print its path.
 
-    If any step fails, nothing remains.
+    A NAME with a stroke in it is the new branch's. If any step fails, nothing remains.
 
     \b
     Example:
       cd "$(prodigy-git new-worktree login --agent ada)"
+      prodigy-git new-worktree feature/login
+      prodigy-git new-worktree --pr 12
     """
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     in_effect: list[bool] = []
     made = make(
         gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
-        broken=output.note, meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
+        path=path, pull=pull, broken=output.note,
+        meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
     )  # fmt: skip
     if as_json:
         output.emit_json(made.as_json())
@@ -65,6 +82,19 @@ def new_worktree(
         from prodigy_git.cli import hooks
 
         hooks.note_if_not_in_effect(made.worktree)
+    if path is not None:
+        _note_if_inside(made.worktree)
+
+
+def _note_if_inside(path: str) -> None:
+    """Say where a worktree lies in another one that takes it for new files of its own."""
+    from prodigy_git.lifecycle import naming
+
+    around = naming.shown_as_new(path)
+    if around is not None:
+        output.note(
+            f"{around} shows it as untracked: a line for it in .git/info/exclude there mends that"
+        )
 
 
 def _hooks_in_effect(worktree: str) -> bool:
@@ -108,16 +138,21 @@ def finish(
     """
     from prodigy_git.cli import at_work, item_options
     from prodigy_git.lifecycle import finish as ending
+    from prodigy_git.store import by_name
 
     if reason is not None and not failed:
         raise click.UsageError("--error goes with --failed")
     if result is not None and failed:
         raise click.UsageError("--result goes with work that was done well, not with --failed")
     yielded = item_options.read(result)
-    session = ending.session_here(gitenv.here()) if name is None else name
-    goes_on = at_work.of_session(home.here(), session) if failed else []
+    store = home.here()
+    if name is None:
+        session = ending.session_here(gitenv.here())
+    else:
+        session = by_name.session(store, gitenv.here(), name)
+    goes_on = at_work.of_session(store, session) if failed else []
     done = ending.finish(
-        home.here(), session, failed=failed, error=reason, result=yielded, log_path=log_path,
+        store, session, failed=failed, error=reason, result=yielded, log_path=log_path,
         broken=output.note,
     )  # fmt: skip
     for text in goes_on:

@@ -165,6 +165,20 @@ def config(cwd: str, name: str) -> str | None:
     return out.removesuffix("\n") if status == 0 else None
 
 
+def settings(cwd: str, pattern: str) -> dict[str, str]:
+    """Return the git settings whose names, in small letters, match a pattern of ``--get-regexp``.
+
+    With one process for all of them. One without a value is true, as for git; of one that is set
+    several times the last value counts.
+    """
+    _, out, _ = git_status(cwd, "config", "--null", "--get-regexp", pattern)
+    found = {}
+    for entry in out.split("\0")[:-1]:
+        name, given, value = entry.partition("\n")
+        found[name] = value if given else "true"
+    return found
+
+
 def private_of(path: str) -> Place | None:
     """Return the git directories of the worktree at ``path``; None where it has none (any more)."""
     place = gitdir.find(path, {})

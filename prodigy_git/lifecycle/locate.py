@@ -82,6 +82,11 @@ def path_of(store: str, place: Place | None, name: str) -> str:
         raise ProdigyError(f"{name} is more than one worktree: {', '.join(different)}")
     if different:
         return different[0]
+    from prodigy_git.store import by_name  # the quick ways are those above
+
+    called = by_name.session(store, os.getcwd() if place is None else place.top, name)
+    if called != name:
+        return path_of(store, place, called)
     if document is None:
         raise ProdigyError(f"no worktree {name}: 'prodigy-git worktree ls' shows what there is")
     repo = document.get("metadata", {}).get("repo")

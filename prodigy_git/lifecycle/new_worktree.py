@@ -4,7 +4,6 @@ import contextlib
 import functools
 import importlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,20 +12,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prodigy_git import layout, names
+from prodigy_git import names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import SILENCE, git, git_status, said
-from prodigy_git.lifecycle import launcher
+from prodigy_git.git.ask import SILENCE, git
+from prodigy_git.lifecycle import beginning, launcher, naming, taking
 from prodigy_git.lifecycle.meanwhile import done_meanwhile
-from prodigy_git.record import gitdir, mapping, ownership, register, repokey, wake, within
+from prodigy_git.record import mapping, ownership, register, repokey, wake
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.record.gitdir import Place
-from prodigy_git.store import home, locked, reserve
+from prodigy_git.store import home, reserve
 from prodigy_git.store.broken import Broken
 
-_TRIES = 5
+_SETTINGS = r"^(prodigy\.(job|branchformat)|core\.ignorecase)$"
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ def new_worktree(
     item: str | None = None,
     base: str | None = None,
     branch: str | None = None,
+    path: str | None = None,
+    pull: int | None = None,
     claimed: int | None = None,
     broken: Broken,
     meanwhile: Callable[[str], object] | None = None,
@@ -63,11 +63,13 @@ def new_worktree(
     """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
 
     ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
-    ``session-…``), ``base`` the revision that the new ``branch`` (default ``prodigy-{name}``) begins
-    at (default: HEAD of the worktree around ``cwd``; for an item whose result was not merged, the
-    branch that it was to go into). ``job`` defaults to ``$PRODIGY_JOB_ID``, then git
-    config ``prodigy.job``, then the session's id. An item of a job that was started with items is
-    claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
+    ``session-…``); one with a stroke is the new branch's. ``branch`` is a new one, or one to be checked
+    out: as it is here, else as a remote has it, or from the ``pull`` request of that number. A new one
+    begins at the revision ``base`` (default: HEAD of the worktree around ``cwd``; for an item whose
+    result was not merged, the branch that it was to go into), and is called as `naming` says. ``path``
+    is where the worktree is to be. ``job`` defaults to ``$PRODIGY_JOB_ID``, then git config
+    ``prodigy.job``, then the session's id. An item of a job that was started with items
+    is claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
     it. A job checkpoint that cannot be written is reported to ``broken``. ``meanwhile`` is called with
     the path by another thread, as `done_meanwhile` says, while git writes the files. Raises
     `ProdigyError`, `names.BadName` or `OSError`; then no branch, folder, session or registration
@@ -75,16 +77,20 @@ def new_worktree(
     """
     place = repository.find(cwd)
     store = home.here(cwd)
+    settings = repository.settings(cwd, _SETTINGS)
     if job is None:
-        job = os.environ.get("PRODIGY_JOB_ID") or repository.config(cwd, "prodigy.job") or None
-    for value, what in ((name, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
+        job = os.environ.get("PRODIGY_JOB_ID") or settings.get("prodigy.job") or None
+    plain = None if name is not None and "/" in name else name
+    for value, what in ((plain, "name"), (job, "job id"), (agent, "agent id"), (item, "item id")):
         if value is not None:
             names.checked(value, what)
-    if base is None and item is not None:
+    if base is None and item is not None and branch is None and pull is None:
         from prodigy_git.jobs import unmerged
 
         base = unmerged.beginning(store, place.common, job, item)
-    base_branch, base_commit = _beginning(cwd, place, base)
+    begun = beginning.of(cwd, place, name=name, base=base, branch=branch, pull=pull)
+    base_branch, base_commit = begun.base_branch, begun.commit
+    spot = None if path is None else naming.spot(store, place, cwd, path)
     try:
         repo = repokey.take(store, place.common)
     except ValueError as error:
@@ -100,8 +106,10 @@ def new_worktree(
             "created_by": "new-worktree",
             "commits": 0,
         }
-        session, path, branch = _reserve(undo, cwd, store, repo, name, job, agent, branch, metadata)
-        _add(undo, place, store, repo, path, branch, base_commit)
+        asked = taking.Asked(
+            place, store, repo, name, job, agent, item, claimed, begun, spot, settings
+        )
+        session, path, branch = taking.take(undo, asked, metadata, broken)
         made = repository.private_of(path)
         if made is None:
             raise ProdigyError(f"git made no worktree at {path}")
@@ -115,9 +123,9 @@ def new_worktree(
         if agent is not None and claimed is None:
             from prodigy_git.jobs import claims
 
-            begun = claims.begin(undo, store, repo, job, agent, item, session, broken)
-            if not begun.recorded:
-                opening.append(("AgentStarted", {"worktree": session, "attempt": begun.attempt}))
+            claim = claims.begin(undo, store, repo, job, agent, item, session, broken)
+            if not claim.recorded:
+                opening.append(("AgentStarted", {"worktree": session, "attempt": claim.attempt}))
         enrolment = Enrolment(
             store=store, repo=repo, session=session, job=job or session, agent=agent, item=item,
             nonce=os.urandom(16).hex(), worktree=session, opening=opening,
@@ -132,6 +140,7 @@ def new_worktree(
         except ValueError as error:
             raise ProdigyError(str(error)) from error
         undo.pop_all()
+    beginning.follow(place, begun, branch, broken)
     reserve.keep(store, place.common)
     if job is not None:
         from prodigy_git.jobs import course
@@ -154,111 +163,6 @@ def _ahead(
         importlib.import_module("prodigy_git.jobs.course")
     if meanwhile is not None:
         meanwhile(path)
-
-
-def _beginning(cwd: str, place: Place, base: str | None) -> tuple[str | None, str]:
-    """Return the branch and the commit that a revision names; None is HEAD. Raises `ProdigyError`."""
-    if base is not None:
-        return repository.branch_of(cwd, base), repository.commit_of(cwd, base)
-    branch, commit = gitdir.head(place)  # which seldom takes a process
-    if commit is None or not gitdir.is_sha(commit):
-        return branch, repository.commit_of(cwd, "HEAD")
-    return branch, commit
-
-
-def _reserve(
-    undo: contextlib.ExitStack,
-    cwd: str,
-    store: str,
-    repo: str,
-    name: str | None,
-    job: str | None,
-    agent: str | None,
-    branch: str | None,
-    metadata: dict[str, Any],
-) -> tuple[str, str, str]:
-    """Take a session id, with folder and branch; return id, path and branch."""
-    while True:
-        wanted = name or names.fresh("agent" if agent else "session")
-        path = f"{layout.worktrees(store, repo)}/{wanted}"
-        new_branch = f"prodigy-{wanted}" if branch is None else branch
-        fits = names.fits_into_ref(wanted)
-        # What is made of a name that fits is a branch's name, too.
-        if not (fits and branch is None) and not _can_be_branch(cwd, new_branch):
-            raise ProdigyError(
-                f"{new_branch!r} cannot be a branch: choose another NAME or --branch"
-            )
-        # Or the worktree could never be cleaned: the salvage ref has the session's id in its name.
-        if not fits:
-            raise ProdigyError(f"{wanted} cannot be a part of a ref's name: choose another NAME")
-        places = {"worktree_path": path, "branch": new_branch}
-        try:
-            session = register.reserve(store, repo, wanted, job, {**metadata, **places}, wanted)
-        except ValueError as error:
-            raise ProdigyError(str(error)) from error
-        if session is not None:
-            break
-        if name is not None:
-            raise ProdigyError(f"the name {name} has been used before: choose another")
-    undo.callback(register.forget, store, repo, session)
-    if os.path.lexists(path):
-        raise ProdigyError(f"{path} exists already: choose another NAME")
-    return session, path, new_branch
-
-
-def _can_be_branch(cwd: str, name: str) -> bool:
-    return git_status(cwd, "check-ref-format", "--branch", name)[0] == 0
-
-
-def _add(
-    undo: contextlib.ExitStack,
-    place: Place,
-    store: str,
-    repo: str,
-    path: str,
-    branch: str,
-    commit: str,
-) -> None:
-    """Run ``git worktree add`` without checking out.
-
-    Concurrent ones race inside git (one reads the ``commondir`` file that another has not yet
-    written), leaving their branch behind: so ours run one at a time, and are tried again when they
-    meet somebody else's.
-    """
-    within.make_folder(store, os.path.dirname(path))
-    with locked.repository(store, repo):
-        if gitdir.tip(place, branch) is not None:
-            raise ProdigyError(
-                f"the branch {branch} exists already: choose another NAME or --branch"
-            )
-        undo.callback(_take_back, place.common, path, branch, commit)
-        for attempt in range(1, _TRIES + 1):
-            # From where the user stands: git copies that worktree's sparse-checkout patterns.
-            status, _, err = git_status(
-                place.top, "worktree", "add", "--quiet", "--no-track", "--no-checkout",
-                "-b", branch, path, commit,
-            )  # fmt: skip
-            if status == 0:
-                return
-            if "commondir" not in err or attempt == _TRIES:
-                raise ProdigyError(f"git worktree add: {said(err, f'exit status {status}')}")
-            _delete_branch(place.common, branch, commit)
-
-
-def _delete_branch(common: str, branch: str, commit: str) -> None:
-    """Delete a branch that still is where we made it: a compare-and-swap on its SHA."""
-    if repository.has_ref(common, f"refs/heads/{branch}"):
-        git(common, "update-ref", "-d", f"refs/heads/{branch}", commit)
-
-
-def _take_back(common: str, path: str, branch: str, commit: str) -> None:
-    """Remove a worktree and branch that were made a moment ago and that nobody has seen yet."""
-    # `_add` may still hold the lock, which is not reentrant: so none is taken here. Removing one
-    # worktree by its path touches no other's files.
-    if os.path.lexists(f"{path}/.git"):
-        git_status(common, "worktree", "remove", "--force", "--force", path)
-    shutil.rmtree(path, ignore_errors=True)
-    _delete_branch(common, branch, commit)
 
 
 def _run_post_checkout(path: str, commit: str) -> None:

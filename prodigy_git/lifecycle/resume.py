@@ -30,7 +30,7 @@ from prodigy_git.record import (
 )
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store import ended_by_others, home, locked, mappings, sessions
+from prodigy_git.store import by_name, ended_by_others, home, locked, mappings, sessions
 from prodigy_git.store.events import Broken
 
 
@@ -113,6 +113,9 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
     if not index.exists(store, repo, job) and prodigys_runs.run_of(store, repo, job) is not None:
         raise ProdigyError(_say_whose(store, job))
     if not index.exists(store, repo, job):
+        called = by_name.session(store, cwd, name)
+        if called != name:
+            return _meant(cwd, called)
         raise ProdigyError(f"no session and no job {name}: 'prodigy-git job list' shows the jobs")
     of_job = []
     for one in mappings.sessions_of(store, job, lambda _: None):

@@ -57,13 +57,14 @@ def reserve(
         name = wanted or names.fresh("session")
         fields = session.document(name, job, wanted or worktree, {"repo": repo, **metadata})
         fields["metadata"].setdefault("job_id", job or name)
-        if not _was_used(store, name) and session.reserve(store, fields):
+        if not was_used(store, name) and session.reserve(store, fields):
             return name
         if wanted is not None:
             return None
 
 
-def _was_used(store: str, name: str) -> bool:
+def was_used(store: str, name: str) -> bool:
+    """Whether a session was ever called ``name``, also one whose file has been cleaned."""
     try:
         repositories = os.listdir(f"{store}/state")
     except OSError:

@@ -41,6 +41,7 @@ class _Metadata(msgspec.Struct, gc=False):
     last_commit: Any = None
     resumed: Any = None
     prodigy_session: Any = None
+    name: Any = None
 
 
 class _MapReduce(msgspec.Struct, gc=False):
@@ -86,6 +87,8 @@ class Brief(msgspec.Struct, gc=False):
 
     prodigy_session: str | None = None
     """The session that Prodigy has for its worktree, where Prodigy made that."""
+    name: str | None = None
+    """The name that it was given, where its id is another."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
@@ -201,6 +204,7 @@ def _brief(name: str, data: bytes) -> Brief:
         _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
         own.resumed if isinstance(own.resumed, int) else 0, process, _text(own.prodigy_session),
+        _text(own.name),
     )  # fmt: skip
 
 

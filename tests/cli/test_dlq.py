@@ -124,7 +124,7 @@ def test_where_the_worktree_is(repo):
     made = new(repo, "w1", "--job", "k", "--agent", "a", "--item", "i")
     ok("finish", "--failed", cwd=made["worktree"])
     left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json
-    assert (left["worktree"], left["branch"]) == (made["worktree"], "prodigy-w1")
+    assert (left["worktree"], left["branch"]) == (made["worktree"], "prodigy/k/i")
     ok("worktree", "clean", "-f", "w1", cwd=repo)
     left = ok("dlq", "show", "i", "--job", "k", "--json", cwd=repo).json
     assert os.path.isdir(left["worktree"])

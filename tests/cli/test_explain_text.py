@@ -15,7 +15,7 @@ from support_cli import call, environment, new, ok, refused, write_hooks, write_
 def review(repo, store, tmp_path, git):
     write_hooks(tmp_path / "hooks")
     git("config", "core.hooksPath", tmp_path / "hooks", cwd=repo)
-    new(repo, "wt", "--agent", "ann", "--item", "i-1")
+    new(repo, "wt", "--agent", "ann", "--item", "i-1", "--branch", "prodigy-wt")
     team.write(store, "repo")
     return repo
 

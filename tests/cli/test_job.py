@@ -193,10 +193,8 @@ def test_a_worktree_for_a_claimed_item_and_its_finish(job, events):
 
 
 def test_no_worktree_no_claim(job, git, events):
-    git("branch", "taken", cwd=job)
-    refused(
-        "new-worktree", "--job", "j", "--agent", "a", "--item", "a", "--branch", "taken", cwd=job
-    )
+    who = ("--job", "j", "--agent", "a", "--item", "a")
+    refused("new-worktree", *who, "--branch", "main", cwd=job)
     assert ok("job", "show", "j", "--json", cwd=job).json["pending"] == 2
 
 

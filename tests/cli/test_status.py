@@ -149,7 +149,7 @@ def test_real_agents_in_real_worktrees(known, store, git, tmp_path):
     }  # fmt: skip
     one = of(found, "agent-alive")
     assert (one["ahead"], one["behind"], one["commits"], one["dirty"]) == (3, 1, 3, True)
-    assert (one["branch"], one["base"], one["attempt"]) == ("prodigy-w-alive", "main", 1)
+    assert (one["branch"], one["base"], one["attempt"]) == ("prodigy/work/alive", "main", 1)
     assert one["pid"] == os.getpid()
     assert of(found, "broke")["dirty"] is False
     assert of(found, "moved")["worktree"] == str(tmp_path / "else")

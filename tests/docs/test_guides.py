@@ -85,6 +85,7 @@ def test_a_new_user_with_the_guides_alone(user):
     # What became of one.
     (attempt,) = user.asks("explain a.py")["attempts"]
     session, commit = attempt["session_id"], attempt["commits"][0]["commit"][:10]
+    branch = "prodigy/review/a.py"
     names = {"SESSION": session, "AGENT": session, "COMMIT": commit, "ITEM": "a.py"}
     assert commit in user.follows("find-what-an-agent-did", 0, 1, 2, **names)
     user.does(f"prodigy-git worktree restore {session}")
@@ -99,7 +100,7 @@ def test_a_new_user_with_the_guides_alone(user):
         assert session in user.follows("bring-back", number, NAME=session)
     user.does(f'rm -rf "$(prodigy-git worktree path {session})"')
     user.follows(
-        "bring-back", 2, SESSION=session, PATH="../again", BRANCH=f"prodigy-{session}",
+        "bring-back", 2, SESSION=session, PATH="../again", BRANCH=branch,
         swap={r"prodigy-git resume.*": ":"},
     )  # fmt: skip
     assert (user.home / "your/again/agent.sh").is_file()

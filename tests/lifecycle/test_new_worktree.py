@@ -45,9 +45,9 @@ def test_json_has_exactly_these_fields(repo, git):
     worktree = made.pop("worktree")
     assert made == {
         "session_id": "w1", "job_id": "j", "agent_id": "a", "item_id": "i",
-        "branch": "prodigy-w1", "base_branch": "main", "base_commit": head,
+        "branch": "prodigy/j/i", "base_branch": "main", "base_commit": head,
     }  # fmt: skip
-    assert git("symbolic-ref", "HEAD", cwd=worktree) == "refs/heads/prodigy-w1"
+    assert git("symbolic-ref", "HEAD", cwd=worktree) == "refs/heads/prodigy/j/i"
     assert git("status", "--porcelain", cwd=worktree) == ""
 
 
@@ -62,7 +62,7 @@ def test_session_mappings_enrolment_and_events(repo, store, git, events):
     assert (fields["status"], fields["session_type"]) == ("Running", "MapReduce")
     assert fields["metadata"].items() >= {
         "repo": "repo", "repo_path": str(repo / ".git"), "worktree_path": made["worktree"],
-        "branch": "prodigy-w1", "base_branch": "main", "base_commit": made["base_commit"],
+        "branch": "prodigy/j/i", "base_branch": "main", "base_commit": made["base_commit"],
         "job_id": "j", "agent_id": "a", "item_id": "i", "created_by": "new-worktree",
     }.items()  # fmt: skip
     mappings = store / "state" / "repo" / "mappings"
@@ -84,7 +84,7 @@ def test_session_mappings_enrolment_and_events(repo, store, git, events):
         ]  # fmt: skip
         assert event["correlation_id"] == "w1"
     assert (first["created_by"], first["base"]) == ("new-worktree", made["base_commit"])
-    assert (second["worktree_name"], second["branch"]) == ("w1", "prodigy-w1")
+    assert (second["worktree_name"], second["branch"]) == ("w1", "prodigy/j/i")
     assert (third["worktree"], third["attempt"]) == ("w1", 1)
 
 
@@ -325,16 +325,6 @@ def test_outside_of_a_repository(tmp_path):
 def test_in_a_repository_without_a_commit(tmp_path, git):
     git("init", "-q", "empty", cwd=tmp_path)
     assert "no commit yet" in refused("new-worktree", cwd=tmp_path / "empty")
-
-
-def test_a_name_is_not_used_twice_even_after_its_session_was_cleaned(repo, store):
-    new(repo, "w1")
-    assert "used before" in refused("new-worktree", "w1", cwd=repo)
-    ok("finish", "w1", cwd=repo)
-    ok("worktree", "clean", "w1", cwd=repo)
-    ok("sessions", "clean", "--older-than", "0s", cwd=repo)
-    assert not (store / "sessions" / "w1.json").exists()
-    assert "used before" in refused("new-worktree", "w1", cwd=repo)
 
 
 def test_the_program_as_a_process(repo, prodigy):

@@ -84,7 +84,7 @@ def test_what_cannot_be_resumed(job, git):
     other = made(job, "item-2", "a2")
     shutil.rmtree(other)
     git("worktree", "prune", cwd=job)
-    git("branch", "-D", f"prodigy-{other.name}", cwd=job)
+    git("branch", "-D", "prodigy/j/item-2", cwd=job)
     done = call("resume", "j", cwd=job)
     assert done.code == 1
     assert "its branch" in done.err

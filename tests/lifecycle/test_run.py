@@ -63,7 +63,7 @@ def test_a_command_that_fails(job, events, command, options, code, reason, error
     queued = ok("dlq", "list", "--job", "j", "--json", cwd=cwd).json
     assert [one["item_id"] for one in queued] == ["item-1"]
     assert os.path.isdir(queued[0]["worktree"])
-    assert queued[0]["branch"].startswith("prodigy-agent-")
+    assert queued[0]["branch"] == "prodigy/j/item-1"
 
 
 def test_tries_again_with_backoff_until_it_does_well(job, events, tmp_path):

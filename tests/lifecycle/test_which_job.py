@@ -54,8 +54,8 @@ def test_listings_name_item_branch_and_error(known):
     rows = [line.split("\t") for line in ok("sessions", "list", cwd=known).out.splitlines()]
     (row,) = [one for one in rows if one[0] == "w1"]
     assert row[1:6] == ["Failed", "j", "ann", "i-1", "0"]
-    assert row[7:] == ["prodigy-w1", "no"]
+    assert row[7:] == ["prodigy/j/i-1", "no"]
     rows = [line.split("\t") for line in ok("worktree", "ls", cwd=known).out.splitlines()]
     (row,) = [one for one in rows if one[0] == "w1"]
-    assert row[1:6] == ["Failed", "j", "ann", "i-1", "prodigy-w1"]
+    assert row[1:6] == ["Failed", "j", "ann", "i-1", "prodigy/j/i-1"]
     assert call("worktree", "ls", cwd=known).err == ""

@@ -27,7 +27,7 @@ from prodigy_git.cleanup.salvage.uncommitted import Quarantine, ask
 from prodigy_git.cleanup.salvage.unpublished import Kept, Unkept
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import said
-from prodigy_git.record import clock, files, gitdir, jsonline
+from prodigy_git.record import clock, enrolment, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
 
 TITLE = "Worktree of session"
@@ -191,11 +191,18 @@ def _anchor(
 
 def own_branches(private: str, session: str, branch: str | None) -> set[str]:
     """Return a worktree's own branches: HEAD's, a stopped rebase's, the one made for it."""
+    # Earlier versions called the one made for a session always after it.
     found = {f"prodigy-{session}", *([] if branch is None else [branch])}
     for folder in ("rebase-merge", "rebase-apply"):
         with contextlib.suppress(OSError):
             name = os.fsdecode(files.read(f"{private}/{folder}/head-name")).strip()
             found.add(name.removeprefix("refs/heads/"))
+    with contextlib.suppress(OSError, ValueError):
+        there = enrolment.as_written(private)
+        if there is not None and there.session == session:
+            found.update(
+                own["branch"] for _, own in there.opening if isinstance(own.get("branch"), str)
+            )
     return found
 
 

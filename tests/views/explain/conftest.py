@@ -13,7 +13,8 @@ def hooks(repo, tmp_path, git):
 
 @pytest.fixture
 def wt(repo, hooks):
-    return new(repo, "wt", "--job", "review", "--agent", "ann", "--item", "i-1")["worktree"]
+    who = ("--job", "review", "--agent", "ann", "--item", "i-1", "--branch", "prodigy-wt")
+    return new(repo, "wt", *who)["worktree"]
 
 
 @pytest.fixture

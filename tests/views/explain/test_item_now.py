@@ -55,14 +55,14 @@ def test_who_has_it_and_who_completed_it(job):
     found = explain(repo, "first")
     held = found["holder"]
     assert {name: held[name] for name in held.keys() - {"since_at"}} == {
-        "agent_id": "ann", "session_id": "w", "attempt": 1, "branch": "prodigy-w",
+        "agent_id": "ann", "session_id": "w", "attempt": 1, "branch": "prodigy/j/first",
         "branch_exists": True, "worktree": made["worktree"], "worktree_state": "there",
     }  # fmt: skip
     assert (held["since_at"], found["completed_by"]) == (found["since_at"], None)
     assert (found["why_free"], found["waits_for"]) == (None, [])
     assert shown(repo, "first")["now"] == [
         f"with session w, agent ann: attempt 1, since {held['since_at'][:19]}Z",
-        f"branch prodigy-w, worktree {made['worktree']}",
+        f"branch prodigy/j/first, worktree {made['worktree']}",
     ]
     ok("finish", "w", cwd=repo)
     ok("worktree", "clean", "w", cwd=repo)

@@ -1,0 +1,127 @@
+"""`git worktree add`, without a checkout, and taking back what it made."""
+
+import contextlib
+import os
+import shutil
+import stat
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.git import branch_names, repository
+from prodigy_git.git.ask import git, git_status, said
+from prodigy_git.lifecycle.naming import Spot
+from prodigy_git.record import files, gitdir, within
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store import locked
+
+_TRIES = 5
+
+
+class Taken(ProdigyError):
+    """Somebody has made a branch of that name in the meantime."""
+
+
+def add(
+    undo: contextlib.ExitStack,
+    place: Place,
+    store: str,
+    repo: str,
+    path: str,
+    branch: str,
+    commit: str,
+    *,
+    exists: bool,
+    spot: Spot | None,
+) -> None:
+    """Add a worktree at ``path`` on a new ``branch`` at ``commit``, or on one that ``exists``.
+
+    Concurrent ones race inside git (one reads the ``commondir`` file that another has not yet
+    written), leaving their branch behind: so ours run one at a time, and are tried again when they
+    meet somebody else's. ``spot`` is where a user wants it, None in the store. Raises `ProdigyError`,
+    `Taken`.
+    """
+    if spot is None:
+        within.make_folder(store, os.path.dirname(path))
+    with locked.repository(store, repo):
+        if exists:
+            _refuse_checked_out(place, branch)
+        else:
+            taken = branch_names.in_the_way(place, branch)
+            if taken is not None:
+                raise Taken(f"the branch {taken} was made just now: try again")
+        made = None if exists else branch
+        undo.callback(_take_back, place.common, path, made, commit, spot)
+        if spot is not None:
+            _make_above(path)
+        how = (path, branch) if exists else ("--no-track", "-b", branch, path, commit)
+        for attempt in range(1, _TRIES + 1):
+            # From where the user stands: git copies that worktree's sparse-checkout patterns.
+            status, _, err = git_status(
+                place.top, "worktree", "add", "--quiet", "--no-checkout", *how
+            )
+            if status == 0:
+                break
+            if "commondir" not in err or attempt == _TRIES:
+                raise ProdigyError(f"git worktree add: {said(err, f'exit status {status}')}")
+            if made is not None:
+                _delete_branch(place.common, made, commit)
+    if exists and gitdir.tip(place, branch) != commit:
+        raise ProdigyError(f"the branch {branch} has moved just now: try again")
+
+
+def _refuse_checked_out(place: Place, branch: str) -> None:
+    for tree in repository.worktrees(place.common):
+        if tree.branch == branch:
+            raise ProdigyError(
+                f"the branch {branch} is checked out at {tree.path}: work there, or choose another "
+                "--branch"
+            )
+
+
+def _make_above(path: str) -> None:
+    """Make the folders above a path, as their owner where root works in somebody's home."""
+    above = os.path.dirname(path)
+    missing = []
+    while not os.path.isdir(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(one)
+            files.hand_over(one)
+
+
+def _delete_branch(common: str, branch: str, commit: str) -> None:
+    """Delete a branch that still is where we made it: a compare-and-swap on its SHA."""
+    if repository.has_ref(common, f"refs/heads/{branch}"):
+        git(common, "update-ref", "-d", f"refs/heads/{branch}", commit)
+
+
+def _take_back(common: str, path: str, branch: str | None, commit: str, spot: Spot | None) -> None:
+    """Remove a worktree and branch that were made a moment ago and that nobody has seen yet."""
+    # `add` may still hold the lock: filelock is not reentrant across two objects, so no lock is
+    # taken here. Removing one worktree by its path touches no other's files.
+    kept = os.stat(path) if spot is not None and spot.existed and os.path.isdir(path) else None
+    if os.path.lexists(f"{path}/.git"):
+        git_status(common, "worktree", "remove", "--force", "--force", path)
+    shutil.rmtree(path, ignore_errors=True)
+    if branch is not None:
+        _delete_branch(common, branch, commit)
+    if kept is not None:
+        _put_back(path, kept)
+    elif spot is not None:
+        above = os.path.dirname(path)
+        while len(above) > len(spot.above):
+            try:
+                os.rmdir(above)
+            except OSError:
+                break  # somebody has put something there
+            above = os.path.dirname(above)
+
+
+def _put_back(path: str, kept: os.stat_result) -> None:
+    """Make an empty folder again that was there before the worktree: it is the user's."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    os.chmod(path, stat.S_IMODE(kept.st_mode))
+    with contextlib.suppress(PermissionError):
+        os.chown(path, kept.st_uid, kept.st_gid)
