@@ -1,7 +1,6 @@
 """One hook file: rendering ours, and telling whose a file is. Reads files, writes none."""
 
 import dataclasses
-import hashlib
 import os
 import re
 import shlex
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal
 
+from prodigy_git import digest
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files
 
@@ -39,20 +39,18 @@ _MANAGERS: tuple[tuple[bytes, Kind], ...] = (
 
 
 # Its script as it writes it, not one of a user's own that calls it as well.
-_LFS = re.compile(
-    rb"#!/bin/sh\n(?:command -v git-lfs [^\n]*\n)?git lfs [a-z-]+ \"\$@\"\s*", re.DOTALL
-)
+_LFS = rb"#!/bin/sh\n(?:command -v git-lfs [^\n]*\n)?git lfs [a-z-]+ \"\$@\"\s*"
 
+# The patterns below are for hooks of others, which there seldom are: they are compiled at need.
 # Shells in which a file that is read in (`.`) finds the reader's `$0`; zsh is none.
-_SHELL = re.compile(
-    rb"#! *(?:/usr/bin/env +)?([A-Za-z0-9/._-]*?(?<![a-z])(?:ba|da|a)?sh)(?: +(-[aefnuvx]+))?"
-)
-_DOLLAR_0 = re.compile(rb"\$\{?0(?![0-9])")
-_BASENAME = re.compile(rb"basename +(?:-- +)?[\"']?\$\{?0|\$\{0##")
-_DIRNAME = re.compile(rb"dirname +(?:-- +)?[\"']?\$\{?0|\$\{0%")
-_READS_IN = re.compile(rb"^[ \t]*(?:\.|source)[ \t]", re.MULTILINE)
-_OWN_NAME = re.compile(
-    rb"\$\{?0(?![0-9])|\$PROGRAM_NAME|__FILE__|__file__|__filename|argv *\[ *[01] *\]|status filename"
+_SHELL = rb"#! *(?:/usr/bin/env +)?([A-Za-z0-9/._-]*?(?<![a-z])(?:ba|da|a)?sh)(?: +(-[aefnuvx]+))?"
+_DOLLAR_0 = rb"\$\{?0(?![0-9])"
+_BASENAME = rb"basename +(?:-- +)?[\"']?\$\{?0|\$\{0##"
+_DIRNAME = rb"dirname +(?:-- +)?[\"']?\$\{?0|\$\{0%"
+_READS_IN = rb"(?m)^[ \t]*(?:\.|source)[ \t]"
+_OWN_NAME = (
+    rb"\$\{?0(?![0-9])|\$PROGRAM_NAME|__FILE__|__file__|__filename|argv *\[ *[01] *\]|"
+    rb"status filename"
 )
 
 
@@ -126,8 +124,8 @@ def render(hook: str, chained: Sequence[tuple[str, Kind, str]], runtime: Runtime
             _source(hook),
         )
     )
-    digest = hashlib.sha256(body).hexdigest().encode()
-    return _SHEBANG + _MARKER + b"# sha256 of the lines below: " + digest + b"\n" + body
+    own = digest.sha256_hex(body).encode()
+    return _SHEBANG + _MARKER + b"# sha256 of the lines below: " + own + b"\n" + body
 
 
 def _item(one: tuple[str, Kind, str]) -> str:
@@ -147,15 +145,15 @@ def calling(path: str, hook: str, found: Found) -> str:
     if not found.content.startswith(b"#!"):
         return LINK  # a program: nobody knows what it looks at
     line, _, text = found.content.partition(b"\n")
-    shell = _SHELL.fullmatch(line.rstrip())
+    shell = re.fullmatch(_SHELL, line.rstrip())
     if shell is None:
         linked = os.path.islink(path) and os.path.basename(os.path.realpath(path)) != hook
-        return LINK if linked or _OWN_NAME.search(text) else ""
-    names = _BASENAME.findall(text)
-    if not names and not _READS_IN.search(text):
+        return LINK if linked or re.search(_OWN_NAME, text) else ""
+    names = re.findall(_BASENAME, text)
+    if not names and not re.search(_READS_IN, text):
         return ""
     # Read in, `$0` is ours: for who runs or reads that file, and not only looks at the name, a link.
-    plain = len(names) + len(_DIRNAME.findall(text)) == len(_DOLLAR_0.findall(text))
+    plain = len(names) + len(re.findall(_DIRNAME, text)) == len(re.findall(_DOLLAR_0, text))
     if not plain or b"BASH_SOURCE" in text:
         return LINK
     return ",".join(filter(None, ("sh", shell[1].decode(), (shell[2] or b"").decode())))
@@ -174,7 +172,7 @@ def look(path: str) -> Found | None:
     if content.startswith(_SHEBANG + _MARKER) and not os.path.islink(path):
         return _ours(content, executable)
     kind: Kind = next((kind for word, kind in _MANAGERS if word in content), "plain")
-    if _LFS.fullmatch(content):
+    if re.fullmatch(_LFS, content):
         kind = "git-lfs"
     return Found(kind, executable, content)
 
@@ -183,7 +181,7 @@ def _ours(content: bytes, executable: bool) -> Found:
     start = len(_SHEBANG + _MARKER)
     hashed = _HASH.match(content, start)
     body = content[hashed.end() :] if hashed else b""
-    edited = hashed is None or hashlib.sha256(body).hexdigest().encode() != hashed[1]
+    edited = hashed is None or digest.sha256_hex(body).encode() != hashed[1]
     baked = _BAKED.search(content)
     runtime = None
     if baked:

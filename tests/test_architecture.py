@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 # Each room, and the height it is on; it may import what is lower, and its own room.
 HEIGHTS = {
     "errors": -1,
-    "layout": 0, "names": 0, "amounts": 0, "encoding": 0, "descriptors": 0,
+    "layout": 0, "names": 0, "amounts": 0, "encoding": 0, "descriptors": 0, "digest": 0,
     "record": 1,
     "gitenv": 0,
     "tally": 1,

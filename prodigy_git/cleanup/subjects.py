@@ -80,7 +80,7 @@ def _known(store: str, path: str, broken: Broken) -> Subject | None:
 
 def of_store(store: str, broken: Broken) -> list[Subject]:
     """Return the worktrees of all sessions of the store, without main ones."""
-    known: sessions.Known = {}
+    known = sessions.Known()
     # Once for all: of each alone, all that Prodigy wrote would be read again.
     every = prodigys_sessions.filled(store, sessions.load_all(store, broken))
     found = (_of_session(store, one, known) for one in every)

@@ -47,7 +47,7 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
 
     store = home.here()
     unended.settle(store, output.note, job=job)
-    known: stored.Known = {}
+    known = stored.Known()
     found = [
         stored.catch_up(store, one, output.note, known)
         for one in filled(store, stored.load_all(store, output.note))

@@ -1,7 +1,6 @@
 """status: what all agents are doing, on one screen."""
 
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -241,6 +240,8 @@ def _repository(found: "Repository", *, whole: bool) -> None:
         _job(job)
     if found.agents:
         click.echo()
+        import shutil
+
         room = max(_FEWEST, shutil.get_terminal_size().lines - _AROUND)
         _table(found.agents if whole else found.agents[:room], found.jobs)
         if not whole and len(found.agents) > room:
@@ -253,6 +254,8 @@ def _repository(found: "Repository", *, whole: bool) -> None:
 
 
 def _job(job: dict[str, Any]) -> None:
+    import shutil
+
     from prodigy_git.views.overview import words
 
     width = shutil.get_terminal_size().columns

@@ -1,5 +1,6 @@
 """new-worktree, finish, worktree ls; and where the other commands on worktrees are."""
 
+import importlib
 from typing import Any
 
 import click
@@ -208,13 +209,15 @@ def ls(all_repos: bool, as_json: bool) -> None:
       prodigy-git worktree list --all-repos
     """
     from prodigy_git.lifecycle import listing
+    from prodigy_git.lifecycle.meanwhile import done_meanwhile
 
     try:
-        rows = (
-            listing.of_store(home.here(), output.note)
-            if all_repos
-            else listing.of_repository(gitenv.here(), output.note)
-        )
+        with done_meanwhile(_ahead_of_rows):
+            rows = (
+                listing.of_store(home.here(), output.note)
+                if all_repos
+                else listing.of_repository(gitenv.here(), output.note)
+            )
     except ProdigyError as error:
         raise ProdigyError(f"{error}, or give --all-repos") from error
     halves = _add_half_way(rows, all_repos=all_repos)
@@ -233,6 +236,12 @@ def ls(all_repos: bool, as_json: bool) -> None:
             )
     for text in halves:
         output.note(text)
+
+
+def _ahead_of_rows() -> None:
+    """Import what `_add_half_way` needs, for git is asked first."""
+    for name in ("cleanup.trash.unfinished", "lifecycle.locate"):
+        importlib.import_module(f"prodigy_git.{name}")
 
 
 def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:

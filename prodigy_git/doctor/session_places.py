@@ -178,7 +178,7 @@ def sessions(store: str | None) -> Iterator[Finding]:
     for text in troubles:
         # What Prodigy left empty is nothing of ours that was damaged.
         yield Finding("session", "warning" if store_sessions.UNWRITTEN in text else "error", text)
-    known: store_sessions.Known = {}
+    known = store_sessions.Known()
     alone = [
         one.id
         for one in found

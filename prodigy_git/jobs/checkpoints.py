@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from prodigy_git import layout
+from prodigy_git import digest, layout
 from prodigy_git.jobs import books, replay
 from prodigy_git.record import clock, files, log, within
 from prodigy_git.store.events import Broken
@@ -113,9 +113,7 @@ def _read(path: str, job: str) -> _Checkpoint | None:
 
 
 def _digest(body: bytes) -> bytes:
-    import hashlib  # takes longer to import than most commands are to take
-
-    return hashlib.sha256(body).hexdigest().encode("ascii")
+    return digest.sha256_hex(body).encode("ascii")
 
 
 def write(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from prodigy_git import layout, names
+from prodigy_git import digest, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import checked_input
 from prodigy_git.jobs.ordering import Order
@@ -164,16 +164,14 @@ def write(
     ``order`` is what `ordering.asked` says of them, ``later`` that the job has begun, and its own stay.
     Raises `OSError`; `ProdigyError`, before anything is written, for items that could not be read back.
     """
-    from hashlib import sha256
-
     text = _text(items, order or {})
-    digest = sha256(text).hexdigest()
+    named = digest.sha256_hex(text)
     path = layout.items(store, repo, job)
     if later:
-        path = layout.items_added(store, repo, job, digest)
+        path = layout.items_added(store, repo, job, named)
     files.make_private(os.path.dirname(path))
     files.replace(path, text)
-    return digest
+    return named
 
 
 def _text(items: list[tuple[str, Any]], order: dict[str, Order]) -> bytes:

@@ -10,6 +10,7 @@ import functools
 import os
 from typing import Any
 
+from prodigy_git import digest
 from prodigy_git.record import cursor, files
 
 _CLOCK_TICK = 0.02  # seconds by which two readings of a process's start may differ
@@ -176,9 +177,7 @@ def _machine() -> str | None:
         found = files.read("/etc/machine-id").strip()
     except OSError:
         return None
-    import hashlib
-
-    return hashlib.sha256(b"prodigy-git\0" + found).hexdigest()[:32] if found else None
+    return digest.sha256_hex(b"prodigy-git\0" + found)[:32] if found else None
 
 
 def _was_here(store: str, known: dict[str, Any]) -> bool:

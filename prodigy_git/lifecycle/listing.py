@@ -1,24 +1,33 @@
 """Worktrees with their sessions, as ``worktree ls`` shows them."""
 
+import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.model.session import Session
-from prodigy_git.prodigy import sessions as prodigys_sessions
+from prodigy_git.lifecycle.meanwhile import done_meanwhile
 from prodigy_git.record import enrolment, files
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import home, sessions
+from prodigy_git.store import home
 from prodigy_git.store.broken import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.model.session import Session
+    from prodigy_git.store import sessions
 
 
 def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each worktree of the repository around ``cwd``, enrolled or not."""
-    place = repository.find(cwd)
-    trees = [tree for tree in repository.worktrees(place.common) if not tree.bare]
+    with done_meanwhile(_ahead):
+        place = repository.find(cwd)
+        trees = [tree for tree in repository.worktrees(place.common) if not tree.bare]
+    from prodigy_git.prodigy import sessions as prodigys_sessions
+
+    by_store: dict[str, sessions.Known] = {}
     mine = [
-        _session_of(repository.place_of(place.common, one), place.common, broken) for one in trees
+        _session_of(repository.place_of(place.common, one), place.common, by_store, broken)
+        for one in trees
     ]
     # Who asks for nothing of Prodigy's looks for nothing of it.
     theirs = prodigys_sessions.worktrees(home.here(cwd)) if None in mine[1:] else {}
@@ -34,9 +43,18 @@ def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
     return rows
 
 
+def _ahead() -> None:
+    """Import what reads sessions, which takes as long as git takes to list the worktrees."""
+    for name in ("store.sessions", "prodigy.sessions"):
+        importlib.import_module(f"prodigy_git.{name}")
+
+
 def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     """Return a row for each session of the store that has a worktree."""
-    known: sessions.Known = {}
+    from prodigy_git.prodigy import sessions as prodigys_sessions
+    from prodigy_git.store import sessions
+
+    known = sessions.Known()
     rows = []
     for found in prodigys_sessions.filled(store, sessions.load_all(store, broken)):
         where = sessions.enrolled_place(store, found, known)
@@ -50,7 +68,12 @@ def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
     return [one for one in rows if shown[one["worktree"]] is one]
 
 
-def _session_of(place: Place | None, common: str, broken: Broken) -> Session | None:
+def _session_of(
+    place: Place | None, common: str, by_store: "dict[str, sessions.Known]", broken: Broken
+) -> "Session | None":
+    """Return the session of a worktree; ``by_store`` is filled."""
+    from prodigy_git.store import sessions
+
     try:
         # A copy of a repository lists the original's worktrees.
         mine = place is not None and files.same(place.common, common)
@@ -59,13 +82,14 @@ def _session_of(place: Place | None, common: str, broken: Broken) -> Session | N
             return None
         # Its own store's, whichever one the command reads: this is about the worktree.
         found = sessions.load(there.store, there.session)
-        return sessions.catch_up(there.store, found, broken, where=(place, there))
+        known = by_store.setdefault(there.store, sessions.Known())
+        return sessions.catch_up(there.store, found, broken, known, where=(place, there))
     except (ProdigyError, OSError, ValueError) as error:
         broken(str(error))
         return None
 
 
-def row(path: str, found: Session | None, tree: repository.Worktree | None) -> dict[str, Any]:
+def row(path: str, found: "Session | None", tree: repository.Worktree | None) -> dict[str, Any]:
     """Return what is listed of the worktree at ``path``, its session and its registration."""
     shown: dict[str, Any] = {
         "name": os.path.basename(path),

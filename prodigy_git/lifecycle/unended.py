@@ -45,7 +45,7 @@ def settle(
     What cannot be told is left. Trouble is reported to ``broken``.
     """
     done = Settled()
-    standing_in: list[str] | None = None
+    standing: processes.Standing | None = None
     held: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for one in briefs.read_all(store, lambda _: None):
         if one.over or one.status == "Initializing" or one.repo is None:
@@ -60,9 +60,9 @@ def settle(
             end = _end_of(store, one)
             if end is None:
                 continue
-            if standing_in is None:
-                standing_in = processes.working_directories()
-            if not end.gone or processes.is_one_in(standing_in, one.worktree or "/"):
+            if standing is None:
+                standing = processes.Standing()
+            if not end.gone or standing.is_one_in(one.worktree or "/"):
                 done.at_work.append(one.id)
             elif status := _ended(store, one, end, broken):
                 done.ended[one.id] = status

@@ -112,7 +112,8 @@ class Brief(msgspec.Struct, gc=False):
         return self.status in ENDED
 
 
-Cache = dict[str, tuple[tuple[int, int, int], Brief]]
+_Mark = tuple[int, int, int]
+Cache = dict[str, tuple[_Mark, Brief]]
 """What was read, by session, with what tells that the file has not changed since."""
 
 _decode = msgspec.json.Decoder(_File).decode
@@ -133,20 +134,12 @@ def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Bri
         name = file.removesuffix(".json")
         if name == file or not names.is_safe(name):
             continue
-        path = layout.session(store, name)
         try:
-            mark = None
-            if cache is not None:
-                status = os.stat(path)
-                mark = (status.st_ino, status.st_mtime_ns, status.st_size)
-                if name in cache and cache[name][0] == mark:
-                    kept[name] = cache[name]
-                    found.append(cache[name][1])
-                    continue
-            brief = _brief(name, files.read(path))
+            brief, mark = _read(store, name, cache)
         except FileNotFoundError:
             continue  # cleaned since the folder was listed
         except (OSError, ValueError) as error:
+            path = layout.session(store, name)
             broken(f"{path} is damaged ({error}): repair it or move it away")
             continue
         found.append(brief)
@@ -158,13 +151,29 @@ def read_all(store: str, broken: Broken, cache: Cache | None = None) -> list[Bri
     return found
 
 
-def read_some(store: str, names: Iterable[str]) -> list[Brief]:
-    """Return those sessions that there are and that can be read, in brief, as they are now."""
+def read_some(store: str, names: Iterable[str], cache: Cache | None = None) -> list[Brief]:
+    """Return those sessions that there are and that can be read, in brief, as they are now.
+
+    With ``cache`` only files that have changed since are read again.
+    """
     found = []
     for name in names:
         with contextlib.suppress(OSError, ValueError):
-            found.append(_brief(name, files.read(layout.session(store, name))))
+            found.append(_read(store, name, cache)[0])
     return found
+
+
+def _read(store: str, name: str, cache: Cache | None) -> tuple[Brief, _Mark | None]:
+    """Return a session, and with ``cache`` what its file is like. Raises `OSError`, `ValueError`."""
+    path = layout.session(store, name)
+    if cache is None:
+        return _brief(name, files.read(path)), None
+    about = os.stat(path)
+    mark = about.st_ino, about.st_mtime_ns, about.st_size
+    known = cache.get(name)
+    if known is not None and known[0] == mark:
+        return known[1], mark
+    return _brief(name, files.read(path)), mark
 
 
 def of_prodigy(store: str, session: str) -> Brief | None:

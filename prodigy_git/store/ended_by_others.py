@@ -133,53 +133,49 @@ def end_now(store: str, repo: str, found: Session, end: End) -> bool:
         os.close(lock)
 
 
-def logged(store: str, found: Session) -> str | None:
+Ends = dict[str, dict[str, tuple[int, str]] | None]
+"""What jobs' indexes said of all sessions, (how often resumed, how ended), by the index's path."""
+
+
+def logged(store: str, found: Session, ends: Ends | None = None) -> str | None:
     """Return how a session ended, as its job's index says; None where it says nothing of an end.
 
-    No lock is taken: it is the log as it was at the last step on the job.
+    No lock is taken: it is the log as it was at the last step on the job. ``ends`` is filled, for who
+    asks for many sessions one after the other.
     """
     repo = found.text("repo")
     path = None if repo is None else layout.index(store, repo, found.job)
     if path is None or not os.path.exists(path):
         return None
-    for resumed, status in _rows(path, found.id):
+    for resumed, status in _rows(path, found.id, ends):
         if resumed == resumptions(found) and status in ENDED:
             return str(status)
     return None
 
 
-def _rows(path: str, name: str) -> list[tuple[int, str]]:
+def _rows(path: str, name: str, ends: Ends | None) -> list[tuple[int, str]]:
     """Return (how often resumed, how ended) of a session, from an index.
 
-    Who asks twice of one index, as a listing does, gets what it has of all sessions: opening it is what
-    takes time.
+    Who asks twice of one index gets what it has of all sessions: opening it is what takes time.
     """
-    try:
-        state = glance.generation(path)
-    except OSError:
-        return []
-    if state is None or _asked.get(path) is None:
-        _asked.clear()
-        _asked[path] = {}
+    if ends is None or path not in ends:
+        if ends is not None:
+            ends[path] = None
         question = "SELECT resumed, status FROM sessions WHERE id = ?"
         return list(glance.rows(path, question, (name,)))
-    known = _asked[path]
-    if state not in known:
+    known = ends[path]
+    if known is None:
         rows = glance.rows(path, "SELECT id, resumed, status FROM sessions")
-        _asked[path] = known = {state: {one: (resumed, status) for one, resumed, status in rows}}
-    return [known[state][name]] if name in known[state] else []
+        ends[path] = known = {one: (resumed, status) for one, resumed, status in rows}
+    return [known[name]] if name in known else []
 
 
-_asked: dict[str, dict[bytes, dict[str, tuple[int, str]]]] = {}
-"""The index that was asked last, and what it said of all sessions, by its `glance.generation`."""
-
-
-def mended(store: str, found: Session, broken: Broken) -> bool:
+def mended(store: str, found: Session, broken: Broken, ends: Ends | None = None) -> bool:
     """Write into a session's file how it ended, where only the log says so; return whether it did.
 
-    Raises `OSError`, `ValueError`.
+    ``ends`` as in `logged`. Raises `OSError`, `ValueError`.
     """
-    status = None if found.ended else logged(store, found)
+    status = None if found.ended else logged(store, found, ends)
     repo = found.text("repo")
     if status is None or repo is None:
         return False

@@ -89,7 +89,7 @@ def record(store: str, wanted: Iterable[str], broken: Broken) -> list[Synced]:
 
     Returns what was done for each; trouble is reported to ``broken`` too. Never raises for one session.
     """
-    known: sessions.Known = {}
+    known = sessions.Known()
     done = []
     for name in wanted:
         job = ""

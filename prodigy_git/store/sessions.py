@@ -98,8 +98,18 @@ def load_all(store: str, broken: Broken, unwritten: Broken | None = None) -> lis
     return sorted(found, key=lambda one: (one.started_at, one.id))
 
 
-Known = dict[str, dict[str, tuple[Place, Enrolment]]]
-"""What was found in repositories, by key: for whoever asks for the worktrees of many sessions."""
+class Known:
+    """What is looked for once by whoever looks at many sessions of a store, one after the other."""
+
+    __slots__ = ("ends", "marked", "places")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.places: dict[str, dict[str, tuple[Place, Enrolment]]] = {}
+        """The worktrees of a repository, by its key and by session."""
+        self.ends: ended_by_others.Ends = {}
+        self.marked: set[str] | None = None
+        """The sessions that a recorder was woken for, when that was first asked."""
 
 
 def enrolled_place(
@@ -143,9 +153,9 @@ def journal_of(
         return None
     if known is None:
         return enrolled.places(store, repo).get(found.id)
-    if repo not in known:
-        known[repo] = enrolled.places(store, repo)
-    return known[repo].get(found.id)
+    if repo not in known.places:
+        known.places[repo] = enrolled.places(store, repo)
+    return known.places[repo].get(found.id)
 
 
 def has_half(store: str, found: Session, known: Known | None = None) -> bool:
@@ -194,7 +204,8 @@ def catch_up(
     """
     try:
         changed = record_pending(store, found, known, patience, where)[0]
-        if (mend and ended_by_others.mended(store, found, broken)) or changed:
+        ends = None if known is None else known.ends
+        if (mend and ended_by_others.mended(store, found, broken, ends)) or changed:
             return load(store, found.id)
     except (OSError, ValueError) as error:
         broken(
@@ -218,7 +229,7 @@ def record_pending(
     """
     # Through git's own files: the journal is there though the folder may have been moved.
     where = where or journal_of(store, found, known)
-    marked = any(name == found.id for name, _ in underway.marks(store))
+    marked = _is_marked(store, found, known)
     if where is not None:
         if not marked and not is_due(*where, found.metadata):
             # A reader of a store at rest leaves no trace.
@@ -234,6 +245,19 @@ def record_pending(
         raise files.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
     underway.sweep(store, found.id)
     return True, None
+
+
+def _is_marked(store: str, found: Session, known: Known | None) -> bool:
+    """Whether a recorder was woken for a session and is not through.
+
+    Of one that is woken while ``known`` is filled the journal has what it is to record.
+    """
+    if known is not None:
+        if known.marked is None:
+            known.marked = {name for name, _ in underway.marks(store)}
+        if found.id not in known.marked:
+            return False
+    return any(name == found.id for name, _ in underway.marks(store))
 
 
 def _is_noted(found: Session, place: Place, there: Enrolment) -> bool:

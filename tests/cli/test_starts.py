@@ -27,13 +27,14 @@ ALLOWED = {
     "worktree ls --json": MSGSPEC,
     "trash list": MSGSPEC,
     # What is needed when git has written the files is imported while it does.
-    "new-worktree two": frozenset(("hashlib",)),
-    "hooks": frozenset(("hashlib",)),
+    "new-worktree two": frozenset(),
+    "hooks": frozenset(),
     "job list": MSGSPEC | SQLITE,
     "job show review": MSGSPEC | SQLITE,
     "dlq list --job review": MSGSPEC | SQLITE | {"prodigy_git.prodigy.dead_letters"},
-    # Whether agents are at work is asked of the system, of eight worktrees at once.
-    "status": MSGSPEC | SQLITE | {"psutil", "concurrent", "logging", "hashlib"},
+    # Of eight worktrees at once it is asked whether they have changes.
+    "status": MSGSPEC | SQLITE | {"concurrent", "logging"},
+    "status --no-dirty": MSGSPEC | SQLITE,
 }  # fmt: skip
 
 COSTLY = frozenset(

@@ -45,6 +45,24 @@ def test_an_agents_session_completes(hooked, store, git, events, where, tmp_path
     assert "finishing" not in fields["metadata"]
 
 
+def test_ends_that_only_the_log_has_are_listed_and_noted_for_each_of_many(repo, store):
+    names = ["w1", "w2", "w3"]
+    before = {}
+    for name in names:
+        new(repo, name, "--job", "j", "--agent", f"agent-of-{name}")
+        before[name] = (store / "sessions" / f"{name}.json").read_bytes()
+        ok("finish", name, cwd=repo)
+    new(repo, "w4", "--job", "j")
+    ok("job", "list", cwd=repo)  # its index is up to the log
+    for look in (("sessions", "list", "--json"), ("worktree", "ls", "--json")):
+        for name, text in before.items():
+            (store / "sessions" / f"{name}.json").write_bytes(text)
+        found = {one["session_id"]: one["status"] for one in ok(*look, cwd=repo).json}
+        assert {found[name] for name in names} == {"Completed"}
+        assert found["w4"] == "Running"
+        assert {session_file(store, name)["status"] for name in names} == {"Completed"}
+
+
 def test_failed_with_its_reason(hooked, store, events):
     made = new(hooked, "w1", "--job", "j", "--agent", "a")
     ok("finish", "--failed", "--error", "Timeout", "--log", "/l.json", cwd=made["worktree"])

@@ -81,6 +81,36 @@ def test_the_descriptor_is_the_files_and_no_childs(tmp_path: Path) -> None:
     assert files.read(str(path)) == b"text"
 
 
+@pytest.mark.parametrize("size", [0, 1, 4095, 65535, 65536, 65537, 200_000])
+def test_a_file_is_read_whole(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    path.write_bytes(os.urandom(size))
+    assert files.read(str(path)) == path.read_bytes()
+
+
+@pytest.mark.parametrize("said", [0, 3, 10])
+def test_a_file_is_read_whole_though_it_is_longer_or_shorter_than_was_said(
+    said: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "there"
+    path.write_bytes(b"12345")
+    opened = files.opened
+
+    def changed_since(*how: str) -> tuple[int, os.stat_result]:
+        descriptor, about = opened(*how)
+        return descriptor, os.stat_result((*about[:6], said, *about[7:10]))
+
+    monkeypatch.setattr(files, "opened", changed_since)
+    # Which of the two states it is depends on who comes first; but it is one of them.
+    assert files.read(str(path)) == b"12345"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+def test_what_the_kernel_says_has_no_size(tmp_path: Path) -> None:
+    assert files.read("/proc/self/status").startswith(b"Name:")
+    assert files.read("/proc/sys/kernel/random/boot_id").count(b"-") == 4
+
+
 @pytest.mark.parametrize("name", ["a\0b", "\ud83d"])
 def test_a_name_that_no_file_can_have_is_one_that_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):

@@ -71,6 +71,12 @@ def test_only_what_has_changed_is_read_again(repo, store, monkeypatch):
     assert [(one.id, one.status) for one in found] == [("one", "Running"), ("two", "Paused")]
     assert looked == ["two"]
     assert cache.keys() == {"one", "two"}
+    # Those of a second look, too.
+    rewrite_session(store, "one", status="Failed")
+    looked.clear()
+    some = briefs.read_some(str(store), ["one", "two", "none"], cache)
+    assert [(one.id, one.status) for one in some] == [("one", "Failed"), ("two", "Paused")]
+    assert looked == ["one"]
 
 
 ODD = {

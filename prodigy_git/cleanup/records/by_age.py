@@ -131,7 +131,7 @@ def _sessions(store: str, limit: int, repo: str | None, broken: Broken) -> Itera
     One that still has its worktree keeps its file: the worktree is enrolled under it. So does
     one of Prodigy's as long as there is the state of its worktree: Prodigy finds that one by the other.
     """
-    known: sessions.Known = {}
+    known = sessions.Known()
     every = sessions.load_all(store, broken)
     theirs = any(prodigys.wrote(one.metadata) for one in every)
     needed = set()
@@ -253,7 +253,9 @@ def _clean_session(store: str, one: Record) -> Iterator[Record]:
         with contextlib.suppress(FileNotFoundError):
             os.stat(one.path)
             # A restore may have brought its worktree back.
-            if _is_over(store, sessions.load(store, one.owner), one.before, {}, lambda _: None):
+            if _is_over(
+                store, sessions.load(store, one.owner), one.before, sessions.Known(), lambda _: None
+            ):
                 _to_trash(store, one)
                 yield one
     finally:

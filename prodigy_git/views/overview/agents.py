@@ -3,8 +3,8 @@
 import contextlib
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -121,6 +121,7 @@ def everybody(
     agents = []
     taken: set[int] = set()
     around = surroundings.Worktrees(store, key, common)
+    lives = _Lives(store, key)
     for brief in map(said.as_logged, sessions):
         mine = by_item.get((brief.job, brief.item or ""))
         if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
@@ -140,7 +141,7 @@ def everybody(
             if moved is not None:
                 brief = msgspec.structs.replace(brief, worktree=moved)
                 where = _worktree(brief)
-        made = _of_session(store, key, brief, where, mine, elsewhere, memory, around)
+        made = _of_session(store, key, brief, where, mine, elsewhere, memory, around, lives)
         made.claimed = made.claimed and last is None  # a job that has ended takes nothing back
         agents.append(made)
     for job, some in said.held.items():
@@ -149,6 +150,22 @@ def everybody(
     for job, some in said.left.items():
         agents += [_of_item(key, job, one) for one in some if one.session not in known]
     return agents
+
+
+class _Lives:
+    """Which processes are still there: asked once for all sessions that one process started."""
+
+    def __init__(self, store: str, key: str) -> None:
+        """Ask nothing yet."""
+        self._store, self._key = store, key
+        self._known: dict[tuple[str, str], bool | None] = {}
+
+    def alive(self, job: str, process: dict[str, Any]) -> bool | None:
+        """Return what `owner.alive` does."""
+        asked = job, repr(process)
+        if asked not in self._known:
+            self._known[asked] = owner.alive(self._store, self._key, job, process)
+        return self._known[asked]
 
 
 def _of_session(
@@ -160,6 +177,7 @@ def _of_session(
     elsewhere: bool,
     memory: Memory,
     around: surroundings.Worktrees,
+    lives: "_Lives",
 ) -> Agent:
     over = brief.over and mine is None
     place, suffix = where or (None, "")
@@ -203,7 +221,7 @@ def _of_session(
     process = None if over else brief.process
     if agent.pid is None and process is not None:
         agent.pid = process["pid"]
-    started_by = None if process is None else owner.alive(store, key, brief.job, process)
+    started_by = None if process is None else lives.alive(brief.job, process)
     agent.facts = Facts(
         status=brief.status,
         item=None if mine is None else mine.state,
@@ -264,6 +282,7 @@ def hear(store: str, key: str, agents: list[Agent], limit: int, memory: Memory) 
         seen = memory.seen.setdefault((key, job), {})
         unknown = {name for one in some for name in heard_as(one)} - seen.keys()
         if unknown:
+            memory.reads_log(store, key, job)
             seen.update(dict.fromkeys(unknown, 0))
             seen.update(last_seen.moments(store, key, job, unknown, limit))
         for one in some:
@@ -312,6 +331,8 @@ def compare(place: Place, agents: list[Agent], memory: Memory, broken: Broken) -
 
 def look_for_changes(agents: list[Agent]) -> None:
     """Find out whose worktrees have something that is not committed."""
+    from concurrent.futures import ThreadPoolExecutor  # brings logging with it
+
     some = [one for one in agents if one.worktree is not None and not one.missing]
     with ThreadPoolExecutor(_LOOKERS) as pool:
         for one, dirty in zip(

@@ -17,6 +17,8 @@ from prodigy_git.views.overview import items
 from prodigy_git.views.overview.items import Held
 from prodigy_git.views.overview.memory import Memory
 
+_AT_ONCE = 500
+"""Names in a question: SQLite takes 999 values, in every version."""
 WELL = ("Completed", "Cancelled")
 """How a session ends so that nobody has to see more of it than that there was one."""
 
@@ -115,8 +117,11 @@ def _of_prodigy(said: Said, index: Index, mine: list[Brief]) -> None:
 
 def _standings(index: Index, mine: list[Brief]) -> dict[str, tuple[int, str]]:
     found = {}
-    for one in mine:
-        question = "SELECT resumed, status FROM sessions WHERE id = ?"
-        for resumed, status in index.rows(question, (one.id,)):
-            found[one.id] = (resumed, status)
+    names = [one.id for one in mine]
+    for begin in range(0, len(names), _AT_ONCE):
+        some = names[begin : begin + _AT_ONCE]
+        marks = ",".join("?" * len(some))
+        question = f"SELECT id, resumed, status FROM sessions WHERE id IN ({marks})"
+        for name, resumed, status in index.rows(question, some):
+            found[name] = (resumed, status)
     return found

@@ -1,7 +1,9 @@
 """What a view keeps from one look to the next, so that a look costs what has changed since."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -12,7 +14,7 @@ from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs
+from prodigy_git.store import briefs, events
 from prodigy_git.store.events import Broken
 
 _Counts = dict[tuple[str, str], tuple[int, int]]
@@ -27,25 +29,38 @@ class Memory:
         self.seen: dict[tuple[str, str], dict[str, int]] = {}
         """By (repository, job): when each session or agent was heard of last."""
         self._keep = keep
+        self._logs: dict[tuple[str, str], Any] = {}
         self._open: dict[tuple[str, str], Index] = {}
         self._closing = contextlib.ExitStack()
         self._ended: set[tuple[str, str]] = set()
         self._diverged: dict[str, tuple[frozenset[tuple[str, str]], _Counts]] = {}
-        self._folders: list[str] | None = None
+        self._standing: processes.Standing | None = None
 
     def close(self) -> None:
         """Close what is open."""
         self._closing.close()
 
-    def look_again(self, key: str = "", names: Iterable[tuple[str | None, str]] = ()) -> None:
+    def reads_log(self, store: str, repo: str, job: str) -> None:
+        """Note what a job's log is like, before it is read for ``seen``; the first time counts."""
+        if not self._keep and (repo, job) not in self._logs:
+            self._logs[repo, job] = _like(store, repo, job)
+
+    def look_again(
+        self, store: str = "", key: str = "", names: Iterable[tuple[str | None, str]] = ()
+    ) -> None:
         """Forget what changes without an event: which processes there are.
 
-        And when some (job, session or agent) of a repository were heard of last, unless whoever keeps
-        this notes each event.
+        And when some (job, session or agent) of a repository were heard of last, where the log is not
+        as it was; unless whoever keeps this notes each event.
         """
-        self._folders = None
+        self._standing = None
+        as_it_was: dict[str | None, bool] = {}
         for job, name in () if self._keep else names:
-            self.seen.get((key, job or ""), {}).pop(name, None)
+            if job is not None and job not in as_it_was:
+                before = self._logs.get((key, job))
+                as_it_was[job] = before is not None and before == _like(store, key, job)
+            if not as_it_was.get(job):
+                self.seen.get((key, job or ""), {}).pop(name, None)
 
     def heard(self, repo: str, job: str, names: dict[str, int]) -> None:
         """Note when sessions and agents of a job were heard of; it may have been opened again."""
@@ -95,9 +110,21 @@ class Memory:
 
     def stands_in(self, place: Place) -> bool:
         """Whether a live process stands in a worktree, as far as can be seen."""
-        if self._folders is None:
-            self._folders = processes.working_directories()
-        return processes.is_one_in(self._folders, place.top)
+        if self._standing is None:
+            self._standing = processes.Standing()
+        return self._standing.is_one_in(place.top)
+
+
+def _like(store: str, repo: str, job: str) -> list[tuple[Any, ...]] | None:
+    """Return what tells that nothing was added to a job's log; None where that cannot be told."""
+    try:
+        return [
+            (path, about.st_ino, about.st_size, about.st_mtime_ns)
+            for path in events.log_files(store, repo, job)
+            for about in (os.stat(path),)
+        ]
+    except OSError:
+        return None  # archived just now
 
 
 def _has_ended(store: str, repo: str, job: str) -> bool:

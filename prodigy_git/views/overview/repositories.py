@@ -210,10 +210,10 @@ def looked_at(
 
     def again(some: list[Agent]) -> list[Agent]:
         memory.look_again(
-            key, [(one.job_id, name) for one in some for name in agents.heard_as(one)]
+            store, key, [(one.job_id, name) for one in some for name in agents.heard_as(one)]
         )
         names = [one.session_id for one in some if one.session_id is not None]
-        known = briefs.read_some(store, names)
+        known = briefs.read_some(store, names, memory.briefs)
         where = {one.job_id for one in some}
         return look(known, [one for one in jobs if one in where], lambda _: None)[1]
 

@@ -1,5 +1,6 @@
 """When somebody was heard of last, from logs read backwards."""
 
+import json
 import os
 import random
 
@@ -7,7 +8,10 @@ import pytest
 from support_cli import write_log
 
 from prodigy_git.record import clock
-from prodigy_git.views.overview import last_seen
+from prodigy_git.views.overview import agents, last_seen
+from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.memory import Memory
+from prodigy_git.views.trouble import Facts
 
 BEGIN = clock.parse("2025-01-11T12:00:00Z")
 assert BEGIN is not None
@@ -67,6 +71,32 @@ def test_it_reads_no_further_than_needed(store, monkeypatch):
     assert seen(store, {"gone"}, limit=190) == {}
     assert sum(read) < path.stat().st_size / 2
     assert seen(store, {"gone"}) == {"gone": 0}
+
+
+def test_a_second_look_reads_again_what_was_added_to_the_log(store):
+    path = write_log(store, "r", "j", "events-20250111.jsonl", event(1, session_id="s1"))
+    memory = Memory()
+    one, other = (Agent("running", "r", "j", name, None, None) for name in ("s1", "s2"))
+    for agent in (one, other):
+        agent.facts = Facts(status="Running")
+
+    def heard():
+        memory.look_again(str(store), "r", [("j", "s1"), ("j", "s2")])
+        agents.hear(str(store), "r", [one, other], 0, memory)
+        return [agent.last and (agent.last - BEGIN) // clock.SECOND for agent in (one, other)]
+
+    assert heard() == [1, None]
+    known = dict(memory.seen["r", "j"])
+    assert heard() == [1, None]
+    assert memory.seen["r", "j"] == known
+    with path.open("a") as log:
+        log.write(json.dumps(event(7, session_id="s2")) + "\n")
+    assert heard() == [1, 7]
+    write_log(store, "r", "j", "events-20250112.jsonl", event(9, session_id="s1"))
+    assert heard() == [9, 7]
+    path.unlink()  # archived
+    one.last = other.last = None
+    assert heard() == [9, None]
 
 
 def test_the_last_events_of_several_jobs_in_time_order(store):
