@@ -240,8 +240,8 @@ def ls(all_repos: bool, as_json: bool) -> None:
 
 def _ahead_of_rows() -> None:
     """Import what `_add_half_way` needs, for git is asked first."""
-    for name in ("cleanup.trash.unfinished", "lifecycle.locate"):
-        importlib.import_module(f"prodigy_git.{name}")
+    for name in ("prodigy_git.cleanup.trash.unfinished", "prodigy_git.lifecycle.locate"):
+        importlib.import_module(name)
 
 
 def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:

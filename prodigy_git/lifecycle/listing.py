@@ -45,8 +45,8 @@ def of_repository(cwd: str, broken: Broken) -> list[dict[str, Any]]:
 
 def _ahead() -> None:
     """Import what reads sessions, which takes as long as git takes to list the worktrees."""
-    for name in ("store.sessions", "prodigy.sessions"):
-        importlib.import_module(f"prodigy_git.{name}")
+    for name in ("prodigy_git.store.sessions", "prodigy_git.prodigy.sessions"):
+        importlib.import_module(name)
 
 
 def of_store(store: str, broken: Broken) -> list[dict[str, Any]]:
