@@ -17,7 +17,7 @@ HEIGHTS = {
     "gitenv": 0,
     "tally": 1,
     "glance": 2,
-    "duration": 2, "statusline": 3,
+    "duration": 2, "redaction": 2, "statusline": 3,
     "model": 2,
     "store": 3, "git": 3, "prodigy": 3.5,
     "setup": 4.5,
@@ -54,7 +54,7 @@ FLOORS = {
     ),
     "lifecycle": (
         "interrupts kept_commits lastline launcher listing locate meanwhile naming process ready "
-        "redacting runlog sinks whereabouts",
+        "runlog sinks whereabouts",
         "adding adopt beginning finish forget new_worktree re_enrol taking unended",
         "",
     ),

@@ -8,7 +8,7 @@ one that sounds like one, and that before any other.
 import re
 from collections.abc import Mapping
 
-from prodigy_git.lifecycle.redacting import redact
+from prodigy_git.redaction.gate import redact
 
 KEPT = 32768
 """How many bytes of the end of the output are looked at."""
@@ -93,7 +93,7 @@ def last_line(output: bytes, env: Mapping[str, str] | None = None) -> str:
         if telling := [text for raised, text in end if kind(raised, text)]:
             found = telling[-1]
             break
-    found = redact(found, env or {})
+    found = redact(found, env)
     return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from prodigy_git.lifecycle.lastline import last_line, telling_line
-from prodigy_git.lifecycle.redacting import redact
 
 PYTHON = """\
 working
@@ -214,19 +213,14 @@ def test_standard_output_is_why_only_where_it_says_so():
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
-        ("cannot push to https://me:hunter2@host/x.git", "cannot push to https://me:***@host/x.git"),
-        ("401 for Authorization: Bearer abcdef0123456789", "401 for Authorization: Bearer ***"),
-        ("bad key sk-" + 6 * "a1b2", "bad key ***"),
-        ("ghp_" + 9 * "a1b2" + " expired", "*** expired"),
-        ("api_key=abc123def456 is wrong", "api_key=*** is wrong"),
-        ("password = 'open sesame' refused", "password = *** refused"),
-        ('{"access_token": "a1b2c3d4e5f6"}', '{"access_token": ***}'),
+        ("cannot push to https://me:hunter2@host/x.git",
+         "cannot push to https://me:[redacted: url-password]@host/x.git"),
+        ("api_key=abc123def456 is wrong", "api_key=[redacted: named] is wrong"),
         ("SyntaxError: Unexpected token: identifier", "SyntaxError: Unexpected token: identifier"),
-        ("the value is tulip-under-glass", "the value is ***"),
+        ("the value is tulip-under-glass", "the value is [redacted: MY_API_KEY]"),
         ("tulip", "tulip"),
     ],
 )  # fmt: skip
 def test_secrets_are_taken_out(said, wanted):
     env = {"MY_API_KEY": "tulip-under-glass", "TOKEN": "tulip", "HOME": "the value"}
-    assert redact(said, env) == wanted
     assert last_line(said.encode(), env) == wanted

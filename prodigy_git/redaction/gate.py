@@ -1,0 +1,99 @@
+"""The gate that foreign text goes through: what looks like a secret is taken out of it."""
+
+import functools
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prodigy_git.redaction.own_rules import RULES, Rule, Span, told
+
+
+def redact(text: str, env: Mapping[str, str] | None = None) -> str:
+    """Return ``text`` with ``[redacted: RULE]`` in the place of each thing that looks like a secret.
+
+    ``env`` is the environment of who wrote it: values of variables that are secret by their names are
+    taken out, whatever they look like, as ``[redacted: NAME]``. Doing it twice changes nothing more. A
+    secret without a name before it or a form of its own (a plain password in a sentence, forty letters
+    of base64) is not found, nor one that is cut into lines.
+    """
+    for name, value in _secret_values(env or {}):
+        text = text.replace(value, f"{_TAKEN}{name}]")
+    found = sorted(_found(text))
+    if not found:
+        return text
+    out: list[str] = []
+    at = 0
+    for (start, end), name in found:
+        if start < at:  # two rules took the same place: what more there is goes, too
+            at = max(at, end)
+            continue
+        out += [text[at:start], f"{_TAKEN}{name}]"]
+        at = end
+    return "".join([*out, text[at:]])
+
+
+def _secret_values(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return names and values of what an environment says is secret, the longest values first."""
+    secret = (
+        (name, value) for name, value in env.items()
+        if len(value) >= _SHORTEST and _OF_VARIABLES.search(name) and not told(value)
+    )  # fmt: skip
+    return sorted(secret, key=lambda one: -len(one[1]))
+
+
+_SHORTEST = 8
+"""Characters of a variable's value: a shorter one may be any word."""
+_OF_VARIABLES = re.compile(
+    r"(?i)(?:api_?key|access_?key|private_?key|secret(?:_?key)?|token|passw(?:or)?d|passphrase|credentials?)$"
+    r"|(?:^|_)(?:key|auth|pat|pass|pwd)$"
+)
+
+
+def _found(text: str) -> Iterator[tuple[Span, str]]:
+    """Yield where the secrets of ``text`` are, and the name of the rule that says so."""
+    folded = text.lower()
+    if len(folded) != len(text):  # of one letter, the Turkish capital i with a dot, two are made
+        folded = text.translate(_FOLDED)
+    for rule in _rules():
+        for start, end in _places(rule, text, folded):
+            for span in rule.spans(text, start, end):
+                if not text.startswith(_TAKEN, span[0]):
+                    yield span, rule.name
+
+
+def _places(rule: Rule, text: str, folded: str) -> Iterator[Span]:
+    """Yield the parts of ``text`` that have one of the rule's words: the line, or what of it is near.
+
+    Some of the patterns take time by the square of what they are asked of.
+    """
+    if not rule.words:
+        yield 0, len(text)
+    for word in rule.words:
+        at = folded.find(word)
+        while at >= 0:
+            end = -1 if rule.has_lines else text.find("\n", at)
+            line_end = len(text) if end < 0 else end
+            end = min(line_end, at + _AFTER)
+            start = max(0 if rule.has_lines else text.rfind("\n", 0, at) + 1, at - _BEFORE, 0)
+            yield start, end
+            at = folded.find(word, end if end == line_end else end - _OVERLAP)
+
+
+_BEFORE, _AFTER, _OVERLAP = 300, 24_000, 5_000
+"""Characters round a word that are looked at: the longest secret is a private key."""
+_TAKEN = "[redacted: "
+_FOLDED = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
+
+
+@functools.cache
+def _rules() -> tuple[Rule, ...]:
+    """Return all rules: ours, and those of gitleaks that read a line."""
+    path = Path(__file__).with_name("gitleaks_rules.json")
+    foreign = json.loads(path.read_text())["rules"]
+    return (
+        *RULES,
+        *(Rule(name, tuple(words), pattern, None, group, least)
+          for name, words, pattern, group, least in foreign),
+    )  # fmt: skip
