@@ -1,5 +1,7 @@
 """Make docs/reference/commands/: a page for each command, of what its own --help prints.
 
+The commands of a group are on its page; where that would be too long, each has its own.
+
 `make reference` writes the pages; `tests/docs/test_reference.py` keeps them equal to the help.
 """
 
@@ -11,6 +13,7 @@ import click
 
 FOLDER = Path(__file__).resolve().parent / "reference" / "commands"
 WIDTH = 80
+LONG = 250  # lines
 HEAD = """\
 # Commands
 
@@ -87,20 +90,34 @@ def pages() -> dict[str, str]:
         command = cli.get_command(root, name)
         if command is None or command.hidden:
             continue
-        parts = []
-        for context in contexts(command, name, root):
-            path = context.command_path
-            words = path.removeprefix("prodigy-git ")
-            mark = "#" if context.command is command else "##"
-            more = f"[More about it]({MORE[name]}).\n\n" if context.command is command else ""
-            parts.append(
-                f"{mark} {words}\n\n{more}```console\n$ {path} --help\n{context.get_help()}\n```\n"
-            )
+        helps = list(contexts(command, name, root))
+        parts = [_part(context, name, "##") for context in helps]
+        apart = sum(part.count("\n") + 1 for part in parts) > LONG
+        for context, part in zip(helps, parts, strict=True):
+            words = context.command_path.removeprefix("prodigy-git ")
+            own = words.replace(" ", "-")
+            page = f"{own if apart else name}.md"
+            if apart:
+                part = _part(context, name, "#")
+                links = [f"[{one.info_name}]({name}-{one.info_name}.md)" for one in helps[1:]]
+                if context is helps[0]:
+                    part += f"\nIts commands: {', '.join(links)}.\n"
+            found[page] = f"{found[page]}\n{part}" if page in found else part
             short = context.command.get_short_help_str(200).replace("|", "\\|")
-            anchor = "" if context.command is command else f"#{words.replace(' ', '-')}"
-            index += f"| [`{words}`]({name}.md{anchor}) | {short} |\n"
-        found[f"{name}.md"] = "\n".join(parts)
+            anchor = f"#{own}" if own not in (name, page.removesuffix(".md")) else ""
+            index += f"| [`{words}`]({page}{anchor}) | {short} |\n"
     return {"index.md": index, **found}
+
+
+def _part(context: click.Context, name: str, mark: str) -> str:
+    """Return what a page says of a command; ``mark`` is a heading's, below that of ``name``."""
+    words = context.command_path.removeprefix("prodigy-git ")
+    heading = "#" if words == name else mark
+    more = f"[More about it]({MORE[name]}).\n\n" if heading == "#" else ""
+    return (
+        f"{heading} {words}\n\n{more}"
+        f"```console\n$ {context.command_path} --help\n{context.get_help()}\n```\n"
+    )
 
 
 def main() -> int:

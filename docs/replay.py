@@ -1,9 +1,10 @@
 """Run a page's commands in order, as a reader would, and compare or write what they print.
 
 In a page, a block ``sh`` is run as it stands; of a block ``console`` each line that begins with
-``$ `` is run, and the lines below it are what was printed, on a terminal of 100 columns.
-`tests/docs/test_tutorial.py` runs the pages so. ``python docs/replay.py docs/tutorial/first-job.md``
-writes a run into the page, in a HOME that is made for it.
+``$ `` is run, and the lines below it are what was printed, on a terminal of 100 columns. Where a page
+has comments ``<!-- sh … -->``, these prepare what is shown, and a block ``sh`` is only to be read.
+`tests/docs/test_shown_output.py` runs the pages so. ``python docs/replay.py PAGE…``
+writes a run into pages, one after the other in one HOME that is made for them.
 """
 
 import fcntl
@@ -19,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COLUMNS = 100
-_BLOCK = re.compile(r"^```(sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^(?:```(?P<kind>sh|console)\n(?P<text>.*?)^```|<!-- sh\n(?P<hidden>.*?)^-->)$",
+    re.MULTILINE | re.DOTALL,
+)
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
 
 
@@ -33,11 +37,10 @@ class Step:
 
 def steps(block: re.Match[str]) -> list[Step]:
     """Return the steps of a block of a page."""
-    kind, text = block.groups()
-    if kind == "sh":
-        return [Step(text, None)]
+    if block["kind"] != "console":
+        return [Step(block["hidden"] or block["text"], None)]
     found = []
-    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", block["text"], flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")
         found.append(Step(command, output))
     return found
@@ -45,7 +48,9 @@ def steps(block: re.Match[str]) -> list[Step]:
 
 def blocks(page: str) -> list[re.Match[str]]:
     """Return the blocks of a page that are to be run."""
-    return list(_BLOCK.finditer(page))
+    found = list(_BLOCK.finditer(page))
+    prepared = any(block["hidden"] for block in found)
+    return [block for block in found if not prepared or block["kind"] != "sh"]
 
 
 def world(home: Path) -> dict[str, str]:
@@ -99,12 +104,16 @@ pwd >"$0"; echo "$OLDPWD" >"$0.old"
     return _ESCAPES.sub("", said.decode())
 
 
-def replay(page: str, home: Path) -> list[tuple[Step, str]]:
-    """Run all of a page's steps, beginning in an empty HOME; return each with what it printed."""
-    env = world(home)
+def begin(home: Path) -> Path:
+    """Return the file that says in which folder the next command runs; in ``home``, at first."""
     place = home / ".place"
     place.write_text(f"{home}\n")
     place.with_name(".place.old").write_text(f"{home}\n")
+    return place
+
+
+def replay(page: str, place: Path, env: dict[str, str]) -> list[tuple[Step, str]]:
+    """Run all of a page's steps; return each with what it printed."""
     return [
         (step, run(step.command, place, env)) for block in blocks(page) for step in steps(block)
     ]
@@ -113,9 +122,12 @@ def replay(page: str, home: Path) -> list[tuple[Step, str]]:
 def rewritten(page: str, said: list[str], hide: dict[str, str]) -> str:
     """Return the page with what its steps printed; ``hide`` says what is called otherwise."""
     left = iter(said)
+    run = {block.start() for block in blocks(page)}
 
     def block(match: re.Match[str]) -> str:
-        if match[1] == "sh":
+        if match.start() not in run:
+            return match[0]
+        if match["kind"] != "console":
             next(left)
             return match[0]
         lines = []
@@ -129,16 +141,17 @@ def rewritten(page: str, said: list[str], hide: dict[str, str]) -> str:
     return _BLOCK.sub(block, page)
 
 
-def main(path: Path) -> int:
-    """Write a run of the page into it; return an exit status."""
-    page = path.read_text(encoding="utf-8")
+def main(paths: list[Path]) -> int:
+    """Write a run of pages into them; return an exit status."""
     with tempfile.TemporaryDirectory(prefix="you-", ignore_cleanup_errors=True) as name:
         home = Path(name).resolve()
-        ran = replay(page, home)
-    page = rewritten(page, [said for _, said in ran], {str(home): "/home/you"})
-    path.write_text(page, encoding="utf-8")
+        env, place = world(home), begin(home)
+        for path in paths:
+            page = path.read_text(encoding="utf-8")
+            said = [text for _, text in replay(page, place, env)]
+            path.write_text(rewritten(page, said, {str(home): "/home/you"}), encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main([Path(name) for name in sys.argv[1:]]))

@@ -29,9 +29,7 @@ class User:
 
     def __init__(self, home):
         self.home = home
-        self.place = home / ".place"
-        self.place.write_text(f"{home}\n")
-        self.place.with_name(".place.old").write_text(f"{home}\n")
+        self.place = REPLAY["begin"](home)
         self.env = REPLAY["world"](home)
 
     def does(self, script):

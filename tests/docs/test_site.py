@@ -77,10 +77,4 @@ def test_the_files_that_are_named_are_there(name):
 @pytest.mark.parametrize("name", [str(p.relative_to(ROOT)) for p in PAGES])
 def test_pages_are_short(name):
     lines = len((ROOT / name).read_text().splitlines())
-    assert lines <= LONGEST.get(name, 250)
-
-
-LONGEST = {
-    "docs/reference/commands/job.md": 350,  # made of the help: thirteen commands
-    "docs/tutorial/first-job.md": 280,  # half of it is what was printed
-}
+    assert lines <= 250

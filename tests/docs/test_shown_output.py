@@ -1,4 +1,7 @@
-"""The tutorial is what happens: its blocks are run in order, and what they print is compared."""
+"""What a page shows is what happens: its blocks are run in order, and what they print is compared.
+
+The pages of the commands, which are their help, are compared in `test_reference`.
+"""
 
 import re
 import runpy
@@ -10,7 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 REPLAY = runpy.run_path(str(ROOT / "docs" / "replay.py"))
-PAGE = ROOT / "docs" / "tutorial" / "first-job.md"
+DOCS = ROOT / "docs"
+TUTORIAL = [DOCS / "tutorial" / f"{name}.md" for name in ("first-job", "merge-and-tidy-up")]
+SHOWN = [
+    page
+    for page in sorted(DOCS.rglob("*.md"))
+    if "\n```console\n" in page.read_text() and page.parent.name != "commands"
+]
 
 # What each run has otherwise: moments, ids, how long it took. What is cut for room depends on these.
 MASKS = [
@@ -44,12 +53,26 @@ def home():
     shutil.rmtree(folder, ignore_errors=True)  # a recorder may be writing still
 
 
+def compare(pages, home):
+    env, place = REPLAY["world"](home), REPLAY["begin"](home)
+    for page in pages:
+        for step, said in REPLAY["replay"](page.read_text(), place, env):
+            if step.output is None:
+                assert said == "", step.command
+            else:
+                assert words(said, home) == words(step.output, home), f"$ {step.command}\n{said}"
+
+
 def test_the_tutorial_is_what_happens(home):
-    for step, said in REPLAY["replay"](PAGE.read_text(), home):
-        if step.output is None:
-            assert said == "", step.command
-        else:
-            assert words(said, home) == words(step.output, home), f"$ {step.command}\n{said}"
+    compare(TUTORIAL, home)
+
+
+@pytest.mark.parametrize(
+    "page", [one for one in SHOWN if one not in TUTORIAL], ids=lambda page: page.stem
+)
+def test_what_is_shown_is_what_happens(page, home):
+    assert "\n<!-- sh\n" in page.read_text(), "what is shown there is prepared by nothing"
+    compare([page], home)
 
 
 def test_the_first_day_of_the_readme_goes_as_it_says(home):
@@ -62,7 +85,9 @@ def test_the_first_day_of_the_readme_goes_as_it_says(home):
         "set -e; git init -q clone; cd clone; touch a b c d; git add .; git commit -q -m Start; "
     )
     script = f"{begin} prodigy-git install\n{first_day}\necho all of it"
-    ((_, said),) = REPLAY["replay"](f"```sh\n{script}\n```", home)
+    ((_, said),) = REPLAY["replay"](
+        f"```sh\n{script}\n```", REPLAY["begin"](home), REPLAY["world"](home)
+    )
     assert said.endswith("all of it\n"), said
     for line in (
         "3 completed",
