@@ -33,8 +33,19 @@ LONG_AGO = "2025-01-11T12:00:00+00:00"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-ON_DISK = re.compile(r"e2e/|prodigy/|record/|cleanup/(?!account/|records/)")
-"""Tests that are about files: what moves, what a disk confirms, where filesystems meet."""
+ON_DISK = re.compile(
+    r"cleanup/(test_crossing|restore/test_restore(_faults)?\.|salvage/test_unpublished_places)"
+    r"|e2e/test_(main_job|undo_by_hand)|record/test_(log|protocol)"
+)
+"""Tests that meet two filesystems, and some of each kind, for a disk is what users have.
+
+`pytest --on-disk` has all of them there. A test that asks for the fixture `disk` is one of the first.
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--on-disk`: nothing in memory, where each sync takes as long as the disk does."""
+    parser.addoption("--on-disk", action="store_true", help="have no test's files in memory")
 
 
 def pytest_configure() -> None:
@@ -49,20 +60,37 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Give an empty folder; in memory, where syncing costs nothing, if filesystems are not tested.
+    """Give an empty folder; in memory, where syncing costs nothing, but for `ON_DISK`.
 
     Of a test that fails it is kept, in pytest's own folder.
     """
-    on_disk = ON_DISK.match(str(request.path.relative_to(TESTS)))
-    memory = None if on_disk else support_memory.folder()
+    yield from _in_memory(tmp_path, request, on_disk="disk" in request.fixturenames)
+
+
+@pytest.fixture(scope="module")
+def scratch(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """Give an empty folder that the tests of a file share; where each one's `tmp_path` is."""
+    yield from _in_memory(tmp_path_factory.mktemp("scratch"), request)
+
+
+def _in_memory(
+    plain: Path, request: pytest.FixtureRequest, *, on_disk: bool = False
+) -> Iterator[Path]:
+    on_disk = on_disk or request.config.getoption("--on-disk")
+    if on_disk or ON_DISK.match(str(request.path.relative_to(TESTS))):
+        memory = None
+    else:
+        memory = support_memory.folder()
     if memory is None:
-        yield tmp_path
+        yield plain
         return
     failed = request.session.testsfailed
-    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=memory))
+    folder = Path(tempfile.mkdtemp(prefix=f"{plain.name}-", dir=memory))
     yield folder
     if request.session.testsfailed > failed:
-        shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(folder, plain, symlinks=True, dirs_exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

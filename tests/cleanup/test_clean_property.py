@@ -144,15 +144,10 @@ git commit -qam own1; echo o2 >o2; git add o2; git commit -q -m own2
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("states")
-
-
 @pytest.fixture
-def templates(repo: Path, store: Path, folder: Path) -> Templates:
+def templates(repo: Path, store: Path, scratch: Path) -> Templates:
     """The template's folder is filled by the first test of the module."""
-    template = folder / "template"
+    template = scratch / "template"
     if not template.exists():
         new(repo, "w", "--job", "j")
         sh(store / "worktrees/repo/w", SEED)
@@ -213,9 +208,9 @@ def _run(check: Callable[[dict[str, Any]], None], number: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(2))  # one for each worker of a small machine
-def test_all_of_it_comes_back(part: int, templates: Templates, folder: Path) -> None:
+def test_all_of_it_comes_back(part: int, templates: Templates, scratch: Path) -> None:
     def check(state: dict[str, Any]) -> None:
-        root = Path(tempfile.mkdtemp(dir=folder))
+        root = Path(tempfile.mkdtemp(dir=scratch))
         world = templates.copy(root / "world")
         _into_state(world, state)
         note(str(state))
@@ -266,10 +261,10 @@ def _tree_of_index(world: World) -> str:
 
 @pytest.mark.parametrize("part", range(2))
 def test_what_git_holds_comes_back_without_the_trash(
-    part: int, templates: Templates, folder: Path
+    part: int, templates: Templates, scratch: Path
 ) -> None:
     def check(state: dict[str, Any]) -> None:
-        root = Path(tempfile.mkdtemp(dir=folder))
+        root = Path(tempfile.mkdtemp(dir=scratch))
         world = templates.copy(root / "world")
         _into_state(world, state)
         note(str(state))

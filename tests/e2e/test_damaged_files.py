@@ -20,8 +20,8 @@ STATUSES = frozenset((0, 1, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("damaged"))
+def world(scratch: Path) -> World:
+    return World(scratch)
 
 
 def faults(world: World, chance: random.Random, at_once: int, calls: int) -> list[str]:

@@ -5,11 +5,11 @@ import os
 import random
 import select
 import signal
-import subprocess
 import sys
 from collections import Counter, defaultdict
 
 import msgspec
+from support_forkserver import Forked
 
 from prodigy_git import api
 from prodigy_git.jobs import books, checkpoints, claims, index, replay
@@ -23,7 +23,7 @@ KILLS = 60
 WORKER = """\
 import os, sys
 from prodigy_git import api
-store, folder, agent, progress = sys.argv[1:4] + [int(sys.argv[4])]
+store, folder, agent = sys.argv[1:]
 job = api.Job(store, "r", "j")
 while (claim := api.claim(job, agent=agent, broken=lambda _: None)) is not None:
     mark = f"{folder}/{claim.item_id}"
@@ -41,7 +41,7 @@ while (claim := api.claim(job, agent=agent, broken=lambda _: None)) is not None:
     bad = int(claim.item_id.split("-")[1]) % 3 == 0
     os.unlink(mark)
     api.finish(job, claim, error="no good 17" if bad else None, backoff=0, broken=lambda _: None)
-    os.write(progress, b".")
+    os.write(0, b".")  # the pipe that the test counts from
 """
 
 
@@ -63,10 +63,10 @@ def test_workers_that_are_killed_and_started_anew(tmp_path):
     def begin():
         nonlocal started
         started += 1
-        return subprocess.Popen(
-            [sys.executable, "-c", WORKER, store, str(folder), f"agent-{started}", str(writing)],
+        return Forked(
+            [sys.executable, "-c", WORKER, store, str(folder), f"agent-{started}"],
             env={**os.environ, "PYTHONPATH": PACKAGE_PARENT},
-            pass_fds=(writing,), stdout=said, stderr=said,
+            stdin=writing, stdout=said, stderr=said,
         )  # fmt: skip
 
     workers = [begin() for _ in range(WORKERS)]

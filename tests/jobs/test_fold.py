@@ -2,6 +2,8 @@
 
 import json
 import random
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -114,9 +116,9 @@ def test_a_repeated_event_counts_as_a_line_and_changes_nothing_else(history, dra
 
 @settings(max_examples=200, deadline=None)
 @given(histories, st.integers(0, 25), st.integers(0, 2**32))
-def test_a_checkpoint_and_the_tail_are_the_whole_log(tmp_path_factory, history, cut, seed):
+def test_a_checkpoint_and_the_tail_are_the_whole_log(scratch, history, cut, seed):
     """Through the files: several of them, lines that hold no event, other dialects, a torn end."""
-    store = tmp_path_factory.mktemp("store")
+    store = Path(tempfile.mkdtemp(dir=scratch))
     folder = store / "events" / "r" / "j"
     folder.mkdir(parents=True)
     draw = random.Random(seed)

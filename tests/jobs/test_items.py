@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 
 import pytest
 from hypothesis import assume, given, settings
@@ -76,8 +77,8 @@ values = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(values, min_size=1, max_size=6))
-def test_what_is_written_is_read_back(tmp_path_factory, data):
-    store = str(tmp_path_factory.mktemp("s"))
+def test_what_is_written_is_read_back(scratch, data):
+    store = tempfile.mkdtemp(dir=scratch)
     ids = [one.get("id", one.get("item_id")) for one in data if isinstance(one, dict)]
     assume(len(set(map(str, ids))) == len(ids))
     found = items.parse(json.dumps(data).encode(), None, where="f")

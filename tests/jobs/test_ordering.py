@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -189,9 +191,9 @@ def test_what_was_added_elsewhere_is_known_once_its_event_is(store, tmp_path):
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
-def test_any_order_against_a_model(tmp_path_factory, seed):
+def test_any_order_against_a_model(scratch, seed):
     """Random priorities, predecessors, ends and additions; the index thrown away now and then."""
-    store = tmp_path_factory.mktemp("order")
+    store = Path(tempfile.mkdtemp(dir=scratch))
     draw = random.Random(seed)
     known = []  # (id, priority, after) in their order
     over = {}  # id: its state, if that is not pending

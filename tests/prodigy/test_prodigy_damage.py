@@ -91,12 +91,11 @@ DAMAGES: list[Callable[[Path], None]] = [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Whole:
+def made(scratch: Path) -> Whole:
     """Make the store once; each test damages a copy."""
     from support_prodigy import git
 
-    folder = tmp_path_factory.mktemp("prodigy")
-    repo, store = folder / "repo", folder / "store"
+    repo, store = scratch / "repo", scratch / "store"
     repo.mkdir()
     store.mkdir()
     with pytest.MonkeyPatch.context() as patched:

@@ -1,6 +1,8 @@
 """What is taken into a job's log from outside, and what is not."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -115,11 +117,11 @@ def test_an_event_with_an_id_is_recorded_once(store):
         max_size=5,
     )
 )
-def test_whatever_is_taken_is_read_back(tmp_path_factory, fields):
+def test_whatever_is_taken_is_read_back(scratch, fields):
     envelope = ("id", "type", "event_type", "timestamp", "correlation_id", "job_id", "session_id",
                 "agent_id", "item_id")  # fmt: skip
     own = {name: value for name, value in fields.items() if name not in envelope}
-    store = tmp_path_factory.mktemp("s")
+    store = Path(tempfile.mkdtemp(dir=scratch))
     record(store, {**own, "type": "Mine", "timestamp": "then"})
     (line,) = lines(store)
     wanted = {name: value for name, value in own.items() if value is not None}

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 from support_cli import call, ok, rewrite_session
 from support_drift import Time
+from support_forkserver import run_forked
 from support_restore import files_of, sh
 
 from prodigy_git.record import clock
@@ -50,13 +51,24 @@ CLEANS = {
 }
 
 # A clean in a process whose clock is ahead; in a namespace of its own, where something is hidden.
+# Made here and not by unshare(1), so that it need not be an interpreter that starts: mount(2).
 LATER = """
-import sys
+import ctypes, os, sys
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+hidden, passed = os.fsencode(sys.argv[1]), int(sys.argv[2])
+libc = ctypes.CDLL(None, use_errno=True)
+for done in (
+    libc.unshare(CLONE_NEWNS),
+    libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None),
+    libc.mount(b"none", hidden, b"tmpfs", ctypes.c_ulong(0), None),
+):
+    if done:
+        sys.exit(f"not hidden: {os.strerror(ctypes.get_errno())}")
 from prodigy_git.record import clock
-real, passed = clock.now, int(sys.argv[1])
+real = clock.now
 clock.now = lambda: real() + passed
 from prodigy_git import cli
-sys.exit(cli.run(sys.argv[2:]))
+sys.exit(cli.run(sys.argv[3:]))
 """
 
 
@@ -176,11 +188,6 @@ states = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("halves")
-
-
 def _make(world: World, state: dict[str, Any]) -> None:
     world.repo.mkdir()
     sh(
@@ -224,23 +231,22 @@ def _run(world: World, time: Time, commands: list[tuple[str, float]], hidden: st
         done = call(*CLEANS[command], cwd=cwd)
         assert "internal error" not in done.err, done
         if hidden and (world.root / hidden).is_dir() and os.geteuid() == 0:
-            arguments = " ".join(CLEANS["everything"])
-            subprocess.run(
-                ["unshare", "--mount", "sh", "-c",
-                 f'mount -t tmpfs none "$1" && exec "$2" -c "$3" {time.passed} {arguments}',
-                 "sh", world.root / hidden, sys.executable, LATER],
-                cwd=world.root, check=True, stdin=subprocess.DEVNULL, capture_output=True,
+            words = [world.root / hidden, time.passed, *CLEANS["everything"]]
+            ran = run_forked(
+                [sys.executable, "-c", LATER, *map(str, words)],
+                cwd=world.root, stdin=subprocess.DEVNULL, text=True,
             )  # fmt: skip
+            assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("part", range(2))
 def test_every_byte_is_there_again(
-    part: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+    part: int, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check(state: dict[str, Any]) -> None:
         note(str(state))
         with monkeypatch.context() as patch:
-            world = World(Path(tempfile.mkdtemp(dir=folder)))
+            world = World(Path(tempfile.mkdtemp(dir=scratch)))
             patch.setenv("PRODIGY_HOME", str(world.store))
             time = Time(patch)
             _make(world, state)

@@ -237,6 +237,10 @@ def test_worktree_clean_from_elsewhere_says_nothing_of_the_trash(big, store, exp
 def test_a_dry_run_says_how_much_would_go(store, repo, git):
     make(store, repo, git, age=8 * DAY)
     (store / "state" / "repo").mkdir(parents=True)
+    (entry,) = (store / "trash" / "repo" / "w1").iterdir()
+    moved = [path for path in entry.rglob("*") if path.name != "entry.json"]
+    blocks = sum(path.lstat().st_blocks for path in moved)
+    assert blocks > 0
     for options in ((), ("--trash",)):
         done = ok("clean", *options, "--all-repos", "--dry-run", cwd=repo)
-        assert "trash\t1\t24.0 KiB\twould be deleted for good" in done.out
+        assert f"trash\t1\t{blocks / 2:.1f} KiB\twould be deleted for good" in done.out
