@@ -2,9 +2,9 @@
 
 In a page, a block ``sh`` is run as it stands; of a block ``console`` each line that begins with
 ``$ `` is run, and the lines below it are what was printed, on a terminal of 100 columns. Where a page
-has comments ``<!-- sh … -->``, these prepare what is shown, and a block ``sh`` is only to be read.
-`tests/docs/test_shown_output.py` runs the pages so. ``python docs/replay.py PAGE…``
-writes a run into pages, one after the other in one HOME that is made for them.
+has comments ``<!-- sh … -->``, these prepare what is shown, and blocks without output are only read.
+`tests/docs/test_shown_output.py` runs the pages so. ``python docs/replay.py PAGE…`` writes a run into
+pages, one after the other in one HOME that is made for them.
 """
 
 import fcntl
@@ -50,7 +50,12 @@ def blocks(page: str) -> list[re.Match[str]]:
     """Return the blocks of a page that are to be run."""
     found = list(_BLOCK.finditer(page))
     prepared = any(block["hidden"] for block in found)
-    return [block for block in found if not prepared or block["kind"] != "sh"]
+    return [block for block in found if not prepared or block["hidden"] or shows(block)]
+
+
+def shows(block: re.Match[str]) -> bool:
+    """Whether a block has something that was printed."""
+    return any(step.output for step in steps(block))
 
 
 def world(home: Path) -> dict[str, str]:

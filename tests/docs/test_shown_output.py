@@ -18,7 +18,8 @@ TUTORIAL = [DOCS / "tutorial" / f"{name}.md" for name in ("first-job", "merge-an
 SHOWN = [
     page
     for page in sorted(DOCS.rglob("*.md"))
-    if "\n```console\n" in page.read_text() and page.parent.name != "commands"
+    if page.parent.name != "commands"
+    and any(REPLAY["shows"](block) for block in REPLAY["blocks"](page.read_text()))
 ]
 
 # What each run has otherwise: moments, ids, how long it took. What is cut for room depends on these.
