@@ -3,10 +3,14 @@
 The order, and what a kill after each step leaves:
 
 1. the move is written into the ledger, as begun    nothing has happened: the next call drops it
-2. ``git update-ref``, with the commit before       it has happened: the next call does the rest
-3. the checkouts of the branch follow               those that have not, follow then
-4. the events, one for each result                  the log is searched for them, by their ids
-5. the move is written into the ledger, as done     nothing is left
+2. the commits that were made for it are recorded   as before; they were made, and nobody needs them
+3. ``git update-ref``, with the commit before       it has happened: the next call does the rest
+4. the checkouts of the branch follow               those that have not, or half, follow then
+5. the events, one for each result                  the log is searched for them, by their ids
+6. the move is written into the ledger, as done     nothing is left
+
+2 comes before 3: from then on whoever has the branch checked out meets these commits, and would take
+them for made there if no other session had recorded them.
 
 From 1 on git holds the merge lock with us: the next call looks only when it has ended.
 """
@@ -15,9 +19,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prodigy_git import layout, names
+from prodigy_git import encoding, layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git_status
+from prodigy_git.git.ask import git, git_status
 from prodigy_git.merging import checkouts, giving_back, ledger, steadily
 from prodigy_git.merging.checkouts import Checkout
 from prodigy_git.merging.ledger import Kind, Move
@@ -64,6 +68,8 @@ def move(
         names.fresh("merge"), kind, run, old, new, clock.stamp(clock.now()), list(items), list(undoes)
     )  # fmt: skip
     ledger.begin(target.ledger, made)
+    if kind == "merge":
+        _record_commits(target, cwd, made)
     what = ", ".join(str(one["item_id"] or one["session_id"]) for one in items)[:200]
     verb = "merge" if kind == "merge" else "merge --undo"
     status, _, err = steadily.git(
@@ -79,6 +85,34 @@ def move(
     return _rest(target, made, lock, again=False)
 
 
+def _record_commits(target: Target, cwd: str, made: Move) -> None:
+    """Record the commits that merging has made: each once, in the log of the job that it was made for.
+
+    Their session is the call of ``merge``; that has no file, and no worktree that anybody lists.
+    """
+    before = made.old
+    for one in made.items:
+        out = git(
+            cwd, "log", "--reverse", "--format=%H%x00%P%x00%s", one["commit"], f"^{before}",
+            f"^{one['head']}",
+        )  # fmt: skip
+        events = []
+        for line in out.splitlines():
+            sha, parents, subject = line.split("\0", 2)
+            event = {
+                "id": log.event_id(made.id, f"CommitCreated:{sha}"), "timestamp": "",
+                "type": "CommitCreated", "event_type": "CommitCreated", "correlation_id": made.run,
+                "job_id": one["job_id"], "session_id": made.run, "commit": sha,
+                "parent": parents.partition(" ")[0], "action": "merge", "branch": target.branch,
+                "worktree": "merging",
+                "subject": encoding.valid(subject),
+            }  # fmt: skip
+            events.append(event)
+        if events:
+            log.append(target.store, target.repo, one["job_id"], events)
+        before = one["commit"]
+
+
 def _why(err: str) -> str:
     lines = [line.strip() for line in err.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("fatal:")]
@@ -89,7 +123,7 @@ def _rest(target: Target, made: Move, lock: int, *, again: bool) -> Moved:
     """Do what belongs to a move that has happened: ``again`` where some of it may be done already."""
     done = Moved(made)
     if not again or target.tip() == made.new:
-        done.checkouts = checkouts.follow(target, made.old, made.new, lock)
+        done.checkouts = checkouts.follow(target, made.old, made.new, lock, again=again)
     _announce(target, made, again=again)
     if made.kind == "merge":
         giving_back.forget(target, made.items)

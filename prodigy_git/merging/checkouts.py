@@ -7,14 +7,16 @@ not know. What git would overwrite all the same, files that it ignores, is looke
 
 import os
 import shlex
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status, said
-from prodigy_git.merging import steadily
+from prodigy_git.merging import half_followed, steadily
 from prodigy_git.merging.target import Target
+from prodigy_git.record import ownership
 from prodigy_git.record.gitdir import Place
 
 _UNDER_WAY = {
@@ -51,22 +53,25 @@ def of(target: Target) -> list[Place]:
     return found
 
 
-def follow(target: Target, old: str, new: str, lock: int) -> list[Checkout]:
+def follow(target: Target, old: str, new: str, lock: int, *, again: bool = False) -> list[Checkout]:
     """Bring the checkouts of the branch, which was moved from ``old`` to ``new``, there too.
 
-    One that is there already is not named. ``lock`` as for `steadily.git`. Raises `ProdigyError` where
-    git does not say which checkouts there are.
+    One that is there already is not named. ``again``: a git that did so may have been killed. ``lock``
+    as for `steadily.git`. Raises `ProdigyError` where git does not say which checkouts there are.
     """
     found = []
     for place in of(target):
         try:
-            found.append(_follow(target, place, old, new, lock))
+            found.append(_follow(target, place, old, new, lock, again=again))
         except (ProdigyError, OSError) as error:
             found.append(_left(place, str(error), old, new))
     return [one for one in found if one is not None]
 
 
-def _follow(target: Target, place: Place, old: str, new: str, lock: int) -> Checkout | None:
+def _follow(
+    target: Target, place: Place, old: str, new: str, lock: int, *, again: bool
+) -> Checkout | None:
+    begun = time.time()
     for name, what in _UNDER_WAY.items():
         if os.path.lexists(f"{place.private}/{name}"):
             return _left(place, f"{what} is under way there", old, new)
@@ -74,6 +79,8 @@ def _follow(target: Target, place: Place, old: str, new: str, lock: int) -> Chec
     git_status(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
     if _same(place, "diff-index", "--cached", new) and _same(place, "diff-files"):
         return None
+    if again and _same(place, "diff-index", "--cached", old):
+        half_followed.take_back(place, old, new)
     if not _same(place, "diff-index", "--cached", old) or not _same(place, "diff-files"):
         return _left(place, "there is work in it that is not committed", old, new)
     in_the_way = _in_the_way(place, old, new)
@@ -82,6 +89,8 @@ def _follow(target: Target, place: Place, old: str, new: str, lock: int) -> Chec
     status, _, err = steadily.git(
         place.top, "read-tree", "-m", "-u", old, new, lock=lock, common=target.place.common
     )
+    # What root's git has written there is its owner's, as all else in it.
+    ownership.hand_over_tree(place.top, since=begun - 1, beside=(".git",))
     if status != 0:
         return _left(place, said(err), old, new)
     return Checkout(place.top, True)

@@ -148,3 +148,58 @@ def test_what_a_killed_call_has_left_is_removed(repo, store):
     shutil.copytree(team.repo, left / key / "0123abcd" / "tree", symlinks=True)
     team.merge("--undo")
     assert team.left() == []
+
+
+_GIT = """#!/bin/sh
+case "$*" in
+*read-tree*)
+	strace -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={number} {git} "$@"
+	kill -KILL $PPID
+	;;
+*) exec {git} "$@" ;;
+esac
+"""
+
+
+def test_a_checkout_on_its_way_when_git_is_killed_too_gets_there(repo, store, tmp_path):
+    team = Team(repo, store, "a")
+    sh(repo, "mkdir d; echo d >d/d; echo gone >gone; ln -s f link; chmod +x gone; git add .")
+    sh(repo, "git commit -qm more")
+    change = f"{line(3, 'a')}; git rm -qr gone d; echo file >d; ln -sf README link; seq 9999 >large"
+    made = team.work("a", f"{change}; mkdir e; echo e >e/e; chmod +x f")
+    for name in ("repo", "store"):
+        sh(tmp_path, f"cp -a {name} kept-{name}")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    real = shutil.which("git")
+    program = ["-P", "-c", PROGRAM, PACKAGE_PARENT, "merge", "a"]
+    path = environment()["PATH"]
+    halves = 0
+    cases = [
+        ("unlink", 1),
+        ("unlink", 3),
+        ("write", 2),
+        ("write", 4),
+        ("symlink", 1),
+        ("rename", 1),
+    ]
+    for call, number in cases:
+        sh(tmp_path, "rm -rf repo store; cp -a kept-repo repo; cp -a kept-store store")
+        (bin_ / "git").write_text(_GIT.format(call=call, number=number, git=real))
+        (bin_ / "git").chmod(0o755)
+        run_traced(program, (), env=environment(PATH=f"{bin_}:{path}"), cwd=repo)
+        where = call, number, sh(repo, "git status --porcelain")
+        assert team.tip() != made["base_commit"], where
+        halves += bool(where[2])
+        if call == "symlink":  # what is somebody's is not touched, also there
+            sh(repo, "echo mine >README")
+            found = ok("merge", "a", "--json", cwd=repo).json
+            assert not found["target_checkouts"][0]["followed"], where
+            assert (repo / "README").read_text() == "mine\n", where
+            continue
+        found = ok("merge", "a", "--json", cwd=repo).json
+        assert [one["item_id"] for one in found["finished"]] == ["a"], where
+        assert team.is_clean(), where
+        assert (repo / "d").read_text() == "file\n", where
+        assert len(team.events("WorktreeMerged")) == 1, where
+    assert halves > 3

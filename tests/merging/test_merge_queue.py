@@ -52,9 +52,36 @@ def test_the_worktree_of_merging_is_nobodys_session(team, git):
     team.merge("--job", "j", "--check", check)
     assert "/merging/" not in seen.read_text().rpartition("\n/")[0]
     assert ok("sessions", "list", "--json", cwd=team.repo).json == before
-    assert len(team.events("CommitCreated")) == 1
+    assert len(team.events("CommitCreated")) == 2  # the agent's, and that of the merge
     assert ok("verify", "--json", cwd=team.repo).code == 0
     assert ok("doctor", cwd=team.repo).code == 0
+
+
+def test_the_commits_that_merging_makes_are_recorded_once_and_are_nobodys(team):
+    ok("install", cwd=team.repo)
+    team.each({"a": "echo a >a", "b": "echo b >b"})
+    sh(team.repo, "git commit -q --allow-empty -m mine")  # from here on it has a session
+    team.merge("--job", "j", "--order", "item")
+    made = [one for one in team.events("CommitCreated") if one["action"] == "merge"]
+    assert [one["commit"] for one in made] == sh(
+        team.repo, "git log --merges --reverse --format=%H"
+    ).split()
+    ok("verify", cwd=team.repo)
+    sh(team.repo, "git commit -q --allow-empty -m later")
+    ok("verify", cwd=team.repo)
+    shas = [one["commit"] for one in team.events("CommitCreated")]
+    assert len(shas) == len(set(shas)) == 6
+    assert "made by     session run-" in ok("explain", made[0]["commit"], cwd=team.repo).out
+
+
+def test_the_commits_of_a_rebase_are_recorded_too(team):
+    ok("install", cwd=team.repo)
+    sh(team.repo, "git commit -q --allow-empty -m mine")
+    team.work("a", "echo 1 >1; git add 1; git commit -qm one; echo 2 >2")
+    sh(team.repo, "git commit -q --allow-empty -m more")
+    team.merge("a", "--rebase")
+    assert len([one for one in team.events("CommitCreated") if one["action"] == "merge"]) == 2
+    ok("verify", cwd=team.repo)
 
 
 def test_what_conflicts_is_passed_over_and_said_with_whom(team):
