@@ -30,6 +30,7 @@ MORE = {
     "uninstall": "../hooks.md",
     "hooks": "../hooks.md",
     "new-worktree": "../sessions.md",
+    "setup": "../setup-commands.md",
     "finish": "../sessions.md",
     "worktree": "../sessions.md",
     "sessions": "../sessions.md",

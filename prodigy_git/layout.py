@@ -138,6 +138,26 @@ def ports(store: str) -> str:
     return f"{store}/ports.json"
 
 
+def setups(store: str) -> str:
+    """Return the folder of what is remembered of worktrees that were set up: ``{session}.json``."""
+    return f"{store}/setup"
+
+
+def setup(store: str, session_id: str, *, underway: bool = False) -> str:
+    """Return the path of that for one session; while its set-up is under way it has another name."""
+    return f"{store}/setup/{session_id}.json{'.underway' if underway else ''}"
+
+
+def setup_log(store: str, repo: str, job: str, session_id: str) -> str:
+    """Return the path of what the set-up and teardown commands of a session's worktree have said."""
+    return f"{run_logs(store, repo, job)}/{session_id}.setup.log"
+
+
+def trusted(store: str, repo: str) -> str:
+    """Return the path of the hashes of set-up commands that a person has trusted in a repository."""
+    return f"{store}/state/{repo}/trusted.json"
+
+
 def worktrees(store: str, repo: str) -> str:
     """Return the folder that holds the worktrees which prodigy-git makes for a repository."""
     return f"{store}/worktrees/{repo}"

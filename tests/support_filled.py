@@ -34,6 +34,7 @@ def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
     _look(repo, store, say)
     _merge(repo, say)
     _remove(repo, store, say)
+    _set_up(repo, say)
     say("uninstall")
     return said
 
@@ -134,6 +135,19 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
     # Prodigy's own sessions and queue have fields of theirs.
     queue = next((store / "dlq").glob("*/review/dlq-items.json"))
     assert json.loads(queue.read_text())["items"]
+
+
+def _set_up(repo: Path, say: Callable[..., Any]) -> None:
+    """Have the repository say what a worktree needs, and trust it; it is taken back."""
+    (repo / ".prodigy").mkdir()
+    (repo / "prepare.sh").write_text("#!/bin/sh\n")
+    text = '[setup]\nrun = ["sh prepare.sh"]\n[env]\nA = "1"\n'
+    (repo / ".prodigy" / "worktree.toml").write_text(text)
+    git("add", ".prodigy", "prepare.sh", cwd=repo)
+    git("commit", "-q", "-m", "what a worktree needs", cwd=repo)
+    say("setup trust", "--hash", say("setup show")["hash"])
+    say("setup run", say("new-worktree", "w9")["session_id"])
+    say("setup trust", "--revoke")
 
 
 def _merge(repo: Path, say: Callable[..., Any]) -> None:

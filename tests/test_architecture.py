@@ -37,7 +37,7 @@ HEIGHTS = {
 # those of their own floor. What is not named is on the floor at the top.
 FLOORS = {
     "cleanup": (
-        "folders", "account salvage records", "trash", "restore drift", "interrupted subjects",
+        "folders", "account salvage records", "trash", "restore drift", "interrupted subjects teardown",
         "worktrees",
     ),
     "views": ("trouble", "overview explain report telemetry", ""),
@@ -54,8 +54,9 @@ FLOORS = {
     ),
     "lifecycle": (
         "interrupts kept_commits lastline launcher listing locate meanwhile naming process ready "
-        "runlog sinks whereabouts",
-        "adding adopt beginning finish forget new_worktree re_enrol taking unended",
+        "sinks whereabouts",
+        "adding adopt beginning finish forget interrupted_setups new_worktree preparing re_enrol "
+        "taking unended",
         "",
     ),
     "cli": (

@@ -10,6 +10,7 @@ The rooms, from the ground up; each imports only what is below it:
 - `restore`: the way back
 - `drift`: where store and git have drifted apart
 - `interrupted`: going on with what a kill has interrupted, on the way to the trash or back
+- `teardown`: what comes before a worktree that was set up is removed
 - `subjects`: which worktrees there are to be cleaned
 - `worktrees`: which of them go, several at once; one that fails stops no other
 """

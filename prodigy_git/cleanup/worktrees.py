@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from prodigy_git.cleanup import subjects
+from prodigy_git.cleanup import subjects, teardown
 from prodigy_git.cleanup.account import evidence, gathering
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.cleanup.account.verdicts import Options as Options
@@ -135,6 +135,8 @@ def _clean_all(
         there = pair[0].enrolment
         # Emptying the trash needs the room of one at a time, and a dry run takes none.
         alone = options.purge or options.dry_run or pair[0].alone or _is_copied(store, pair[0])
+        # A teardown takes as long as it takes: nobody is to wait for the repository's lock then.
+        alone = alone or teardown.is_due(store, pair[0])
         return None if alone or there is None else there.repo
 
     for repo, pairs in itertools.groupby(accounts, key):
@@ -223,6 +225,13 @@ def _clean(
                 one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch,
                 unseen=e.unseen,
             )  # fmt: skip
+        if not held and teardown.is_due(store, one):
+            teardown.carry_out(store, one, broken, commands=options.teardown)
+            (e,) = gathering.gather([one], young=options.min_age)
+            allowed, reasons = verdict(e, options)
+            if not allowed:
+                reasons = [*reasons, "now that its teardown has run"]
+                return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
         return replace(_remove(store, one, e, reasons, options, broken, held), unseen=e.unseen)
     except Exception as error:  # whatever it is about this one, the others have their turn
         if _trashed_meanwhile(store, one):

@@ -24,7 +24,7 @@ class _Size(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return bytes."""
-        from prodigy_git.lifecycle.runlog import SMALLEST
+        from prodigy_git.store.runlog import SMALLEST
 
         found = re.fullmatch(r"([0-9]{1,12})([kMG]?)B?", str(value))
         size = int(found[1]) * _UNITS[found[2]] if found else -1
@@ -77,6 +77,7 @@ class _Size(click.ParamType[int]):
     shell_complete=completing.refs,
     help="Where the branches begin. [default: HEAD]",
 )
+@click.option("--no-setup", is_flag=True, help="Worktrees without their set-up commands.")
 @click.option("--stdin", is_flag=True, help="Pass on standard input. [default: /dev/null]")
 @click.option(
     "--log-limit", type=_Size(), default="100M", show_default=True, metavar="SIZE",
@@ -98,6 +99,7 @@ def run(
     commit_required: bool,
     keep: bool,
     base: str | None,
+    no_setup: bool,
     stdin: bool,
     log_limit: int,
     as_json: bool,
@@ -116,7 +118,7 @@ def run(
       prodigy-git run --job review --next --timeout 30m -- ./agent.sh
       prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
-    from prodigy_git.lifecycle import interrupts, ready, sinks
+    from prodigy_git.lifecycle import interrupts, preparing, ready, sinks
     from prodigy_git.lifecycle import run as running
 
     if every and item is not None:
@@ -125,7 +127,7 @@ def run(
     cwd = gitenv.here()
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
-        backoff / clock.SECOND, commit_required, base, stdin, log_limit,
+        backoff / clock.SECOND, commit_required, base, stdin, log_limit, not no_setup,
     )  # fmt: skip
 
     def after(done: "Attempt") -> None:
@@ -146,6 +148,8 @@ def run(
         worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note)
         try:
             ready.check(store, cwd, base, command[0], running.environment())
+            if not no_setup:
+                preparing.check(store, repo, cwd, base)
             return _work(worker, item, every, after)
         except interrupts.Interrupted as stop:
             output.note(f"interrupted by signal {stop.number}")

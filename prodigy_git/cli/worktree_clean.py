@@ -41,6 +41,7 @@ _BAR_AFTER = 2.0  # seconds
     "--delete-branch", is_flag=True,
     help="Delete the branch whoever made it; with -f also if it is not integrated.",
 )  # fmt: skip
+@click.option("--no-teardown", is_flag=True, help="Without its teardown commands.")
 @click.option("--purge", is_flag=True, help="Delete for good, without time in the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
@@ -55,6 +56,7 @@ def clean(
     min_age: int,
     unlock: bool,
     delete_branch: bool,
+    no_teardown: bool,
     purge: bool,
     yes: bool,
     dry_run: bool,
@@ -84,6 +86,7 @@ def clean(
     options = worktrees.Options(
         every=every, force=force, merged_only=merged_only, older_than=older_than, job=job,
         min_age=min_age, unlock=unlock, delete_branch=delete_branch, purge=purge, dry_run=dry_run,
+        teardown=not no_teardown,
     )  # fmt: skip
     store, here = home.here(), gitenv.here()
     _expire(store, here, dry_run=dry_run)

@@ -87,6 +87,7 @@ def _lines(e: "Evidence") -> Iterator[tuple[str, str]]:
         "locked": [e.locked or "no reason given"] if e.locked is not None else [],
         "mounts": e.mounts + [f"a part of it at {point}" for point in e.mounted_at],
         "processes": [f"{one.name} (pid {one.pid}) {one.why}" for one in e.processes],
+        "background": [f"{one.name} (pid {one.pid}), ends with it" for one in e.background],
         "not seen": e.unseen,
         "git's locks": e.git_locks + [f"{name} (old)" for name in e.old_git_locks],
         "in the trash": evidence.remarks(e),

@@ -44,6 +44,8 @@ from prodigy_git.store import home
     "--path", metavar="PATH", shell_complete=completing.folder_names,
     help="Where the worktree is to be: where nothing is, or an empty folder. [default: in the store]",
 )  # fmt: skip
+@click.option("--no-setup", is_flag=True, help="Without its set-up commands.")
+@click.option("--keep-failed", is_flag=True, help="Keep a worktree whose set-up fails.")
 @output.json_option
 def new_worktree(
     name: str | None,
@@ -54,11 +56,15 @@ def new_worktree(
     branch: str | None,
     pull: int | None,
     path: str | None,
+    no_setup: bool,
+    keep_failed: bool,
     as_json: bool,
 ) -> None:
     """Make a worktree with a branch and a session of its own, and print its path.
 
-    A NAME with a stroke in it is the new branch's. If any step fails, nothing remains.
+    A NAME with a stroke in it is the new branch's. Set-up commands run in it first ('prodigy-git setup
+    show'): one's own, and those of the repository that a person has trusted. If any step fails, nothing
+    remains.
 
     \b
     Example:
@@ -66,14 +72,21 @@ def new_worktree(
       prodigy-git new-worktree feature/login
       prodigy-git new-worktree --pr 12
     """
+    from prodigy_git.cli import trusting
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     in_effect: list[bool] = []
     made = make(
         gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
-        path=path, pull=pull, broken=output.note,
+        path=path, pull=pull, setup=not no_setup, approve=trusting.approve, keep_failed=keep_failed,
+        say=output.note, broken=output.note,
         meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
     )  # fmt: skip
+    if made.setup == "untrusted":
+        output.note(
+            f"{made.session_id} is made without the repository's set-up commands: a person allows them "
+            f"with 'prodigy-git setup trust', then 'prodigy-git setup run {made.session_id}'"
+        )
     if as_json:
         output.emit_json(made.as_json())
     else:

@@ -4,11 +4,9 @@ import contextlib
 import functools
 import importlib
 import os
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,11 +14,12 @@ from prodigy_git import names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import SILENCE, git
-from prodigy_git.lifecycle import beginning, launcher, naming, taking
+from prodigy_git.lifecycle import beginning, launcher, naming, preparing, taking
 from prodigy_git.lifecycle.meanwhile import done_meanwhile
 from prodigy_git.record import mapping, ownership, register, repokey, wake
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
+from prodigy_git.setup import groups
 from prodigy_git.store import home, reserve
 from prodigy_git.store.broken import Broken
 
@@ -39,6 +38,7 @@ class NewWorktree:
     branch: str
     base_branch: str | None
     base_commit: str
+    setup: preparing.State = "none"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``new-worktree --json`` prints them."""
@@ -57,6 +57,10 @@ def new_worktree(
     path: str | None = None,
     pull: int | None = None,
     claimed: int | None = None,
+    setup: bool = True,
+    approve: preparing.Approve = lambda _: False,
+    keep_failed: bool = False,
+    say: preparing.Say = lambda _: None,
     broken: Broken,
     meanwhile: Callable[[str], object] | None = None,
 ) -> NewWorktree:
@@ -71,9 +75,11 @@ def new_worktree(
     ``prodigy.job``, then the session's id. An item of a job that was started with items
     is claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
     it. A job checkpoint that cannot be written is reported to ``broken``. ``meanwhile`` is called with
-    the path by another thread, as `done_meanwhile` says, while git writes the files. Raises
-    `ProdigyError`, `names.BadName` or `OSError`; then no branch, folder, session or registration
-    remains.
+    the path by another thread, as `done_meanwhile` says, while git writes the files.
+
+    With ``setup`` its set-up commands run (`preparing`): ``approve`` is asked about those that nobody
+    has trusted, ``say`` told each. Raises `ProdigyError`, `names.BadName` or `OSError`; then no branch,
+    folder, session or registration remains, but with ``keep_failed`` a worktree whose set-up failed.
     """
     place = repository.find(cwd)
     store = home.here(cwd)
@@ -95,7 +101,10 @@ def new_worktree(
         repo = repokey.take(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
-    with contextlib.ExitStack() as undo:
+    remembered, where, failure = None, None, None
+    would_run = preparing.read_ahead(place, base_commit) if setup else None
+    # What is remembered of a set-up under way goes last: until then it says what was interrupted.
+    with contextlib.ExitStack() as forget, contextlib.ExitStack() as undo:
         metadata = {
             "repo_path": os.path.realpath(place.common),
             "base_branch": base_branch,
@@ -116,6 +125,9 @@ def new_worktree(
         # What `worktree add` does itself after adding; here it is outside of the repository's lock.
         with done_meanwhile(functools.partial(_ahead, agent, job, path, meanwhile)):
             git(path, "reset", "--hard", "--quiet", "--no-recurse-submodules")
+        decision = preparing.SKIPPED
+        if would_run is not None:
+            decision = preparing.decide(store, repo, place.common, would_run(), approve)
         opening: list[tuple[str, dict[str, Any]]] = [
             ("SessionStarted", {"created_by": "new-worktree", "base": base_commit}),
             ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
@@ -134,13 +146,30 @@ def new_worktree(
             mapping.put(store, repo, session, enrolment.job)
             register.enrol(made, enrolment)
             _run_post_checkout(path, base_commit)
+            try:
+                remembered = preparing.begin(enrolment, decision.plan)
+                if remembered is not None:
+                    forget.callback(remembered.drop)
+                    undo.callback(preparing.take_back, remembered, made, enrolment.job, broken, say)
+                    where = preparing.run(remembered, made, enrolment.job, broken, say)
+            except ProdigyError as error:
+                if not keep_failed:
+                    text = f"{error}; nothing was made, --keep-failed would keep it"
+                    raise ProdigyError(text) from error
+                failure = error
             ownership.hand_over_tree(path)
             drain(made, enrolment)
             wake.keep(made, enrolment, os.environ)  # its first commit waits for nobody, either
         except ValueError as error:
             raise ProdigyError(str(error)) from error
         undo.pop_all()
+        forget.pop_all()
+    if failure is not None:
+        assert remembered is not None
+        preparing.keep_failed(remembered, path, failure, broken)
     beginning.follow(place, begun, branch, broken)
+    if remembered is not None and where is not None:
+        preparing.start(remembered, where, enrolment.job, broken)
     reserve.keep(store, place.common)
     if job is not None:
         from prodigy_git.jobs import course
@@ -149,7 +178,9 @@ def new_worktree(
             course.note_joined(store, repo, job, session, broken)
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
-    return NewWorktree(session, enrolment.job, agent, item, path, branch, base_branch, base_commit)
+    return NewWorktree(
+        session, enrolment.job, agent, item, path, branch, base_branch, base_commit, decision.state
+    )
 
 
 def _ahead(
@@ -174,7 +205,7 @@ def _run_post_checkout(path: str, commit: str) -> None:
     sys.stderr.flush()
     hook: subprocess.Popen[bytes] | None = None
     try:
-        with _signals_held_back():
+        with groups.signals_held_back():
             hook = subprocess.Popen(
                 [
                     "git",
@@ -198,40 +229,9 @@ def _run_post_checkout(path: str, commit: str) -> None:
         # Interrupted: it must not go on writing into a folder that is being taken back. `git hook
         # run` dies of a signal without passing it on, hence a group of its own.
         if hook is not None:
-            _end_group(hook)
+            groups.end_child(hook)
         raise
     if status != 0:
         raise ProdigyError(
             f"the repository's post-checkout hook failed (exit status {status}): nothing was made"
         )
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Let a signal that arrives meanwhile act at the end only.
-
-    One that interrupts `subprocess.Popen` leaves a process behind that nobody has a name for.
-    """
-    held: list[int] = []
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if callable(signal.getsignal(number)):
-                previous[number] = signal.signal(number, lambda came, _: held.append(came))
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    for came in held:
-        signal.raise_signal(came)
-
-
-def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    """End a process group, by force where it does not heed a request within five seconds."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(leader.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            leader.wait(timeout=5)
-            return

@@ -19,8 +19,8 @@ import psutil
 
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
-from prodigy_git.lifecycle.runlog import RunLog
 from prodigy_git.lifecycle.sinks import PATIENCE, Ours, Sink
+from prodigy_git.store.runlog import RunLog
 
 _GRACE = 10.0  # seconds between asking for the end and enforcing it
 _BLOCK = 1 << 16

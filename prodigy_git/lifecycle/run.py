@@ -17,15 +17,15 @@ from prodigy_git.git import repository
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
-from prodigy_git.lifecycle import process, ready, reporting
+from prodigy_git.lifecycle import preparing, process, ready, reporting
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.lifecycle.reporting import Verdict
-from prodigy_git.lifecycle.runlog import LIMIT, RunLog
 from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.record import clock, files, within
 from prodigy_git.setup import environment as surroundings
 from prodigy_git.store.events import Broken
+from prodigy_git.store.runlog import LIMIT, RunLog
 
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
 _HIGH = 100
@@ -47,6 +47,7 @@ class Wish:
     base: str | None = None
     stdin: bool = False
     log_limit: int = LIMIT
+    setup: bool = True
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def _begin(
                 claim = replace(claim, max_attempts=last)
             made = new_worktree(
                 worker.cwd, name=session, job=worker.job, agent=claim.agent_id,
-                item=claim.item_id, base=wish.base, claimed=claim.attempt, broken=worker.broken,
+                item=claim.item_id, base=wish.base, claimed=claim.attempt, setup=wish.setup,
+                approve=preparing.refuse, say=worker.broken, broken=worker.broken,
             )  # fmt: skip
             return made, claim
     except (ProdigyError, OSError) as error:

@@ -44,6 +44,10 @@ def settle(
 
     What cannot be told is left. Trouble is reported to ``broken``.
     """
+    if os.path.lexists(layout.setups(store)):
+        from prodigy_git.lifecycle import interrupted_setups
+
+        interrupted_setups.settle(store, broken)
     done = Settled()
     standing: processes.Standing | None = None
     held: dict[tuple[str, str], set[tuple[str, str]]] = {}

@@ -12,12 +12,12 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import process
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.run import environment
-from prodigy_git.lifecycle.runlog import LIMIT, RunLog
 from prodigy_git.lifecycle.sinks import Ours, Sink
 from prodigy_git.merging.results import Result
 from prodigy_git.merging.target import Target
 from prodigy_git.merging.workplace import Workplace
 from prodigy_git.record import clock, within
+from prodigy_git.store.runlog import LIMIT, RunLog
 
 _SHOWN = 20
 _TAIL = 1 << 16

@@ -4,7 +4,14 @@ Called while a worktree is made, and by whoever starts a command in one.
 """
 
 DOOR = {
+    "background": "end end_interrupted is_of start",
     "environment": "NAMES variables",
+    "groups": "end_child signals_held_back",
+    "notes": "begin exists Note read sessions",
+    "plan": "OURS Part Plan",
     "ports": "COUNT block kept_when_restored",
+    "stages": "Failed run Site site",
+    "trust": "is_trusted revoke trust",
+    "what_runs": "blob_of differing plan",
 }
 """What others take of this room, by its modules."""

@@ -44,6 +44,7 @@ worktree show w1
 worktree show w5
 worktree path w1
 worktree env w1
+setup show
 worktree clean --dry-run w2
 status
 status --all --dirty
@@ -79,6 +80,8 @@ WRITES = set(
 install
 uninstall
 new-worktree
+setup trust
+setup run
 finish
 run
 resume

@@ -21,7 +21,7 @@ from support_cli import (
 
 FIELDS = [
     "session_id", "job_id", "agent_id", "item_id", "worktree", "branch", "base_branch",
-    "base_commit",
+    "base_commit", "setup",
 ]  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_json_has_exactly_these_fields(repo, git):
     worktree = made.pop("worktree")
     assert made == {
         "session_id": "w1", "job_id": "j", "agent_id": "a", "item_id": "i",
-        "branch": "prodigy/j/i", "base_branch": "main", "base_commit": head,
+        "branch": "prodigy/j/i", "base_branch": "main", "base_commit": head, "setup": "none",
     }  # fmt: skip
     assert git("symbolic-ref", "HEAD", cwd=worktree) == "refs/heads/prodigy/j/i"
     assert git("status", "--porcelain", cwd=worktree) == ""

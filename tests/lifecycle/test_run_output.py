@@ -9,7 +9,7 @@ from support_run import done, run, shown, started
 
 from prodigy_git.jobs import signatures
 from prodigy_git.lifecycle.lastline import last_line
-from prodigy_git.lifecycle.runlog import RunLog
+from prodigy_git.store.runlog import RunLog
 
 
 @pytest.fixture

@@ -52,10 +52,11 @@ class Evidence:
     ``nested`` maps repositories inside to the work in them, ``nested_worktrees`` are registered ones
     that would lose their repository, or it them. ``git_locks`` are lock files of git's younger than a
     minute, ``old_git_locks`` older ones. ``mounts`` are mount points in the folder or the private git
-    directory, ``mounted_at`` those elsewhere that show a part of it. ``unseen_processes`` could not be
-    looked at, ``unseen`` says in words which those and others are; ``last_sign`` is when something was
-    done in it last, as far as files and events tell (`heartbeat`), ``last_sign_of`` says what. Other
-    ``users`` have a session in it. ``prodigy_session`` is Prodigy's session that has the worktree, and
+    directory, ``mounted_at`` those elsewhere that show a part of it. ``background`` were started with
+    the worktree and end with it. ``unseen_processes`` could not be looked at, ``unseen`` says in words
+    which those and others are; ``last_sign`` is when something was done in it last, as far as files and
+    events tell (`heartbeat`), ``last_sign_of`` says what. Other ``users`` have a session in it.
+    ``prodigy_session`` is Prodigy's session that has the worktree, and
     has not ended for certain; ``prodigy_merges`` is the one whose commits Prodigy merges from here.
     ``too_large`` are untracked files over the size limit of what a salvage commit holds. ``unreadable``
     says what could not be looked at, ``unreadable_paths`` are the files and folders of it.
@@ -93,6 +94,7 @@ class Evidence:
     mounts: list[str] = field(default_factory=list)
     mounted_at: list[str] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    background: list[Process] = field(default_factory=list)
     unseen_processes: int = 0
     unseen: list[str] = field(default_factory=list)
     last_sign: int | None = None

@@ -23,6 +23,7 @@ from prodigy_git.git.ask import look
 from prodigy_git.git.integration import Question
 from prodigy_git.record import clock, files, whose
 from prodigy_git.record.gitdir import Place
+from prodigy_git.setup import background, notes
 
 DAY = 86400 * clock.SECOND
 
@@ -130,6 +131,7 @@ def _of_repository(
             named = one_worktree.look_at(e, subject, here, sight.own)
             assert subject.place is not None
             e.processes += presence.inside(subject.place, sight)
+            _part_background(e, subject)
             e.unseen_processes, e.unseen = (
                 sight.unseen,
                 [*sight.why, *presence.away(subject.session)],
@@ -159,6 +161,17 @@ def _of_repository(
 
     _at_once(looked, integrated, "whether its commits are integrated")
     return [one.e if isinstance(one, _Looked) else one for one in results]
+
+
+def _part_background(e: Evidence, subject: Subject) -> None:
+    """Tell what was started with a worktree, and ends with it, from who works there."""
+    there = subject.enrolment
+    if not e.processes or there is None or not notes.exists(there.store, there.session):
+        return
+    remembered = notes.read(there.store, there.session)
+    if remembered is not None:
+        e.background = [one for one in e.processes if background.is_of(remembered, one.pid)]
+        e.processes = [one for one in e.processes if one not in e.background]
 
 
 def _at_once(

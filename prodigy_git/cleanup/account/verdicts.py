@@ -17,6 +17,7 @@ class Options:
     narrow down what is taken, ``merged_only`` to branches that are integrated. ``force`` goes past
     doubts, ``unlock`` past git's lock. ``delete_branch``: also a branch that the session did not make,
     with ``force`` also one that is not integrated. ``purge``: not through the trash's retention.
+    Without ``teardown`` its teardown commands are passed over.
     """
 
     every: bool = False
@@ -30,6 +31,7 @@ class Options:
     delete_branch: bool = False
     purge: bool = False
     dry_run: bool = False
+    teardown: bool = True
 
 
 def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:

@@ -21,15 +21,15 @@ class RunLog:
     """A log that is being written; ``trouble`` is why something is missing, if anything is."""
 
     def __init__(self, path: str, limit: int) -> None:
-        """Make the file; ``limit`` is in bytes, 0 for none. Raises `OSError`."""
+        """Make the file, or go on in it; ``limit`` is in bytes, 0 for none. Raises `OSError`."""
         files.make_private(os.path.dirname(path))
         self.trouble: OSError | None = None
         self._path = path
         self._limit = limit
         self._head = files.create(path, os.O_RDWR | os.O_APPEND)
         self._current = self._head
-        self._room = limit // 2 if limit else None
-        self._begun = 0  # bytes of the beginning
+        self._begun = os.fstat(self._head).st_size  # bytes of the beginning
+        self._room = max(1, limit // 2 - self._begun) if limit else None
         self._parts: list[
             tuple[str, int]
         ] = []  # the files beside it, the newest last, and their sizes
