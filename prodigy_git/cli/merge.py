@@ -41,7 +41,7 @@ _NONE_LEFT = 3
 @click.option(
     "--check",
     metavar="CMD",
-    help="Merge only what this passes on. [default: git config prodigy.check]",
+    help="Merge only what this passes on. [default: git config prodigy.check, else 'setup show']",
 )
 @click.option("--no-check", is_flag=True, help="Merge without a check.")
 @click.option(
@@ -155,7 +155,7 @@ def _merge(
         return 0 if all(one.state in GOOD for one in done) else 1
     timeout = None if given["--timeout"] is None else given["--timeout"] / clock.SECOND
     wish = merge_queue.Wish(
-        given["--merge, --squash or --rebase"] or "merge", _check(cwd, given, timeout),
+        given["--merge, --squash or --rebase"] or "merge", _check(into_branch, given, timeout),
         _command(given["--resolve"], "--resolve", timeout), given["--requeue"], given["--bisect"],
         target_push.wants_trailers(cwd),
     )  # fmt: skip
@@ -192,14 +192,20 @@ def _merge(
     return 1 if failed else 0
 
 
-def _check(cwd: str, given: dict[str, Any], timeout: float | None) -> "Command | None":
-    from prodigy_git.git import repository
+def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) -> "Command | None":
+    from prodigy_git.cli import trusting
+    from prodigy_git.setup import checks
 
     if given["--no-check"]:
         return None
     if given["--check"] is not None:
         return _command(given["--check"], "--check", timeout)
-    return _command(repository.config(cwd, "prodigy.check"), "git config prodigy.check", timeout)
+    found = checks.of(
+        into_branch.store, into_branch.repo, into_branch.place, into_branch.tip(), trusting.approve
+    )
+    if found is None:
+        return None
+    return _command(found.text, found.source, found.timeout if timeout is None else timeout)
 
 
 def _command(text: str | None, source: str, timeout: float | None) -> "Command | None":

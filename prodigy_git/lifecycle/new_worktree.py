@@ -20,6 +20,7 @@ from prodigy_git.record import mapping, ownership, register, repokey, wake
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.setup import groups
+from prodigy_git.setup.plan import Approve
 from prodigy_git.store import home, reserve
 from prodigy_git.store.broken import Broken
 
@@ -58,7 +59,7 @@ def new_worktree(
     pull: int | None = None,
     claimed: int | None = None,
     setup: bool = True,
-    approve: preparing.Approve = lambda _: False,
+    approve: Approve = lambda _: False,
     keep_failed: bool = False,
     say: preparing.Say = lambda _: None,
     broken: Broken,

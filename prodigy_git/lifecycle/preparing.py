@@ -16,7 +16,7 @@ from prodigy_git.record import within
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import what_runs
-from prodigy_git.setup.plan import Plan
+from prodigy_git.setup.plan import Approve, Plan
 from prodigy_git.store.broken import Broken
 
 if TYPE_CHECKING:  # imported where there is something to be run
@@ -25,8 +25,6 @@ if TYPE_CHECKING:  # imported where there is something to be run
 
 State = Literal["done", "none", "skipped", "untrusted", "failed"]
 """What became of a set-up; "failed" where the worktree was kept all the same."""
-Approve = Callable[[Plan], bool]
-"""Asked about a plan that nobody has trusted: whether a person has, just now."""
 Say = Callable[[str], None]
 """Called with what is being done, a line each."""
 

@@ -5,10 +5,11 @@ Called while a worktree is made, and by whoever starts a command in one.
 
 DOOR = {
     "background": "end end_interrupted is_of start",
+    "checks": "of",
     "environment": "NAMES variables",
     "groups": "end_child signals_held_back",
     "notes": "begin exists Note read sessions",
-    "plan": "OURS Part Plan",
+    "plan": "Approve OURS Part Plan",
     "ports": "COUNT block kept_when_restored",
     "stages": "Failed run Site site",
     "trust": "is_trusted revoke trust",

@@ -14,11 +14,10 @@ from prodigy_git.setup.plan import Part
 
 _COMMANDS = {
     "prodigy.setupRun": "run", "prodigy.setupStart": "start", "prodigy.teardownRun": "teardown",
-    "prodigy.checkRun": "check",
+    "prodigy.check": "check",
 }  # fmt: skip
 _LIMITS = {
     "prodigy.setupTimeout": "run", "prodigy.teardownTimeout": "teardown",
-    "prodigy.checkTimeout": "check",
 }  # fmt: skip
 _DIRECTORY, _ENV = "prodigy.setupDirectory", "prodigy.setupEnv"
 # git gives names in small letters.

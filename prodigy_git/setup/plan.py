@@ -6,7 +6,7 @@ what is in one's own git configuration needs no trust. The hash is over all that
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -94,6 +94,10 @@ class Plan:
         shown = [{**part.as_json(), "left_out": None} for part in given]
         text = json.dumps([_FORM, shown], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+Approve = Callable[[Plan], bool]
+"""Asked about a plan that nobody has trusted: whether a person has, just now."""
 
 
 def from_json(parts: Iterable[dict[str, Any]]) -> Plan:

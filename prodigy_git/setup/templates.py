@@ -54,7 +54,16 @@ def command(text: str, dialect: str) -> str:
 
 def value(text: str, values: dict[str, str]) -> str:
     """Return an environment variable's value with its templates replaced; no shell sees it."""
-    return _TEMPLATE.sub(lambda found: values.get(_variable(found, _VARIABLES), ""), text)
+    return "".join(values.get(piece, "") if named else piece for named, piece in pieces(text))
+
+
+def pieces(text: str) -> list[tuple[bool, str]]:
+    """Return what a value consists of: its own text, and with True the variables of templates."""
+    found, end = [], 0
+    for one in _TEMPLATE.finditer(text):
+        found += [(False, text[end : one.start()]), (True, _variable(one, _VARIABLES))]
+        end = one.end()
+    return [*found, (False, text[end:])]
 
 
 def _variable(found: re.Match[str], names: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from prodigy_git.setup.plan import FOREIGN, OURS, STAGES, Part, Plan, Script
 
 # What reads a file is imported where there is one: most repositories have none.
 
-_SETTINGS = r"^prodigy\.(setup|teardown|check)(run|start|timeout|env|directory)$"
+_SETTINGS = r"^prodigy\.(setup(run|start|timeout|env|directory)|teardown(run|timeout)|check)$"
 _LARGEST = 1 << 20  # bytes of a file that says what to run
 _RUNS_FILES = frozenset(
     ("sh", "bash", "dash", "zsh", "ksh", "fish", "python", "python3", "node", "ruby", "perl", "source",

@@ -216,7 +216,7 @@ def test_settings_of_ones_own_come_beside_the_repositorys(repo, git):
     say(repo, git, '[setup]\nrun = "theirs"\n')
     for name, value in (
         ("setupRun", "mine"), ("setupRun", "mine, too"), ("setupTimeout", "1m"),
-        ("setupEnv", "A=b=c"), ("teardownRun", "down"), ("checkRun", "test"),
+        ("setupEnv", "A=b=c"), ("teardownRun", "down"), ("check", "test"),
     ):  # fmt: skip
         git("config", "--add", f"prodigy.{name}", value, cwd=repo)
     theirs, mine = shown(repo)["parts"]
