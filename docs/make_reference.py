@@ -37,6 +37,7 @@ MORE = {
     "status": "../status.md",
     "top": "../status.md",
     "explain": "../explain.md",
+    "diff": "../merging.md",
     "report": "../report.md",
     "job": "../jobs.md",
     "run": "../run.md",

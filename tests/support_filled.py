@@ -183,6 +183,8 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
         say("worktree show", name)
     say("job list")
     say("job show", "review")
+    say("job show", "review", "--items")
+    say("diff", "i6")
     say("job show", "docs")
     say("dlq list")
     say("dlq show", "i3")

@@ -195,18 +195,29 @@ def list_(all_repos: bool, as_json: bool) -> None:
 
 @job.command()
 @click.argument("name", metavar="[JOB]", required=False, shell_complete=completing.jobs)
+@click.option(
+    "--items", "with_items", is_flag=True,
+    help="List its items instead: state, attempts, branch, and what was changed.",
+)  # fmt: skip
 @output.json_option
-def show(name: str | None, as_json: bool) -> None:
+def show(name: str | None, with_items: bool, as_json: bool) -> None:
     """Show a job: how far it is, who works on what, what failed.
 
     \b
     Example:
       prodigy-git job show review
+      prodigy-git job show review --items
     """
     from prodigy_git.cli import job_text
     from prodigy_git.jobs import summary
 
-    found = summary.whole(*here(name), output.note)
+    where = here(name)
+    if with_items:
+        from prodigy_git.cli import job_items
+
+        job_items.show(*where, as_json=as_json)
+        return
+    found = summary.whole(*where, output.note)
     if as_json:
         output.emit_json(found)
         return

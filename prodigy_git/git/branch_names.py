@@ -5,8 +5,7 @@ from small letters (``core.ignoreCase``) names that differ only by these are one
 """
 
 import os
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git_status, look
@@ -73,8 +72,7 @@ def _below(place: Place, name: str) -> str | None:
     return os.fsdecode(line).removeprefix("refs/heads/")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Where a branch is that is to be checked out: here, or only with a remote.
 
     ``commit`` is what it is at. ``upstream`` is the remote's branch (``origin/x``) that a new local

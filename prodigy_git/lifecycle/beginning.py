@@ -1,7 +1,6 @@
 """What a new worktree begins with: a new branch, one that is there, a remote's, a pull request."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import branch_names, repository
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from prodigy_git.git.pulls import Pull
 
 
-@dataclass(frozen=True)
-class Beginning:
+class Beginning(NamedTuple):
     """The commit that a worktree begins at, and the branch that it gets.
 
     ``base_branch`` is where a new branch comes from, None where nobody says. ``branch`` is None where
@@ -61,7 +59,7 @@ def of(
         elif there is not None:
             local = there.kind == "local"
             return Beginning(there.commit, None, there.name, exists=local, upstream=there.upstream)
-    return replace(_from_revision(cwd, place, base), branch=wanted)
+    return _from_revision(cwd, place, base)._replace(branch=wanted)
 
 
 def _refuse(wanted: str, there: branch_names.Found, *, asked: bool, based: bool) -> None:

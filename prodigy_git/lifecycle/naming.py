@@ -5,7 +5,6 @@ gone: the session is called ``login-2`` then, and its file says which name it be
 stroke is a branch's: ``feature/login`` is the branch, and the session is called ``feature-login``.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import branch_names
 from prodigy_git.git.ask import look
-from prodigy_git.record import gitdir, prodigys
+from prodigy_git.record import files, gitdir, prodigys
 from prodigy_git.record.gitdir import Place
 
 FORMAT = "prodigy/{job}/{item}"
@@ -185,7 +184,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:6]
+    return files.sha1_hex(os.fsencode(text))[:6]
 
 
 class Spot(NamedTuple):

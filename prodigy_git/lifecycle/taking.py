@@ -3,8 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
@@ -17,8 +16,7 @@ from prodigy_git.store.broken import Broken
 _TRIES = 20
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What a worktree is asked for, and where."""
 
     place: Place

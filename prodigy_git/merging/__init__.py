@@ -1,4 +1,17 @@
 """The work's way back: which branch is the result of which item, and how it comes where it belongs."""
 
-DOOR: dict[str, str] = {}
+DOOR = {
+    "branch_moves": "Moved",
+    "changes": "Change OfItem as_json of",
+    "checking": "Command",
+    "choosing": "can_foresee chosen foreseen plan",
+    "culprits": "words",
+    "merge_queue": "Wish merge undo",
+    "of_items": "of_job place_of",
+    "outcomes": "GOOD Outcome",
+    "publishing": "Published publish",
+    "results": "Result named",
+    "target": "Target find",
+    "target_push": "push wants_trailers",
+}
 """What others take of this room, by its modules."""

@@ -8,27 +8,21 @@ Read only: no lock is taken, nothing is written. Three sources, each asked for w
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import divergence, integration
-from prodigy_git.jobs import books, peek, prodigy_runs, summary
-from prodigy_git.jobs.index import Index, item_of
+from prodigy_git.jobs import peek, prodigy_runs, summary
+from prodigy_git.jobs.index import Index
+from prodigy_git.merging import attempted
+from prodigy_git.merging.attempted import Attempted, State
 from prodigy_git.record import gitdir, repokey
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, enrolled, mappings
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
-
-State = Literal["succeeded", "failed", "released", "working", "open"]
-"""``released``: it was interrupted and given back, which is no failure. ``working``: its agent has the
-item now. ``open``: a session that has not ended, and has no item (any more)."""
-
-_BY_STATUS: dict[str, State] = {
-    "Completed": "succeeded", "Failed": "failed", "Cancelled": "released",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +70,49 @@ def of_job(store: str, repo: str, job: str, broken: Broken) -> list[Result]:
     process of git's, however many there are. What cannot be read is reported. Raises `ProdigyError`
     where there is no such job, and no session of it.
     """
-    known = {
+    try:
+        with peek.opened(store, repo, job, broken) as index:
+            return of_index(index, broken)
+    except ProdigyError:
+        known = _sessions(store, repo, job, broken)
+        if not known:
+            raise
+    # Its log was cleaned.
+    return _made(_Git(store, repo), job, [], known, {})
+
+
+def of_index(index: Index, broken: Broken) -> list[Result]:
+    """Return what `of_job` does, of a job whose index is open, as by `peek.opened`."""
+    store, repo, job = index.store, index.repo, index.job_id
+    known = _sessions(store, repo, job, broken)
+    git = _Git(store, repo)
+    attempts = list(attempted.of_items(index, known))
+    left = {} if index.run is None else _of_run(store, index, git)
+    return _made(git, job, attempts, known, left)
+
+
+def _sessions(store: str, repo: str, job: str, broken: Broken) -> dict[str, Brief]:
+    return {
         one.id: one
         for one in briefs.read_some(store, mappings.sessions_of(store, job, broken))
         if one.job == job and one.repo in (None, repo)
     }
-    git = _Git(store, repo)
-    prodigys: dict[str, _Left] = {}
-    try:
-        with peek.opened(store, repo, job, broken) as index:
-            attempts = list(_of_items(index, known))
-            if index.run is not None:
-                prodigys = _of_run(store, index, git)
-    except ProdigyError:
-        if not known:
-            raise
-        attempts = []  # its log was cleaned
+
+
+def _made(
+    git: "_Git",
+    job: str,
+    attempts: list[Attempted],
+    known: Mapping[str, Brief],
+    prodigys: "Mapping[str, _Left]",
+) -> list[Result]:
     told = {one.session for one in attempts}
     rest = sorted(known.values(), key=lambda one: (one.started or 0, one.id))
-    attempts += _not_in_log([one for one in rest if one.id not in told], attempts)
+    attempts += attempted.not_in_log([one for one in rest if one.id not in told], attempts)
     found = [git.result(job, one, known.get(one.session or "")) for one in attempts]
     found = [
-        replace(one, **prodigys[one.item_id]) if one.item_id in prodigys else one for one in found
+        replace(one, **prodigys[one.item_id or ""]) if one.item_id in prodigys else one
+        for one in found
     ]
     return git.checked(found)
 
@@ -119,6 +134,14 @@ def named(
             key = (one.job_id, one.item_id, one.attempt, one.agent_id, one.session_id)
             found.setdefault(key, one)
     return list(found.values())
+
+
+def common_of(store: str, repo: str) -> str | None:
+    """Return the common git directory of a repository of the store; None where it is not in sight."""
+    try:
+        return repokey.common_of(store, repo) or prodigy_runs.common_of(store, repo)
+    except (OSError, ValueError):
+        return None
 
 
 class _Left(TypedDict):
@@ -150,121 +173,12 @@ def _of_run(store: str, index: Index, git: "_Git") -> dict[str, _Left]:
     return found
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """What the log says of an attempt, or a session's file where the log says nothing."""
-
-    item: str | None
-    number: int | None
-    agent: str | None
-    session: str | None
-    state: State | None = None
-    counts: bool = False
-    at: str | None = None
-    error: str | None = None
-    last: str | None = None
-    """The last of the commits that its end names."""
-
-
-def _of_items(index: Index, known: Mapping[str, Brief]) -> Iterator[_Attempt]:
-    """Yield the attempts that the log knows of, by item in the job's order."""
-    rows = index.rows(
-        "SELECT id, record FROM items WHERE state IS NOT NULL AND record IS NOT NULL ORDER BY number",
-        (), lambda row: (str(row[0]), item_of(row[1])),
-    )  # fmt: skip
-    by_item: dict[str, list[Brief]] = {}
-    for brief in known.values():
-        if brief.item is not None:
-            by_item.setdefault(brief.item, []).append(brief)
-    for name, item in rows:
-        view = books.view(item)
-        attempts = _of_item(name, item, view)
-        told = {one.session for one in attempts}
-        # Of attempts that were given back the item keeps the numbers alone.
-        attempts += [_from_file(said) for said in by_item.get(name, ()) if said.id not in told]
-        for one in attempts:
-            said = known.get(one.session or "")
-            if one.state is None:
-                one.state = "open" if said is None else _BY_STATUS.get(said.status, "open")
-        attempts.sort(key=lambda one: _order(one, known))
-        yield from attempts
-
-
-def _order(one: _Attempt, known: Mapping[str, Brief]) -> tuple[str, int, str]:
-    brief = known.get(one.session or "")
-    began = brief.started_at if brief is not None else None
-    return (began or one.at or "", one.number or 0, one.agent or "")
-
-
-def _of_item(name: str, item: books.Item, view: books.View) -> list[_Attempt]:
-    """Return the attempts at an item: by their numbers, those without one by their agents."""
-    found: dict[int | str, _Attempt] = {}
-    for agent, start in item.starts.items():
-        found[start.attempt or agent] = _Attempt(
-            name, start.attempt or None, agent or None, start.worktree or start.session, at=start.at
-        )
-    ends = [*item.failures.values(), *item.results.values(), *item.loose.values()]
-    if item.end is not None:
-        ends.append(item.end)
-    for end in ends:
-        if end.stage not in (books.FAILED, books.COMPLETED):
-            continue
-        begun = item.starts.get(end.agent)
-        # An end without a number is that of its agent's start.
-        key = end.attempt or (begun.attempt if begun is not None else 0) or end.agent
-        one = found.setdefault(key, _Attempt(name, end.attempt or None, end.agent or None, None))
-        one.session = end.session or one.session
-        if one.state == "succeeded":
-            continue  # a completion stands, as in the fold
-        one.at = end.at
-        if end.stage == books.COMPLETED:
-            one.state, one.error = "succeeded", None
-            one.last = end.commits[-1] if end.commits else None
-        else:
-            one.state = "released" if end.attempt in item.released else "failed"
-            one.error = end.error or one.error
-    for key, one in found.items():
-        mine = key == (view.attempt or view.agent)
-        if one.number in item.released and one.state is None:
-            one.state = "released"
-        if mine and view.state == "in_progress":
-            one.state = "working"
-        one.counts = mine and view.state == "completed"
-    return list(found.values())
-
-
-def _from_file(one: Brief) -> _Attempt:
-    return _Attempt(one.item, None, one.agent, one.id, at=one.completed_at, error=one.error)
-
-
-def _not_in_log(rest: list[Brief], told: list[_Attempt]) -> list[_Attempt]:
-    """Return as attempts the sessions, oldest first, that the log says no end of.
-
-    Of an item that the log does not know the last session that ended well counts.
-    """
-    logged = {one.item for one in told}
-    last = {one.item: one.id for one in rest if one.status == "Completed"}
-    found = []
-    for one in rest:
-        made = _from_file(one)
-        made.state = _BY_STATUS.get(one.status, "open")
-        made.counts = one.status == "Completed" and (
-            one.item is None or (one.item not in logged and last[one.item] == one.id)
-        )
-        found.append(made)
-    # Items first, each one's attempts together.
-    return sorted(found, key=lambda one: (one.item is None, one.item or ""))
-
-
 class _Git:
     """What git has of a repository's branches and worktrees, asked once, when it is needed."""
 
     def __init__(self, store: str, repo: str) -> None:
         self._store, self._repo = store, repo
-        try:
-            common = repokey.common_of(store, repo) or prodigy_runs.common_of(store, repo)
-        except (OSError, ValueError):
-            common = None
+        common = common_of(store, repo)
         self.place = None if common is None else Place(common, common, common)
         known = {} if self.place is None else integration.refs(self.place)
         # As the sessions' files have them: bytes that are not UTF-8 cannot be written there.
@@ -283,7 +197,7 @@ class _Git:
         """Return the commit that a branch is at; None where there is no such branch."""
         return self._tips[branch][1] if branch in self._tips else None
 
-    def result(self, job: str, one: _Attempt, brief: Brief | None) -> Result:
+    def result(self, job: str, one: Attempted, brief: Brief | None) -> Result:
         """Return an attempt as a result."""
         branch, head, worktree = None, one.last, None
         if brief is not None:

@@ -30,6 +30,7 @@ def test_columns_are_as_documented(repo, monkeypatch, words):
     ok("job", "start", "j", cwd=repo)
     more = {
         "dlq list": ["--job", "j"],
+        "job show --items": ["j"],
         "events search": ["nothing"],
         "worktree ls": ["--all-repos"],
     }

@@ -31,6 +31,7 @@ ALLOWED = {
     "hooks": frozenset(),
     "job list": MSGSPEC | SQLITE,
     "job show review": MSGSPEC | SQLITE,
+    "job show review --items": MSGSPEC | SQLITE,
     "dlq list --job review": MSGSPEC | SQLITE | {"prodigy_git.prodigy.dead_letters"},
     # Of eight worktrees at once it is asked whether they have changes.
     "status": MSGSPEC | SQLITE | {"concurrent", "logging"},

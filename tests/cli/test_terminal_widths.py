@@ -62,6 +62,7 @@ status
 status --all
 job list
 job show {JOB}
+job show {JOB} --items
 dlq list --job {JOB}
 dlq show item-1 --job {JOB}
 dlq stats --job {JOB}

@@ -48,6 +48,9 @@ setup show
 worktree clean --dry-run w2
 status
 status --all --dirty
+diff i6
+diff i6 --json
+diff w1 --stat
 explain w1
 explain i3
 explain i1 --job review

@@ -1,0 +1,46 @@
+"""A job's items with what was done on each: its state, its attempts, what they changed."""
+
+from prodigy_git.jobs import books, peek
+from prodigy_git.jobs.index import NUMBER, Index, item_of
+from prodigy_git.merging import changes, results
+from prodigy_git.merging.changes import OfItem
+from prodigy_git.record.gitdir import Place
+from prodigy_git.store.events import Broken
+
+_STATES = {number: state for state, number in NUMBER.items()}
+
+
+def of_job(store: str, repo: str, job: str, broken: Broken) -> list[OfItem]:
+    """Return the items of a job in its order, each with its results: that which counts first.
+
+    What sessions without an item did is not among them. Only looks: no lock is taken, and git is asked
+    about results only, by a few processes. Raises `ProdigyError` where there is no such job.
+    """
+    with peek.opened(store, repo, job, broken) as index:
+        found = {one.item_id: one for one in _items(index)}
+        every = results.of_index(index, broken)
+    mine = [one for one in every if one.item_id in found]
+    place = place_of(store, repo)
+    made = [changes.Change() for _ in mine] if place is None else changes.of(place, mine)
+    for one, change in zip(mine, made, strict=True):
+        found[str(one.item_id)].results.append((one, change))
+    for item in found.values():
+        # The last one that failed is of more interest than the first.
+        item.results.sort(key=lambda pair: not pair[0].counts)
+    return list(found.values())
+
+
+def place_of(store: str, repo: str) -> Place | None:
+    """Return the common git directory of a repository; None where it is not in sight."""
+    common = results.common_of(store, repo)
+    return None if common is None else Place(common, common, common)
+
+
+def _items(index: Index) -> list[OfItem]:
+    def made(row: tuple[str, int, bytes | None]) -> OfItem:
+        name, state, record = row
+        tries = 0 if record is None else books.tried(item_of(record)).attempts
+        return OfItem(str(name), _STATES[state], tries)
+
+    question = "SELECT id, state, record FROM items WHERE state IS NOT NULL ORDER BY number"
+    return index.rows(question, (), made)
