@@ -61,7 +61,7 @@ FLOORS = {
     ),
     "cli": (
         "answering at_work clean_report columns completing filters item_options job_text lazy "
-        "output when worktree_clean",
+        "output progress when worktree_clean",
         "",
     ),
 }  # fmt: skip

@@ -10,8 +10,8 @@ import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import clean_report, output
+from prodigy_git.cli.progress import progress_bar
 from prodigy_git.cli.when import Duration
-from prodigy_git.cli.worktree_clean import progress_bar
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock, repokey
 from prodigy_git.store import home

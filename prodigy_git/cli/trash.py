@@ -7,8 +7,8 @@ import click
 
 from prodigy_git import amounts, duration, gitenv
 from prodigy_git.cli import completing, output
+from prodigy_git.cli.progress import progress_bar
 from prodigy_git.cli.when import Duration
-from prodigy_git.cli.worktree_clean import progress_bar
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
 from prodigy_git.store import home

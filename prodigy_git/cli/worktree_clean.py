@@ -1,24 +1,19 @@
 """worktree clean; and how the outcomes of cleaning worktrees are shown."""
 
-import contextlib
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
+from prodigy_git.cli.progress import progress_bar
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.cleanup.worktrees import Outcome
-
-_BAR_AFTER = 2.0  # seconds
 
 
 @click.command()
@@ -171,30 +166,3 @@ def show_outcomes(outcomes: "list[Outcome]") -> None:
         if one.trash_path:
             text += f", now in {one.trash_path}"
         output.prose(text)
-
-
-@contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that takes how much is done, of how much, and draws a bar, or None.
-
-    The bar shows only when it takes longer than two seconds.
-    """
-    if not sys.stderr.isatty() or output.is_plain():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    begun = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=None)
-
-    def progress(done: int, total: int) -> None:
-        if not bar.live.is_started and time.monotonic() - begun > _BAR_AFTER:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield progress
-    finally:
-        bar.stop()

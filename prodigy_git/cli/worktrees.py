@@ -62,9 +62,10 @@ def new_worktree(
 ) -> None:
     """Make a worktree with a branch and a session of its own, and print its path.
 
-    A NAME with a stroke in it is the new branch's. Set-up commands run in it first ('prodigy-git setup
-    show'): one's own, and those of the repository that a person has trusted. If any step fails, nothing
-    remains.
+    A NAME with a stroke in it is the new branch's. What .worktreeinclude matches and git ignores is
+    copied from the main worktree, what .worktreelink matches is linked. Then set-up commands run in it
+    ('prodigy-git setup show'): one's own, and those of the repository that a person has trusted. If any
+    step fails, nothing remains.
 
     \b
     Example:
@@ -73,15 +74,18 @@ def new_worktree(
       prodigy-git new-worktree --pr 12
     """
     from prodigy_git.cli import trusting
+    from prodigy_git.cli.progress import progress_bar
     from prodigy_git.lifecycle.new_worktree import new_worktree as make
 
     in_effect: list[bool] = []
-    made = make(
-        gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
-        path=path, pull=pull, setup=not no_setup, approve=trusting.approve, keep_failed=keep_failed,
-        say=output.note, broken=output.note,
-        meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
-    )  # fmt: skip
+    with progress_bar("copying what git ignores") as progress:
+        made = make(
+            gitenv.here(), name=name, job=job, agent=agent, item=item, base=base, branch=branch,
+            path=path, pull=pull, setup=not no_setup, approve=trusting.approve,
+            keep_failed=keep_failed, say=output.note, broken=output.note,
+            progress=progress or (lambda _, __: None),
+            meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
+        )  # fmt: skip
     if made.setup == "untrusted":
         output.note(
             f"{made.session_id} is made without the repository's set-up commands: a person allows them "

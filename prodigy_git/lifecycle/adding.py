@@ -11,6 +11,7 @@ from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.lifecycle.naming import Spot
 from prodigy_git.record import files, gitdir, within
 from prodigy_git.record.gitdir import Place
+from prodigy_git.setup import copying
 from prodigy_git.store import locked
 
 _TRIES = 5
@@ -103,7 +104,9 @@ def _take_back(common: str, path: str, branch: str | None, commit: str, spot: Sp
     kept = os.stat(path) if spot is not None and spot.existed and os.path.isdir(path) else None
     if os.path.lexists(f"{path}/.git"):
         git_status(common, "worktree", "remove", "--force", "--force", path)
-    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):  # with a folder that is read-only, say: git has left it
+        copying.make_removable(path)
+        shutil.rmtree(path, ignore_errors=True)
     if branch is not None:
         _delete_branch(common, branch, commit)
     if kept is not None:

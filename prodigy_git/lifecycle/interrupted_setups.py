@@ -45,6 +45,8 @@ def _settle_interrupted(store: str, session: str, broken: Broken) -> None:
         remembered.drop()  # killed while it was taken back
         return
     again = f"'prodigy-git setup run {session}' does it again"
+    if not remembered.plan.parts:  # files were being copied, and one of them may be there in part
+        again = "'prodigy-git new-worktree' makes another"
     if remembered.making and not sessions.load(store, session).ended:
         if sessions.enrolled_place(store, sessions.load(store, session)) is None:
             return  # `clean` says what has become of it

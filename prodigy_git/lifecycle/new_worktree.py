@@ -19,7 +19,7 @@ from prodigy_git.lifecycle.meanwhile import done_meanwhile
 from prodigy_git.record import mapping, ownership, register, repokey, wake
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.setup import groups
+from prodigy_git.setup import groups, ignored_files
 from prodigy_git.setup.plan import Approve
 from prodigy_git.store import home, reserve
 from prodigy_git.store.broken import Broken
@@ -63,6 +63,7 @@ def new_worktree(
     keep_failed: bool = False,
     say: preparing.Say = lambda _: None,
     broken: Broken,
+    progress: ignored_files.Progress = lambda _, __: None,
     meanwhile: Callable[[str], object] | None = None,
 ) -> NewWorktree:
     """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
@@ -78,8 +79,9 @@ def new_worktree(
     it. A job checkpoint that cannot be written is reported to ``broken``. ``meanwhile`` is called with
     the path by another thread, as `done_meanwhile` says, while git writes the files.
 
-    With ``setup`` its set-up commands run (`preparing`): ``approve`` is asked about those that nobody
-    has trusted, ``say`` told each. Raises `ProdigyError`, `names.BadName` or `OSError`; then no branch,
+    What git ignores comes along (`ignored_files`), and ``progress`` hears how far that is. With
+    ``setup`` its set-up commands run (`preparing`): ``approve`` is asked about those that nobody has
+    trusted, ``say`` told each. Raises `ProdigyError`, `names.BadName` or `OSError`; then no branch,
     folder, session or registration remains, but with ``keep_failed`` a worktree whose set-up failed.
     """
     place = repository.find(cwd)
@@ -146,11 +148,15 @@ def new_worktree(
         try:
             mapping.put(store, repo, session, enrolment.job)
             register.enrol(made, enrolment)
+            lists = ignored_files.lists(made)
+            remembered = preparing.begin(enrolment, decision.plan, copies=lists is not None)
+            if remembered is not None:
+                forget.callback(remembered.drop)
+            if lists is not None:
+                ignored_files.bring(store, made, lists, broken, progress)
             _run_post_checkout(path, base_commit)
             try:
-                remembered = preparing.begin(enrolment, decision.plan)
-                if remembered is not None:
-                    forget.callback(remembered.drop)
+                if remembered is not None and decision.plan.parts:
                     undo.callback(preparing.take_back, remembered, made, enrolment.job, broken, say)
                     where = preparing.run(remembered, made, enrolment.job, broken, say)
             except ProdigyError as error:
@@ -169,7 +175,7 @@ def new_worktree(
         assert remembered is not None
         preparing.keep_failed(remembered, path, failure, broken)
     beginning.follow(place, begun, branch, broken)
-    if remembered is not None and where is not None:
+    if remembered is not None:
         preparing.start(remembered, where, enrolment.job, broken)
     reserve.keep(store, place.common)
     if job is not None:

@@ -109,12 +109,14 @@ def untrusted(plan: Plan) -> str:
     )
 
 
-def begin(enrolment: Enrolment, plan: Plan, *, making: bool = True) -> "Note | None":
+def begin(
+    enrolment: Enrolment, plan: Plan, *, making: bool = True, copies: bool = False
+) -> "Note | None":
     """Note that a worktree is being set up, so that whoever finds it half-way knows; None: nothing is.
 
-    ``making``: the worktree is nobody's yet. Raises `OSError`.
+    ``making``: the worktree is nobody's yet; ``copies``: files are copied into it. Raises `OSError`.
     """
-    if not plan.has("run", "start", "teardown"):
+    if not copies and not plan.has("run", "start", "teardown"):
         return None
     from prodigy_git.setup import notes
 
@@ -156,12 +158,17 @@ def take_back(remembered: "Note", place: Place, job: str, broken: Broken, say: S
         broken(str(error))
 
 
-def start(remembered: "Note", where: "Site", job: str, broken: Broken) -> None:
-    """Start what runs in the background, now that the worktree is its user's; never raises."""
-    from prodigy_git.setup import background
+def start(remembered: "Note", where: "Site | None", job: str, broken: Broken) -> None:
+    """Start what runs in the background, now that the worktree is its user's; never raises.
 
+    ``where`` is None where no command runs in it.
+    """
     try:
         remembered.settle()
+        if where is None:
+            return
+        from prodigy_git.setup import background
+
         background.start(remembered, where, job, broken)
     except (ProdigyError, OSError) as error:
         broken(f"not all is started in the background: {error}")

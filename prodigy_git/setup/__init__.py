@@ -6,8 +6,10 @@ Called while a worktree is made, and by whoever starts a command in one.
 DOOR = {
     "background": "end end_interrupted is_of start",
     "checks": "of",
+    "copying": "make_removable",
     "environment": "NAMES variables",
     "groups": "end_child signals_held_back",
+    "ignored_files": "bring lists Progress",
     "notes": "begin exists Note read sessions",
     "plan": "Approve OURS Part Plan",
     "ports": "COUNT block kept_when_restored",

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from prodigy_git.cli import columns, output, worktree_clean
+from prodigy_git.cli import columns, output
+from prodigy_git.cli.progress import progress_bar
 
 HEADINGS = ("STATE", "AGENT", "LAST", "ITEM", "COMMITS", "BRANCH", "NOTE")
 ORDER = ("BRANCH", "COMMITS")
@@ -133,5 +134,5 @@ def test_no_colour_where_nobody_wants_it_or_the_terminal_has_none(monkeypatch, e
             patch.setenv(name, value)
         assert output.styled("text", fg="red") == ("text" if plain else "\x1b[31mtext\x1b[0m")
         patch.setattr("sys.stderr", Terminal())
-        with worktree_clean.progress_bar("deleting") as progress:
+        with progress_bar("deleting") as progress:
             assert (progress is None) == plain
