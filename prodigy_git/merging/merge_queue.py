@@ -125,6 +125,14 @@ def merge(
         for _, outcome in sorted(plan.known.items()):
             done.outcomes.append(outcome)
             told(outcome)
+        giving_back.forget(
+            target,
+            [
+                outcomes.merged(one.result, "")
+                for one in plan.known.values()
+                if one.state == "already_merged"
+            ],
+        )
         todo = [one for n, one in enumerate(plan.results) if n not in plan.known]
         if todo:
             place = workplace.make(target, target.tip())

@@ -10,7 +10,7 @@ _MOST = 100
 
 def merged(cwd: str, head: str, branch: str | None, into: str) -> str:
     """Return the message of a merge, as git writes it (``merge.log`` and its like are heeded)."""
-    what = f"branch '{branch}' of ." if branch is not None else f"commit '{head[:12]}' of ."
+    what = f"branch '{branch}' of ." if branch is not None else f"'{head[:12]}' of ."
     asked = f"{head}\t\t{what}\n".encode("utf-8", "surrogateescape")
     status, out, _ = git_status(cwd, "fmt-merge-msg", "--into-name", into, stdin=asked)
     if status == 0 and out.strip():

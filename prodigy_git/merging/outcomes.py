@@ -12,6 +12,8 @@ from prodigy_git.record import log
 State = Literal[
     "merged", "already_merged", "empty", "conflict", "check_failed", "refused", "not_ready", "not_tried"
 ]  # fmt: skip
+_MOST = 1000
+"""So many paths are noted in an event."""
 GOOD: frozenset[State] = frozenset(("merged", "already_merged", "empty"))
 """The states in which nothing is left to do."""
 
@@ -83,8 +85,19 @@ def record(target: Target, outcome: Outcome, told: dict[str, Any]) -> None:
         "head": one.head, "base": told["base"],
     }  # fmt: skip
     if kind == "MergeConflict":
-        fields |= {"files": [encoding.valid(path) for path in outcome.files], "with": told["with"]}
+        fields |= {"files": list(outcome.files[:_MOST]), "with": told["with"]}
     else:
         fields |= {"error": outcome.reason, "json_log_location": outcome.log}
-    found = {name: value for name, value in fields.items() if value is not None}
+    found = {name: _valid(value) for name, value in fields.items() if value is not None}
     log.append(target.store, target.repo, one.job_id, [found])
+
+
+def _valid(value: Any) -> Any:
+    """Return a value with all texts in it as `encoding.valid` has them: paths may hold any byte."""
+    if isinstance(value, str):
+        return encoding.valid(value)
+    if isinstance(value, list):
+        return [_valid(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _valid(one) for name, one in value.items()}
+    return value

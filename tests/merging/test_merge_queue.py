@@ -532,3 +532,64 @@ def test_branches_may_have_any_name(team):
         sh(team.repo, f'git branch "{name}"')
         assert team.merge("a", "--into", name)["results"][0]["state"] == "merged"
     assert len(list((team.store / "state/repo/merges").iterdir())) == 5
+
+
+def test_what_git_signs_is_signed(team, git, tmp_path):
+    program = tmp_path / "gpg"
+    program.write_text(
+        "#!/bin/sh\ncat >/dev/null; echo '[GNUPG:] SIG_CREATED ' >&2; echo signature\n"
+    )
+    program.chmod(0o755)
+    git("config", "gpg.program", str(program), cwd=team.repo)
+    git("config", "commit.gpgSign", "true", cwd=team.repo)
+    team.each({"a": "echo a >a", "b": "echo b >b", "c": "echo c >c"})
+    for item, way in (("a", "--merge"), ("b", "--squash"), ("c", "--rebase")):
+        team.merge(item, way)
+        assert "\ngpgsig signature" in sh(team.repo, "git cat-file commit main"), way
+
+
+def test_paths_of_any_bytes_conflict_and_are_told(team):
+    name = "$(printf 'x\\377\\n\\033y')"
+    team.each({"a": f'echo a >"{name}"', "b": f'echo b >"{name}"'})
+    done = call("merge", "a", "b", cwd=team.repo)
+    assert "b: conflict in x\\xff\\n\\x1by, with a" in done.out
+    (told,) = team.events("MergeConflict")
+    assert len(told["files"]) == 1
+    assert team.merge("b", "--requeue", code=1)["results"][0]["requeued"]
+    ok("events", "ls", "--job", "j", "--json", cwd=team.repo)
+
+
+def test_who_has_no_name_is_told_so(team, git):
+    team.work("a", "echo a >a")
+    git("config", "user.useConfigOnly", "true", cwd=team.repo)
+    for key in ("user.name", "user.email"):
+        git("config", key, "", cwd=team.repo)
+    (one,) = team.merge("a", code=1)["results"]
+    assert one["state"] == "refused"
+    assert "empty ident name" in one["reason"]
+
+
+def test_from_within_a_worktree_of_an_agent_it_is_the_same(team):
+    made = team.work("a", "echo a >a")
+    found = call("merge", "a", "--json", cwd=made["worktree"]).json
+    assert (found["target_branch"], found["results"][0]["state"]) == ("main", "merged")
+    assert team.is_clean()
+
+
+def test_a_branch_that_was_removed_is_merged_by_its_commit(team):
+    made = team.work("a", "echo a >a")
+    sh(
+        team.repo,
+        f"git worktree remove --force {made['worktree']}; git branch -qD {made['branch']}",
+    )
+    assert team.merge("a")["results"][0]["state"] == "merged"
+    assert sh(team.repo, "git log -1 --format=%s").startswith(f"Merge commit '{made['head'][:12]}'")
+
+
+def test_a_target_in_a_linked_worktree_follows_and_one_that_is_nowhere_moves(team):
+    team.work("a", "echo a >a")
+    sh(team.repo, "git branch rel; git worktree add -q ../rel rel; git branch free")
+    found = team.merge("a", "--into", "rel")
+    assert [one["worktree"] for one in found["target_checkouts"]] == [str(team.repo.parent / "rel")]
+    assert (team.repo.parent / "rel" / "a").exists()
+    assert team.merge("a", "--into", "free")["target_checkouts"] == []
