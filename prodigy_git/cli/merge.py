@@ -194,6 +194,7 @@ def _merge(
 
 def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) -> "Command | None":
     from prodigy_git.cli import trusting
+    from prodigy_git.merging.checking import Command
     from prodigy_git.setup import checks
 
     if given["--no-check"]:
@@ -205,7 +206,8 @@ def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) 
     )
     if found is None:
         return None
-    return _command(found.text, found.source, found.timeout if timeout is None else timeout)
+    limit = found.timeout if timeout is None else timeout
+    return Command(found.text, found.source, limit, found.scripts)
 
 
 def _command(text: str | None, source: str, timeout: float | None) -> "Command | None":

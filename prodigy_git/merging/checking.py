@@ -17,6 +17,9 @@ from prodigy_git.merging.results import Result
 from prodigy_git.merging.target import Target
 from prodigy_git.merging.workplace import Workplace
 from prodigy_git.record import clock, within
+from prodigy_git.setup import what_runs
+from prodigy_git.setup.plan import Script
+from prodigy_git.store import enrolled
 from prodigy_git.store.runlog import LIMIT, RunLog
 
 _SHOWN = 20
@@ -31,6 +34,8 @@ class Command:
     source: str
     """Where it is from, in words."""
     timeout: float | None = None
+    scripts: tuple[Script, ...] = ()
+    """The files that it names, as a person has trusted them."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,28 @@ def run(
     name = last.session_id or last.item_id or (last.head or "")[:12]
     path = layout.check_log(target.store, target.repo, last.job_id, name)
     within.refuse_links(target.store, path)
+    other = what_runs.differing(place.top, command.scripts) if command.scripts else None
+    if other is not None:
+        why = f"{other} is not the script there that was trusted: look at it, then --check runs it"
+        return Ended(1, None, why, path, ())
     log = RunLog(path, LIMIT)
     try:
-        log.write(f"[prodigy-git {clock.stamp(clock.now())}] {command.text}\n".encode())
+        log.write(
+            f"[prodigy-git {clock.stamp(clock.now())}] {command.text}\n".encode(
+                errors="surrogateescape"
+            )
+        )
+        begun = os.path.getsize(path)  # what was said before is another run's
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        sink = Sink(nowhere)
         try:
-            sink = Sink(nowhere)
             ran = process.run(
                 ["/bin/sh", "-c", command.text], cwd=place.top, log=log, inherited=nowhere,
                 env=_environment(target, place, last) | more, signals=signals,
                 ours=Ours(sink, sink, True), timeout=command.timeout,
             )  # fmt: skip
-            sink.flush()  # its thread must not write to what bears this number next
         finally:
+            sink.flush()  # its thread must not write to what bears this number next
             os.close(nowhere)
     except OSError as error:
         raise ProdigyError(f"{command.text!r} cannot be started ({error.strerror})") from error
@@ -85,7 +99,7 @@ def run(
     elif ran.status < 0:
         why = f"it died by signal {-ran.status}"
     interrupted = ran.interrupted if ran.status != 0 else None
-    return Ended(ran.exit_status, interrupted, why, path, _tail(path))
+    return Ended(ran.exit_status, interrupted, why, path, _tail(path, begun))
 
 
 def _environment(target: Target, place: Workplace, result: Result) -> dict[str, str]:
@@ -95,6 +109,7 @@ def _environment(target: Target, place: Workplace, result: Result) -> dict[str, 
         "PRODIGY_JOB_ID": result.job_id, "PRODIGY_ITEM_ID": result.item_id,
         "PRODIGY_AGENT_ID": result.agent_id, "PRODIGY_SESSION_ID": result.session_id,
         "PRODIGY_BRANCH": result.branch,
+        "PRODIGY_REPO_ROOT": enrolled.top(target.place.common, target.place.common),
     }  # fmt: skip
     for name, value in said.items():
         env.pop(name, None)  # of a session that we were started from
@@ -103,10 +118,10 @@ def _environment(target: Target, place: Workplace, result: Result) -> dict[str, 
     return env
 
 
-def _tail(path: str) -> tuple[str, ...]:
+def _tail(path: str, begun: int) -> tuple[str, ...]:
     try:
         with open(path, "rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL))
+            stream.seek(max(begun, os.fstat(stream.fileno()).st_size - _TAIL))
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ()

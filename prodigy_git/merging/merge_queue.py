@@ -264,7 +264,7 @@ def _resolve(bench: _Bench, onto: str, one: Result, work: Work, stopped: Joined)
         )
         if ended.status == 0:
             return None
-        said = f": {ended.last[-1]}" if len(ended.last) > 1 else ""
+        said = f": {ended.last[-1]}" if ended.last else ""
         return f"the command failed ({ended.why}){said}"
 
     return resolving.resolve(
@@ -321,7 +321,7 @@ def _check(bench: _Bench, chain: Sequence[_Link]) -> bool | None:
             bench.target, one, "check", tip, check=command.text, error=ended.why, log=ended.log,
             text="\n".join(ended.last), files=[], **{"with": []},
         )  # fmt: skip
-        outcome = Outcome(one, "check_failed", reason=ended.why, log=ended.log, last=ended.last[1:])
+        outcome = Outcome(one, "check_failed", reason=ended.why, log=ended.log, last=ended.last)
         _record(bench, outcome, told)
     return False
 

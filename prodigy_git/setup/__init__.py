@@ -11,7 +11,7 @@ DOOR = {
     "groups": "end_child signals_held_back",
     "ignored_files": "bring lists Progress",
     "notes": "begin exists Note read sessions",
-    "plan": "Approve OURS Part Plan",
+    "plan": "Approve OURS Part Plan Script",
     "ports": "COUNT block kept_when_restored",
     "stages": "Failed run Site site",
     "trust": "is_trusted revoke trust",

@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import templates, trust, what_runs
 from prodigy_git.setup.foreign_files import VARIABLES
-from prodigy_git.setup.plan import Approve, Part
+from prodigy_git.setup.plan import Approve, Part, Script
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Check:
     text: str
     source: str
     timeout: float | None
+    scripts: tuple[Script, ...] = ()
+    """The repository's files that it names, as they were trusted: to be compared before it runs."""
 
 
 def of(store: str, repo: str, place: Place, commit: str, approve: Approve) -> Check | None:
@@ -42,7 +44,8 @@ def of(store: str, repo: str, place: Place, commit: str, approve: Approve) -> Ch
             )
         trust.trust(store, repo, place.common, plan)
     limit = part.limit("check")
-    return Check(_text(part), part.source, None if limit is None else limit * len(part.of("check")))
+    whole = None if limit is None else limit * len(part.of("check"))
+    return Check(_text(part), part.source, whole, part.scripts if part.given else ())
 
 
 def _text(part: Part) -> str:

@@ -437,13 +437,15 @@ def test_one_call_merges_at_a_time(team, tmp_path):
     assert team.files() == ["README", "a", "f"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_stops_and_can_be_called_again(team, tmp_path, number):
+@pytest.mark.parametrize(("number", "own"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_interrupted_it_stops_and_can_be_called_again(team, tmp_path, git, number, own):
     team.each({"a": "echo a >a", "b": "echo b >b", "c": "echo c >c"})
     fifo = tmp_path / "ready"
     os.mkfifo(fifo)
     check = f"test ! -e b || {{ echo >{fifo}; exec sleep 600; }}"
-    running = start("merge", "--job", "j", "--json", "--check", check, cwd=team.repo)
+    options = ["--check", check] if own else []
+    git("config", "prodigy.check", check, cwd=team.repo)
+    running = start("merge", "--job", "j", "--json", *options, cwd=team.repo)
     fifo.read_text()
     running.send_signal(number)
     out, err = running.communicate(timeout=60)
@@ -453,7 +455,7 @@ def test_interrupted_it_stops_and_can_be_called_again(team, tmp_path, number):
     ]  # fmt: skip
     assert team.left() == []
     assert team.is_clean()
-    assert team.states() == {"a": "already_merged", "b": "merged", "c": "merged"}
+    assert team.states("--no-check") == {"a": "already_merged", "b": "merged", "c": "merged"}
 
 
 def test_a_dry_run_says_it_and_changes_nothing(team, git):
@@ -593,3 +595,54 @@ def test_a_target_in_a_linked_worktree_follows_and_one_that_is_nowhere_moves(tea
     assert [one["worktree"] for one in found["target_checkouts"]] == [str(team.repo.parent / "rel")]
     assert (team.repo.parent / "rel" / "a").exists()
     assert team.merge("a", "--into", "free")["target_checkouts"] == []
+
+
+def test_the_check_of_the_repository_runs_once_it_is_trusted(team, tmp_path):
+    seen = tmp_path / "seen"
+    sh(team.repo, "mkdir .prodigy; echo '.cache' >.gitignore")
+    (team.repo / ".prodigy" / "worktree.toml").write_text(
+        f"[check]\nrun = ['echo $PRODIGY_ITEM_ID $PRODIGY_TARGET >>{seen}', 'test ! -e b']\n"
+    )
+    sh(team.repo, "git add .; git commit -qm check")
+    team.each({"a": "echo a >a", "b": "echo b >b"})
+    before = team.tip()
+    assert "the check of .prodigy/worktree.toml is not trusted" in refused(
+        "merge", "--job", "j", cwd=team.repo
+    )
+    assert (team.tip(), seen.exists()) == (before, False)
+    shown = ok("setup", "show", "--json", cwd=team.repo).json["hash"]
+    ok("setup", "trust", "--hash", shown, cwd=team.repo)
+    assert team.states("--order", "item", code=1) == {"a": "merged", "b": "check_failed"}
+    assert seen.read_text() == "a main\nb main\n"
+    (told,) = team.events("MergeCheckFailed")
+    assert told["error"] == "exit status 1"
+    assert team.merge("b", "--check", "true")["results"][0]["state"] == "merged"
+
+
+def test_no_branch_of_an_agents_says_how_it_is_checked(team, tmp_path):
+    """Neither its own file nor another script counts, but what the target has and a person trusted."""
+    (team.repo / ".prodigy").mkdir()
+    (team.repo / ".prodigy" / "worktree.toml").write_text("[check]\nrun = ['sh ./check.sh']\n")
+    (team.repo / "check.sh").write_text("test ! -e bad\n")
+    sh(team.repo, "git add .; git commit -qm check")
+    shown = ok("setup", "show", "--json", cwd=team.repo).json["hash"]
+    ok("setup", "trust", "--hash", shown, cwd=team.repo)
+    mark = tmp_path / "run"
+    team.each({
+        "a": f"echo x >bad; printf '[check]\\nrun = \"touch {mark}\"\\n' >.prodigy/worktree.toml",
+        "b": f"echo x >bad; echo 'touch {mark}' >check.sh",
+        "c": "echo c >c",
+    })  # fmt: skip
+    assert team.states("--order", "item", code=1) == {
+        "a": "check_failed", "b": "check_failed", "c": "merged",
+    }  # fmt: skip
+    assert not mark.exists()
+
+
+def test_a_check_that_a_tracked_file_brings_into_gits_configuration_is_not_ones_own(team, tmp_path):
+    mark = tmp_path / "run"
+    (team.repo / ".gitconfig").write_text(f"[prodigy]\n\tcheck = touch {mark}\n")
+    sh(team.repo, "git add .; git commit -qm config; git config include.path ../.gitconfig")
+    team.work("a", "echo a >a")
+    assert "is not trusted" in refused("merge", "--job", "j", cwd=team.repo)
+    assert not mark.exists()
