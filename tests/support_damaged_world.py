@@ -5,24 +5,21 @@ place, since a private git directory that is copied is another one to the store.
 """
 
 import contextlib
-import importlib
 import json
 import os
-import pkgutil
 import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from support_cli import environment
+from support_forkserver import Forked
 from support_sealed import GIT_CONFIG
 
-import prodigy_git
 from prodigy_git.record import files
 
 PATIENCE = 120
@@ -31,6 +28,14 @@ PATIENCE = 120
 
 MEMORY = 4 << 30
 """Bytes of address space of a command: git reads a device that never ends into memory."""
+
+
+_LIMITED_COMMAND = f"""\
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
+from prodigy_git import cli
+sys.exit(cli.run(sys.argv[1:]))
+"""
 
 
 class Ran(NamedTuple):
@@ -62,10 +67,6 @@ class World:
         )  # fmt: skip
         for name in [one for one in self.environ if one.startswith(("XDG_", "PRODIGY_JOB"))]:
             del self.environ[name]
-        # Once, instead of in each child.
-        for module in pkgutil.walk_packages(prodigy_git.__path__, "prodigy_git."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
         self._build()
         self.tree = self.store / "worktrees/repo/w1"
         shutil.copytree(top / "live", self.saved, symlinks=True)
@@ -116,29 +117,20 @@ class World:
         assert ran.status == 0 or not check, (arguments, ran)
 
     def call(self, *arguments: str, cwd: Path | None = None) -> Ran:
-        """Run one of our commands in a child of this process, which has imported everything."""
+        """Run one of our commands in a process of its own."""
         said = self.top / "said"
-        child = os.fork()
-        if child == 0:
-            status = 70
-            try:
-                os.setsid()
-                _as_a_command(self.environ, said, cwd or self.repo)
-                from prodigy_git import cli
-
-                status = cli.run(list(arguments))
-            except SystemExit as stop:
-                status = stop.code if isinstance(stop.code, int) else 1
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-            finally:
-                with contextlib.suppress(BaseException):
-                    sys.stdout.flush()
-                    sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(_waited(child))
+        with said.open("wb") as stream:
+            running = Forked(
+                [sys.executable, "-c", _LIMITED_COMMAND, *arguments], cwd=cwd or self.repo,
+                env=self.environ, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            status = running.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            status = -signal.SIGALRM
         return Ran(status, said.read_text(errors="replace"))
 
     def commit(self, *options: str, cwd: Path) -> Ran:
@@ -179,38 +171,8 @@ class World:
         return _tree(self.outside) == self.canary
 
 
-def _as_a_command(environ: dict[str, str], said: Path, cwd: Path) -> None:
-    os.environ.clear()
-    os.environ.update(environ)
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for one, number in ((nothing, 0), (descriptor, 1), (descriptor, 2)):
-        os.dup2(one, number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
-    )
-    os.chdir(cwd)
-    _limited()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-
 def _limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
-
-def _waited(child: int) -> int:
-    until = time.monotonic() + PATIENCE
-    pause = 0.001
-    while time.monotonic() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        time.sleep(pause)  # asked of the kernel: there is no event to wait for with a deadline
-        pause = min(pause * 1.5, 0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return int(signal.SIGALRM)
 
 
 def _tree(top: Path) -> dict[str, tuple[Any, ...]]:
