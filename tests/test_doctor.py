@@ -27,6 +27,12 @@ def _levels(findings: list[dict[str, Any]], what: str) -> list[str]:
     return [one["level"] for one in findings if one["what"].startswith(what)]
 
 
+def _drift(prodigy: Run, cwd: Path) -> list[dict[str, Any]]:
+    found = json.loads(prodigy("clean", "--dry-run", "--json", cwd=cwd).stdout)
+    items: list[dict[str, Any]] = found["drift"]["items"]
+    return items
+
+
 @pytest.fixture
 def installed(repo: Path, prodigy: Run) -> Path:
     prodigy("install", cwd=repo, check=True)
@@ -117,6 +123,38 @@ def test_damage_is_found(installed, prodigy, git, store) -> None:
     code, findings = _doctor(prodigy, installed)
     assert code == 1
     assert _levels(findings, "enrolment") == ["error"]
+
+
+def test_a_session_without_a_file_is_what_clean_finds_too(installed, prodigy, git, store) -> None:
+    prodigy("new-worktree", "w", cwd=installed, check=True)
+    file = store / "sessions" / "w.json"
+    file.unlink()
+    drift = _drift(prodigy, installed)
+    (found,) = [one for one in drift if one["kind"] == "enrolment"]
+    _, findings = _doctor(prodigy, installed)
+    (told,) = [one for one in findings if one["what"] == "enrolment"]
+    assert (told["words"], told["fixed"]) == (found["wrong"], False)
+    assert found["remedy"] in told["remedy"]
+    assert not file.exists()
+    (told,) = [one for one in _doctor(prodigy, installed, "--fix")[1] if one["what"] == "enrolment"]
+    assert told["fixed"]
+    assert json.loads(file.read_text())["id"] == "w"
+    assert not _levels(_doctor(prodigy, installed)[1], "enrolment")
+
+
+def test_a_worktree_that_was_moved_is_what_clean_finds_too(
+    installed, prodigy, git, tmp_path
+) -> None:
+    path = prodigy("new-worktree", "w", cwd=installed, check=True).stdout.rstrip("\n")
+    moved = Path(path).rename(tmp_path / "elsewhere").rename(Path(path).with_name("other"))
+    drift = _drift(prodigy, installed)
+    (found,) = [one for one in drift if one["kind"] == "link"]
+    (told,) = [one for one in _doctor(prodigy, installed)[1] if one["what"] == "link"]
+    assert told["words"] == found["wrong"]
+    (told,) = [one for one in _doctor(prodigy, installed, "--fix")[1] if one["what"] == "link"]
+    assert told["fixed"]
+    assert git("status", "--porcelain", cwd=moved) == ""
+    assert not _levels(_doctor(prodigy, installed)[1], "link")
 
 
 def test_sessions_whose_worktree_is_gone(installed, prodigy, git) -> None:

@@ -7,56 +7,45 @@ from functools import partial
 from pathlib import Path
 
 from prodigy_git import duration, foreign_commits, layout, verify
+from prodigy_git.cleanup.drift import mending
 from prodigy_git.cleanup.trash import unfinished
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import registrations, repository
+from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status
 from prodigy_git.lifecycle import re_enrol
-from prodigy_git.record import clock, enrolment, files, gitdir, prodigys, repokey, whose
+from prodigy_git.record import clock, enrolment, files, prodigys, whose
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import enrolled
 from prodigy_git.store import sessions as store_sessions
 
 _STALE = 3600  # seconds after which a git lock file is nobody's
 
 
 def links(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
-    """Find sessions' worktrees that git has lost because one of the two halves was moved."""
-    key = repokey.known(store, place.common)
-    for private in sorted(str(path) for path in Path(place.common, "worktrees").glob("*")):
-        top = enrolled.top(private, place.common)
-        places = [top]
-        if key is not None and not os.path.lexists(top):  # it was in the store, which was moved
-            places.append(f"{layout.worktrees(store, key)}/{os.path.basename(top)}")
-        path = next((one for one in places if _is_other_half(one, private)), None)
-        if (
-            not os.path.isfile(f"{private}/{layout.ENROLMENT}{whose.suffix(private)}")
-            or path is None
-        ):
-            continue
-        finding = Finding(
-            "link", "warning", f"git does not find {private} and {path} from each other",
-            f"'git -C {place.common} worktree repair {path}' links them",
-        )  # fmt: skip
-        yield mended(finding, fix, partial(git, place.common, "worktree", "repair", path))
+    """Tell of sessions' worktrees that git has lost because one of the two halves was moved.
+
+    `clean` links them by itself where that is certain. Here somebody asks for it.
+    """
+    for one in _drifted(store, place, "link"):
+        if not os.path.isfile(f"{one.target}/{layout.ENROLMENT}{whose.suffix(one.target)}"):
+            continue  # no session's
+        remedy = f"'git -C {place.common} worktree repair {one.path}' links them"
+        finding = Finding("link", "warning", one.wrong, remedy)
+        yield mended(finding, fix, partial(git, place.common, "worktree", "repair", one.path))
 
 
-def _is_other_half(top: str, private: str) -> bool:
-    """Whether folder and private git directory belong together, and one does not lead to the other."""
-    named = registrations.named_by(top)
-    if named is None:
-        return False
-    if whose.leads_to(top, private):
-        return enrolled.top(private, "") != top
-    lost = gitdir.find(top, {}) is None
-    return lost and os.path.basename(named) == os.path.basename(private)
+def _drifted(store: str, place: Place, kind: str) -> list[mending.Finding]:
+    """Return what `clean` finds, too, to have drifted apart in a repository."""
+    if not os.path.isdir(store):
+        return []  # told of as that
+    return [one for one in mending.find(store, place.common, _quiet) if one.kind == kind]
 
 
 def worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
     """Examine the enrolments in a repository's worktrees, and the journals beside them."""
     count = 0
     names = []
+    without_file = {one.name: one for one in _drifted(store, place, "enrolment")}
     for tree in repository.worktrees(place.common):
         where = repository.place_of(place.common, tree)
         if where is None or not files.same(where.common, place.common):
@@ -82,12 +71,8 @@ def worktrees(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
             yield _moved(where, there, fix=fix)
         if enrolment.ours(there, store):
             names.append(there.session)
-        if not os.path.exists(layout.session(there.store, there.session)):
-            yield Finding(
-                "enrolment", "warning",
-                f"{tree.path} belongs to session {there.session}, which has no file",
-                f"restore {layout.session(there.store, there.session)} from the trash",
-            )  # fmt: skip
+        if there.session in without_file:
+            yield _without_file(store, without_file[there.session], fix=fix)
         if store is not None and not enrolment.ours(there, store):
             yield Finding(
                 "enrolment", "warning", f"{tree.path} is recorded in another store, {there.store}"
@@ -117,6 +102,20 @@ def _unknown(store: str, where: Place, there: enrolment.Enrolment, *, fix: bool)
     remedy = f"bring the store back, or 'doctor --fix' enrols it in {store}"
     finding = Finding("enrolment", "error", words, remedy)
     return mended(finding, fix, lambda: re_enrol.take_over(store, where, there))
+
+
+def _without_file(store: str, found: mending.Finding, *, fix: bool) -> Finding:
+    """Tell of a session's file that is gone while its worktree is there."""
+
+    def mend() -> None:
+        (one,) = mending.repair(store, [found], _quiet, found.repo)
+        if not one.done:
+            raise ProdigyError(one.error or "it is another's turn just now")
+
+    finding = Finding(
+        "enrolment", "warning", found.wrong, f"'prodigy-git clean --worktrees': {found.remedy}"
+    )
+    return mended(finding, fix, mend)
 
 
 def _moved(where: Place, there: enrolment.Enrolment, *, fix: bool) -> Finding:

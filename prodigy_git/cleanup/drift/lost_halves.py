@@ -39,7 +39,7 @@ def lone_registrations(
             ):
                 # Moved, or seen at another path from here: that cannot be told apart.
                 yield replace(
-                    finding, kind="link",
+                    finding, kind="link", target=one.private,
                     wrong=f"{one.top} names {named} as its git directory, which is {one.private} here",
                     remedy=f"left: if it was moved, 'git worktree repair {one.top}' in the repository",
                 )  # fmt: skip
@@ -53,7 +53,8 @@ def lone_registrations(
         moved = _moved_to(one, root)
         if moved is not None:
             # Where nothing of the old place is in sight, it may be the same folder by another path.
-            sure = os.path.isdir(os.path.dirname(one.top))
+            known = registrations.linked_from(moved) == os.path.realpath(one.private)
+            sure = known and os.path.isdir(os.path.dirname(one.top))
             yield replace(
                 finding, kind="link", path=moved, target=one.private, repairable=sure,
                 wrong=f"{one.top} was moved to {moved}, and git does not know",
@@ -91,12 +92,24 @@ def lone_registrations(
 
 
 def _moved_to(one: Linked, root: str) -> str | None:
-    """Return the folder that names this private directory: beside the missing one, or in the store."""
+    """Return the folder that names this private directory: beside the missing one, or in the store.
+
+    Where both were moved, the name leads nowhere: then it is the one in the store that is called alike.
+    """
     wanted = os.path.realpath(one.private)
     for parent in dict.fromkeys((os.path.dirname(one.top), root)):
         for name in names_in(parent):
             if registrations.linked_from(f"{parent}/{name}") == wanted:
                 return f"{parent}/{name}"
+    path = f"{root}/{os.path.basename(one.top)}"
+    named = registrations.named_by(path)
+    if (
+        named is not None
+        and not os.path.lexists(named)
+        and os.path.basename(named) == os.path.basename(one.private)
+        and one.enrolled is not None
+    ):
+        return path
     return None
 
 
