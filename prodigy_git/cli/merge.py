@@ -1,5 +1,6 @@
 """merge: the results of agents into a branch, one after the other, each checked before it counts."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,8 +127,11 @@ def _merge(
     from prodigy_git.merging.outcomes import GOOD
 
     cwd = gitenv.here()
-    store, repo = whereabouts.repository(cwd, take=not dry_run)
-    known = job if names and job is None else whereabouts.job(cwd, job, told=output.note)[2]
+    known = None
+    if names and job is None:
+        store, repo = whereabouts.repository(cwd, take=not dry_run)
+    else:
+        store, repo, known = choosing.of_here(cwd, job, output.note, take=not dry_run)
     found = choosing.chosen(store, repo, names, known, output.note)
     into_branch = target.find(store, repo, cwd, into, found)
     found = [one for one in found if one.branch != into_branch.branch]
@@ -167,6 +171,7 @@ def _merge(
             order=order,
             signals=signals,
             told=told,
+            doing=output.note if _is_watched() else lambda _: None,
             broken=output.note,
         )
     _tell_checkouts(ended.finished, "finished what a killed merge had begun: ")
@@ -190,6 +195,11 @@ def _merge(
     if ended.interrupted is not None:
         return 130
     return 1 if failed else 0
+
+
+def _is_watched() -> bool:
+    """Whether somebody waits at a terminal, and wants to know for what."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) -> "Command | None":
@@ -301,8 +311,12 @@ def _undo(job: str | None, into: str | None, as_json: bool) -> int:
     from prodigy_git.merging import choosing, merge_queue, target
 
     cwd = gitenv.here()
-    store, repo = whereabouts.repository(cwd, take=True)
-    found = [] if job is None else choosing.chosen(store, repo, (), job, output.note)
+    found = []
+    if job is None:
+        store, repo = whereabouts.repository(cwd, take=True)
+    else:
+        store, repo, known = choosing.of_here(cwd, job, output.note, take=True)
+        found = choosing.chosen(store, repo, (), known, output.note)
     branch = target.find(store, repo, cwd, into, found)
     moved, finished = merge_queue.undo(branch, broken=output.note)
     _tell_checkouts(finished, "finished what a killed merge had begun: ")

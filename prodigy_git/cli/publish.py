@@ -63,8 +63,11 @@ def publish(
     from prodigy_git.merging import choosing, publishing, target
 
     cwd = gitenv.here()
-    store, repo = whereabouts.repository(cwd, take=not dry_run)
-    known = job if names and job is None else whereabouts.job(cwd, job, told=output.note)[2]
+    known = None
+    if names and job is None:
+        store, repo = whereabouts.repository(cwd, take=not dry_run)
+    else:
+        store, repo, known = choosing.of_here(cwd, job, output.note, take=not dry_run)
     found = choosing.chosen(store, repo, names, known, output.note)
     branch = target.find(store, repo, cwd, into, found)
     found = [one for one in found if one.branch != branch.branch]

@@ -4,7 +4,7 @@ DOOR = {
     "branch_moves": "Moved",
     "changes": "Change OfItem as_json of",
     "checking": "Command",
-    "choosing": "can_foresee chosen foreseen plan",
+    "choosing": "can_foresee chosen foreseen of_here plan",
     "culprits": "words",
     "merge_queue": "Wish merge undo",
     "of_items": "of_job place_of",

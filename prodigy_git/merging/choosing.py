@@ -6,6 +6,7 @@ from typing import Literal
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, version
+from prodigy_git.lifecycle import whereabouts
 from prodigy_git.merging import branch_moves, culprits, foresee, outcomes, results
 from prodigy_git.merging.forecast import Candidate, Forecast
 from prodigy_git.merging.outcomes import Outcome
@@ -40,6 +41,19 @@ def chosen(
         return results.named(store, repo, names, job=job, broken=broken)
     assert job is not None
     return [one for one in results.of_job(store, repo, job, broken) if one.counts]
+
+
+def of_here(cwd: str, job: str | None, told: Broken, *, take: bool) -> tuple[str, str, str]:
+    """Return (store, repository key, job id) of a job of the repository around ``cwd``.
+
+    As `whereabouts.job`; raises `ProdigyError` for one of another repository, too: nothing of that can
+    be merged here.
+    """
+    store, repo = whereabouts.repository(cwd, take=take)
+    _, its, known = whereabouts.job(cwd, job, told=told)
+    if its != repo:
+        raise ProdigyError(f"job {known} is one of repository {its}: change into that first")
+    return store, repo, known
 
 
 def can_foresee() -> bool:

@@ -77,6 +77,7 @@ class _Bench:
     run: str
     done: Done
     told: Callable[[Outcome], None]
+    doing: Callable[[str], None]
 
     def note(self, outcome: Outcome) -> None:
         """Keep what came of a result, and tell it."""
@@ -108,13 +109,15 @@ def merge(
     order: Order | None,
     signals: Signals,
     told: Callable[[Outcome], None],
+    doing: Callable[[str], None] = lambda _: None,
     broken: Broken,
 ) -> Done:
     """Bring results into the branch, in an order as `choosing.plan`; return what came of each.
 
-    ``told`` is called with each as it is known. What an earlier call has left half-done is finished
-    first. After a signal no more is begun. Raises `ProdigyError` where another merge into the branch is
-    under way, or git fails as such; `OSError`. What was merged until then stays.
+    ``told`` is called with each as it is known, ``doing`` with a line on what may take long. What an
+    earlier call has left half-done is finished first. After a signal no more is begun. Raises
+    `ProdigyError` where another merge into the branch is under way, or git fails as such; `OSError`.
+    What was merged until then stays.
     """
     lock = targets.lock(target)
     try:
@@ -138,7 +141,16 @@ def merge(
             place = workplace.make(target, target.tip())
             try:
                 bench = _Bench(
-                    target, place, wish, signals, broken, lock, names.fresh("run"), done, told
+                    target,
+                    place,
+                    wish,
+                    signals,
+                    broken,
+                    lock,
+                    names.fresh("run"),
+                    done,
+                    told,
+                    doing,
                 )
                 for batch in [todo] if wish.bisect else [[one] for one in todo]:
                     _batch(bench, batch)
@@ -257,6 +269,7 @@ def _resolve(bench: _Bench, onto: str, one: Result, work: Work, stopped: Joined)
     assert command is not None
 
     def run(now: Joined) -> str | None:
+        bench.doing(f"resolving {one.name}: {command.text}")
         path = f"{bench.place.private}/conflict.json"
         giving_back.write(path, _told(bench, onto, one, now))
         ended = checking.run(
@@ -310,6 +323,8 @@ def _check(bench: _Bench, chain: Sequence[_Link]) -> bool | None:
     # What was tried last has left its own state there, if it came to nothing.
     workplace.reset(bench.place, chain[-1].commit)
     results = [link.result for link in chain]
+    whose = results[0].name if len(results) == 1 else f"{len(results)} together"
+    bench.doing(f"checking {whose}: {' '.join(command.text.split())}")
     ended = checking.run(bench.target, bench.place, command, results, bench.signals)
     if ended.status == 0:
         return True

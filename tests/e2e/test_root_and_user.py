@@ -133,6 +133,21 @@ def _purge(user: User) -> None:
         os.close(files.lock(lock(str(user.store)), 60))
 
 
+def _merge(user: User) -> None:
+    for name in ("m1", "m2"):
+        top = user.new(name)
+        user.run("sh", "-c", f"mkdir {name}; echo x >{name}/{name}; git add .", cwd=top)
+        user.run("git", "commit", "-qm", name, cwd=top)
+        user.run("prodigy-git", "finish", name)
+    user.as_root("prodigy-git", "merge", "m1", "m2", "--check", "echo x >by-the-check")
+    assert (user.repo / "m2" / "m2").stat().st_uid == user.uid
+    assert not user.run("git", "status", "--porcelain").stdout
+    assert not user.of_others()
+    user.as_root("prodigy-git", "merge", "--undo")
+    assert not user.run("git", "status", "--porcelain").stdout
+    user.run("prodigy-git", "merge", "m2")
+
+
 def _drift(user: User) -> None:
     _dirty(user, "w1")
     top = user.new("w2")
@@ -184,7 +199,7 @@ def test_verify_is_not_green_for_what_another_user_records(user: User) -> None:
     "act",
     [
         _commit, _first_of_a_day, _first_at_all, _new_worktree, _clean, _restore,
-        _restore_from_the_ref, _purge, _drift, _job, _look, _install, _adopt,
+        _restore_from_the_ref, _purge, _merge, _drift, _job, _look, _install, _adopt,
     ],
 )  # fmt: skip
 def test_what_root_makes_is_the_owners(act: Callable[[User], None], user: User) -> None:

@@ -646,3 +646,20 @@ def test_a_check_that_a_tracked_file_brings_into_gits_configuration_is_not_ones_
     team.work("a", "echo a >a")
     assert "is not trusted" in refused("merge", "--job", "j", cwd=team.repo)
     assert not mark.exists()
+
+
+def test_a_job_of_another_repository_is_not_merged_here(team, tmp_path):
+    team.work("a", "echo a >a")
+    sh(tmp_path, "git init -q other; cd other; git commit -q --allow-empty -m first")
+    for command in ("merge", "publish"):
+        said = refused(command, "--job", "repo/j", cwd=tmp_path / "other")
+        assert "job j is one of repository repo: change into that first" in said
+    assert "--undo" in refused("merge", "--undo", "--check", "x", cwd=team.repo, code=2)
+
+
+def test_an_older_git_merges_too_and_foresees_nothing(team, monkeypatch):
+    monkeypatch.setattr("prodigy_git.merging.choosing.version", lambda: (2, 37))
+    team.each({"b": line(3, "b"), "a": line(3, "a")})
+    assert "--dry-run takes git 2.38" in refused("merge", "--job", "j", "--dry-run", cwd=team.repo)
+    assert team.states(code=1) == {"a": "merged", "b": "conflict"}
+    assert team.states(code=1) == {"a": "already_merged", "b": "conflict"}
