@@ -68,14 +68,13 @@ def bearer(store: str, repo: str, session: str, name: str) -> str | None:
     trashed = found.text("trash_path") is not None
     if trashed and not sessions.has_half(store, found):
         return None
-    if not found.ended:
-        return f"session {session} is {found.status}"
-    if sessions.has_half(store, found):
-        return (
-            f"the worktree of session {session} is there still, 'prodigy-git worktree clean "
-            f"{session}' puts it away"
-        )
-    return None
+    there = sessions.has_half(store, found)
+    if found.ended:
+        puts_away = f"'prodigy-git worktree clean {session}' puts it away"
+        return f"the worktree of session {session} is there still, {puts_away}" if there else None
+    # Whoever made it was killed, or its worktree was removed by others.
+    ends = "" if there else f" and has no worktree, 'prodigy-git finish {session}' ends it"
+    return f"session {session} is {found.status}{ends}"
 
 
 class Known(NamedTuple):

@@ -7,7 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support_cli import call, left_of, new, ok, refused, session_file, start, write_hooks
+from support_cli import (
+    call,
+    left_of,
+    new,
+    ok,
+    refused,
+    rewrite_session,
+    session_file,
+    start,
+    write_hooks,
+)
 
 from prodigy_git.lifecycle import naming
 
@@ -45,6 +55,17 @@ def test_a_name_is_used_again_once_what_bore_it_is_gone(repo, store, git, events
     assert (str(back), (back / "mine").read_text()) == (first["worktree"], "work")
     assert git("branch", "--show-current", cwd=second) == "prodigy-w1"
     assert session_file(store, "w1")["status"] == "Completed"
+
+
+def test_a_session_whose_maker_was_killed_can_be_ended(repo, store, git):
+    made = new(repo, "w1")
+    git("worktree", "remove", "--force", made["worktree"], cwd=repo)
+    git("branch", "-qD", "prodigy-w1", cwd=repo)
+    rewrite_session(store, "w1", status="Initializing")
+    said = refused("new-worktree", "w1", cwd=repo)
+    assert "w1 is Initializing and has no worktree, 'prodigy-git finish w1' ends it" in said
+    ok("finish", "w1", cwd=repo)
+    assert new(repo, "w1")["session_id"] == "w1-2"
 
 
 def test_a_name_whose_sessions_were_cleaned_is_not_an_id_again(repo, store):

@@ -9,7 +9,7 @@ from support_prodigy import FAILED_JOB, INTERRUPTED_JOB, prodigy_store
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import finish
-from prodigy_git.merging import results
+from prodigy_git.merging import of_items, results
 from prodigy_git.record import log
 
 
@@ -261,6 +261,12 @@ def test_what_prodigys_agents_left(repo, store, git, monkeypatch):
     }
     assert found["item_3"].worktree == str(whole.interrupted.agents["item_3"])
     assert found["item_3"].state == "working"
+    rows = {
+        one.item_id: one for one in of_items.of_job(str(store), "repo", FAILED_JOB, pytest.fail)
+    }
+    ((done, change),) = rows["item_0"].results
+    assert (rows["item_0"].state, done.counts, change.target) == ("completed", True, "main")
+    assert change.commits == len(whole.failed.commits["item_0"])
     (named,) = results.named(
         str(store), "repo", ["item_3"], job=INTERRUPTED_JOB, broken=pytest.fail
     )
