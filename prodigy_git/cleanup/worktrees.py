@@ -311,6 +311,9 @@ def _made_branch(one: Subject) -> str | None:
     """Return the branch that `new-worktree` made for a session; elsewhere it may have been there."""
     if one.session is None or one.session.text("created_by") != "new-worktree":
         return None
+    if "made_branch" in one.session.metadata:
+        return one.session.made_branch
+    # Of one that an earlier version made, whose file has the branch that it is on now.
     for kind, fields in one.enrolment.opening if one.enrolment is not None else ():
         if kind == "WorktreeCreated":
             return str(fields.get("branch"))

@@ -135,6 +135,8 @@ def new_worktree(
             ("SessionStarted", {"created_by": "new-worktree", "base": base_commit}),
             ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
         ]
+        if begun.exists:
+            opening[-1][1]["branch_existed"] = True
         if agent is not None and claimed is None:
             from prodigy_git.jobs import claims
 

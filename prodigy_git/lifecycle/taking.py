@@ -73,7 +73,8 @@ def _reserve(
         elif os.path.lexists(path) and wanted != asked.name:
             continue  # as on a disk that does not tell capitals from small letters
         branch = _branch(asked, wanted)
-        own = {"worktree_path": path, "branch": branch}
+        made = "" if asked.begun.exists else branch
+        own = {"worktree_path": path, "branch": branch, "made_branch": made}
         if asked.name not in (None, wanted):
             own["name"] = asked.name
         try:

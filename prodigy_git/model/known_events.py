@@ -232,6 +232,7 @@ class WorktreeCreated(_Event, kw_only=True):
     worktree_name: str
     branch: str | None = None
     base: str | None = None
+    branch_existed: bool | None = None
 
 
 class WorktreeCleaned(_Event, kw_only=True):

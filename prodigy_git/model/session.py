@@ -86,6 +86,14 @@ class Session(Document):
         return value if isinstance(value, str) and names.is_text(value) else None
 
     @property
+    def made_branch(self) -> str | None:
+        """The branch that `new-worktree` made for it; None: it was there before, or is not known."""
+        if self.text("created_by") != "new-worktree":
+            return None
+        # Sessions of earlier versions do not say so: they were made with a new branch each.
+        return self.text("made_branch" if "made_branch" in self.metadata else "branch")
+
+    @property
     def job(self) -> str:
         """The job that the session works on: its own id where it has none."""
         if self.mapreduce_data is not None:

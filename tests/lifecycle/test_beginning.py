@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from support_cli import call, left_of, new, ok, refused
 
+from prodigy_git.store import sessions
+
 
 @pytest.fixture
 def cloned(repo, tmp_path, git):
@@ -52,15 +54,24 @@ def test_it_stays_when_something_fails(repo, store, git):
     assert new(repo, "--branch", "old")["branch"] == "old"
 
 
-def test_it_is_not_lost_with_its_worktree(repo, git):
+def test_it_is_not_lost_with_its_worktree(repo, store, git, events):
     git("branch", "old", cwd=repo)
     made = new(repo, "--branch", "old")
     git("commit", "-q", "--allow-empty", "-m", "more", cwd=made["worktree"])
     tip = commit(git, repo, "old")
+    git("merge", "-q", "old", cwd=repo)
     ok("finish", "old", cwd=repo)
-    ok("worktree", "clean", "-f", "old", cwd=repo)
-    ok("worktree", "restore", "old", cwd=repo)
-    assert commit(git, repo, "old") == tip
+    # It is the user's: what was not made for a session does not go with it.
+    for how in ((), ("-f",)):
+        ok("worktree", "clean", *how, "old", cwd=repo)
+        assert commit(git, repo, "old") == tip
+        ok("worktree", "restore", "old", cwd=repo)
+        assert commit(git, repo, "old") == tip
+    found = sessions.load(str(store), "old")
+    assert (found.made_branch, found.text("branch")) == (None, "old")
+    assert sessions.load(str(store), new(repo, "own")["session_id"]).made_branch == "prodigy-own"
+    created = [one for one in events("old") if one["type"] == "WorktreeCreated"]
+    assert [one["branch_existed"] for one in created] == [True]
 
 
 @pytest.mark.parametrize("given", ["feature/x", "origin/feature/x"])

@@ -198,6 +198,8 @@ def _unenrolled(store: str, common: str, found: Finding, broken: Broken) -> str:
             fields["base"] = base
     if branch := one.text("branch"):
         made["branch"] = branch
+    if one.metadata.get("made_branch") == "":
+        made["branch_existed"] = True
     opening = [("SessionStarted", own), ("WorktreeCreated", made)]
     agent = one.text("agent_id")
     if agent is not None:

@@ -201,7 +201,9 @@ def own_branches(private: str, session: str, branch: str | None) -> set[str]:
         there = enrolment.as_written(private)
         if there is not None and there.session == session:
             found.update(
-                own["branch"] for _, own in there.opening if isinstance(own.get("branch"), str)
+                own["branch"]
+                for _, own in there.opening
+                if isinstance(own.get("branch"), str) and not own.get("branch_existed")
             )
     return found
 
