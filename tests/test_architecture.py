@@ -53,8 +53,8 @@ FLOORS = {
         "",
     ),
     "lifecycle": (
-        "interrupts kept_commits lastline launcher listing locate meanwhile naming process ready "
-        "sinks whereabouts",
+        "command_process interrupts kept_commits lastline launcher listing locate meanwhile naming "
+        "pool process ready sinks streams whereabouts",
         "adding adopt beginning finish forget interrupted_setups new_worktree preparing re_enrol "
         "taking unended",
         "",

@@ -1,6 +1,7 @@
 """run: a command on a job's items, in worktrees of their own."""
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +54,14 @@ class _Size(click.ParamType[int]):
     "--next", "every", is_flag=True, help="On one item after the other, until none is left."
 )
 @click.option(
+    "--parallel", type=click.IntRange(1, 256), metavar="N",
+    help="N workers in this command, until none is left.",
+)  # fmt: skip
+@click.option(
+    "--fail-fast", type=click.IntRange(1, 10_000), metavar="N",
+    help="Stop once N items in a row have failed alike.",
+)  # fmt: skip
+@click.option(
     "--agent",
     help="Who works. [default: a fresh id for each item]",
     shell_complete=completing.agents,
@@ -92,6 +101,8 @@ def run(
     name: str | None,
     item: str | None,
     every: bool,
+    parallel: int | None,
+    fail_fast: int | None,
     agent: str | None,
     timeout: int | None,
     attempts: int | None,
@@ -110,21 +121,48 @@ def run(
     It finds the item in $PRODIGY_ITEM (JSON) and $PRODIGY_ITEM_ID. The item is completed if the command
     exits with 0; otherwise it is tried again, in a new worktree, until its attempts are used up.
     Passes on the command's exit status, 124 after a timeout; with --next 0 if no item was given up,
-    else 1; 3 if there was no item to be had, or the job is paused. Interrupted, it gives the item back.
-    Started N times with --next it is a pool of N workers.
+    else 1; 3 if there was no item to be had, or the job is paused; 5 after --fail-fast. Interrupted, it
+    gives the item back. With --parallel each line of output has its agent in front; there the first
+    Ctrl-C lets the agents finish, the second ends them.
 
     \b
     Example:
-      prodigy-git run --job review --next --timeout 30m -- ./agent.sh
+      prodigy-git run --job review --parallel 4 --timeout 30m -- ./agent.sh
       prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
-    from prodigy_git.lifecycle import interrupts, preparing, ready, sinks
+    from prodigy_git.lifecycle import failing_alike, interrupts, pool, preparing, ready, sinks
     from prodigy_git.lifecycle import run as running
 
-    if every and item is not None:
-        raise click.UsageError("--item and --next exclude each other")
+    if item is not None and (every or parallel is not None):
+        raise click.UsageError("--item goes neither with --next nor with --parallel")
+    if stdin and parallel is not None:
+        raise click.UsageError("--stdin and --parallel exclude each other: one can read it")
+    if fail_fast is not None and not every and parallel is None:
+        raise click.UsageError("--fail-fast is for several items: give --next or --parallel, too")
     store, repo, job = here(name, take=True)
     cwd = gitenv.here()
+
+    def check() -> None:
+        ready.check(store, cwd, base, command[0], running.environment())
+        if not no_setup:
+            preparing.check(store, repo, cwd, base)
+
+    member = None
+    in_a_row = failing_alike.InARow(fail_fast)
+    if parallel is not None:
+        from prodigy_git.cli import run_pool
+
+        try:
+            check()
+        except ready.CannotStart as trouble:
+            output.error(str(trouble))
+            return trouble.exit_status
+        lines = run_pool.whole_lines()
+        found = run_pool.start(parallel)
+        if isinstance(found, pool.Pool):
+            return run_pool.attend((store, repo, job), found, in_a_row)
+        member, every = found, True
+        agent = None if agent is None else f"{agent}-{member.number}"
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
         backoff / clock.SECOND, commit_required, base, stdin, log_limit, not no_setup,
@@ -137,6 +175,10 @@ def run(
         )
         if as_json:
             output.emit_json(done.as_json())
+        if member is not None:
+            member.ended(signals, done.as_json())
+        elif in_a_row.note(done):
+            signals.no_more = True
         # What was given up is for somebody to look at.
         if not keep and done.state not in ("dead", "failed"):
             with signals.heeded(earlier_too=False):
@@ -145,12 +187,18 @@ def run(
     with sinks.ours() as ours, interrupts.listening() as signals:
         if as_json:
             ours = sinks.Ours(ours.err, ours.err, True)
-        worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note)
+        worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note, member)
+        if member is not None:
+            worker = replace(worker, whole_lines=lines)
+            member.begin()
         try:
-            ready.check(store, cwd, base, command[0], running.environment())
-            if not no_setup:
-                preparing.check(store, repo, cwd, base)
-            return _work(worker, item, every, after)
+            if member is None:
+                check()
+            status = _work(worker, item, every, after)
+            if in_a_row.why is not None:
+                output.note(f"{in_a_row.why}: this worker stops")
+                return failing_alike.EXIT_STATUS
+            return status
         except interrupts.Interrupted as stop:
             output.note(f"interrupted by signal {stop.number}")
             return 128 + stop.number

@@ -68,6 +68,26 @@ def alive(store: str, known: dict[str, Any]) -> bool | None:
     return found if found or (_namespace() or "").startswith(_INITIAL) else None
 
 
+def elsewhere(known: dict[str, Any]) -> str | None:
+    """Return in words where a process is, as `described`; None where its number means something."""
+    if known.get("host") != os.uname().nodename:
+        return f"on host {known.get('host') or 'unknown'}"
+    if known.get("boot") != (cursor.boot_id() or None):
+        return "on another machine, or ran before this one was started"
+    if known.get("pid_namespace") != _namespace():
+        return "in another container (process namespace)"
+    return None
+
+
+def is_it(known: dict[str, Any]) -> bool:
+    """Whether the process that has this number here is certainly the one `described`."""
+    pid, ticks, started = known.get("pid"), known.get("pid_ticks"), known.get("pid_started")
+    certain = isinstance(ticks, int) or isinstance(started, int | float)
+    return (
+        certain and isinstance(pid, int) and elsewhere(known) is None and _here(pid, known) is True
+    )
+
+
 def _here(pid: int, known: dict[str, Any]) -> bool | None:
     """Whether a process of this namespace is there."""
     try:

@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """The signals that ask for the end."""
+NO_MORE = signal.SIGUSR1
+"""The signal that asks a worker of a pool to take no other item."""
 
 
 class Interrupted(BaseException):
@@ -30,6 +33,8 @@ class Signals:
         """How many seconds we were stopped (Ctrl-Z), and with us what we started."""
         self.pass_on: Callable[[int], None] | None = None
         """Sends a signal to what we started, which a terminal's Ctrl-Z does not reach."""
+        self.no_more = False
+        """Whether no other item is to be taken: what is being worked on goes on."""
         self._writing = writing
         self._heeded = False
 
@@ -52,12 +57,19 @@ class Signals:
         finally:
             self._heeded = False
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep. Raises `Interrupted` at a signal, also at one that came before."""
+    def sleep(self, seconds: float, *, at_most_for_more: bool = False) -> None:
+        """Sleep. Raises `Interrupted` at a signal, also at one that came before.
+
+        With ``at_most_for_more`` it ends where no other item is to be taken.
+        """
         until = time.monotonic() + seconds
         with self.heeded():
             while (left := until - time.monotonic()) > 0:
-                time.sleep(min(left, 3600.0))  # the system has a longest time, of a few weeks
+                if at_most_for_more and self.no_more:
+                    return
+                # The system has a longest time, of a few weeks. Whatever signal comes can be read.
+                select.select([self.descriptor], [], [], min(left, 3600.0))
+                self.drain()
 
     def wake(self) -> None:
         """Make the descriptor readable; called from any thread."""
@@ -76,6 +88,10 @@ class Signals:
         if self._heeded:
             self._heeded = False  # what is undone now is not cut short by the next
             raise Interrupted(number)
+
+    def take_no_more(self, *_: object) -> None:
+        """Take no other item."""
+        self.no_more = True
 
     def stop(self, *_: object) -> None:
         """Stop until we are continued, together with what we started."""
@@ -96,6 +112,7 @@ def listening() -> Iterator[Signals]:
         os.set_blocking(end, False)
     signals = Signals(reading, writing)
     handlers = dict.fromkeys(ENDING, signals.note) | {signal.SIGTSTP: signals.stop}
+    handlers[NO_MORE] = signals.take_no_more
     before = {}
     woken_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:

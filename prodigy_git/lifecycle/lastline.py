@@ -16,7 +16,8 @@ _LONGEST = 300  # characters
 _READ = 1000
 """How many characters of a line are looked at, whoever wrote it."""
 # Colours and movements of the cursor; titles, links and what else terminals take until BEL or ST.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]")
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]")
+"""What terminals take for commands."""
 _TELLING = re.compile(
     r"error|exception|fatal|panic|fail|abort|denied|refused|cannot|can't|not found|no such|killed"
     r"|could not|undefined|unresolved|unable to|invalid|timed out",
@@ -113,7 +114,7 @@ def _is_telling(_: bool, text: str) -> bool:
 
 def _lines(output: bytes) -> list[tuple[bool, str]]:
     """Return the lines that say anything; with each, whether a Python traceback ends with it."""
-    text = _ESCAPES.sub("", output[-KEPT:].decode("utf-8", "replace"))
+    text = ESCAPES.sub("", output[-KEPT:].decode("utf-8", "replace"))
     found: list[tuple[bool, str]] = []
     in_traceback = is_stem = False
     for whole in text.split("\n"):

@@ -12,18 +12,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
-from prodigy_git.lifecycle.sinks import PATIENCE, Ours, Sink
+from prodigy_git.lifecycle.sinks import PATIENCE, Ours
+from prodigy_git.lifecycle.streams import Stream, WholeLines
 from prodigy_git.store.runlog import RunLog
 
 _GRACE = 10.0  # seconds between asking for the end and enforcing it
-_BLOCK = 1 << 16
 _REST = (
     1 << 20
 )  # bytes that are still read after the end; a process that went elsewhere may write on
@@ -53,33 +53,6 @@ class Ran:
         return 128 - self.status if self.status < 0 else self.status
 
 
-class _Stream:
-    """What one pipe of the command's brings, and where it goes."""
-
-    def __init__(self, pipe: int, sink: Sink, log: RunLog) -> None:
-        self.pipe, self.sink, self.log = pipe, sink, log
-        self.open = True
-        self.held = False
-        """Whether the command is held back, as by any pipe that is not read, until there is room."""
-        self.end = b""
-        os.set_blocking(pipe, False)
-
-    def copy(self) -> int:
-        """Pass on what there is now, one block at most; return how much."""
-        try:
-            data = os.read(self.pipe, _BLOCK)
-        except BlockingIOError:
-            return 0
-        self.open = bool(data)
-        self.log.write(data)
-        self.end = (self.end + data)[-KEPT:]
-        if self.sink.stalled:
-            self.sink.left_out += len(data)  # the log has it, and the command goes on
-        else:
-            self.sink.put(data)
-        return len(data)
-
-
 def run(
     command: Sequence[str],
     *,
@@ -92,8 +65,13 @@ def run(
     stdin: bool = False,
     timeout: float | None = None,
     grace: float = _GRACE,
+    whole_lines: Callable[[], WholeLines] | None = None,
+    started: Callable[[int, bool], None] | None = None,
 ) -> Ran:
     """Run a command to its end; its output goes to ``log``, and where ours goes.
+
+    As it comes, or as lines that ``whole_lines`` puts together. ``started`` is told its process id, and
+    whether it has a session of its own.
 
     It inherits the descriptor ``inherited``, and with ``stdin`` our standard input. It gets a session
     of its own, and all its processes are ended with it; but with ``stdin`` at a terminal it stays in
@@ -110,12 +88,19 @@ def run(
         )  # fmt: skip
         family = _Family(child, alone=not interactive)
         signals.pass_on = family.send
+        if started is not None:
+            started(child.pid, not interactive)
         stack.callback(setattr, signals, "pass_on", None)
         streams = []
         for pipe, sink in ((child.stdout, ours.out), (child.stderr, ours.err)):
             if pipe is not None:
                 stack.callback(pipe.close)
-                streams.append(_Stream(pipe.fileno(), sink, log))
+                streams.append(
+                    Stream(
+                        pipe.fileno(), sink, log=log.write, kept=KEPT,
+                        lines=None if whole_lines is None else whole_lines(),
+                    )
+                )  # fmt: skip
                 sink.has_room = signals.wake
                 stack.callback(setattr, sink, "has_room", lambda: None)
         timed_out, interrupted = _attend(
@@ -126,6 +111,7 @@ def run(
             rest = _REST
             while rest > 0 and (size := one.copy()):
                 rest -= size
+            one.finish()
         if child.returncode != 0 and interrupted is None:
             # It may have been sent the same signal as we, and have been quicker.
             interrupted = next((n for n in signals.came if child.returncode in (-n, 128 + n)), None)
@@ -138,7 +124,7 @@ def run(
 def _attend(
     child: "subprocess.Popen[bytes]",
     family: "_Family",
-    streams: list[_Stream],
+    streams: list[Stream],
     signals: Signals,
     timeout: float | None,
     grace: float,
@@ -163,7 +149,7 @@ def _attend(
                 else:
                     key.data.copy()
             for one in streams:
-                _hold(one, waiting)
+                one.hold(waiting)
             if child.poll() is not None:
                 break  # what it did counts: what comes now is too late to change it
             while passed < len(signals.came):
@@ -181,17 +167,6 @@ def _attend(
                 limit = None if timed_out else spent + grace
                 timed_out = True
     return timed_out, interrupted
-
-
-def _hold(one: _Stream, waiting: selectors.BaseSelector) -> None:
-    """Read on from a pipe, or not, as there is room for what it brings."""
-    known = one.pipe in waiting.get_map()
-    one.held = one.open and one.sink.full and not one.sink.stalled
-    wanted = one.open and not one.held
-    if wanted and not known:
-        waiting.register(one.pipe, selectors.EVENT_READ, one)
-    elif known and not wanted:
-        waiting.unregister(one.pipe)
 
 
 def _start(

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from prodigy_git import layout, names
@@ -17,11 +18,13 @@ from prodigy_git.git import repository
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
-from prodigy_git.lifecycle import preparing, process, ready, reporting
+from prodigy_git.lifecycle import command_process, preparing, process, ready, reporting
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
+from prodigy_git.lifecycle.pool import Member
 from prodigy_git.lifecycle.reporting import Verdict
 from prodigy_git.lifecycle.sinks import Ours
+from prodigy_git.lifecycle.streams import WholeLines
 from prodigy_git.record import clock, files, within
 from prodigy_git.setup import environment as surroundings
 from prodigy_git.store.events import Broken
@@ -30,6 +33,7 @@ from prodigy_git.store.runlog import LIMIT, RunLog
 _ARGUMENT = 100_000  # bytes that an environment variable may have on every system
 _HIGH = 100
 """The lock's descriptor is above those that scripts use for their own (``exec 3>file``)."""
+_TURN = 1.0  # seconds after which one of a pool looks again whether there is an item
 _TROUBLES = 2
 """How often in a row a worktree cannot be made before the worker stops."""
 
@@ -62,6 +66,10 @@ class Worker:
     signals: Signals
     ours: Ours
     broken: Broken
+    member: Member | None = None
+    """Its place in a pool, if it is in one."""
+    whole_lines: Callable[[str], WholeLines] | None = None
+    """Puts an agent's output together to lines; None: it is passed on as it comes."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,11 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
     stem = log_path.removesuffix(".log")
     item_path, result_path = f"{stem}.item.json", f"{stem}.result.json"
     wish = worker.wish
+    if worker.member is not None:
+        worker.member.tell(
+            "began", agent_id=claim.agent_id, item_id=claim.item_id, attempt=claim.attempt,
+            session_id=made.session_id,
+        )  # fmt: skip
     try:
         log = RunLog(log_path, wish.log_limit)
         try:
@@ -175,9 +188,12 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
                 env=_environment(made, claim, log_path, item_path, result_path, worker.broken),
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, timeout=wish.timeout,
+                whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
+                started=partial(_note, worker, made),
             )  # fmt: skip
         finally:
             log.close()
+            command_process.forget(worker.store, worker.repo, made.job_id, made.session_id)
     except OSError as trouble:
         reporting.give_back(
             worker.store, worker.repo, worker.job, made.session_id, str(trouble), worker.broken
@@ -200,6 +216,14 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         made.job_id, claim.item_id, claim.attempt, claim.agent_id, made.session_id, state, status,
         ran.interrupted, verdict.error, log_path, _ready(state, backoff),
     )  # fmt: skip
+
+
+def _note(worker: Worker, made: NewWorktree, pid: int, alone: bool) -> None:
+    where = worker.store, worker.repo, made.job_id, made.session_id
+    try:
+        command_process.note(*where, pid, alone=alone)
+    except OSError as trouble:  # a full disk: it can be ended by whoever started it
+        worker.broken(f"'prodigy-git stop' will not find agent {made.agent_id} ({trouble})")
 
 
 def _say_what_was_odd(
@@ -328,16 +352,19 @@ def until_none_is_left(
     """Work on item after item; return how many this worker failed for good, and what is left.
 
     Where all that is pending waits for its next try, or for items that others have in progress, this
-    waits too; not for those themselves. Raises as `attempt`; `Interrupted` after the attempt during
-    which a signal came.
+    waits too; not for those themselves, unless the others are of the same pool. Ends early where no
+    other item is to be taken (`Signals.no_more`). Raises as `attempt`; `Interrupted` after the attempt
+    during which a signal came.
     """
     given_up = troubles = 0
     while True:
-        try:
-            done = attempt(worker, None)
-        except NoWorktree as trouble:
-            troubles = _once_more(worker, trouble, troubles)
-            continue
+        done = None
+        if not worker.signals.no_more:
+            try:
+                done = attempt(worker, None)
+            except NoWorktree as trouble:
+                troubles = _once_more(worker, trouble, troubles)
+                continue
         if done is not None:
             troubles = 0
             after(done)
@@ -345,10 +372,17 @@ def until_none_is_left(
             worker.signals.check()
             continue
         left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
-        if left.status != "running" or not left.pending or left.stuck:
+        if worker.signals.no_more or left.status != "running" or left.stuck:
             return given_up, left
-        if left.ready_at is not None:
+        if left.pending and left.ready_at is not None:
             _sleep_until(worker, left.ready_at)
+        elif not left.pending:
+            # The others may give theirs back, or add some.
+            if worker.member is None or not left.in_progress:
+                return given_up, left
+            worker.member.tell("idle")
+            worker.signals.sleep(_TURN, at_most_for_more=True)
+            worker.member.tell("looking")
 
 
 def _once_more(worker: Worker, trouble: NoWorktree, troubles: int) -> int:
@@ -361,4 +395,4 @@ def _once_more(worker: Worker, trouble: NoWorktree, troubles: int) -> int:
 
 
 def _sleep_until(worker: Worker, moment: int) -> None:
-    worker.signals.sleep(max(0, moment - clock.now()) / clock.SECOND)
+    worker.signals.sleep(max(0, moment - clock.now()) / clock.SECOND, at_most_for_more=True)

@@ -167,7 +167,7 @@ def ours() -> Iterator[Ours]:
     ]
     for stream in before:
         stream.flush()
-    one = None not in numbers and _is_one(*numbers)  # type: ignore[arg-type]
+    one = are_one()
     if one:
         made[1] = made[0]  # or two threads would change the order
     streams = [
@@ -189,6 +189,12 @@ def ours() -> Iterator[Ours]:
         sys.stderr = before[1] if taken[1] else sys.stderr
 
 
+def are_one() -> bool:
+    """Whether standard output and error lead to one place in which their order can be seen."""
+    out, err = _number_of(sys.stdout), _number_of(sys.stderr)
+    return out is not None and err is not None and _is_one(out, err)
+
+
 def _number_of(stream: Any) -> int | None:
     try:
         return int(stream.fileno())
@@ -197,7 +203,6 @@ def _number_of(stream: Any) -> int | None:
 
 
 def _is_one(first: int, second: int) -> bool:
-    """Whether two descriptors lead to one place in which their order can be seen."""
     try:
         one, other = os.fstat(first), os.fstat(second)
         nowhere = os.stat(os.devnull)
