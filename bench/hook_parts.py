@@ -19,7 +19,7 @@ STEPS = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import os
-from prodigy_git.record import cursor, drain, enrolment, files, gitdir, log, made
+from prodigy_git.record import cursor, drain, enrolment, files, gitdir, log, new_commits
 taken = {}
 def watch(module, name, what):
     inner = getattr(module, name)
@@ -30,7 +30,7 @@ def watch(module, name, what):
         finally:
             taken[what] = taken.get(what, 0) + (time.perf_counter() - begin) * 1000
     setattr(module, name, outer)
-watch(made, "read", "read journal, HEAD and commit")
+watch(new_commits, "read", "read journal, HEAD and commit")
 watch(cursor, "read", "read the cursor")
 watch(cursor, "write", "write the cursor: the intent, the move")
 watch(log, "append", "append to the log, fsync included")

@@ -5,7 +5,7 @@ import os
 
 from prodigy_git import layout
 from prodigy_git.git import repository
-from prodigy_git.record import enrolment, gitdir, made, sharing, whose
+from prodigy_git.record import enrolment, gitdir, new_commits, sharing, whose
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.journal import MADE, PICK, UNDECIDED
@@ -42,7 +42,7 @@ def _without_session(place: Place, path: str, user: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError):  # an own session that was forgotten
         own = f"{place.private}/{layout.CURSOR}{enrolment.own_suffix()}"
         since = max(since, os.stat(own).st_mtime_ns)
-    movements, _ = made.behind(place, Cursor())
+    movements, _ = new_commits.behind(place, Cursor())
     shas = {one.new for one in movements if one.kind in (MADE, PICK, UNDECIDED)}
     mine = [sha for sha in shas if sharing.is_of_user(place.common, sha, since)]
     if not mine:

@@ -20,12 +20,12 @@ from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
     clock,
-    elsewhere,
     enrolment,
     files,
     gitdir,
     log,
-    made,
+    new_commits,
+    recorded_elsewhere,
     repokey,
     session,
     sharing,
@@ -36,7 +36,7 @@ from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.record.made import Made
+from prodigy_git.record.new_commits import Made
 from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
@@ -125,9 +125,9 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
     expected: list[Made] = []
     if place is not None and entered is not None:
         cursor = Cursor(entered.start)
-        reading = made.read(place, cursor, rebase_ended=False, doubts=True)
+        reading = new_commits.read(place, cursor, rebase_ended=False, doubts=True)
         if reading is not None:
-            expected = elsewhere.without(entered, reading.made)
+            expected = recorded_elsewhere.without(entered, reading.made)
             expected, unclear = sharing.divide(place, entered, expected)
             verdict.unclear = _unrecorded(entered, [*reading.unclear, *unclear], shas)
         # What was recorded before the worktree was made again, has another nonce: see `resume`.
@@ -161,7 +161,7 @@ def _verify(store: str, repo: str, found: Session, logged: list[Event], *, fix: 
 def _unrecorded(entered: Enrolment, unclear: list[str], own: list[str]) -> list[str]:
     """Return which unclear commits no session has recorded: not this one, and none of the others."""
     left = {sha for sha in unclear if sha not in set(own)}
-    there = elsewhere.recorded(entered.store, entered.repo, left, entered.session)
+    there = recorded_elsewhere.recorded(entered.store, entered.repo, left, entered.session)
     return [sha for sha in unclear if sha in left - there]
 
 
@@ -212,7 +212,7 @@ def _foreign(place: Place, cursor: Cursor, entered: Enrolment, own: list[Event])
     Only a reflog that is complete can say the latter; and a commit recorded as ``unknown`` was found
     elsewhere than in the reflog.
     """
-    movements, placed = made.behind(place, cursor)
+    movements, placed = new_commits.behind(place, cursor)
     # A restore takes lines out whose commits are gone from the repository, see `cleanup.missing`.
     whole = placed and not os.path.exists(f"{place.private}/missing/logs/HEAD")
     complete = whole and (

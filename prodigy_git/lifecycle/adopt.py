@@ -17,8 +17,8 @@ from prodigy_git.record import (
     beginnings,
     files,
     gitdir,
-    made,
     mapping,
+    new_commits,
     prodigys,
     register,
     repokey,
@@ -199,7 +199,7 @@ def _register(
 
 def _start(place: Place) -> enrolments.Start | None:
     """Return where the session begins: behind the journal's last line, or before a rebase under way."""
-    movements, _ = made.behind(place, Cursor())
+    movements, _ = new_commits.behind(place, Cursor())
     last = len(movements) - 1
     if gitdir.rebasing(place):
         last = (

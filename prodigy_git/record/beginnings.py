@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import appeared, cursor, files, jsonline, made, sharing
+from prodigy_git.record import cursor, files, jsonline, new_commits, object_age, sharing
 from prodigy_git.record.journal import MADE, PICK, START, UNDECIDED
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def first(place: Place, movements: list[Movement], seen: int, installed: int, su
     earlier = cursor.read(place.private, suffix)
     after = 0
     if earlier is not None:
-        following, placed = made.behind(place, earlier)
+        following, placed = new_commits.behind(place, earlier)
         after = len(movements) - len(following) if placed else seen
     found = min(
         seen, _remembered(place, movements, seen), _since(place, movements, installed, seen)
@@ -86,7 +86,7 @@ def _remembered(place: Place, movements: list[Movement], otherwise: int) -> int:
         start = int(end), int(length), str(digest), str(sha), int(seconds)
     except (OSError, ValueError, KeyError, TypeError):
         return otherwise
-    following, placed = made.behind(place, cursor.Cursor(start))
+    following, placed = new_commits.behind(place, cursor.Cursor(start))
     return len(movements) - len(following) if placed else otherwise
 
 
@@ -94,7 +94,7 @@ def _since(place: Place, movements: list[Movement], installed: int, otherwise: i
     """Return the first movement after the installation that brought a commit made since."""
     if not installed:
         return otherwise
-    objects = appeared.Objects(place.common)
+    objects = object_age.Objects(place.common)
     start = None
     for index, movement in enumerate(movements[:otherwise]):
         # Whole seconds: what was made in the installation's own may be older.
@@ -103,7 +103,7 @@ def _since(place: Place, movements: list[Movement], installed: int, otherwise: i
         if movement.kind == START:
             start = index
         there = objects.loose(movement.new)
-        recent = there is not None and there >= installed * appeared.SECOND
+        recent = there is not None and there >= installed * object_age.SECOND
         if movement.kind in (MADE, PICK, UNDECIDED):
             # A date can be given: an object that is older was made before, whatever its line says.
             recent = recent or there is None

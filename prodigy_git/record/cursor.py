@@ -34,7 +34,7 @@ class Cursor:
     on behind the last line consumed, where that is known. ``noted`` is when a hook last wrote the
     session's checkpoint, in microseconds since 1970. ``boot`` is the kernel's boot id when the cursor
     was written. ``job`` is the job that the session was given after its registration, ``former`` the
-    one before it while that one's log still has events of it, see `rejob`.
+    one before it while that one's log still has events of it, see `change_of_job`.
     """
 
     __slots__ = (

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, gitdir, journal, log, made
+from prodigy_git.record import clock, files, gitdir, journal, log, new_commits
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prodigy_git.record.cursor import Cursor
     from prodigy_git.record.enrolment import Enrolment
     from prodigy_git.record.gitdir import Place
-    from prodigy_git.record.made import Made, Reading
+    from prodigy_git.record.new_commits import Made, Reading
 
 BURST = clock.SECOND
 """Microseconds within which a hook writes a session's checkpoint once: half of what a drain costs is
@@ -67,19 +67,19 @@ def drain(
             # Whoever read the enrolment before the session got its job has the one before it.
             enrolment.job = cursor.job
             if cursor.former is not None:
-                from prodigy_git.record import rejob
+                from prodigy_git.record import change_of_job
 
-                rejob.complete(place, enrolment, cursor, patience)
-        reading = made.read(place, cursor, rebase_ended=rebase_ended)
+                change_of_job.complete(place, enrolment, cursor, patience)
+        reading = new_commits.read(place, cursor, rebase_ended=rebase_ended)
         if reading is not None and any(one.brought for one in reading.made):
-            from prodigy_git.record import elsewhere  # only where something was brought
+            from prodigy_git.record import recorded_elsewhere  # only where something was brought
 
-            reading.made = elsewhere.without(enrolment, reading.made)
+            reading.made = recorded_elsewhere.without(enrolment, reading.made)
         if reading is not None and _perhaps_others(place, enrolment, reading.made):
             _leave_others(place, enrolment, reading, reported=burst)
         new = 0
         if reading is not None or cursor.log is None or cursor.intent is not None:
-            reading = reading or made.Reading()
+            reading = reading or new_commits.Reading()
             new = _record(place, enrolment, cursor, lost, reading, recovered, burst, patience)
             for text in reading.lost:
                 log.report(enrolment.store, f"session {enrolment.session}: {text}")
@@ -104,7 +104,7 @@ def is_due(place: Place, enrolment: Enrolment, said: dict[str, Any] | None = Non
         return True
     if cursor.job not in (None, enrolment.job) or cursor.former is not None:
         return True
-    if made.read(place, cursor, rebase_ended=False) is not None:
+    if new_commits.read(place, cursor, rebase_ended=False) is not None:
         return True
     if not cursor.last:
         return False

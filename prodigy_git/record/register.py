@@ -14,14 +14,14 @@ import sys
 from prodigy_git import layout, names
 from prodigy_git.record import (
     beginnings,
+    change_of_job,
     files,
     gitdir,
     journal,
     log,
-    made,
     mapping,
+    new_commits,
     prodigys,
-    rejob,
     repokey,
     session,
     whose,
@@ -191,7 +191,7 @@ def register_in_hook(
     status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
     if status == 0 and out.strip() == b"false":
         return None
-    movements, _ = made.behind(place, cursors.Cursor())
+    movements, _ = new_commits.behind(place, cursors.Cursor())
     original = whose.copied_from(place)
     suffix = whose.suffix(place.private)
     if suffix:
@@ -266,7 +266,7 @@ def _register(
         job, kind = prodigys.note(known, job, metadata)
         agent, item = agent or known.agent, item or known.item
         if known.parent is not None:
-            rejob.give_parent(place, known.parent, known.job)
+            change_of_job.give_parent(place, known.parent, known.job)
     name = reserve(store, repo, shown, kind, metadata, None)
     assert name is not None  # only a wanted id can be taken
     opening: list[tuple[str, dict[str, Any]]] = [("SessionStarted", {"created_by": hook})]

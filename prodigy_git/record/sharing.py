@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prodigy_git.record.enrolment import Enrolment
     from prodigy_git.record.gitdir import Place
     from prodigy_git.record.journal import Movement
-    from prodigy_git.record.made import Made
+    from prodigy_git.record.new_commits import Made
 
 
 def maker(common: str, sha: str) -> int | None:

@@ -5,8 +5,8 @@ of git's that makes a commit, while the commit that HEAD went to was made here b
 (``commit-tree`` and ``reset``, ``fast-import``, programs that write objects themselves).
 
 A commit that such a movement brought was made here if it is new in the repository since the line
-before (`appeared`), was not fetched, and neither another worktree's HEAD nor another ref had it before
-(`witnesses`). What only another ref had, nobody knows by whom it was made: it is ``unclear``.
+before (`object_age`), was not fetched, and neither another worktree's HEAD nor another ref had it
+before (`witnesses`). What only another ref had, nobody knows by whom it was made: it is ``unclear``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 
-from prodigy_git.record import appeared, files, gitdir, journal, witnesses
+from prodigy_git.record import files, gitdir, journal, object_age, witnesses
 from prodigy_git.record.journal import FINISH, MADE, PICK, UNDECIDED
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ class Judge:
         self._place = place
         self._commits = commits
         self._began = began
-        self._objects = appeared.Objects(place.common)
+        self._objects = object_age.Objects(place.common)
         self._journal: bytes | None = None
         self._lines: list[Movement] | None = None
         self._read: tuple[int, Witnesses] | None = None
@@ -65,7 +65,7 @@ class Judge:
 
         ``since`` is the commit and the time in seconds of the line before.
         """
-        before = appeared.not_before(self._objects, *since, self._moment())
+        before = object_age.not_before(self._objects, *since, self._moment())
         floor = before if self._began is None else min(before, self._began)
         # The cheap question first: a checkout mostly goes to what has long been there.
         tips = [tip for tip in tips if self._objects.is_new(tip, floor)]
@@ -126,7 +126,7 @@ class Judge:
                 "there were any, cannot be told apart from others and are not recorded"
             )
             return []
-        before = appeared.not_before(self._objects, old, seconds, self._moment())
+        before = object_age.not_before(self._objects, old, seconds, self._moment())
         seen = self._witnesses(0)
         latest = until.seconds if until is not None else None
         came = [

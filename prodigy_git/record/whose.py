@@ -18,7 +18,7 @@ import os
 
 from prodigy_git import layout, names
 from prodigy_git.record import enrolment_file as enrolments
-from prodigy_git.record import files, gitdir, journal, made, repokey, session
+from prodigy_git.record import files, gitdir, journal, new_commits, repokey, session
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.gitdir import Place
 
@@ -331,7 +331,7 @@ def first_of_copy(private: str, original: Enrolment, movements: list[Movement]) 
             continue
         place = Place(other, gitdir.common_of(other), other)
         try:
-            before.update(one.line for one in made.behind(place, Cursor())[0])
+            before.update(one.line for one in new_commits.behind(place, Cursor())[0])
         except (OSError, ValueError):
             continue
     own = [n for n, one in enumerate(movements) if one.line in before]

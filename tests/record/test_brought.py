@@ -24,7 +24,7 @@ from support_record import (
     write_hooks,
 )
 
-from prodigy_git.record import enrolment, made
+from prodigy_git.record import enrolment, new_commits
 from prodigy_git.record.cursor import Cursor
 
 # tree: makes a commit by plumbing on top of $1. long_ago, other: dated so, and by somebody else.
@@ -139,7 +139,7 @@ def _unclear(top: Path) -> list[str]:
     where = place(top)
     found = enrolment.read(where.private)
     assert found is not None
-    reading = made.read(where, Cursor(found.start), rebase_ended=False, doubts=True)
+    reading = new_commits.read(where, Cursor(found.start), rebase_ended=False, doubts=True)
     assert reading is not None
     return reading.unclear
 

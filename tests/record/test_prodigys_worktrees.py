@@ -9,7 +9,7 @@ import pytest
 import support_prodigy as made_by
 import support_record as support
 
-from prodigy_git.record import cursor, enrolment, files, log, prodigys, rejob
+from prodigy_git.record import change_of_job, cursor, enrolment, files, log, prodigys
 from prodigy_git.record.drain import drain
 
 SESSION, JOB = made_by.FAILED_SESSION, made_by.FAILED_JOB
@@ -190,8 +190,8 @@ def steps(monkeypatch: pytest.MonkeyPatch, kill_at: int | None = None) -> list[s
     watch(files, "replace")
     watch(log, "append")
     watch(cursor, "write")
-    watch(rejob.os, "unlink")
-    watch(rejob.os, "rmdir")
+    watch(change_of_job.os, "unlink")
+    watch(change_of_job.os, "rmdir")
     return done
 
 
@@ -216,16 +216,16 @@ def test_killed_at_each_step_nothing_is_lost_and_nothing_stands_twice(
 
     with monkeypatch.context() as patch:
         whole = steps(patch)
-        rejob.give_parent(place, SESSION, JOB)
+        change_of_job.give_parent(place, SESSION, JOB)
     assert {"replace", "append", "write", "unlink", "rmdir"} <= set(whole)
     for at in range(len(whole)):
         again()
         with monkeypatch.context() as patch:
             steps(patch, at)
             with pytest.raises(Killed):
-                rejob.give_parent(place, SESSION, JOB)
+                change_of_job.give_parent(place, SESSION, JOB)
         sha = support.commit(top, f"after {at}")
-        rejob.give_parent(place, SESSION, JOB)  # the next agent's; a no-op where the hook did it
+        change_of_job.give_parent(place, SESSION, JOB)  # again; a no-op where the hook did it
         assert logs(store) == {f"repo/{JOB}"}, whole[at]
         there = support.events(store)
         assert len({event["id"] for event in there}) == len(there) == len(identities) + 1
@@ -243,7 +243,7 @@ def test_a_hook_that_has_read_the_enrolment_before_records_for_the_new_job(
     stale = enrolment.read(place.private)
     assert stale is not None
     made_by.event_log(store, SESSION, JOB)
-    rejob.give_parent(place, SESSION, JOB)
+    change_of_job.give_parent(place, SESSION, JOB)
     git("commit", "-q", "--allow-empty", "-m", "x", cwd=top, env=support.SILENT)
     assert drain(place, stale) == 1
     assert logs(store) == {f"repo/{JOB}"}
@@ -257,5 +257,5 @@ def test_a_second_job_of_the_run_does_not_take_the_first_ones_commits(
     top, _ = begun(store, watched)
     place = support.place(top)
     for job in (JOB, "mapreduce-20260302_000000"):
-        rejob.give_parent(place, SESSION, job)
+        change_of_job.give_parent(place, SESSION, job)
     assert logs(store) == {f"repo/{JOB}"}

@@ -16,8 +16,8 @@ from prodigy_git.record import (
     gitdir,
     jsonline,
     log,
-    made,
     mapping,
+    new_commits,
     register,
     session,
 )
@@ -188,7 +188,7 @@ def _enrol(store: str, found: Entry, place: Place) -> Enrolment:
     opened: dict[str, Any] = {"created_by": "restore"}
     if head is not None:
         opened["base"] = head
-    movements, _ = made.behind(place, Cursor())
+    movements, _ = new_commits.behind(place, Cursor())
     entered = Enrolment(
         store=store,
         repo=found.repo,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prodigy_git.record.enrolment import Enrolment
-    from prodigy_git.record.made import Made
+    from prodigy_git.record.new_commits import Made
 
 _COMMIT = re.compile(rb'"type":"CommitCreated"[^\n]*?"commit":"([0-9a-f]{40,64})"')
 
