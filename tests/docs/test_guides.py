@@ -80,6 +80,9 @@ def test_a_new_user_with_the_guides_alone(user):
     user.does("touch rules && git add rules && git commit -q -m Rules")
     user.follows("failed-items", 1, JOB="review", ITEM="b.py")
     assert user.asks("job show review")["completed"] == 3
+    # They have made commits that change nothing.
+    said = user.follows("bring-it-together", 0, 1, swap={"make test": "true"})
+    assert "main: 3 without commits" in said
 
     # What became of one.
     (attempt,) = user.asks("explain a.py")["attempts"]
