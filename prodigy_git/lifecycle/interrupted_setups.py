@@ -4,11 +4,14 @@ import os
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
+from prodigy_git.git import repository
+from prodigy_git.git.ask import git
 from prodigy_git.lifecycle import finish as ending
-from prodigy_git.record import repokey
+from prodigy_git.model.session import Session
+from prodigy_git.record import register, repokey
 from prodigy_git.setup import background, notes
 from prodigy_git.setup.notes import Note
-from prodigy_git.store import removed, sessions
+from prodigy_git.store import late_enrolment, removed, sessions
 from prodigy_git.store.broken import Broken
 
 
@@ -47,14 +50,40 @@ def _settle_interrupted(store: str, session: str, broken: Broken) -> None:
     again = f"'prodigy-git setup run {session}' does it again"
     if not remembered.plan.parts:  # files were being copied, and one of them may be there in part
         again = "'prodigy-git new-worktree' makes another"
-    if remembered.making and not sessions.load(store, session).ended:
-        if sessions.enrolled_place(store, sessions.load(store, session)) is None:
+    found = sessions.load(store, session)
+    if remembered.making and found.status == "Initializing":
+        begun = _begun(store, found, broken)
+        if begun is None:
+            return
+        found = begun
+    if remembered.making and not found.ended:
+        if sessions.enrolled_place(store, found) is None:
             return  # `clean` says what has become of it
         cancel(remembered, "its set-up was interrupted", broken)
         broken(f"{session}: its set-up was interrupted, and its session is Cancelled: {again}")
         return
     remembered.settle()
     broken(f"{session}: its set-up was interrupted: {again}")
+
+
+def _begun(store: str, found: Session, broken: Broken) -> Session | None:
+    """Enrol a session whose making was killed before that, and return it; None: there is nothing of it.
+
+    Its worktree gets its files first, or each would count as deleted. Nobody has either.
+    """
+    path, repo = found.text("worktree_path") or "", found.text("repo") or ""
+    place = repository.private_of(path) if os.path.isdir(path) else None
+    if place is None:
+        if not os.path.lexists(path):
+            register.forget(store, repo, found.id)
+            notes.drop(store, found.id)
+        return None
+    if os.path.lexists(f"{place.private}/index.lock"):
+        return None  # git goes on without us: the next look finds what it has made
+    if not os.path.lexists(f"{place.private}/index"):
+        git(place.top, "reset", "--hard", "--quiet", "--no-recurse-submodules")
+    late_enrolment.enrol(store, repo, found, place, broken)
+    return sessions.load(store, found.id)
 
 
 def _is_wanted(store: str, session: str) -> bool:

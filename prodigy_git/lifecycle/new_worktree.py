@@ -21,7 +21,7 @@ from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.setup import groups, ignored_files
 from prodigy_git.setup.plan import Approve
-from prodigy_git.store import home, reserve
+from prodigy_git.store import enrolled, home, reserve
 from prodigy_git.store.broken import Broken
 
 _SETTINGS = r"^(prodigy\.(job|branchformat)|core\.ignorecase)$"
@@ -104,10 +104,12 @@ def new_worktree(
         repo = repokey.take(store, place.common)
     except ValueError as error:
         raise ProdigyError(str(error)) from error
-    remembered, where, failure = None, None, None
-    would_run = preparing.read_ahead(place, base_commit) if setup else None
-    # What is remembered of a set-up under way goes last: until then it says what was interrupted.
-    with contextlib.ExitStack() as forget, contextlib.ExitStack() as undo:
+    where, failure = None, None
+    preparation = preparing.Preparation(
+        store, repo, place.common, enrolled.top(place.common, place.common),
+        preparing.read_ahead(place, base_commit) if setup else None, approve,
+    )  # fmt: skip
+    with contextlib.ExitStack() as undo:
         metadata = {
             "repo_path": os.path.realpath(place.common),
             "base_branch": base_branch,
@@ -119,8 +121,9 @@ def new_worktree(
             "commits": 0,
         }
         asked = taking.Asked(
-            place, store, repo, name, job, agent, item, claimed, begun, spot, settings
-        )
+            place, store, repo, name, job, agent, item, claimed, begun, spot, settings,
+            preparation.begin,
+        )  # fmt: skip
         session, path, branch = taking.take(undo, asked, metadata, broken)
         made = repository.private_of(path)
         if made is None:
@@ -128,9 +131,6 @@ def new_worktree(
         # What `worktree add` does itself after adding; here it is outside of the repository's lock.
         with done_meanwhile(functools.partial(_ahead, agent, job, path, meanwhile)):
             git(path, "reset", "--hard", "--quiet", "--no-recurse-submodules")
-        decision = preparing.SKIPPED
-        if would_run is not None:
-            decision = preparing.decide(store, repo, place.common, would_run(), approve)
         opening: list[tuple[str, dict[str, Any]]] = [
             ("SessionStarted", {"created_by": "new-worktree", "base": base_commit}),
             ("WorktreeCreated", {"worktree_name": session, "branch": branch, "base": base_commit}),
@@ -151,16 +151,15 @@ def new_worktree(
             mapping.put(store, repo, session, enrolment.job)
             register.enrol(made, enrolment)
             lists = ignored_files.lists(made)
-            remembered = preparing.begin(enrolment, decision.plan, copies=lists is not None)
-            if remembered is not None:
-                forget.callback(remembered.drop)
             if lists is not None:
+                preparation.begin_copying(undo, session)
                 ignored_files.bring(store, made, lists, broken, progress)
             _run_post_checkout(path, base_commit)
+            note = preparation.note
             try:
-                if remembered is not None and decision.plan.parts:
-                    undo.callback(preparing.take_back, remembered, made, enrolment.job, broken, say)
-                    where = preparing.run(remembered, made, enrolment.job, broken, say)
+                if note is not None and note.plan.parts:
+                    undo.callback(preparing.take_back, note, made, enrolment.job, broken, say)
+                    where = preparing.run(note, made, enrolment.job, broken, say)
             except ProdigyError as error:
                 if not keep_failed:
                     text = f"{error}; nothing was made, --keep-failed would keep it"
@@ -172,13 +171,12 @@ def new_worktree(
         except ValueError as error:
             raise ProdigyError(str(error)) from error
         undo.pop_all()
-        forget.pop_all()
     if failure is not None:
-        assert remembered is not None
-        preparing.keep_failed(remembered, path, failure, broken)
+        assert note is not None
+        preparing.keep_failed(note, path, failure, broken)
     beginning.follow(place, begun, branch, broken)
-    if remembered is not None:
-        preparing.start(remembered, where, enrolment.job, broken)
+    if note is not None:
+        preparing.start(note, where, enrolment.job, broken)
     reserve.keep(store, place.common)
     if job is not None:
         from prodigy_git.jobs import course
@@ -187,9 +185,11 @@ def new_worktree(
             course.note_joined(store, repo, job, session, broken)
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+    assert preparation.decision is not None
     return NewWorktree(
-        session, enrolment.job, agent, item, path, branch, base_branch, base_commit, decision.state
-    )
+        session, enrolment.job, agent, item, path, branch, base_branch, base_commit,
+        preparation.decision.state,
+    )  # fmt: skip
 
 
 def _ahead(

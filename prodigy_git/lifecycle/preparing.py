@@ -5,6 +5,8 @@ anything is made. Then, in the worktree: the commands before it is handed over, 
 background after.
 """
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import within
-from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.setup import what_runs
+from prodigy_git.setup import what_runs, which_files
 from prodigy_git.setup.plan import Approve, Plan
 from prodigy_git.store.broken import Broken
 
@@ -109,18 +110,47 @@ def untrusted(plan: Plan) -> str:
     )
 
 
-def begin(
-    enrolment: Enrolment, plan: Plan, *, making: bool = True, copies: bool = False
-) -> "Note | None":
-    """Note that a worktree is being set up, so that whoever finds it half-way knows; None: nothing is.
+@dataclass
+class Preparation:
+    """What is to be done to one new worktree, decided before there is anything of it.
 
-    ``making``: the worktree is nobody's yet; ``copies``: files are copied into it. Raises `OSError`.
+    ``would_run`` is None where no set-up is wanted, ``top`` the main worktree.
     """
-    if not copies and not plan.has("run", "start", "teardown"):
-        return None
-    from prodigy_git.setup import notes
 
-    return notes.begin(enrolment.store, enrolment.repo, enrolment.session, plan, making=making)
+    store: str
+    repo: str
+    common: str
+    top: str
+    would_run: Callable[[], Plan] | None
+    approve: Approve
+    decision: Decision | None = None
+    note: "Note | None" = None
+
+    def begin(self, undo: contextlib.ExitStack, session: str) -> None:
+        """Decide, and note that a session's worktree is being set up, if it is, before it is made.
+
+        So whoever finds a part of it knows that nobody has it yet. ``undo`` forgets the note. Raises as
+        `decide`, or `OSError`.
+        """
+        if self.decision is None:
+            self.decision = SKIPPED
+            if self.would_run is not None:
+                plan = self.would_run()
+                self.decision = decide(self.store, self.repo, self.common, plan, self.approve)
+        self.note = None  # of a session that was given up
+        # Copying takes as long as it takes; which lists count is known once there are files.
+        copies = any(os.path.lexists(f"{self.top}/{name}") for name in which_files.NAMES)
+        if copies or self.decision.plan.has("run", "start", "teardown"):
+            self.begin_copying(undo, session)
+
+    def begin_copying(self, undo: contextlib.ExitStack, session: str) -> None:
+        """Note it, where that has not been done: a list may come with the commit. Raises `OSError`."""
+        if self.note is None:
+            from prodigy_git.setup import notes
+
+            assert self.decision is not None
+            self.note = notes.begin(self.store, self.repo, session, self.decision.plan, making=True)
+            undo.callback(self.note.drop)
 
 
 def run(remembered: "Note", place: Place, job: str, broken: Broken, say: Say) -> "Site":
@@ -164,12 +194,11 @@ def start(remembered: "Note", where: "Site | None", job: str, broken: Broken) ->
     ``where`` is None where no command runs in it.
     """
     try:
-        remembered.settle()
-        if where is None:
-            return
-        from prodigy_git.setup import background
+        if where is not None:
+            from prodigy_git.setup import background
 
-        background.start(remembered, where, job, broken)
+            background.start(remembered, where, job, broken)
+        remembered.settle()  # until then it is half-way, for whoever finds it so
     except (ProdigyError, OSError) as error:
         broken(f"not all is started in the background: {error}")
 
@@ -209,8 +238,7 @@ def again(store: str, session: str, *, approve: Approve, say: Say, broken: Broke
         background.end_interrupted(before)
         background.end(before, broken)
         before.drop()
-    remembered = begin(enrolment, decision.plan, making=False)
-    assert remembered is not None
+    remembered = notes.begin(store, enrolment.repo, session, decision.plan, making=False)
     try:
         where = run(remembered, place, enrolment.job, broken, say)
     except BaseException:

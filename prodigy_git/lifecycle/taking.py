@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from prodigy_git import layout, names
@@ -30,6 +30,8 @@ class Asked(NamedTuple):
     begun: Beginning
     spot: naming.Spot | None
     settings: dict[str, str]
+    reserved: Callable[[contextlib.ExitStack, str], None]
+    """Called with what undoes, and the session's id, before anything of its worktree is made."""
 
 
 def take(
@@ -40,6 +42,7 @@ def take(
     for _ in range(_TRIES):
         with contextlib.ExitStack() as step:
             session, path, branch = _reserve(step, asked, metadata)
+            asked.reserved(step, session)
             try:
                 adding.add(
                     step, asked.place, asked.store, asked.repo, path, branch, begun.commit,

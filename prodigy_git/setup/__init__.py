@@ -10,11 +10,12 @@ DOOR = {
     "environment": "NAMES variables",
     "groups": "end_child signals_held_back",
     "ignored_files": "bring lists Progress",
-    "notes": "begin exists Note read sessions",
+    "notes": "begin drop exists Note read sessions",
     "plan": "Approve OURS Part Plan Script",
     "ports": "COUNT block kept_when_restored",
     "stages": "Failed run Site site",
     "trust": "is_trusted revoke trust",
     "what_runs": "blob_of differing plan",
+    "which_files": "NAMES",
 }
 """What others take of this room, by its modules."""

@@ -4,7 +4,6 @@ A plan has parts. A part that a repository brings (``given``) runs only once a p
 what is in one's own git configuration needs no trust. The hash is over all that is given.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -90,6 +89,8 @@ class Plan:
         given = [part for part in self.parts if part.given and any(map(part.of, STAGES))]
         if not given:
             return None
+        import hashlib  # not where there is nothing to be trusted
+
         # What is left out never runs: a note about it is nothing to be asked about again.
         shown = [{**part.as_json(), "left_out": None} for part in given]
         text = json.dumps([_FORM, shown], sort_keys=True, ensure_ascii=True)

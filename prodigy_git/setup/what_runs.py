@@ -5,7 +5,6 @@ meanwhile. The content of a script that a command names is hashed, too; before i
 worktree is compared (`differing`).
 """
 
-import hashlib
 import posixpath
 import shlex
 from dataclasses import replace
@@ -167,6 +166,8 @@ def differing(top: str, scripts: tuple[Script, ...]) -> str | None:
     A file's attributes (``ident``, ``working-tree-encoding``) can make another one of it; and whoever
     works there may have changed it.
     """
+    import hashlib
+
     for one in scripts:
         try:
             data = files.read(f"{top}/{one.name}")

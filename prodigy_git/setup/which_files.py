@@ -37,6 +37,9 @@ class Wanted:
     linked: list[str]
 
 
+NAMES = (INCLUDE, LINK)
+
+
 def lists(main: str, new: str) -> Lists:
     """Return where the lists are: in the main worktree, else in the new one.
 

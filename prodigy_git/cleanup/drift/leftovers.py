@@ -196,9 +196,10 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
             f"{store}/sessions",
             lambda name: name.removesuffix(".json") in there or name.rpartition(".")[2].isdigit(),
         )
+        yield layout.setups(store), lambda name: name.endswith((".json", ".json.underway"))
         return
     state = layout.state(store, key)
-    yield state, {"repository.json", "halves.json"}.__contains__
+    yield state, {"repository.json", "halves.json", "trusted.json"}.__contains__
     yield f"{state}/mappings", _mapping_files(store, key).__contains__
     for job in filter(names.is_safe, names_in(f"{state}/mapreduce/jobs")):
         yield layout.job_state(store, key, job), _is_of_job

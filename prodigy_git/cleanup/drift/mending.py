@@ -25,11 +25,18 @@ from prodigy_git.cleanup.trash import halves, removal
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import registrations, repository
-from prodigy_git.record import clock, cursor, enrolment, files, gitdir, mapping, register, session
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import ended_by_others, events, locked, repositories, sessions
+from prodigy_git.store import (
+    ended_by_others,
+    events,
+    late_enrolment,
+    locked,
+    repositories,
+    sessions,
+)
 from prodigy_git.store.events import Broken
 
 __all__ = ["Finding", "find", "repair"]
@@ -190,30 +197,7 @@ def _leftover(store: str, common: str, found: Finding, broken: Broken) -> str:
 def _unenrolled(store: str, common: str, found: Finding, broken: Broken) -> str:
     """Take a registration that was killed to its end, as `new_worktree` would have."""
     one = sessions.load(store, found.name)
-    place = Place(found.target, common, found.path)
-    own: dict[str, Any] = {"created_by": one.text("created_by") or "new-worktree"}
-    made: dict[str, Any] = {"worktree_name": one.id}
-    for fields in (own, made):
-        if base := one.text("base_commit"):
-            fields["base"] = base
-    if branch := one.text("branch"):
-        made["branch"] = branch
-    if one.metadata.get("made_branch") == "":
-        made["branch_existed"] = True
-    opening = [("SessionStarted", own), ("WorktreeCreated", made)]
-    agent = one.text("agent_id")
-    if agent is not None:
-        opening.append(("AgentStarted", {"worktree": one.id, "attempt": 1}))
-    there = Enrolment(
-        store=store, repo=found.repo, session=one.id, job=one.job, agent=agent,
-        item=one.text("item_id"), nonce=os.urandom(16).hex(), worktree=one.id, opening=opening,
-    )  # fmt: skip
-    mapping.put(store, found.repo, one.id, one.job)
-    register.enrol(place, there)
-    try:
-        drain(place, there, recovered=True)
-    except (OSError, ValueError) as error:
-        broken(f"session {one.id}: not recorded yet ({error})")
+    late_enrolment.enrol(store, found.repo, one, Place(found.target, common, found.path), broken)
     return "enrolled"
 
 

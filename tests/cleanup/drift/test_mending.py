@@ -147,9 +147,12 @@ def _empty_folders(git, repo, store, made):
 def _temporary_files(git, repo, store, made):
     paths = [
         store / "sessions" / ".w1.json.new",
+        store / "setup" / ".w1.json.underway.new",
+        store / "state" / "repo" / ".trusted.json.new",
         store / "state" / "repo" / "mappings" / ".session-to-job.json.new",
     ]
     young = store / "sessions" / ".w2.json.new"
+    (store / "setup").mkdir()
     for path in (*paths, young):
         path.write_text("{")
     for path in paths:
