@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_forkserver import run_forked
 
 Run = Callable[..., Any]
 
@@ -38,15 +39,16 @@ def beyond(repo: Path, tmp_path: Path, git: Run, prodigy: Run, monkeypatch: Any)
     return folder
 
 
-def _raw(*command: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+def _raw(*command: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[Any]:
     import sys
 
     whole = {**os.environ, **env}
     if "LC_ALL" not in env:
         whole["LC_ALL"] = "C.UTF-8"
-    return subprocess.run(
+    # A fork where the encoding is the environment's to say, a start where it is the locale's.
+    return run_forked(
         [sys.executable, "-m", "prodigy_git", *command],
-        cwd=cwd, env=whole, capture_output=True, stdin=subprocess.DEVNULL, check=False,
+        cwd=cwd, env=whole, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
