@@ -41,6 +41,7 @@ MORE = {
     "report": "../report.md",
     "job": "../jobs.md",
     "run": "../run.md",
+    "conflicts": "../conflicts.md",
     "merge": "../merging.md",
     "publish": "../publishing.md",
     "resume": "../jobs.md",

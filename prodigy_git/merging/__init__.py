@@ -9,8 +9,10 @@ DOOR = {
     "merge_queue": "Wish merge undo",
     "of_items": "of_job place_of",
     "outcomes": "GOOD Outcome",
+    "preflight": "of Preflight",
     "publishing": "Published publish",
     "results": "Result named",
+    "spent_branches": "delete find Spent",
     "target": "Target find",
     "target_push": "push wants_trailers",
 }

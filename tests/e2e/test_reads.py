@@ -55,6 +55,7 @@ explain w1
 explain i3
 explain i1 --job review
 explain HEAD
+conflicts --job review
 report --job review --json
 report --job review -o -
 events ls
