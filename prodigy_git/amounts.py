@@ -12,5 +12,6 @@ def human(count: int) -> str:
 
 
 def number(count: int, noun: str) -> str:
-    """Return a number of things: ``1 worktree``, ``2 worktrees``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """Return a number of things: ``1 worktree``, ``2 worktrees``, ``2 branches``."""
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{count} {noun}{'' if count == 1 else ending}"

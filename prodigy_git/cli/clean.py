@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DAY = 86400 * clock.SECOND
 _AGES = {"sessions": 7 * _DAY, "events": 30 * _DAY, "checkpoints": 30 * _DAY, "dlq": 30 * _DAY}
-_USUAL = frozenset(("worktrees", "sessions", "events"))
+_USUAL = frozenset(("worktrees", "branches", "sessions", "events"))
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class _Asked:
 
 @click.command()
 @click.option("--worktrees", is_flag=True, help="Worktrees of finished sessions, if it is safe.")
+@click.option(
+    "--branches", is_flag=True,
+    help="Branches of finished sessions without a worktree: merged, or of a failed attempt at an item "
+    "that is done.",
+)  # fmt: skip
 @click.option("--sessions", is_flag=True, help="Files of sessions that ended (7d).")
 @click.option("--events", is_flag=True, help="Event logs of jobs at rest (30d).")
 @click.option("--checkpoints", is_flag=True, help="Checkpoints of jobs at rest (30d).")
@@ -52,7 +57,7 @@ class _Asked:
 @click.option("--all", "every", is_flag=True, help="All of these.")
 @click.option(
     "--older-than", type=Duration(), metavar="AGE",
-    help="How old something must be. [default: as said above; worktrees: any age]",
+    help="How old something must be. [default: as said above; worktrees and branches: any age]",
 )  # fmt: skip
 @click.option("--archive", is_flag=True, help="Compress event logs where they are instead.")
 @click.option("--all-repos", is_flag=True, help="Of all repositories in the store.")
@@ -73,12 +78,12 @@ def clean(
 ) -> int:
     """Clean up what is finished and old, of this repository: into the trash, or archives.
 
-    Without a kind: worktrees, sessions and events, each when it is as old as said below, what has
-    drifted apart (with --worktrees and --all, too), and, in the background, what has been in the trash
-    long enough. What runs is never touched, and age is what the data says. --trash goes by git config
-    prodigy.trashRetention and trashLimit alone, comes first, since it needs no space on the disk, and
-    says what cannot be deleted, with the command that helps. Exits with 1 if anything failed; what is
-    kept for a reason is no failure.
+    Without a kind: worktrees, branches, sessions and events, each when it is as old as said below, what
+    has drifted apart (with --worktrees and --all, too), and, in the background, what has been in the
+    trash long enough. What runs is never touched, and age is what the data says. --trash goes by git
+    config prodigy.trashRetention and trashLimit alone, comes first, since it needs no space on the
+    disk, and says what cannot be deleted, with the command that helps. Exits with 1 if anything failed;
+    what is kept for a reason is no failure.
 
     \b
     Example:
@@ -170,6 +175,11 @@ def _look(asked: _Asked, *, worktrees_too: bool) -> clean_report.Work:
             asked.store, limits, output.note, repo=asked.repo, archiving=asked.archiving,
             progress=progress,
         )  # fmt: skip
+    if "branches" in asked.kinds:
+        from prodigy_git.merging import spent_branches
+
+        # As they are now: what loses its worktree with this command has its turn with the next.
+        work.branches = spent_branches.find(asked.store, asked.repo, asked.older_than, output.note)
     if "worktrees" in asked.kinds and worktrees_too:
         work.worktrees = _worktrees(asked, dry_run=True)
     if asked.trash:
@@ -215,6 +225,11 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
             output.error(str(error))
             done.failed = True
 
+    def delete_branches() -> None:
+        from prodigy_git.merging import spent_branches
+
+        done.branches = spent_branches.delete(asked.store, plan.branches, output.note)
+
     def clean_records() -> None:
         with progress_bar("cleaning records") as progress:
             done.records = by_age.carry_out(asked.store, plan.records, output.note, progress)
@@ -243,6 +258,8 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
     if asked.trash:
         attempt(empty_trash)
         expiry.note_sizes(plan.expired.measured)
+    if plan.branches:  # whose they are is said by the files of sessions, which go next
+        attempt(delete_branches)
     attempt(clean_records)
     attempt(mend)
     if "worktrees" in asked.kinds:
@@ -252,6 +269,10 @@ def _act(asked: _Asked, plan: clean_report.Work) -> clean_report.Work:
     troubles += [
         f"{one.name}: {'; '.join(one.reasons)}" for one in done.worktrees if one.result == "failed"
     ]
+    troubles += [
+        f"branch {one.branch}: {'; '.join(one.reasons)}"
+        for one in done.branches if one.result == "failed"
+    ]  # fmt: skip
     for text in troubles:
         output.error(text)
     done.failed = done.failed or bool(troubles)

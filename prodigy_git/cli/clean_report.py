@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from prodigy_git.cleanup.trash.entry import Entry
     from prodigy_git.cleanup.trash.expiry import Plan
     from prodigy_git.cleanup.worktrees import Outcome
+    from prodigy_git.merging.spent_branches import Spent
 
 _NOUNS = {
-    "worktrees": "worktree", "sessions": "session", "events": "log file",
+    "worktrees": "worktree", "branches": "branch", "sessions": "session", "events": "log file",
     "output": "file of a command's output",
     "checkpoints": "checkpoint", "dlq": "dead letter queue",
 }  # fmt: skip
@@ -38,6 +39,7 @@ class Work:
     drift: "list[Finding]" = field(default_factory=list)
     records: "list[Record]" = field(default_factory=list)
     worktrees: "list[Outcome]" = field(default_factory=list)
+    branches: "list[Spent]" = field(default_factory=list)
     expired: "Plan" = field(default_factory=_no_plan)
     """What retention and limit of the trash have let go of."""
     trash: "list[Entry]" = field(default_factory=list)
@@ -52,6 +54,7 @@ def counts_of(work: Work) -> dict[str, int]:
     found = {
         "drift": sum(1 for one in work.drift if one.done or (one.repairable and not one.error)),
         "worktrees": sum(1 for one in work.worktrees if one.result in ("cleaned", "would-clean")),
+        "branches": sum(1 for one in work.branches if one.result in ("deleted", "would-delete")),
         "trash": len(work.trash),
     }
     for one in work.records:
@@ -113,6 +116,8 @@ def as_json(work: Work, kinds: frozenset[str], *, drift: bool) -> dict[str, dict
         items[record.kind].append(record.as_json())
     if "worktrees" in kinds:
         items["worktrees"] = [one.as_json() for one in work.worktrees]
+    if "branches" in kinds:
+        items["branches"] = [one.as_json() for one in work.branches]
     for entry in work.trash:
         items["trash"].append(
             {
@@ -153,6 +158,7 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
             what = one.done or one.error or one.remedy
             output.prose(f"{one.wrong}: {what}" if what else one.wrong)
         show_outcomes(work.worktrees)
+        _show_branches(work.branches)
         show_records(work.records, dry_run=dry_run)
         for entry in work.trash:
             output.prose(f"trash {entry.session}: {entry.path}")
@@ -179,11 +185,24 @@ def show(work: Work, *, dry_run: bool, verbose: bool) -> None:
         _note_kept(work)
 
 
+def _show_branches(branches: "Iterable[Spent]") -> None:
+    words = {"would-delete": "would be deleted", "deleted": "deleted"}
+    for one in branches:
+        text = (
+            f"branch {one.branch}: {words.get(one.result, one.result)} ({'; '.join(one.reasons)})"
+        )
+        if one.result == "deleted":
+            text += f", 'prodigy-git worktree restore {one.session.id}' brings it back"
+        output.prose(text)
+
+
 def _note_kept(work: Work) -> None:
     kept = sum(1 for one in work.worktrees if one.result == "refused")
+    branches = sum(1 for one in work.branches if one.result == "kept")
     open_ = sum(1 for one in work.drift if not one.repairable and one.kind != "unknown")
-    if kept or open_:
+    if kept or branches or open_:
         parts = [number(kept, "worktree") + " kept"] * bool(kept)
+        parts += [number(branches, "branch") + " kept"] * bool(branches)
         parts += [number(open_, "thing") + " to be put right by you"] * bool(open_)
         output.note(f"{', '.join(parts)}: 'prodigy-git clean --dry-run' says why")
 

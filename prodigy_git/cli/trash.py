@@ -43,7 +43,8 @@ def list_(all_repos: bool, sizes: bool, as_json: bool) -> None:
 
     The size is what they take on disk, '-' where it is not known; --sizes looks. STATE is trashed,
     moving or restoring (begun, and perhaps interrupted), emptying (being deleted; what cannot be is
-    said on stderr, with the command that helps) or emptied (git's salvage ref is left).
+    said on stderr, with the command that helps) or emptied (git's salvage ref is left). PATH is '-'
+    where a branch was removed alone.
 
     \b
     Example:
@@ -100,6 +101,7 @@ def _row(found: "Entry", known: "Retentions", *, sizes: bool) -> dict[str, Any]:
         "bytes": found.bytes,
         "left": found.left,
         "branch": found.branch,
+        "branch_only": found.branch_only,
         "worktree": found.worktree,
         "trash_path": found.path,
         "salvage_ref": found.salvage_ref,
@@ -117,7 +119,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["state"],
         duration.moment(row["expires_at"]),
         row["branch"] or "-",
-        row["worktree"],
+        "-" if row["branch_only"] else row["worktree"],
     )
 
 

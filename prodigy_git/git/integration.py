@@ -51,6 +51,9 @@ class Integration:
     into: str | None
 
 
+_SAME, _NOTHING = "the same contents", "it changes nothing"
+WITHOUT_COMMITS = frozenset((_SAME, _NOTHING))
+"""Signs that say nothing of the commits: they may have changed nothing, and be nowhere else."""
 NOTHING = Integration("none", "there is nothing to compare it with", None)
 
 
@@ -235,14 +238,14 @@ class _Contents:
         if tree is None or not bases:
             return None
         if tree == self._trees.get(target):
-            return "the same contents"
+            return _SAME
         base = bases[0] if len(bases) == 1 else self._merge_base(head, target)
         if base is None:
             return None
         if base not in self._trees:
             self.load_trees([base])
         if tree == self._trees.get(base):
-            return "it changes nothing"
+            return _NOTHING
         if base == target:
             return None  # the target has not moved: nothing of the branch can be in it
         if self._merge_adds_nothing(head, target):

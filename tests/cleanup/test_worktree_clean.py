@@ -377,3 +377,30 @@ def test_ignored_files_are_said_and_no_reason_to_refuse(repo, finished):
     (repo / ".git" / "info" / "exclude").write_text(".env\n")
     (finished / ".env").write_text("TOKEN=1")
     assert "1 ignored file of 7 B" in ok("worktree", "clean", "w1", cwd=repo).out
+
+
+@pytest.mark.parametrize("how", ["squashed, detached", "reset away"])
+def test_merged_and_finished_it_needs_no_flag(repo, git, finished, how):
+    """What nothing else reaches was squashed, or given up before: the salvage has it."""
+    if how == "squashed, detached":
+        git("checkout", "-q", "--detach", cwd=finished)
+    for text in ("one\n", "two\n"):
+        (finished / "README").write_text(text)
+        git("commit", "-qam", text, cwd=finished)
+    if how == "reset away":
+        git("reset", "-q", "--hard", "HEAD~1", cwd=finished)
+    head = git("rev-parse", "HEAD", cwd=finished)
+    (repo / "main").write_text("it went on\n")
+    git("add", "main", cwd=repo)
+    git("commit", "-qm", "main", cwd=repo)
+    git("merge", "-q", "--squash", head, cwd=repo)
+    git("commit", "-qm", "squashed", cwd=repo)
+    (said,) = ok("worktree", "clean", "w1", "--dry-run", "--json", cwd=repo).json
+    (done,) = ok("worktree", "clean", "w1", "--json", cwd=repo).json
+    assert (said["result"], done["result"]) == ("would-clean", "cleaned")
+    assert said["notes"] == done["notes"] != []
+    git("reflog", "expire", "--expire=now", "--all", cwd=repo)
+    git("gc", "-q", "--prune=now", cwd=repo)
+    ok("worktree", "restore", "w1", cwd=repo)
+    assert git("rev-parse", "HEAD", cwd=finished) == head
+    assert len(git("log", "-g", "--format=%H", cwd=finished).split()) >= 3

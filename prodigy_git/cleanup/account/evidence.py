@@ -11,7 +11,7 @@ from typing import Any
 
 from prodigy_git import amounts
 from prodigy_git.cleanup.account.presence import Process
-from prodigy_git.git.integration import NOTHING, Integration
+from prodigy_git.git.integration import NOTHING, WITHOUT_COMMITS, Integration
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock
 from prodigy_git.record.enrolment import Enrolment
@@ -193,10 +193,8 @@ def doubts(e: Evidence) -> list[str]:
         reasons.append(f"{e.operations[0]} is under way")
     if e.head is None and not e.unreadable and not e.alone:
         reasons.append("its HEAD has no commit yet")
-    if e.lone_commits:
-        reasons.append(f"{_many(e.lone_commits, 'commit')} that no other ref reaches")
-    if e.lone_in_reflog:
-        reasons.append(f"{_many(e.lone_in_reflog, 'commit')} that only its reflog reaches")
+    if not _is_done_with(e):
+        reasons += _lone(e)
     if e.private_refs and not any("bisect" in words for words in e.operations):
         reasons.append(_some("private ref", e.private_refs))
     reasons += [f"the repository {path} in it: {', '.join(w)}" for path, w in _work(e.nested)]
@@ -205,6 +203,25 @@ def doubts(e: Evidence) -> list[str]:
         reasons.append(f"{', '.join(e.old_git_locks)} left by a git command that was killed")
     reasons += e.unreadable
     return reasons
+
+
+def _is_done_with(e: Evidence) -> bool:
+    """Whether the session has ended and what its commits have done is in another branch.
+
+    Then what of them nothing else reaches was given up, squashed or picked: the salvage has it.
+    """
+    kind, how = e.integration.kind, e.integration.how
+    return e.ended and kind == "integrated" and how not in WITHOUT_COMMITS
+
+
+def _lone(e: Evidence) -> list[str]:
+    return [
+        f"{_many(count, 'commit')} that {what} reaches"
+        for count, what in (
+            (e.lone_commits, "no other ref"), (e.lone_in_reflog, "only its reflog"),
+        )
+        if count
+    ]  # fmt: skip
 
 
 def touched(e: Evidence) -> bool:
@@ -227,7 +244,7 @@ def remarks(e: Evidence, lost: list[str] | None = None) -> list[str]:
 
     ``lost`` are the paths of that, where it has been made; None: as far as the account tells.
     """
-    said = []
+    said = _lone(e) if _is_done_with(e) else []
     if e.ignored:
         said.append(f"{_many(e.ignored, 'ignored file')} of {amounts.human(e.ignored_bytes)}")
     lost = left_out(e) if lost is None else lost

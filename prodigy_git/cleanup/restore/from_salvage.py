@@ -52,7 +52,7 @@ def rebuild(found: Entry, *, folder: bool, private: bool) -> list[str]:
     """
     held = _read(found)
     notes = []
-    if found.state == "trashed":
+    if found.state == "trashed" and not found.branch_only:
         for missing, what in ((folder, "the folder"), (private, "the private git directory")):
             if missing:
                 notes.append(f"{what} is missing from {found.path} or damaged")
@@ -221,6 +221,8 @@ def _make_private(found: Entry, held: _Salvage) -> list[str]:
     ownership.hand_over_tree(fresh)
     os.rename(fresh, found.git)
     files.sync_folder(found.path)
+    if found.branch_only:
+        return notes
     return [*notes, "its reflog, and any operation that was under way, are gone"]
 
 
@@ -288,11 +290,14 @@ def _make_folder(found: Entry, held: _Salvage) -> list[str]:
     files.sync_folder(found.path)
     found.root_mtime_ns = found.root_mode = None
     notes = ["it comes from the salvage: ignored files, empty folders and times are gone"]
+    if found.branch_only:
+        notes = ["its branch was removed, and is back; so is a worktree, as the branch has it"]
     if found.left_out or lost:
         gone = [*found.left_out, *lost]
         more_than = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
         notes.append(f"git does not hold {', '.join(gone[:3])}{more_than}")
-    notes.append(f"the salvage is kept: {held.commit}")
+    if not found.branch_only:
+        notes.append(f"the salvage is kept: {held.commit}")
     return notes
 
 

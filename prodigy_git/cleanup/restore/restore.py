@@ -144,7 +144,7 @@ def _restore(store: str, found: Entry, to: str | None, broken: Broken) -> Restor
         found.restoring = {
             "to": target,
             "private": alive or heads.free_private(found),
-            "whole": whole,
+            "whole": whole or found.branch_only,
             "log": None,
             "missing": missing_objects.free_aside(found.git),
         }

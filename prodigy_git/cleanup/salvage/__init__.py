@@ -6,7 +6,9 @@ Made before anything is removed; a restore has it when the trash has nothing lef
 DOOR = {
     "earlier_versions": "withdraw within_reach",
     "named_objects": "sources",
-    "salvage": "anchor Anchors complete delete moment_of names_of ref_name TITLE update_refs",
+    "salvage": (
+        "anchor anchor_branch Anchors complete delete moment_of names_of ref_name TITLE update_refs"
+    ),
     "uncommitted": "ask",
     "unpublished": "bring_back command holding let_go read view",
 }

@@ -18,9 +18,8 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from prodigy_git.cleanup.salvage import named_objects, uncommitted, unpublished
 from prodigy_git.cleanup.salvage.uncommitted import Quarantine, ask
@@ -33,8 +32,6 @@ from prodigy_git.record.gitdir import Place
 TITLE = "Worktree of session"
 """How the message begins of the commit that holds all; what the user commits may have its trailers."""
 _TRIES = 6
-_GC_PATIENCE = 10.0
-"""How many seconds a `git gc` that began before the ref was there is waited for."""
 
 _HELD = ("File exists", "cannot lock references")
 """What git says of a lock that another holds: on refs in files, in reftables (for that only 0.1 s)."""
@@ -92,16 +89,37 @@ def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool =
     that index and working tree are HEAD's: they are not looked at. Objects that are missing already
     are left out. Raises `ProdigyError` where git cannot make or keep what is needed.
     """
+
+    def anchored(tried: int) -> Anchors:
+        return _anchor(place, session, moment, limit, dirty=dirty, tried=tried)
+
+    return _kept(place.common, session, moment, anchored, "what only this worktree holds")
+
+
+def anchor_branch(common: str, session: str, moment: str, branch: str, tip: str) -> Anchors:
+    """Make a salvage of a branch alone that is at the commit ``tip``. Raises `ProdigyError`."""
+    place = Place(common, common, common)
+
+    def anchored(_: int) -> Anchors:
+        return _hold(place, None, session, moment, tip, [], {branch}, None, [])
+
+    return _kept(common, session, moment, anchored, f"branch {branch}")
+
+
+def _kept(
+    common: str, session: str, moment: str, anchored: Callable[[int], Anchors], what: str
+) -> Anchors:
+    """Try to make a salvage, several times: ``anchored`` is called with how often that was tried."""
     trouble = ""
-    unpublished.clear(place.common, session, moment)  # what a killed run was at
+    unpublished.clear(common, session, moment)  # what a killed run was at
     for number in range(_TRIES):
         try:
-            return _anchor(place, session, moment, limit, dirty=dirty, tried=number)
+            return anchored(number)
         except Unkept as error:
             trouble = str(error)
         finally:
-            unpublished.clear(place.common, session, moment)
-    raise ProdigyError(f"what only this worktree holds could not be kept in git: {trouble}")
+            unpublished.clear(common, session, moment)
+    raise ProdigyError(f"{what} could not be kept in git: {trouble}")
 
 
 def delete(common: str, session: str, moment: str) -> None:
@@ -168,9 +186,27 @@ def _anchor(
         tip = _commits(away, session, branch, head, tree, index, found, taken.left_out)
     if tip is None:
         raise Unkept("no commit could be made")
-    own = own_branches(place.private, session, branch)
-    edges, above = unpublished.edge(away or place, tip, found.tags, own)
-    kept = Kept(tip, found.tags) if above or found.tags else None
+    own, left_out = own_branches(place.private, session, branch), taken.left_out
+    return _hold(place, away, session, moment, tip, found.tags, own, head, left_out)
+
+
+def _hold(
+    place: Place,
+    away: Quarantine | None,
+    session: str,
+    moment: str,
+    tip: str,
+    tags: list[str],
+    own: set[str],
+    head: str | None,
+    left_out: list[str],
+) -> Anchors:
+    """Hold all that ``tip`` and tags reach, by refs or apart. Raises `Unkept`.
+
+    ``own`` are the branches that will not hold it; ``away`` is where what git does not have lies.
+    """
+    edges, above = unpublished.edge(away or place, tip, tags, own)
+    kept = Kept(tip, tags) if above or tags else None
     if kept is not None:
         away = away or Quarantine(place, unpublished.scratch(place.common, session, moment))
         unpublished.put(away, session, moment, kept, edges)
@@ -181,9 +217,9 @@ def _anchor(
     status, _, err = update_refs(place, request.encode())
     if status != 0:
         raise Unkept(said(err))
-    anchors = Anchors(session, moment, refs, head, kept, taken.left_out)
+    anchors = Anchors(session, moment, refs, head, kept, left_out)
     if kept is not None:
-        _wait_for_gc(place.common)
+        unpublished.wait_for_gc(place.common)
         if not complete(place.common, anchors):
             raise Unkept("an object of it is missing; is 'git prune' running?")
     return anchors
@@ -288,13 +324,9 @@ def _independent(place: Place, tips: list[str], head: str | None) -> list[str]:
         return []
     lines = [*tips, *([f"^{head}"] if head is not None else [])]
     status, out, err = ask(
-        place,
-        "rev-list",
-        "--parents",
-        "--ignore-missing",
-        "--stdin",
+        place, "rev-list", "--parents", "--ignore-missing", "--stdin",
         stdin="".join(f"{one}\n" for one in lines).encode(),
-    )
+    )  # fmt: skip
     if status != 0:
         raise Unkept(said(err))
     reached: set[str] = set()
@@ -365,17 +397,3 @@ def update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
             break
         time.sleep(pause)
     return answer
-
-
-def _wait_for_gc(common: str) -> None:
-    """Wait while a `git gc` runs that may have begun before the ref was there (gc.pid: pid, host)."""
-    deadline = time.monotonic() + _GC_PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            pid, host = Path(f"{common}/gc.pid").read_text().split(" ", 1)
-            if host.strip() != os.uname().nodename:
-                return
-            os.kill(int(pid), 0)
-        except (OSError, ValueError):
-            return
-        time.sleep(0.02)

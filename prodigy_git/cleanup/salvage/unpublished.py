@@ -19,8 +19,10 @@ import os
 import shlex
 import shutil
 import stat
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prodigy_git import names
 from prodigy_git.cleanup.folders import moving
@@ -38,6 +40,8 @@ _PACK = (
     "pack-objects", "-q", "--window=0",
 )  # fmt: skip
 _ORDINARY = ("--branches", "--tags", "--remotes")
+_GC_PATIENCE = 10.0
+"""How many seconds a `git gc` that began before the ref was there is waited for."""
 _MOST_EDGES = 200  # commits; git takes them from its command line
 
 
@@ -316,3 +320,17 @@ def delete(common: str, session: str, moment: str) -> None:
     for empty in (f"{common}/prodigy-salvage/{session}", f"{common}/prodigy-salvage"):
         with contextlib.suppress(OSError):
             os.rmdir(empty)
+
+
+def wait_for_gc(common: str) -> None:
+    """Wait while a `git gc` runs that may have begun before the ref was there (gc.pid: pid, host)."""
+    deadline = time.monotonic() + _GC_PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            pid, host = Path(f"{common}/gc.pid").read_text().split(" ", 1)
+            if host.strip() != os.uname().nodename:
+                return
+            os.kill(int(pid), 0)
+        except (OSError, ValueError):
+            return
+        time.sleep(0.02)

@@ -5,6 +5,7 @@ Whatever is removed comes here, whole, and everything here can go back until it 
 
 DOOR = {
     "allowed_places": "refuse_foreign refuse_links",
+    "branch_removal": "remove",
     "emptying": "empty_now expire purge start under_way",
     "entry": "DISABLED entries Entry folders free_disabled names_in_halves read write",
     "expiry": "expires_at measured note_sizes Plan plan Retentions",
@@ -12,7 +13,7 @@ DOOR = {
     "halves": "anchor_folder in_place join last_known name_private of_folder registered",
     "intent": "begun drop head_is_sound MOMENT",
     "removal": "remove resume",
-    "settling": "store_of",
+    "settling": "checked_out store_of",
     "unfinished": "find HalfWay",
     "without_repository": "remove repository_of restore words",
 }

@@ -263,7 +263,10 @@ def _note_left(found: Entry, text: str) -> None:
 
 
 def _retire(store: str, found: Entry) -> None:
-    """Remove an emptied entry, and its salvage, where that holds nothing of its own."""
+    """Remove an emptied entry, and its salvage, where that holds nothing of its own.
+
+    A branch's goes in any case: it was kept for its time, since what it was for is done otherwise.
+    """
     with _repository(store, found.repo):
         if entries.read(found.path).state != "emptied":
             return
@@ -291,8 +294,8 @@ def _needless(found: Entry, refs: list[str]) -> dict[str, str] | None:
 
     That is, where anything of the salvage is held by no other ref, or that cannot be told.
     """
-    if found.alone:
-        return {}  # it never had any
+    if found.alone or (found.branch_only and os.path.isdir(found.common)):
+        return {}  # it never had any; or all goes, below
     if not os.path.isdir(found.common):
         return None  # its disk is not mounted, perhaps: who knows what the ref holds
     own = salvage.ref_name(found.session, found.moment)

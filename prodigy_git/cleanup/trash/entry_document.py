@@ -76,6 +76,8 @@ class Entry:
     """What could not be deleted, in words: how many things, why, and the command that helps."""
     alone: bool = False
     """Whether the folder is all there was: its repository was gone, see `without_repository`."""
+    branch_only: bool = False
+    """Whether ``branch`` is all that was removed: its worktree was gone, see `branch_removal`."""
     linked: list[str] = field(default_factory=list)
     """``worktree`` and ``private`` as the two halves name each other, where that was before a move of
     store or repository; see `names_in_halves`."""
@@ -104,7 +106,7 @@ _LISTS = ("tag_refs", "left_out", "reasons", "linked")
 _NUMBERS = ("root_mtime_ns", "root_mode", "bytes")
 PATHS = ("worktree", "private", "common", "folder", "git")
 _DERIVED = ("repo", "folder", "git", "disabled")
-_REST = ("settled", "restoring", "alone")
+_REST = ("settled", "restoring", "alone", "branch_only")
 _KNOWN = frozenset((*_TEXTS, *_OPTIONAL, *_LISTS, *_NUMBERS, *_DERIVED, *_REST, "version", "store"))
 
 
@@ -136,7 +138,8 @@ def parsed(path: str, fields: dict[str, Any]) -> Entry:
     if len(values["linked"]) not in (0, 2):
         raise ValueError("linked is not two paths")
     values["settled"] = _typed({"settled": values["state"] != "moving", **fields}, "settled", bool)
-    values["alone"] = _typed({"alone": False, **fields}, "alone", bool)
+    for name in ("alone", "branch_only"):
+        values[name] = _typed({name: False, **fields}, name, bool)
     intent = fields.get("restoring")
     values["restoring"] = None if intent is None else _typed(fields, "restoring", dict)
     if values["state"] not in STATES:

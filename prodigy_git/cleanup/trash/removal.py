@@ -26,8 +26,8 @@ from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving, trees
 from prodigy_git.cleanup.salvage import named_objects, salvage
 from prodigy_git.cleanup.salvage.uncommitted import ask
+from prodigy_git.cleanup.trash import branch_removal, intent, settling
 from prodigy_git.cleanup.trash import entry as entries
-from prodigy_git.cleanup.trash import intent, settling
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
@@ -135,6 +135,8 @@ def resume(found: Entry, broken: Broken) -> str:
 
     The caller holds the repository's lock. Raises `ProdigyError` or `OSError`.
     """
+    if found.branch_only:
+        return branch_removal.resume(found)
     if found.state == "moving":
         target = next((to for to in _folders(found) if moving.settle(found.worktree, to)), None)
         if target is None:

@@ -19,6 +19,12 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
+_NAMING = (
+    "HEAD", "rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START",
+    "rebase-merge/update-refs",  # of `rebase --update-refs`: the ref, and two commits, each on its line
+)  # fmt: skip
+"""The files of a worktree's private directory that name the branch that it is on, or goes back to."""
+
 
 def store_of(found: Entry) -> str:
     """Return the store that an entry's folder lies in."""
@@ -45,7 +51,7 @@ def _delete_branch(found: Entry, *, again: bool) -> str | None:
     ref = f"refs/heads/{name}"
     if again and not repository.has_ref(found.common, ref):
         return name  # a process that was killed had just deleted it
-    if _checked_out(found.common, name):
+    if checked_out(found.common, name):
         return None
     # Compare-and-swap: a branch that has moved meanwhile is not the one that was looked at.
     here = Place(found.common, found.common, found.common)
@@ -53,18 +59,18 @@ def _delete_branch(found: Entry, *, again: bool) -> str | None:
     return name if status == 0 else None
 
 
-def _checked_out(common: str, branch: str) -> bool:
+def checked_out(common: str, branch: str) -> bool:
     """Whether a worktree has a branch checked out, or a rebase or bisect will go back to it."""
     if os.path.isdir(f"{common}/reftable"):  # HEAD is a stub
         return any(other.branch == branch for other in repository.worktrees(common))
     name = os.fsencode(branch)
     privates = [f"{common}/worktrees/{one}" for one in entries.folders(f"{common}/worktrees", None)]
     for private in (common, *privates):
-        for file in ("HEAD", "rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+        for file in _NAMING:
             with contextlib.suppress(OSError):
-                text = files.read(f"{private}/{file}").rstrip(b"\n").removeprefix(b"ref: ")
-                if text.removeprefix(b"refs/heads/") == name:
-                    return True
+                for line in files.read(f"{private}/{file}").split(b"\n"):
+                    if line.removeprefix(b"ref: ").removeprefix(b"refs/heads/") == name:
+                        return True
     return False
 
 
