@@ -90,6 +90,9 @@ def _record_commits(target: Target, cwd: str, made: Move) -> None:
 
     Their session is the call of ``merge``; that has no file, and no worktree that anybody lists.
     """
+    earlier = ledger.read(target.ledger, lambda _: None)
+    # Undone, or killed, and merged again within a second, it is the same commit.
+    known = {one["commit"] for move in earlier if move.id != made.id for one in move.items}
     before = made.old
     for one in made.items:
         out = git(
@@ -100,14 +103,19 @@ def _record_commits(target: Target, cwd: str, made: Move) -> None:
         for line in out.splitlines():
             sha, parents, subject = line.split("\0", 2)
             event = {
-                "id": log.event_id(made.id, f"CommitCreated:{sha}"), "timestamp": "",
+                "id": log.event_id("merge", sha), "timestamp": "",
                 "type": "CommitCreated", "event_type": "CommitCreated", "correlation_id": made.run,
                 "job_id": one["job_id"], "session_id": made.run, "commit": sha,
-                "parent": parents.partition(" ")[0], "action": "merge", "branch": target.branch,
+                "parent": parents.partition(" ")[0], "action": "merge",
+                "branch": encoding.valid(target.branch),
                 "worktree": "merging",
                 "subject": encoding.valid(subject),
             }  # fmt: skip
             events.append(event)
+        if one["commit"] in known:
+            ids = {str(event["id"]) for event in events}
+            there = log.find(layout.job_log(target.store, target.repo, one["job_id"]), ids, None)
+            events = [event for event in events if event["id"] not in there]
         if events:
             log.append(target.store, target.repo, one["job_id"], events)
         before = one["commit"]
@@ -156,7 +164,11 @@ def _event(target: Target, made: Move, one: dict[str, Any]) -> dict[str, Any]:
         "target_branch": target.branch, "branch": one["branch"], "head": one["head"],
         "commit": one["commit"],
     }  # fmt: skip
-    return {name: value for name, value in fields.items() if value is not None}
+    return {
+        name: encoding.valid(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 def settle(target: Target, lock: int, broken: Broken) -> list[Moved]:

@@ -371,6 +371,16 @@ def test_an_undo_takes_back_what_the_last_call_has_merged(team):
     assert team.merge("--undo")["new"] == first
 
 
+def test_merged_again_in_the_same_second_it_is_recorded_once(team, fixed_dates):
+    team.work("a", "echo a >a")
+    first = team.merge("a")["new"]
+    team.merge("--undo")
+    assert team.merge("a")["new"] == first
+    shas = [one["commit"] for one in team.events("CommitCreated")]
+    assert shas.count(first) == 1
+    assert len(team.events("WorktreeMerged")) == 2
+
+
 def test_nothing_is_undone_that_somebody_has_built_on(team):
     team.work("a", "echo a >a")
     team.merge("a")
