@@ -42,6 +42,7 @@ MORE = {
     "job": "../jobs.md",
     "run": "../run.md",
     "conflicts": "../conflicts.md",
+    "stop": "../run.md",
     "merge": "../merging.md",
     "publish": "../publishing.md",
     "resume": "../jobs.md",

@@ -8,12 +8,13 @@ a commit that no hook recorded, one that was amended; a line of a log that is no
 import json
 import os
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support_cli import Done, call, new, ok
+from support_cli import Done, call, environment, new, ok
 from support_prodigy import failed_mapreduce
 from support_removal import commit, git
 
@@ -96,7 +97,20 @@ def _run_items(repo: Path, say: Callable[..., Any]) -> None:
     say("job cancel", "docs")
     source.write_text(json.dumps(_ITEMS[:1]))
     say("job start", "once", "--items", source)
+    _stop(repo, say)
     say("run", "--job", "once", "--", "true")
+
+
+def _stop(repo: Path, say: Callable[..., Any]) -> None:
+    command = ["run", "--job", "once", "--", "sh", "-c", "echo; exec sleep 300"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "prodigy_git", *command], cwd=repo, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert child.stdout is not None
+    child.stdout.readline()
+    say("stop", "--job", "once")
+    child.communicate(timeout=60)
 
 
 def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None:

@@ -276,7 +276,7 @@ def test_files_stay_within_400_lines(path):
 SAME = (
     "adopt", "checkpoints", "dead_letters", "dlq", "event", "events", "follow", "forget", "items",
     "query", "repositories", "restore", "resume", "search", "session", "sessions", "stats",
-    "statusline", "story", "verify", "worktrees",
+    "statusline", "stop", "story", "verify", "worktrees",
 )  # fmt: skip
 """What several rooms have a module for, each its own side of one thing: a command, and what it does."""
 

@@ -35,7 +35,7 @@ def why_none(left: "Waiting") -> str:
 def lines(rows: list[dict[str, Any]]) -> list[str]:
     """Return a line for each item in progress, as `summary.at_work` has them; no more than a few."""
     said = [
-        f"item {row['item_id']}: agent {row['agent_id']} works on, {_where(row)}"
+        f"item {row['item_id']}: agent {row['agent_id']} works on, {_where(row)}{_how(row)}"
         for row in rows[:_SHOWN]
     ]
     if len(rows) > _SHOWN:
@@ -69,10 +69,18 @@ def _where(row: dict[str, Any]) -> str:
     owned = row["owner"] or {}
     if isinstance(owned.get("pid"), int):
         host = owned.get("host") or "an unknown host"
-        here = host == os.uname().nodename
-        return f"process {owned['pid']} on {host}" + (
-            f": 'kill {owned['pid']}' ends it" if here else ""
-        )
+        return f"process {owned['pid']} on {host}"
     if row["lease_ends_at"] is not None:
         return f"its lease ends at {row['lease_ends_at']}"
     return "nobody knows where"
+
+
+def _how(row: dict[str, Any]) -> str:
+    """Return how to end it, where that is possible here."""
+    owned = row["owner"] or {}
+    if not isinstance(owned.get("pid"), int) or owned.get("host") != os.uname().nodename:
+        return ""
+    # What `run` started holds a lock.
+    if owned.get("lock") is not None:
+        return f": 'prodigy-git stop {row['agent_id']}' ends it"
+    return f": 'kill {owned['pid']}' ends it"

@@ -7,6 +7,7 @@ then on the command is told; what it did is recorded, and then the worker stops.
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,11 +19,18 @@ from prodigy_git.git import repository
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
-from prodigy_git.lifecycle import command_process, preparing, process, ready, reporting
+from prodigy_git.lifecycle import (
+    command_process,
+    judging,
+    preparing,
+    process,
+    ready,
+    reporting,
+    stop_requests,
+)
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.lifecycle.pool import Member
-from prodigy_git.lifecycle.reporting import Verdict
 from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.lifecycle.streams import WholeLines
 from prodigy_git.record import clock, files, within
@@ -201,7 +209,15 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         raise ready.cannot_start(wish.command[0], trouble, made.session_id) from trouble
     _say_what_was_odd(worker, claim, ran, log, log_path)
     result = reporting.result_of(result_path, claim.item_id, worker.broken)
-    verdict = _verdict(worker, made, ran, result)
+    stopped = stop_requests.take(worker.store, worker.repo, made.job_id, made.session_id)
+    if stopped == stop_requests.GIVE_BACK:
+        # As at a signal to ourselves: or the next item would be the same again.
+        worker.signals.came.append(signal.SIGTERM)
+        ran = replace(ran, interrupted=ran.interrupted or signal.SIGTERM)
+    verdict = judging.verdict(
+        worker.store, made.session_id, ran, stopped, result, timeout=wish.timeout,
+        commit_required=wish.commit_required, broken=worker.broken,
+    )  # fmt: skip
     backoff = endings.backoff(claim.tried, wish.backoff) if verdict.status == "Failed" else 0
     state = reporting.report(
         worker.store, worker.repo, made, claim, verdict, log_path=log_path, backoff_ms=backoff,
@@ -244,31 +260,6 @@ def _say_what_was_odd(
                 f"nobody read them: {log_path} has them"
             )
             sink.left_out = 0
-
-
-def _verdict(worker: Worker, made: NewWorktree, ran: process.Ran, result: Any) -> Verdict:
-    """Return what the command's end says: it did well, it failed, or it was interrupted."""
-    said = f": {ran.last}" if ran.last else ""
-    if ran.timed_out:
-        return Verdict("Failed", "Timeout", f"Timeout after {worker.wish.timeout:g} seconds")
-    if ran.status != 0 and ran.interrupted is not None:
-        return Verdict("Cancelled", None, f"interrupted by signal {ran.interrupted}")
-    if ran.status < 0:
-        text = (
-            f"signal {-ran.status}{said}" if said else f"the command died by signal {-ran.status}"
-        )
-        return Verdict("Failed", "CommandFailed", text)
-    if ran.status > 0:
-        text = f"exit status {ran.status}{said}"
-        text = text if said else f"the command exited with status {ran.status}"
-        return Verdict("Failed", "CommandFailed", text)
-    if worker.wish.commit_required and not reporting.has_commits(
-        worker.store, made.session_id, worker.broken
-    ):
-        if ran.interrupted is not None:
-            return Verdict("Cancelled", None, f"interrupted by signal {ran.interrupted}")
-        return Verdict("Failed", "CommitValidationFailed", "the command made no commit")
-    return Verdict("Completed", result=result)
 
 
 def _ready(state: str, backoff: int) -> int | None:

@@ -88,6 +88,7 @@ setup trust
 setup run
 finish
 run
+stop
 resume
 event add
 job start
