@@ -30,14 +30,19 @@ def in_the_way(place: Place, name: str, *, ignore_case: bool = False) -> str | N
     reftable = os.path.isdir(f"{place.common}/reftable")
     if ignore_case or reftable:
         return _among(_all(place), name, ignore_case=ignore_case)
-    if gitdir.tip(place, name) is not None:
-        return name
+    try:
+        packed = b"\n" + files.read(f"{place.common}/packed-refs", files.LARGEST_OF_GIT)
+    except OSError:
+        packed = b"\n"
     parts = name.split("/")
-    for number in range(1, len(parts)):
-        above = "/".join(parts[:number])
-        if gitdir.tip(place, above) is not None:
-            return above
-    return _below(place, name)
+    for number in range(len(parts), 0, -1):
+        one = "/".join(parts[:number])
+        path = f"{place.common}/refs/heads/{one}"
+        if os.path.lexists(path) and not os.path.isdir(path):
+            return one
+        if b" " + os.fsencode(f"refs/heads/{one}\n") in packed:
+            return one
+    return _below(place, name, packed)
 
 
 def _all(place: Place) -> list[str]:
@@ -55,16 +60,12 @@ def _among(known: list[str], name: str, *, ignore_case: bool) -> str | None:
     return None
 
 
-def _below(place: Place, name: str) -> str | None:
-    """Return a branch whose name goes on behind ``name/``; git's own files are read."""
+def _below(place: Place, name: str, packed: bytes) -> str | None:
+    """Return a branch whose name goes on behind ``name/``."""
     top = f"{place.common}/refs/heads"
     for folder, _, found in os.walk(f"{top}/{name}"):
         for file in found:
             return os.path.relpath(f"{folder}/{file}", top)
-    try:
-        packed = files.read(f"{place.common}/packed-refs", files.LARGEST_OF_GIT)
-    except OSError:
-        return None
     begin = packed.find(b" " + os.fsencode(f"refs/heads/{name}/"))
     if begin < 0:
         return None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import divergence, integration
 from prodigy_git.jobs import peek, prodigy_runs, summary
@@ -276,7 +277,8 @@ class _Look:
         if not found:
             # It may have no session: an item that was done by other means, or a run of Prodigy's.
             known = summary.known(self._store, self._repo) if self._job is None else [self._job]
-            found = self._among(name, {one for one in known if one not in jobs})
+            rest = (one for one in known if one not in jobs and self._may_have(one, name))
+            found = self._among(name, rest)
         if not found:
             where = "" if self._job is None else f" in job {self._job}"
             raise ProdigyError(
@@ -284,6 +286,12 @@ class _Look:
                 "'prodigy-git sessions list' shows what there is"
             )
         return found
+
+    def _may_have(self, job: str, name: str) -> bool:
+        """Whether a job may have such an item or agent: a glance tells most of those that have not."""
+        path = layout.index(self._store, self._repo, job)
+        question = "SELECT 1 FROM items WHERE id = ? OR agent = ? LIMIT 1"
+        return not os.path.lexists(path) or bool(glance.rows(path, question, (name, name)))
 
     def _among(self, name: str, jobs: Iterable[str]) -> list[Result]:
         every = [one for job in sorted(jobs) for one in self._of(job)]
