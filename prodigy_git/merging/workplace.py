@@ -13,7 +13,7 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from prodigy_git import layout
+from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.merging.target import Target
@@ -101,9 +101,32 @@ def remove(made: Workplace) -> None:
 
 
 def sweep(target: Target) -> None:
-    """Remove the worktrees that killed calls have left. The caller holds the merge lock."""
-    above = layout.merging(target.store, target.repo, target.key)
-    with contextlib.suppress(OSError):
-        for name in os.listdir(above):
-            shutil.rmtree(f"{above}/{name}", ignore_errors=True)
-        os.rmdir(above)
+    """Remove the worktrees that killed calls have left: for any branch into which nobody merges now.
+
+    The caller holds the merge lock of ``target``. Never raises.
+    """
+    above = os.path.dirname(layout.merging(target.store, target.repo, target.key))
+    for key in _names(above):
+        lock = None
+        if key != target.key:
+            try:
+                lock = files.lock(layout.merge_lock(target.store, target.repo, key), 0)
+            except OSError:
+                continue  # somebody is at work there
+        try:
+            for name in _names(f"{above}/{key}"):
+                shutil.rmtree(f"{above}/{key}/{name}", ignore_errors=True)
+            with contextlib.suppress(
+                OSError
+            ):  # what cannot be removed now, the next call tries again
+                os.rmdir(f"{above}/{key}")
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return list(filter(names.is_safe, os.listdir(folder)))
+    except OSError:
+        return []

@@ -146,6 +146,7 @@ def test_what_a_killed_call_has_left_is_removed(repo, store):
     (lock,) = (team.store / "locks").glob("merge-repo-*")
     key = lock.name.removeprefix("merge-repo-").removesuffix(".lock")
     shutil.copytree(team.repo, left / key / "0123abcd" / "tree", symlinks=True)
+    shutil.copytree(team.repo, left / "other-0123abcd" / "4567cdef" / "tree", symlinks=True)
     team.merge("--undo")
     assert team.left() == []
 
