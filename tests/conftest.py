@@ -34,11 +34,13 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 ON_DISK = re.compile(
-    r"cleanup/(test_crossing|restore/test_restore(_faults)?\.|salvage/test_unpublished_places)"
+    r"cleanup/(test_crossing|trash/test_removal\.|restore/test_restore(_faults)?\.)"
+    r"|cleanup/salvage/test_unpublished_places"
     r"|e2e/test_(main_job|undo_by_hand)|record/test_(log|protocol)"
 )
 """Tests that meet two filesystems, and some of each kind, for a disk is what users have.
 
+A loop of commits in memory is so quick that a removal beside it hardly finds a moment between two.
 `pytest --on-disk` has all of them there. A test that asks for the fixture `disk` is one of the first.
 """
 
