@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prodigy_git.setup.plan import Part, Plan
 
 _PATIENCE = 120.0  # seconds for an answer: a program at a terminal of its own gives none
+_MOST = 100  # lines; what has left the screen nobody has seen
 _STAGES = (
     ("run", "before a worktree is handed over"), ("start", "in the background after that"),
     ("teardown", "before it is cleaned"), ("check", "to check a merge"),
@@ -44,11 +45,16 @@ def approve(plan: "Plan") -> bool:
     """Ask at the terminal whether a repository's commands may run; without one, nobody is asked."""
     if not somebody_is_there():
         return False
+    shown = [line for part in plan.parts if part.given for line in lines(part)]
+    if len(shown) > _MOST:
+        output.note(
+            f"what this repository wants to run takes {len(shown)} lines, too many to be asked about: "
+            "'prodigy-git setup show' has them, 'prodigy-git setup trust --hash' allows them"
+        )
+        return False
     _say("prodigy-git: this repository brings commands that nobody has allowed yet:")
-    for part in plan.parts:
-        if part.given:
-            for line in lines(part):
-                _say(line)
+    for line in shown:
+        _say(line)
     return answer("Run them, now and as long as they stay as they are?")
 
 

@@ -65,6 +65,10 @@ def end(note: Note, broken: Broken) -> int:
             continue
         count, certain = groups.end_recorded(note.store, known, note.mark)
         ended += count
+        if certain and liveness.alive(note.store, known):
+            broken(
+                f"{note.session}: process {known.get('pid')} does not end: is it another user's?"
+            )
         if not certain:
             broken(
                 f"{note.session}: whether process {known.get('pid')} on {known.get('host')} still "

@@ -84,6 +84,8 @@ def run(
             _run(stage, part, text, where, log, log_path, note)
     finally:
         log.close()
+        if log.trouble is not None:
+            say(f"{log_path} is not complete ({log.trouble.strerror})")
         if note is not None:
             note.step = None
 

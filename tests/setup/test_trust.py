@@ -204,6 +204,14 @@ def test_setup_trust_asks_at_a_terminal(repo, git):
     assert shown(repo)["trusted"] is True
 
 
+def test_what_nobody_can_have_seen_is_not_asked_about(repo, git):
+    say(repo, git, "[setup]\nrun = [" + '"true",' * 200 + '"echo ran > ran"]\n')
+    with closing(Terminal("new-worktree", "w1", cwd=repo, columns=200)) as terminal:
+        terminal.until("too many to be asked about")
+        assert terminal.end() == 0
+    assert shown(repo)["trusted"] is False
+
+
 def test_no_terminal_no_question(repo, git):
     """An agent's new-worktree never waits for an answer."""
     say(repo, git, RUN)
