@@ -16,6 +16,7 @@ from prodigy_git.cleanup.account.verdicts import Options as Options
 from prodigy_git.cleanup.account.verdicts import describe as describe
 from prodigy_git.cleanup.account.verdicts import verdict as verdict
 from prodigy_git.cleanup.trash import full_disk, without_repository
+from prodigy_git.cleanup.trash.together import Together
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.record import repokey
@@ -25,7 +26,7 @@ from prodigy_git.store.events import Broken
 _AT_ONCE = (
     32  # worktrees accounted for together: the account is then seconds old when it is acted on
 )
-_TOGETHER = 8  # worktrees moved at once; others wait for the repository's lock that long
+_TOGETHER = 16  # worktrees moved at once; others wait for the repository's lock that long
 _FRESH = 2.0  # seconds; an older account is made again right before the removal
 
 Progress = Callable[[int, int], None]
@@ -181,11 +182,16 @@ def _clean_together(
         accounts = [(one, e) for (one, _), e in zip(accounts, fresh, strict=True)]
     said: list[list[str]] = [[] for _ in accounts]
 
+    commons = {one.place.common for one, _ in accounts if one.place is not None}
+    shared = {common: Together(common) for common in commons}
+
     def cleaned(pair: tuple[Subject, Evidence], told: list[str]) -> Outcome:
-        return _clean(store, cwd, *pair, options, told.append, held=True)
+        place = pair[0].place
+        mine = None if place is None else shared[place.common]
+        return _clean(store, cwd, *pair, options, told.append, mine)
 
     try:
-        for common in {one.place.common for one, _ in accounts if one.place is not None}:
+        for common in commons:
             repository.check_trusted(common)
         with locked.repository(store, repo), ThreadPoolExecutor(_TOGETHER) as pool:
             try:
@@ -209,9 +215,9 @@ def _clean(
     e: Evidence,
     options: Options,
     broken: Broken,
-    held: bool = False,
+    shared: Together | None = None,
 ) -> Outcome:
-    """Clean one worktree; ``held``: the caller holds its repository's lock."""
+    """Clean one worktree; ``shared``: with others, by a caller that holds the repository's lock."""
     try:
         if not options.dry_run and time.monotonic() - e.gathered_at > _FRESH:
             (e,) = gathering.gather([one], young=options.min_age)
@@ -225,14 +231,14 @@ def _clean(
                 one.name, "would-clean", reasons, notes, e.integration.kind, branch_deleted=branch,
                 unseen=e.unseen,
             )  # fmt: skip
-        if not held and teardown.is_due(store, one):
+        if shared is None and teardown.is_due(store, one):
             teardown.carry_out(store, one, broken, commands=options.teardown)
             (e,) = gathering.gather([one], young=options.min_age)
             allowed, reasons = verdict(e, options)
             if not allowed:
                 reasons = [*reasons, "now that its teardown has run"]
                 return Outcome(one.name, "refused", reasons, integration=e.integration.kind)
-        return replace(_remove(store, one, e, reasons, options, broken, held), unseen=e.unseen)
+        return replace(_remove(store, one, e, reasons, options, broken, shared), unseen=e.unseen)
     except Exception as error:  # whatever it is about this one, the others have their turn
         if _trashed_meanwhile(store, one):
             return Outcome(one.name, "refused", ["another prodigy-git has just cleaned it"])
@@ -257,7 +263,7 @@ def _remove(
     reasons: list[str],
     options: Options,
     broken: Broken,
-    held: bool,
+    shared: Together | None,
 ) -> Outcome:
     from prodigy_git.cleanup.trash import emptying, removal
 
@@ -275,7 +281,7 @@ def _remove(
             entry = removal.remove(
                 store, one.place, one.enrolment, reasons=reasons, touched=evidence.touched(e),
                 left_out=evidence.left_out(e), delete_branch=branch_to_delete(one, e, options),
-                broken=broken, held=held,
+                broken=broken, shared=shared,
             )  # fmt: skip
         if options.purge:
             left = emptying.purge(entry, broken)

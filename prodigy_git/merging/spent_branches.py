@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import layout
-from prodigy_git.cleanup.trash import branch_removal, settling
+from prodigy_git.cleanup.trash import branch_removal, together
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import integration, repository
 from prodigy_git.git.ask import look
@@ -290,7 +290,7 @@ def _why_kept(
     reasons = []
     if ref in default:
         reasons.append("it is a default branch")
-    if settling.checked_out(place.common, branch):
+    if together.checked_out(place.common, {branch}):
         reasons.append("a worktree is on it, or goes back to it")
     if branch in needed:
         reasons.append(f"session {needed[branch]} began at it and has not ended")

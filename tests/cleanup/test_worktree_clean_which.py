@@ -16,6 +16,7 @@ from support_cli import (
 from support_removal import salvaged
 from test_worktree_clean import _results
 
+from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.salvage import salvage
 
 
@@ -124,8 +125,9 @@ def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):
 
 
 @pytest.fixture
-def many(repo):
+def many(repo, monkeypatch):
     """Finished worktrees, more than are moved together, in the order in which they are named."""
+    monkeypatch.setattr(worktrees, "_TOGETHER", 4)
     trees = {name: Path(new(repo, name)["worktree"]) for name in ("b", "a", *"cdefghij")}
     for name in trees:
         ok("finish", name, cwd=repo)
@@ -154,7 +156,7 @@ def test_a_lock_that_is_not_to_be_had_fails_them_and_not_the_command(repo, many,
     lock.mkdir()
     done = call("worktree", "clean", "a", "b", "none-such", "--json", cwd=repo)
     assert [one["result"] for one in done.json] == ["failed"] * 3
-    assert all("Is a directory" in one["reasons"][0] for one in done.json[:2])
+    assert all("is a folder, not a file" in one["reasons"][0] for one in done.json[:2])
     assert all(many[name].exists() for name in "ab")
 
 
@@ -185,7 +187,6 @@ def test_what_is_said_of_one_is_said_though_it_is_interrupted(repo, many, monkey
 
 
 def test_what_changes_behind_the_account_of_many_is_noticed(repo, many, monkeypatch):
-    from prodigy_git.cleanup import worktrees
     from prodigy_git.cleanup.account import gathering
 
     really = gathering.gather

@@ -6,7 +6,7 @@ Those had the commit that holds all at the salvage ref itself, and a ref for eac
 import os
 import re
 
-from prodigy_git.cleanup.salvage import salvage, unpublished
+from prodigy_git.cleanup.salvage import refs, salvage, unpublished
 from prodigy_git.cleanup.salvage.uncommitted import Quarantine, ask
 from prodigy_git.cleanup.salvage.unpublished import Kept, Unkept
 from prodigy_git.errors import ProdigyError
@@ -69,7 +69,7 @@ def _withdraw(common: str, ref: str, tags: list[str]) -> str:
         unpublished.put(away, session, moment, Kept(commit, tagged), edges)
     finally:
         unpublished.clear(common, session, moment)
-    names = salvage.ref_names(session, moment, len(edges))
+    names = refs.ref_names(session, moment, len(edges))
     lines = [f"update {name} {sha}" for name, sha in zip(names, edges, strict=True)]
     # Compare-and-swap: what lies apart is what was there.
     lines[:1] = [f"{lines[0]} {commit}" if lines else f"delete {ref} {commit}"]

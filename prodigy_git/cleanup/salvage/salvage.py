@@ -15,13 +15,17 @@ before a ref holds it: so all are looked for afterwards, and made again.
 """
 
 import contextlib
+import functools
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from prodigy_git.cleanup.salvage import named_objects, uncommitted, unpublished
+from prodigy_git.cleanup.salvage import named_objects, refs, uncommitted, unpublished
+from prodigy_git.cleanup.salvage.refs import Update, ref_names
+from prodigy_git.cleanup.salvage.refs import moment_of as moment_of
+from prodigy_git.cleanup.salvage.refs import ref_name as ref_name
+from prodigy_git.cleanup.salvage.refs import update_refs as update_refs
 from prodigy_git.cleanup.salvage.uncommitted import Quarantine, ask
 from prodigy_git.cleanup.salvage.unpublished import Kept, Unkept
 from prodigy_git.errors import ProdigyError
@@ -32,9 +36,6 @@ from prodigy_git.record.gitdir import Place
 TITLE = "Worktree of session"
 """How the message begins of the commit that holds all; what the user commits may have its trailers."""
 _TRIES = 6
-
-_HELD = ("File exists", "cannot lock references")
-"""What git says of a lock that another holds: on refs in files, in reftables (for that only 0.1 s)."""
 
 _MOMENT = re.compile("/[0-9]{8}T[0-9]{6}-[0-9]{6}Z$")
 
@@ -64,34 +65,25 @@ class _Found:
     tags: list[str] = field(default_factory=list)
 
 
-def ref_name(session: str, moment: str) -> str:
-    """Return the salvage ref of a session's entry ``moment`` (``20260111T120000.123456Z``).
-
-    Where one ref is not enough, the others' names are this one with ``-2`` and so on. There is none
-    where nothing is below what lies apart.
-    """
-    # A session id may hold what a ref's name may not (git-check-ref-format(1)); it has no %.
-    if ".." in session or session.endswith((".", ".lock")):
-        session = session.replace(".", "%2E")
-    return f"refs/prodigy/salvage/{session}/{moment.replace('.', '-')}"
-
-
-def ref_names(session: str, moment: str, count: int) -> list[str]:
-    """Return the names of as many salvage refs."""
-    ref = ref_name(session, moment)
-    return [ref if number == 1 else f"{ref}-{number}" for number in range(1, count + 1)]
-
-
-def anchor(place: Place, session: str, moment: str, limit: int, *, dirty: bool = True) -> Anchors:
+def anchor(
+    place: Place,
+    session: str,
+    moment: str,
+    limit: int,
+    *,
+    dirty: bool = True,
+    update: Update | None = None,
+) -> Anchors:
     """Make the salvage of a worktree, and say what it does not hold.
 
     ``limit`` is in bytes, for files that are not in git: larger ones are left out. ``dirty`` False says
     that index and working tree are HEAD's: they are not looked at. Objects that are missing already
-    are left out. Raises `ProdigyError` where git cannot make or keep what is needed.
+    are left out. ``update`` does what `update_refs` does, for others too. Raises `ProdigyError` where
+    git cannot make or keep what is needed.
     """
 
     def anchored(tried: int) -> Anchors:
-        return _anchor(place, session, moment, limit, dirty=dirty, tried=tried)
+        return _anchor(place, session, moment, limit, dirty=dirty, update=update, tried=tried)
 
     return _kept(place.common, session, moment, anchored, "what only this worktree holds")
 
@@ -127,18 +119,15 @@ def delete(common: str, session: str, moment: str) -> None:
     unpublished.delete(common, session, moment)
     ref = ref_name(session, moment)
     place = Place(common, common, common)
-    status, out, err = ask(place, "for-each-ref", "--format=%(objectname) %(refname)", *_all(ref))
+    status, out, err = ask(
+        place, "for-each-ref", "--format=%(objectname) %(refname)", *refs.patterns(ref)
+    )
     if status == 0:
         lines = (line.split(b" ", 1) for line in out.splitlines())
         request = b"".join(b"delete %s %s\n" % (name, sha) for sha, name in lines)
         status, _, err = update_refs(place, request) if request else (0, b"", "")
     if status != 0:
         raise ProdigyError(f"the refs {ref}* could not be deleted: {said(err)}")
-
-
-def _all(ref: str) -> tuple[str, str]:
-    # Earlier versions wrote {ref}-tag-N, too, and ref was at the commit that holds all.
-    return ref, f"{ref}-*"
 
 
 def names_of(common: str, session: str) -> list[str]:
@@ -151,13 +140,15 @@ def names_of(common: str, session: str) -> list[str]:
     return sorted(found)
 
 
-def moment_of(ref: str) -> str:
-    """Return the entry's name that a salvage ref belongs to."""
-    return ".".join(os.path.basename(ref).rsplit("-", 1))
-
-
 def _anchor(
-    place: Place, session: str, moment: str, limit: int, *, dirty: bool, tried: int
+    place: Place,
+    session: str,
+    moment: str,
+    limit: int,
+    *,
+    dirty: bool,
+    update: Update | None,
+    tried: int,
 ) -> Anchors:
     """Try once more after ``tried`` times; the later, the more is done to succeed."""
     careful = tried > 1  # look at everything alone, and leave out what is broken in itself
@@ -187,7 +178,7 @@ def _anchor(
     if tip is None:
         raise Unkept("no commit could be made")
     own, left_out = own_branches(place.private, session, branch), taken.left_out
-    return _hold(place, away, session, moment, tip, found.tags, own, head, left_out)
+    return _hold(place, away, session, moment, tip, found.tags, own, head, left_out, update)
 
 
 def _hold(
@@ -200,6 +191,7 @@ def _hold(
     own: set[str],
     head: str | None,
     left_out: list[str],
+    update: Update | None = None,
 ) -> Anchors:
     """Hold all that ``tip`` and tags reach, by refs or apart. Raises `Unkept`.
 
@@ -212,12 +204,13 @@ def _hold(
         unpublished.put(away, session, moment, kept, edges)
     else:
         unpublished.delete(place.common, session, moment)  # an earlier try's
-    refs = ref_names(session, moment, len(edges))
-    request = "".join(f"update {name} {sha}\n" for name, sha in zip(refs, edges, strict=True))
-    status, _, err = update_refs(place, request.encode())
+    names = ref_names(session, moment, len(edges))
+    request = "".join(f"update {name} {sha}\n" for name, sha in zip(names, edges, strict=True))
+    update = update or functools.partial(update_refs, place)
+    status, _, err = update(request.encode())
     if status != 0:
         raise Unkept(said(err))
-    anchors = Anchors(session, moment, refs, head, kept, left_out)
+    anchors = Anchors(session, moment, names, head, kept, left_out)
     if kept is not None:
         unpublished.wait_for_gc(place.common)
         if not complete(place.common, anchors):
@@ -387,13 +380,3 @@ def _commit(place: Place, tree: str, parents: list[str], message: str) -> str:
     if status != 0:
         raise Unkept(said(err))
     return out.decode().strip()
-
-
-def update_refs(place: Place, request: bytes) -> tuple[int, bytes, str]:
-    """Run a transaction of ``git update-ref --stdin``; again where another process holds a lock."""
-    for pause in (0.01, 0.05, 0.2, 1.0, 0):
-        answer = ask(place, "update-ref", "--no-deref", "--stdin", stdin=request)
-        if answer[0] == 0 or not any(words in answer[2] for words in _HELD):
-            break
-        time.sleep(pause)
-    return answer

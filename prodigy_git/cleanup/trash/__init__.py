@@ -13,7 +13,8 @@ DOOR = {
     "halves": "anchor_folder in_place join last_known name_private of_folder registered",
     "intent": "begun drop head_is_sound MOMENT",
     "removal": "remove resume",
-    "settling": "checked_out store_of",
+    "settling": "store_of",
+    "together": "checked_out Together",
     "unfinished": "find HalfWay",
     "without_repository": "remove repository_of restore words",
 }

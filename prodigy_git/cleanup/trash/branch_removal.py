@@ -15,7 +15,7 @@ from prodigy_git import layout
 from prodigy_git.cleanup.salvage import salvage, unpublished
 from prodigy_git.cleanup.salvage.uncommitted import ask
 from prodigy_git.cleanup.trash import entry as entries
-from prodigy_git.cleanup.trash import intent, settling
+from prodigy_git.cleanup.trash import intent, together
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
@@ -36,7 +36,7 @@ def remove(
     repo = one.text("repo") or ""
     repository.check_trusted(common)
     with locked.repository(store, repo):
-        if settling.checked_out(common, branch):
+        if together.checked_out(common, {branch}):
             raise ProdigyError(f"branch {branch} is checked out by now")
         there = holding(store, repo, one.id, common, branch, tip, broken)
         if there is not None:

@@ -29,6 +29,7 @@ from prodigy_git.cleanup.salvage.uncommitted import ask
 from prodigy_git.cleanup.trash import branch_removal, intent, settling
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
+from prodigy_git.cleanup.trash.together import Together
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
@@ -53,9 +54,9 @@ def remove(
     left_out: Sequence[str] = (),
     delete_branch: str | None,
     broken: Broken,
-    held: bool = False,
+    shared: Together | None = None,
 ) -> Entry:
-    """Move a worktree to the trash and return its entry; the caller holds no lock but, with ``held``,
+    """Move a worktree to the trash and return its entry; the caller holds no lock but, with ``shared``,
     the repository's, and git trusts it (`repository.check_trusted`). Several of one repository may
     then be moved at once, from threads.
 
@@ -66,11 +67,12 @@ def remove(
     Raises `ProdigyError` or `OSError`; then everything is where it was. What goes wrong once the
     folder has moved is reported to ``broken``, and the next command goes on with it.
     """
-    if not held:
+    if shared is None:
         repository.check_trusted(place.common)
     # What cannot be renamed into the store goes there; the git directory is its top, as the store is.
     within.refuse_links(os.path.dirname(place.common), f"{place.common}/prodigy-trash")
-    with contextlib.nullcontext() if held else locked.repository(store, enrolment.repo):
+    alone = shared is None
+    with locked.repository(store, enrolment.repo) if alone else contextlib.nullcontext():
         _end_earlier(store, enrolment, broken)
         found = intent.make(store, place, enrolment, reasons, delete_branch)
         found.left_out = sorted(left_out)
@@ -78,7 +80,7 @@ def remove(
         try:
             intent.write(found)
             place = Place(found.private, found.common, found.worktree)
-            _freeze(found, place, enrolment, dirty=touched)
+            _freeze(found, place, enrolment, shared, dirty=touched)
             make_writable(found)
             found.folder = moving.move(found.worktree, *_folders(found))
         except BaseException as error:
@@ -86,7 +88,7 @@ def remove(
             if not again:
                 raise
         try:
-            _finish(found, broken, again=again)
+            _finish(found, broken, shared, again=again)
         except (OSError, ProdigyError) as error:
             broken(f"{found.worktree} is in the trash, {found.path}, but not all is done: {error}")
         return found
@@ -144,7 +146,7 @@ def resume(found: Entry, broken: Broken) -> str:
             return f"{found.session}: its removal was interrupted; {found.worktree} is as it was"
         found.folder = target
         found.git = next(filter(os.path.lexists, _privates(found)), found.git)
-    _finish(found, broken, again=True)
+    _finish(found, broken, None, again=True)
     return f"{found.session}: its removal was interrupted and is finished; it is in {found.path}"
 
 
@@ -157,7 +159,9 @@ def _privates(found: Entry) -> tuple[str, str]:
     return f"{found.path}/git", f"{found.common}/prodigy-trash/{found.session}-{found.moment}"
 
 
-def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) -> None:
+def _freeze(
+    found: Entry, place: Place, enrolment: Enrolment, shared: Together | None, *, dirty: bool
+) -> None:
     """Lock, record the commits, anchor, and take the private directory away, steps 2 to 4.
 
     Where git has written to it after it was looked at, all of that once more.
@@ -172,7 +176,10 @@ def _freeze(found: Entry, place: Place, enrolment: Enrolment, *, dirty: bool) ->
         found.branch, found.head = intent.head(place)
         with _readable(place) as asked:
             limit = _limit(asked) if dirty else _DEFAULT_LIMIT
-            anchors = salvage.anchor(asked, found.session, found.moment, limit, dirty=dirty)
+            anchors = salvage.anchor(
+                asked, found.session, found.moment, limit, dirty=dirty,
+                update=None if shared is None else shared.update,
+            )  # fmt: skip
         # git says an untracked repository's folder with a slash.
         found.left_out = sorted(known | {path.rstrip("/") for path in anchors.left_out})
         if written != (found.branch, found.head, found.left_out):
@@ -353,7 +360,7 @@ def _disable(found: Entry) -> None:
     files.sync_folder(found.folder)
 
 
-def _finish(found: Entry, broken: Broken, *, again: bool) -> None:
+def _finish(found: Entry, broken: Broken, shared: Together | None, *, again: bool) -> None:
     """Take steps 6 to 8; ``again`` says that a process that was killed may have done some of them."""
     _disable(found)
     if found.root_mode is not None:
@@ -363,7 +370,7 @@ def _finish(found: Entry, broken: Broken, *, again: bool) -> None:
         found.state = "trashed"
         found.cursor = intent.text(f"{found.git}/{layout.CURSOR}{whose.suffix(found.git)}")
     try:
-        settling.settle(found, broken, again=again)
+        settling.settle(found, broken, again=again, shared=shared)
     finally:
         entries.write(
             found

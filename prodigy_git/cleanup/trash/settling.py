@@ -3,27 +3,19 @@
 Each step can be repeated: a process that is killed leaves the rest to the next command.
 """
 
-import contextlib
 import os
 
 from prodigy_git import layout
-from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
+from prodigy_git.cleanup.trash.together import Together
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import ENDED
 from prodigy_git.record import clock, files, log, session
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record.gitdir import Place
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
-
-_NAMING = (
-    "HEAD", "rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START",
-    "rebase-merge/update-refs",  # of `rebase --update-refs`: the ref, and two commits, each on its line
-)  # fmt: skip
-"""The files of a worktree's private directory that name the branch that it is on, or goes back to."""
 
 
 def store_of(found: Entry) -> str:
@@ -31,19 +23,20 @@ def store_of(found: Entry) -> str:
     return entries.store_of(found.path)
 
 
-def settle(found: Entry, broken: Broken, *, again: bool) -> None:
+def settle(found: Entry, broken: Broken, *, again: bool, shared: Together | None = None) -> None:
     """Delete the branch if told so, record the removal and note it in the session's file.
 
-    ``again`` says that a process that was killed may have done some of it. The caller holds the
+    ``again`` says that a process that was killed may have done some of it; with ``shared`` others are
+    removed meanwhile. The caller holds the
     repository's lock and writes the entry. Raises `OSError` where it is to be tried again later.
     """
-    found.branch_deleted = _delete_branch(found, again=again)
+    found.branch_deleted = _delete_branch(found, shared, again=again)
     _record(found, broken, again=again)
     _note_in_session(found, broken)
     found.settled = True
 
 
-def _delete_branch(found: Entry, *, again: bool) -> str | None:
+def _delete_branch(found: Entry, shared: Together | None, *, again: bool) -> str | None:
     """Delete the branch, if it is still where it was and no worktree's; return its name if it went."""
     name = found.delete_branch
     if name is None or found.head is None:
@@ -51,27 +44,8 @@ def _delete_branch(found: Entry, *, again: bool) -> str | None:
     ref = f"refs/heads/{name}"
     if again and not repository.has_ref(found.common, ref):
         return name  # a process that was killed had just deleted it
-    if checked_out(found.common, name):
-        return None
-    # Compare-and-swap: a branch that has moved meanwhile is not the one that was looked at.
-    here = Place(found.common, found.common, found.common)
-    status, _, _ = salvage.update_refs(here, f"delete {ref} {found.head}\n".encode())
-    return name if status == 0 else None
-
-
-def checked_out(common: str, branch: str) -> bool:
-    """Whether a worktree has a branch checked out, or a rebase or bisect will go back to it."""
-    if os.path.isdir(f"{common}/reftable"):  # HEAD is a stub
-        return any(other.branch == branch for other in repository.worktrees(common))
-    name = os.fsencode(branch)
-    privates = [f"{common}/worktrees/{one}" for one in entries.folders(f"{common}/worktrees", None)]
-    for private in (common, *privates):
-        for file in _NAMING:
-            with contextlib.suppress(OSError):
-                for line in files.read(f"{private}/{file}").split(b"\n"):
-                    if line.removeprefix(b"ref: ").removeprefix(b"refs/heads/") == name:
-                        return True
-    return False
+    shared = shared or Together(found.common)
+    return name if shared.delete_branch(name, found.head) else None
 
 
 def _record(found: Entry, broken: Broken, *, again: bool) -> None:

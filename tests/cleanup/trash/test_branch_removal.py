@@ -9,7 +9,7 @@ from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
 from support_removal import commit, git
 
 from prodigy_git.cleanup import interrupted
-from prodigy_git.cleanup.trash import branch_removal, emptying, entry, expiry, settling
+from prodigy_git.cleanup.trash import branch_removal, emptying, entry, expiry, together
 from prodigy_git.errors import ProdigyError
 from prodigy_git.store import sessions
 
@@ -108,12 +108,12 @@ def test_what_a_rebase_will_move_is_checked_out(left, tmp_path):
     git("worktree", "add", "-q", "--detach", tree, cwd=left.repo)
     private = left.repo / ".git" / "worktrees" / "tree" / "rebase-merge"
     private.mkdir()
-    assert not settling.checked_out(left.common, left.branch)
+    assert not together.checked_out(left.common, {left.branch})
     (private / "update-refs").write_text(
         f"refs/heads/x\n{left.tip}\n{left.tip}\nrefs/heads/{left.branch}\n{left.tip}\n{left.tip}\n"
     )
-    assert settling.checked_out(left.common, left.branch)
-    assert not settling.checked_out(left.common, left.branch[:-1])
+    assert together.checked_out(left.common, {left.branch})
+    assert not together.checked_out(left.common, {left.branch[:-1]})
 
 
 REMOVE = f"""
