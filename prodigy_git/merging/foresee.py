@@ -23,13 +23,15 @@ def foresee(
     repo: str = "",
     as_given: bool = False,
     with_pairs: bool = True,
+    keep: bool = True,
 ) -> Forecast:
     """Return what would come of merging ``candidates`` into the commit ``target``.
 
     ``common`` is the repository, its three parts the same. What was tried is remembered in ``store``,
-    under the repository's key. ``as_given``: each has its turn in the order of the candidates, and what
-    does not merge then is left out; ``with_pairs`` False does without comparing them with each other.
-    Raises `ProdigyError` where git is too old, or does not have the target; `OSError`.
+    under the repository's key; ``keep`` False only reads that. ``as_given``: each has its turn in the
+    order of the candidates, and what does not merge then is left out; ``with_pairs`` False does without
+    comparing them with each other. Raises `ProdigyError` where git is too old, or does not have the
+    target; `OSError`.
     """
     version = three_way.check_version()
     with Scratch(common, target) as scratch:
@@ -40,5 +42,6 @@ def foresee(
         standings, ready = ground.stand(candidates)
         clashes = pairs.clashes(ground, ready) if with_pairs else []
         order, left = sequence.in_order(ground, ready, clashes, as_given=as_given)
-        known.save()
+        if keep:
+            known.save()
         return Forecast(target, standings, clashes, order, left, known.tried)

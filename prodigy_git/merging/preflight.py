@@ -65,8 +65,7 @@ def of(target: Target, found: Sequence[Result], *, keep: bool, broken: Broken) -
         if one.head not in before
     ]
     forecast = foresee.foresee(
-        target.place, tip, candidates, store=target.store if keep else None,
-        repo=target.repo,
+        target.place, tip, candidates, store=target.store, repo=target.repo, keep=keep
     )  # fmt: skip
     standings = {one.name: one for one in forecast.standings}
     forecast.standings = [

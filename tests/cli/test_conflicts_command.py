@@ -99,6 +99,22 @@ def test_on_a_terminal(job, width):
     terminal.close()
 
 
+def test_a_report_says_the_same_and_counts_what_is_not_merged(job, git):
+    found = ok("conflicts", "--job", "j", "--json", cwd=job).json
+    report = ok("report", "--job", "j", "--json", cwd=job).json
+    same = ("target_branch", "target_commit", "results", "conflicts", "order", "not_in_order")
+    assert report["merging"] == {"unknown": None, **{name: found[name] for name in same}}
+    assert [(row["path"], row["items"]) for row in report["files"]["shown"]] == [
+        ("f", ["i1", "i2"])
+    ]
+    ok("merge", "a", cwd=job)
+    report = ok("report", "--job", "j", "--json", cwd=job).json
+    assert report["files"]["shown"] == []
+    git("branch", "-m", "main", "elsewhere", cwd=job)
+    report = ok("report", "--job", "j", "--json", cwd=job).json
+    assert "--into" in report["merging"]["unknown"]
+
+
 def test_what_is_checked_out_is_not_looked_at(job, git):
     git("checkout", "-q", "--detach", cwd=job)
     (job / "f").unlink()

@@ -171,7 +171,7 @@ def test_wrong_usage(store):
     assert "--type" in refused("report", "--job", "j", "--type", "x", code=2)
 
 
-def test_files_that_several_agents_changed(repo, store, git):
+def test_files_that_several_items_changed(repo, store, git):
     ok("job", "list", cwd=repo)  # gives the repository its key
     shas = {}
     for agent in ("a", "b"):
@@ -192,7 +192,7 @@ def test_files_that_several_agents_changed(repo, store, git):
         lines += [EVENT | who, {"type": "CommitCreated", "commit": sha, **who}]
     write_log(store, "repo", "j", "events-20250111.jsonl", *lines)
     files = ok("report", "--job", "j", "--json", cwd=repo).json["files"]
-    assert [(row["path"], row["agents"]) for row in files["shown"]] == [("shared.py", ["a", "b"])]
+    assert [(row["path"], row["items"]) for row in files["shown"]] == [("shared.py", ["a", "b"])]
     repo.rename(repo.with_name("gone"))
     files = ok("report", "--job", "repo/j", "--json").json["files"]
     assert (files["unknown"], files["shown"]) == ("the repository is not at hand", [])

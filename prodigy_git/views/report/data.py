@@ -16,6 +16,7 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.views.report import series
+from prodigy_git.views.report.shared_files import shared_files
 from prodigy_git.views.report.story import Story, said
 from prodigy_git.views.trouble import STUCK_AFTER, Outcome, outcome_of
 
@@ -23,7 +24,6 @@ ATTEMPTS_SHOWN = 10_000
 _COMMITS_SHOWN = 50  # of one attempt
 _TROUBLE_SHOWN = 200  # of each kind
 _FAILURES_SHOWN = 200
-_FILES_SHOWN = 300
 _NAMES_SHOWN = 20  # of agents or items in one row
 _LONGEST = 2000  # characters of an error
 _DAY = 86400 * clock.SECOND
@@ -47,12 +47,18 @@ class Known:
 
 
 def build(
-    story: Story, known: Known, changed: Mapping[str, list[str]] | str, wanted: Selection
+    story: Story,
+    known: Known,
+    changed: Mapping[str, list[str]] | str,
+    wanted: Selection,
+    merging: Mapping[str, Any],
+    merged: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the report of a job; docs/reference/report.md says what is in it.
 
     ``changed`` has the paths that each commit changed, or why they are not known; ``wanted`` is what
-    was asked for of the events.
+    was asked for of the events. ``merging`` is what would come of merging the results, ``merged`` are
+    the sessions whose work the target has.
     """
     outcomes = _outcomes(story, known)
     shown = _newest(story.attempts)
@@ -67,7 +73,8 @@ def build(
         "over_time": _over_time(story, known, outcomes),
         "attempts": [_attempt(one, outcomes[id(one)]) for one in shown],
         "failures": _failures(story.attempts, outcomes),
-        "files": _files(story.attempts, outcomes, changed),
+        "merging": dict(merging),
+        "files": shared_files(story.attempts, outcomes, changed, merged),
         "durations": _durations(story.attempts),
         "events": [_event(event, attempt, number) for event, attempt in story.newest],
     }
@@ -299,47 +306,6 @@ def _failures(attempts: list[Attempt], outcomes: Mapping[int, Outcome]) -> dict[
         )
     rows.sort(key=lambda row: (-row["count"], row["error_signature"]))
     return {"count": len(rows), "shown": rows[:_FAILURES_SHOWN]}
-
-
-def _files(
-    attempts: list[Attempt],
-    outcomes: Mapping[int, Outcome],
-    changed: Mapping[str, list[str]] | str,
-) -> dict[str, Any]:
-    """Return the files that several agents changed in commits that still stand."""
-    if isinstance(changed, str):
-        return {"unknown": changed, "count": 0, "commits": 0, "missing": 0, "shown": []}
-    agents: dict[str, dict[str, bool]] = defaultdict(dict)  # file: {agent: whether it is at work}
-    commits: Counter[str] = Counter()
-    seen = missing = 0
-    for one in attempts:
-        working = outcomes[id(one)] in ("running", "stuck", "dead")
-        for commit in one.commits:
-            if commit.replaced is not None:
-                continue
-            seen += 1
-            missing += commit.sha not in changed
-            for path in changed.get(commit.sha, ()):
-                commits[path] += 1
-                agents[path][one.lane] = working or agents[path].get(one.lane, False)
-    several = [path for path, names in agents.items() if len(names) > 1]
-    several.sort(key=lambda path: (-len(agents[path]), -commits[path], path))
-    return {
-        "unknown": None,
-        "count": len(several),
-        "commits": seen,
-        "missing": missing,
-        "shown": [
-            {
-                "path": path,
-                "agents": list(agents[path])[:_NAMES_SHOWN],
-                "agent_count": len(agents[path]),
-                "working": sum(agents[path].values()),
-                "commits": commits[path],
-            }
-            for path in several[:_FILES_SHOWN]
-        ],
-    }
 
 
 def _durations(attempts: list[Attempt]) -> dict[str, Any]:

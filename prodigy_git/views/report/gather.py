@@ -10,7 +10,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
-from prodigy_git.views.report import data, overlaps, story
+from prodigy_git.views.report import data, merging, overlaps, story
 from prodigy_git.views.report.story import Story
 
 
@@ -38,7 +38,8 @@ def of_job(
         now=clock.now(),
         stuck_after=stuck_after,
     )
-    return data.build(told, known, _changed(store, repo, told), wanted)
+    said = merging.of_job(store, repo, job, of_state)
+    return data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))
 
 
 def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:

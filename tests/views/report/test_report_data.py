@@ -12,6 +12,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
 from prodigy_git.views.report import data, gather, series, story
+from prodigy_git.views.report.shared_files import shared_files
 
 MINUTE = 60 * clock.SECOND
 
@@ -277,20 +278,29 @@ def test_the_newest_events_of_a_long_log(store):
     ]
 
 
-def test_files_that_several_agents_changed():
+def test_files_that_several_items_changed():
     made = lambda sha, replaced=None: SimpleNamespace(sha=sha, replaced=replaced)  # noqa: E731
-    who = [("a", ["1", "2"]), ("b", ["3"]), ("c", ["4"])]
+    who = [
+        ("a", "i1", ["1", "2"], "completed"), ("b", "i2", ["3"], "running"),
+        ("c", None, ["4"], "completed"),
+        # One that was tried twice is one; what failed, and what is merged, nobody will merge.
+        ("d", "i2", ["6"], "retried"), ("e", "i1", ["6"], "completed"),
+        ("f", "i3", ["6"], "completed"),
+    ]  # fmt: skip
     attempts = [
-        SimpleNamespace(lane=name, commits=[made(sha, "5" if sha == "2" else None) for sha in shas])
-        for name, shas in who
-    ]
-    changed = {"1": ["x", "y"], "2": ["z"], "3": ["x", "z"], "5": ["z"]}
-    kinds = dict(zip(map(id, attempts), ("completed", "running", "completed"), strict=True))
-    value = data._files(attempts, kinds, changed)
+        SimpleNamespace(
+            lane=name, item_id=item, session_id=f"s-{name}",
+            commits=[made(sha, "5" if sha == "2" else None) for sha in shas],
+        )
+        for name, item, shas, _ in who
+    ]  # fmt: skip
+    changed = {"1": ["x", "y"], "2": ["z"], "3": ["x", "z"], "5": ["z"], "6": ["y"]}
+    kinds = {id(one): kind for one, (*_, kind) in zip(attempts, who, strict=True)}
+    value = shared_files(attempts, kinds, changed, {"s-f"})
     assert value["shown"] == [
-        {"path": "x", "agents": ["a", "b"], "agent_count": 2, "working": 1, "commits": 2}
+        {"path": "x", "items": ["i1", "i2"], "item_count": 2, "working": 1, "commits": 2}
     ]
-    assert (value["commits"], value["missing"]) == (3, 1)
+    assert (value["commits"], value["missing"]) == (4, 1)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def spoiled(value, name=""):
 def test_hostile_text_is_text_everywhere(browser, tmp_path, store):
     seen = "\\u202e<b>\\x1b[2J</b></script><!--<script><img src=x onerror=alert(1)>"
     value = team(store)
-    row = {"path": "p", "agents": ["a"], "agent_count": 2, "working": 0, "commits": 2}
+    row = {"path": "p", "items": ["a"], "item_count": 2, "working": 0, "commits": 2}
     value["files"] |= {"unknown": None, "count": 1, "shown": [row]}
     value["selection"] = {"agents": ["a"]}
     value["job"]["error"] = "e"

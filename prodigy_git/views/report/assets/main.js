@@ -62,7 +62,7 @@ new ResizeObserver(() => {
   width = innerWidth;
 }).observe(document.body);
 
-for (const show of [showHead, showNumbers, showTrouble, showTime, showLanes, showFailures, showFiles, showDurations, showTable]) show();
+for (const show of [showHead, showNumbers, showTrouble, showTime, showLanes, showFailures, showFiles, showMerging, showDurations, showTable]) show();
 connectFilters();
 connectTheme();
 connectPaper();

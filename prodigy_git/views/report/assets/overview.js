@@ -151,14 +151,48 @@ function showFiles() {
   }
   const about = `${plural(commits - missing, 'commit')} looked at${missing ? `, ${count.format(missing)} that git no longer has` : ''}.`;
   if (!shown.length) {
-    $('files').append(el('p', { class: 'empty' }, commits - missing > 0 ? 'No file was changed by more than one agent.' : 'There are no commits to compare.'),
+    $('files').append(el('p', { class: 'empty' }, commits - missing > 0 ? 'No file was changed for more than one item that is not merged.' : 'There are no commits to compare.'),
       el('p', { class: 'quiet' }, about));
     return;
   }
-  $('files').append(plainTable(['Agents', 'File', 'Who'], shown.map((row) => el('tr', {},
-    el('td', { class: 'number' }, el('b', {}, count.format(row.agent_count)), el('br'),
+  $('files').append(plainTable(['Items', 'File', 'Which'], shown.map((row) => el('tr', {},
+    el('td', { class: 'number' }, el('b', {}, count.format(row.item_count)), el('br'),
       el('span', { class: 'quiet' }, row.working ? `${count.format(row.working)} not done` : plural(row.commits, 'commit'))),
     el('td', {}, el('code', {}, row.path)),
-    el('td', {}, names('agent', row.agents, row.agent_count))))),
+    el('td', {}, names('item', row.items, row.item_count))))),
   el('p', { class: 'quiet' }, `Merges of these can conflict. ${about}${shown.length < number ? ` The first ${shown.length} of ${number} files.` : ''}`));
+}
+
+/** Return files in conflict as elements: each path, and the kinds of conflict. */
+function conflictFiles(files) {
+  return files.flatMap((file, at) => [at ? ', ' : '', el('code', {}, file.path), ` (${file.kinds.join(', ')})`]);
+}
+
+function showMerging() {
+  const { unknown, target_branch: into, results, conflicts, order, not_in_order: left } = data.merging;
+  if (unknown) {
+    $('merging').append(el('p', { class: 'empty' }, `Not known here: ${unknown}.`));
+    return;
+  }
+  if (!results.length) {
+    $('merging').append(el('p', { class: 'empty' }, 'There are no results to merge.'));
+    return;
+  }
+  const many = (state) => results.filter((one) => one.state === state).length;
+  const others = ['merged', 'empty', 'unrelated', 'unknown', 'gone'].filter(many).map((state) => `${count.format(many(state))} ${state}`);
+  $('merging').append(el('p', {}, `${count.format(order.length)} of ${plural(order.length + left.length, 'result')} merge into `,
+    el('code', {}, into), order.length ? ', in this order: ' : '', order.join(', '), others.length ? `. Besides: ${others.join(', ')}.` : '.'));
+  if (left.length) {
+    $('merging').append(plainTable(['Left out', 'Conflicts with', 'In'], left.map((one) => el('tr', {},
+      el('td', {}, one.name),
+      el('td', {}, [...(one.with_target ? [into] : []), ...one.with_results].join(', ') || 'what others make together'),
+      el('td', {}, one.not_known || conflictFiles(one.files))))));
+  }
+  const shown = conflicts.slice(0, 200);
+  if (shown.length) {
+    $('merging').append(plainTable(['Two that conflict', 'In'], shown.map((one) => el('tr', {},
+      el('td', {}, `${one.one}, ${one.other}`),
+      el('td', {}, one.not_known || conflictFiles(one.files))))));
+  }
+  if (shown.length < conflicts.length) $('merging').append(el('p', { class: 'quiet' }, `The first ${shown.length} of ${count.format(conflicts.length)} pairs.`));
 }
