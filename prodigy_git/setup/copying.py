@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from prodigy_git.record import files
 from prodigy_git.setup.measuring import Folder, Way
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _CLONE = 0x40049409  # FICLONE, ``_IOW(0x94, 9, int)``
 _PIECE = 32 << 20  # bytes between two looks whether to stop
 _AT_ONCE = 16  # folders that a thread takes from the list, near each other: it stays on its way
+_AT_A_STROKE = 64 << 10  # bytes; what is smaller is copied by one call, and not looked at again
 _IN_TURN = 0.1  # seconds between two reports of progress
 
 # What ends it all: each further file would fail, too, or the copy cannot be relied upon.
@@ -61,6 +63,18 @@ class _Work:
         self.stop = threading.Event()
         self.clones = hasattr(os, "copy_file_range")  # as good a sign of Linux as any
         self.ranges = self.clones
+        self.modes = _whole_modes(target)
+
+
+def _whole_modes(target: str) -> int:
+    """Return which bits of a mode a new file below ``target`` gets as they are asked for."""
+    with contextlib.suppress(OSError, AttributeError):
+        # Then the umask counts for nothing, and the list for more (acl(5)).
+        if "system.posix_acl_default" in os.listxattr(target):
+            return 0
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o777 & ~umask
 
 
 def copy(
@@ -174,16 +188,19 @@ def _copy_file(work: _Work, copied: Copied, folder: str, name: str, one: int, ot
         about = os.fstat(source)
         if not stat.S_ISREG(about.st_mode):
             raise FileNotFoundError(errno.ENOENT, "is no file any more", name)
-        target = os.open(
-            name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=other
-        )
+        mode = stat.S_IMODE(about.st_mode)
+        # With its own mode at once, where nothing takes bits from that: chmod(2) is not free.
+        plain = mode == mode & work.modes
+        target = os.open(name, _NEW, mode if plain else 0o600, dir_fd=other)
         try:
             if about.st_size:
                 _copy_contents(work, copied, source, target, about)
-            _finish_one(source, target, about)
+            _finish_one(source, target, about, has_mode=plain)
         finally:
             os.close(target)
         copied.files += 1
+        if about.st_size < _AT_A_STROKE:
+            return
         now = os.fstat(source)
         if (now.st_size, now.st_mtime_ns) != (about.st_size, about.st_mtime_ns):
             copied.changed.append(_joined(folder, name))
@@ -206,7 +223,8 @@ def _copy_contents(
             copied.bytes += about.st_size
             return
     for at, end in _data(source, about):
-        os.lseek(target, at, os.SEEK_SET)
+        if at:
+            os.lseek(target, at, os.SEEK_SET)
         while at < end and not work.stop.is_set():
             size = min(_PIECE, end - at)
             went = _copy_piece(work, source, target, at, size)
@@ -252,7 +270,7 @@ def _data(source: int, about: os.stat_result) -> list[tuple[int, int]]:
     return found
 
 
-def _finish_one(source: int, target: int, about: os.stat_result) -> None:
+def _finish_one(source: int, target: int, about: os.stat_result, *, has_mode: bool = False) -> None:
     """Give what was copied the owner, attributes, mode and times of what it was copied from."""
     if files.ROOT and (about.st_uid or about.st_gid):
         with contextlib.suppress(OSError):  # an owner that this user namespace does not know
@@ -265,7 +283,8 @@ def _finish_one(source: int, target: int, about: os.stat_result) -> None:
         for name in names:
             with contextlib.suppress(OSError):  # of a kind that only root may set, or none there
                 os.setxattr(target, name, os.getxattr(source, name))
-    os.fchmod(target, stat.S_IMODE(about.st_mode))
+    if not has_mode:
+        os.fchmod(target, stat.S_IMODE(about.st_mode))
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
 
 
