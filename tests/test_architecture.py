@@ -54,7 +54,7 @@ FLOORS = {
     ),
     "lifecycle": (
         "command_process interrupts kept_commits lastline launcher listing locate meanwhile naming "
-        "pool process ready sinks streams whereabouts",
+        "pool process pseudo_terminal ready sinks streams whereabouts",
         "adding adopt beginning finish forget interrupted_setups new_worktree preparing re_enrol "
         "taking unended",
         "",

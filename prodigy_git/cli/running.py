@@ -88,6 +88,7 @@ class _Size(click.ParamType[int]):
 )
 @click.option("--no-setup", is_flag=True, help="Worktrees without their set-up commands.")
 @click.option("--stdin", is_flag=True, help="Pass on standard input. [default: /dev/null]")
+@click.option("--pty", is_flag=True, help="The command gets a terminal; you type into it.")
 @click.option(
     "--log-limit", type=_Size(), default="100M", show_default=True, metavar="SIZE",
     help="How much of its output is kept, the beginning and the end; 0: all.",
@@ -112,6 +113,7 @@ def run(
     base: str | None,
     no_setup: bool,
     stdin: bool,
+    pty: bool,
     log_limit: int,
     as_json: bool,
     command: tuple[str, ...],
@@ -135,8 +137,9 @@ def run(
 
     if item is not None and (every or parallel is not None):
         raise click.UsageError("--item goes neither with --next nor with --parallel")
-    if stdin and parallel is not None:
-        raise click.UsageError("--stdin and --parallel exclude each other: one can read it")
+    if (stdin or pty) and parallel is not None:
+        which = "--stdin" if stdin else "--pty"
+        raise click.UsageError(f"{which} and --parallel exclude each other: it is for one agent")
     if fail_fast is not None and not every and parallel is None:
         raise click.UsageError("--fail-fast is for several items: give --next or --parallel, too")
     store, repo, job = here(name, take=True)
@@ -165,7 +168,7 @@ def run(
         agent = None if agent is None else f"{agent}-{member.number}"
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
-        backoff / clock.SECOND, commit_required, base, stdin, log_limit, not no_setup,
+        backoff / clock.SECOND, commit_required, base, stdin, log_limit, pty, not no_setup,
     )  # fmt: skip
 
     def after(done: "Attempt") -> None:

@@ -14,11 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import psutil
 
+from prodigy_git.lifecycle import pseudo_terminal
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
+from prodigy_git.lifecycle.pseudo_terminal import Keyboard, PseudoTerminal
 from prodigy_git.lifecycle.sinks import PATIENCE, Ours
 from prodigy_git.lifecycle.streams import Stream, WholeLines
 from prodigy_git.store.runlog import RunLog
@@ -27,6 +31,7 @@ _GRACE = 10.0  # seconds between asking for the end and enforcing it
 _REST = (
     1 << 20
 )  # bytes that are still read after the end; a process that went elsewhere may write on
+_INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)
 _LONGEST = 3600.0  # seconds; epoll_wait(2) takes no more than a few weeks
 
 
@@ -63,6 +68,7 @@ def run(
     signals: Signals,
     ours: Ours,
     stdin: bool = False,
+    pty: bool = False,
     timeout: float | None = None,
     grace: float = _GRACE,
     whole_lines: Callable[[], WholeLines] | None = None,
@@ -73,39 +79,51 @@ def run(
     As it comes, or as lines that ``whole_lines`` puts together. ``started`` is told its process id, and
     whether it has a session of its own.
 
-    It inherits the descriptor ``inherited``, and with ``stdin`` our standard input. It gets a session
-    of its own, and all its processes are ended with it; but with ``stdin`` at a terminal it stays in
-    our process group, since another would not be let read there. After ``timeout`` seconds it is asked
-    to end, ``grace`` seconds later it is ended. The first signal that we are sent is passed on, the
-    second ends it. Raises `OSError` where it cannot be started.
+    It inherits the descriptor ``inherited``, and with ``stdin`` our standard input; with ``pty`` it has
+    a terminal (`pseudo_terminal`). It gets a session of its own, and all its processes are ended with
+    it; but with ``stdin`` at a terminal it stays in our process group, since another would not be let
+    read there. After ``timeout`` seconds it is asked to end, ``grace`` seconds later it is ended. The
+    first signal that we are sent is passed on, the second ends it. Raises `OSError` where it cannot be
+    started.
     """
-    interactive = stdin and sys.stdin is not None and sys.stdin.isatty()
+    interactive = not pty and stdin and sys.stdin is not None and sys.stdin.isatty()
     with contextlib.ExitStack() as stack:
+        terminal, keyboard = None, None
+        how: dict[str, Any] = {
+            "stdin": None if stdin else subprocess.DEVNULL, "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT if ours.one else subprocess.PIPE,
+        }  # fmt: skip
+        if pty:
+            terminal, keyboard = stack.enter_context(pseudo_terminal.opened(stdin=stdin))
+            # Called between fork and exec: it does nothing but one ioctl, whatever threads there are.
+            how = dict.fromkeys(how, terminal.slave) | {"preexec_fn": terminal.take}
         child = _start(
-            command, cwd, env, stdin=None if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT if ours.one else subprocess.PIPE,
-            pass_fds=(inherited,), start_new_session=not interactive,
-        )  # fmt: skip
+            command, cwd, env, pass_fds=(inherited,), start_new_session=not interactive, **how
+        )
         family = _Family(child, alone=not interactive)
-        signals.pass_on = family.send
+        signals.pass_on = family.send if terminal is None else partial(_pass_on, family, terminal)
         if started is not None:
             started(child.pid, not interactive)
         stack.callback(setattr, signals, "pass_on", None)
-        streams = []
+        ends = [] if terminal is None else [(terminal.master, ours.out)]
         for pipe, sink in ((child.stdout, ours.out), (child.stderr, ours.err)):
             if pipe is not None:
                 stack.callback(pipe.close)
-                streams.append(
-                    Stream(
-                        pipe.fileno(), sink, log=log.write, kept=KEPT,
-                        lines=None if whole_lines is None else whole_lines(),
-                    )
-                )  # fmt: skip
-                sink.has_room = signals.wake
-                stack.callback(setattr, sink, "has_room", lambda: None)
+                ends.append((pipe.fileno(), sink))
+        streams = []
+        for number, sink in ends:
+            lines = None if whole_lines is None else whole_lines()
+            streams.append(Stream(number, sink, log=log.write, kept=KEPT, lines=lines))
+            sink.has_room = signals.wake
+            stack.callback(setattr, sink, "has_room", lambda: None)
+        if terminal is not None:
+            terminal.started()
         timed_out, interrupted = _attend(
-            child, family, streams, signals, timeout, grace, interactive
+            child, family, streams, keyboard, signals, timeout, grace, interactive
         )
+        if keyboard is not None and keyboard.interrupted and child.returncode in _INTERRUPTED:
+            # Its terminal made a signal of it; at ours it would have reached us as well.
+            signals.came.append(signal.SIGINT)
         left = family.end(signals)
         for one in streams:
             rest = _REST
@@ -121,10 +139,20 @@ def run(
         )  # fmt: skip
 
 
+def _pass_on(family: "_Family", terminal: PseudoTerminal, number: int) -> None:
+    """Stop a command that has a terminal, or have it go on: ours is as it was meanwhile."""
+    if number == signal.SIGSTOP:
+        terminal.cooked()
+    elif number == signal.SIGCONT:
+        terminal.raw()
+    family.send(number)
+
+
 def _attend(
     child: "subprocess.Popen[bytes]",
     family: "_Family",
     streams: list[Stream],
+    keyboard: Keyboard | None,
     signals: Signals,
     timeout: float | None,
     grace: float,
@@ -137,6 +165,8 @@ def _attend(
         waiting.register(signals.descriptor, selectors.EVENT_READ)
         for one in streams:
             waiting.register(one.pipe, selectors.EVENT_READ, one)
+        if keyboard is not None:
+            keyboard.hold(waiting)
         while child.poll() is None:
             # While we were stopped its clock stood still, as it did itself.
             spent = time.monotonic() - begun - (signals.stopped - stopped)
@@ -150,6 +180,8 @@ def _attend(
                     key.data.copy()
             for one in streams:
                 one.hold(waiting)
+            if keyboard is not None:
+                keyboard.hold(waiting)
             if child.poll() is not None:
                 break  # what it did counts: what comes now is too late to change it
             while passed < len(signals.came):

@@ -59,6 +59,7 @@ class Wish:
     base: str | None = None
     stdin: bool = False
     log_limit: int = LIMIT
+    pty: bool = False
     setup: bool = True
 
 
@@ -195,7 +196,8 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
             ran = process.run(
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
                 env=_environment(made, claim, log_path, item_path, result_path, worker.broken),
-                signals=worker.signals, ours=worker.ours, stdin=wish.stdin, timeout=wish.timeout,
+                signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
+                timeout=wish.timeout,
                 whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
                 started=partial(_note, worker, made),
             )  # fmt: skip

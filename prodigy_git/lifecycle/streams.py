@@ -1,5 +1,6 @@
 """What a pipe brings, on its way to a log and to our own output: as it came, or in whole lines."""
 
+import errno
 import os
 import selectors
 from collections.abc import Callable
@@ -73,6 +74,10 @@ class Stream:
             data = os.read(self.pipe, _BLOCK)
         except BlockingIOError:
             return 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = b""  # a terminal whose other end nobody has any more
         self.open = bool(data)
         self._log(data)
         if self._kept:

@@ -217,6 +217,7 @@ def test_a_terminal_shows_who_works_on_what(job, tmp_path, columns):
     [
         (["--parallel", "2", "--item", "i1"], "--item goes neither with"),
         (["--parallel", "2", "--stdin"], "exclude each other"),
+        (["--parallel", "2", "--pty"], "exclude each other"),
         (["--fail-fast", "2"], "several items"),
         (["--parallel", "0"], "0"),
     ],

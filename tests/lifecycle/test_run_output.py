@@ -57,7 +57,10 @@ def test_the_last_line(output, wanted):
             "echo 'FAILED test_a.py::test_x - assert 1 == 2'; exit 1",
             "exit status 1: FAILED test_a.py::test_x - assert 1 == 2",
         ),
-        ('echo "no access to $AGENT_TOKEN" >&2; exit 1', "exit status 1: no access to ***"),
+        (
+            'echo "no access to $AGENT_TOKEN" >&2; exit 1',
+            "exit status 1: no access to [redacted: AGENT_TOKEN]",
+        ),
     ],
 )
 def test_why_it_failed_is_recorded(job, events, script, error):
