@@ -59,10 +59,12 @@ def find(store: str, repo: str | None, older_than: int | None, broken: Broken) -
     of sessions that ended so long ago, in microseconds.
     """
     found = []
+    known = briefs.read_all(store, lambda _: None)  # what is damaged, who lists sessions says
     for key, common in repositories.known(store, broken):
         if repo in (None, key) and os.path.isfile(f"{common}/HEAD"):
             try:
-                found += _of_repository(store, key, common, older_than, broken)
+                mine = [one for one in known if one.repo == key]
+                found += _of_repository(store, key, common, mine, older_than, broken)
             except (ProdigyError, OSError) as error:  # no repository stops the others
                 broken(f"the branches of {key} are left as they are ({error})")
     return found
@@ -100,11 +102,16 @@ class _Refs:
 
 
 def _of_repository(
-    store: str, key: str, common: str, older_than: int | None, broken: Broken
+    store: str,
+    key: str,
+    common: str,
+    known: Sequence[Brief],
+    older_than: int | None,
+    broken: Broken,
 ) -> list[Spent]:
     place = Place(common, common, common)
     refs = _refs(place)
-    mine = list(_left_behind(store, key, place, refs, older_than))
+    mine = list(_left_behind(store, key, place, refs, known, older_than))
     if not mine:
         return []
     default = integration.defaults(refs.known, repository.config(common, "init.defaultBranch"))
@@ -122,7 +129,9 @@ def _of_repository(
         broken,
     )  # fmt: skip
     queued = _merged_before(store, key, place, default, mine, broken)
-    needed = _needed(store, key)
+    needed = {
+        one.base_branch: one.id for one in known if not one.over and one.base_branch is not None
+    }
     found = []
     for (one, branch, tip), how in zip(mine, answers, strict=True):
         reason = f"in {how.into} ({how.how})" if _in(how) else queued.get(tip, failed.get(one.id))
@@ -175,7 +184,12 @@ def _refs(place: Place) -> _Refs:
 
 
 def _left_behind(
-    store: str, key: str, place: Place, refs: _Refs, older_than: int | None
+    store: str,
+    key: str,
+    place: Place,
+    refs: _Refs,
+    known: Sequence[Brief],
+    older_than: int | None,
 ) -> Iterable[tuple[Session, str, str]]:
     """Yield (session, branch, commit) of branches whose session has ended and has no worktree."""
     there = {
@@ -184,8 +198,8 @@ def _left_behind(
         if ref.startswith("refs/heads/")
     }
     owners: dict[str, Brief] = {}
-    for brief in briefs.read_all(store, lambda _: None):
-        if brief.repo == key and brief.branch in there:
+    for brief in known:
+        if brief.branch in there:
             before = owners.get(brief.branch)
             # Of several of one name it is the last one's; of two at once it is not known whose.
             if before is None or (before.started or 0, before.id) < (brief.started or 0, brief.id):
@@ -266,15 +280,6 @@ def _failed_attempts(
             word = "failed" if one.state == "failed" else "was given back"
             found[one.session_id] = f"the attempt at {one.item_id} {word}, {who} has done it"
     return found
-
-
-def _needed(store: str, key: str) -> Mapping[str, str]:
-    """Return the branches that sessions which have not ended began at, with one of these each."""
-    return {
-        one.base_branch: one.id
-        for one in briefs.read_all(store, lambda _: None)
-        if one.repo == key and not one.over and one.base_branch is not None
-    }
 
 
 def _why_kept(
