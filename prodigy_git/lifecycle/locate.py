@@ -84,7 +84,7 @@ def path_of(store: str, place: Place | None, name: str) -> str:
         return different[0]
     from prodigy_git.store import by_name  # the quick ways are those above
 
-    called = by_name.session(store, os.getcwd() if place is None else place.top, name)
+    called = by_name.session(store, "/" if place is None else place.top, name)
     if called != name:
         return path_of(store, place, called)
     if document is None:

@@ -19,6 +19,7 @@ NEEDED = {
     "explain": ["HEAD"], "job cancel": ["j"], "job done": ["j", "i"], "job finish": ["j"],
     "job next": ["--agent", "a"], "job pause": ["j"], "job phase": ["j", "map"],
     "job renew": ["j", "i"], "job resume": ["j"], "resume": ["nothing"], "run": ["--", "true"],
+    "diff": ["nothing"], "stop": ["nothing"],
     "sessions show": ["nothing"], "worktree clean": ["nothing"], "worktree path": ["nothing"],
     "worktree restore": ["nothing"], "worktree show": ["nothing"],
 }  # fmt: skip
