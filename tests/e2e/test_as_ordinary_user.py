@@ -19,6 +19,8 @@ PARTS = {
         "cli/test_hostile_input.py::test_a_store_that_cannot_be_read",
         "lifecycle/test_new_worktree_undo.py::test_a_store_with_a_folder_that_cannot_be_written",
         "cleanup/folders/test_erasing.py::test_folders_that_their_owner_may_not_write_or_read",
+        "setup/test_ignored_files.py::test_what_cannot_be_read_is_named_and_the_rest_is_copied",
+        "setup/test_ignored_files.py::test_a_worktree_that_fails_takes_read_only_folders_with_it",
     ),
     "main flow": (
         "e2e/test_main_job.py", "test_verify.py", "test_doctor.py", "lifecycle/test_finish.py",

@@ -383,6 +383,20 @@ def test_a_worktree_that_fails_takes_read_only_folders_with_it(rich, store):
     (rich / "node_modules" / "a").chmod(0o755)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="modes do not stop root")
+def test_what_cannot_be_read_is_named_and_the_rest_is_copied(rich):
+    (rich / "node_modules" / "secret").write_text("x")
+    (rich / "node_modules" / "secret").chmod(0)
+    (rich / "build").chmod(0)
+    include(rich, "node_modules", "build")
+    top, said = made(rich)
+    (rich / "build").chmod(0o755)
+    assert os.listdir(top / "node_modules") == ["a"]
+    assert not (top / "build").exists()
+    assert "not copied: node_modules/secret: Permission denied" in said
+    assert "not copied: build: Permission denied" in said
+
+
 def test_a_bare_repository_has_no_main_worktree(tmp_path, repo, git):
     git("clone", "-q", "--bare", repo, tmp_path / "bare.git", cwd=tmp_path)
     (tmp_path / "bare.git" / ".worktreeinclude").write_text("*\n")
