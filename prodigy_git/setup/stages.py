@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from prodigy_git import duration
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import SILENCE
+from prodigy_git.git.ask import SILENCE, look
 from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import environment, foreign_files, groups, templates, what_runs
@@ -156,6 +156,8 @@ def _environment(part: Part, where: Site, note: Note | None, *, silent: bool) ->
     for name, ours in foreign_files.VARIABLES[part.dialect].items():
         if ours in where.values:
             env[name] = where.values[ours]
+    if part.dialect == "conductor":
+        env["CONDUCTOR_DEFAULT_BRANCH"] = _default_branch(where.place)
     env |= {name: templates.value(text, where.values) for name, text in part.env.items()}
     if (
         silent
@@ -164,6 +166,18 @@ def _environment(part: Part, where: Site, note: Note | None, *, silent: bool) ->
     if note is not None:
         env[groups.MARK] = note.mark
     return env
+
+
+def _default_branch(place: Place) -> str:
+    """Return the branch that a clone of the remote would begin at, as far as is known here."""
+    for question in (
+        ("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"),
+        ("config", "--get", "init.defaultBranch"),
+    ):
+        status, out, _ = look(place, *question)
+        if status == 0 and out.strip():
+            return os.fsdecode(out.strip()).removeprefix("origin/")
+    return "main"
 
 
 def _said(stage: str, text: str, why: str, log_path: str) -> str:

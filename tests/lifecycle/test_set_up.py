@@ -47,6 +47,17 @@ def test_commands_run_in_order_in_the_worktree_with_its_variables(repo, git, sto
     assert log.startswith("$ pwd > out\n")
 
 
+def test_conductors_commands_find_its_variables(repo, git):
+    names = ("WORKSPACE_NAME", "WORKSPACE_PATH", "ROOT_PATH", "DEFAULT_BRANCH")
+    text = "printf '%s\n' " + " ".join(f"$CONDUCTOR_{name}" for name in names) + " > out"
+    say(repo, git, json.dumps({"scripts": {"setup": text}}), "conductor.json")
+    trust(repo)
+    git("update-ref", "refs/remotes/origin/trunk", "HEAD", cwd=repo)
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk", cwd=repo)
+    path = new(repo, "w1")["worktree"]
+    assert (Path(path) / "out").read_text().splitlines() == ["w1", path, str(repo), "trunk"]
+
+
 def test_a_directory_of_its_own(repo, git):
     (repo / "web").mkdir()
     (repo / "web" / "package.json").write_text("{}")
