@@ -19,7 +19,8 @@ _BAR_AFTER = 2.0  # seconds
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     """Give a function that takes how much is done, of how much, and draws a bar, or None.
 
-    The bar shows only when it takes longer than two seconds.
+    The bar shows only when it takes longer than two seconds, and goes when all is done: what comes then
+    may ask something, or print. More to be done brings it back.
     """
     if not sys.stderr.isatty() or output.is_plain():
         yield None
@@ -36,11 +37,14 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
                 from rich.console import Console
                 from rich.progress import Progress
 
-                bar = Progress(console=Console(stderr=True), transient=True)
-                bar.add_task(what)
+                bars.append(Progress(console=Console(stderr=True), transient=True))
+                bars[0].add_task(what)
+            bar = bars[0]
+            bar.update(bar.task_ids[0], completed=done, total=total)
+            if done >= total:
+                bar.stop()
+            elif not bar.live.is_started:
                 bar.start()
-                bars.append(bar)
-            bars[0].update(bars[0].task_ids[0], completed=done, total=total)
 
     try:
         yield progress

@@ -135,6 +135,7 @@ def _copy(
         {path: first for one in fits for path, first in one.same.items()},
         lambda so_far: progress(so_far, total),
     )
+    progress(total, total)  # also where a file has become shorter meanwhile
     brought.copied, brought.bytes = done.files, done.bytes
     _tell(done.passed_over, "not copied", broken)
     _tell(dict.fromkeys(done.changed, "it was being written"), "perhaps not copied whole", broken)
