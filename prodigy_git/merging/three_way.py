@@ -18,6 +18,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ _AT_ONCE = 128
 """Merges of one process, whose trees are deleted before the next begins: the disk stays bounded."""
 # The objects are gone in a moment: neither synced nor made small.
 _PASSING = ("-c", "core.fsync=none", "-c", "core.looseCompression=0")
+_PREFIX = "prodigy-merges-"
+_LEFT = 86400.0  # seconds after which a folder is a killed command's: none takes so long
 _LARGEST_ATTRIBUTES = 1 << 20  # bytes; git takes 100 MB
 
 
@@ -75,7 +78,8 @@ class Scratch:
         self._many = check_version() >= _STDIN_SINCE
         self._common = common
         self._alternates = f"{common.common}/objects"
-        self.folder = tempfile.mkdtemp(prefix="prodigy-merge-")
+        _sweep()
+        self.folder = tempfile.mkdtemp(prefix=_PREFIX)
         self._kept = f"{self.folder}/kept"
         self._number = 0
         self._lock = threading.Lock()
@@ -197,8 +201,15 @@ class Scratch:
                 out = b"%d\0" % (1 - status) + out
         found = [_by_its_name(one, pair) for one, pair in zip(_parsed(out), pairs, strict=False)]
         if len(found) < len(pairs) and (self._many or not found):
-            found.append(Merge(None, trouble=said(err, f"git merge-tree ended with {status}")))
+            found.append(Merge(None, trouble=_why(err, status)))
         return found
+
+
+def _why(err: str, status: int) -> str:
+    """Return in words why git could not merge."""
+    if "promisor remote" in err:  # what a partial clone has left there: git may not fetch it
+        return "this partial clone lacks files that it takes: fetch them first, none is fetched unasked"
+    return said(err, f"git merge-tree ended with {status}")
 
 
 def _parsed(out: bytes) -> Iterator[Merge]:
@@ -247,6 +258,18 @@ def _note(found: dict[str, list[str]], kind: str, paths: Sequence[str]) -> None:
         words = found.setdefault(path, [])
         if word not in words:
             words.append(word)
+
+
+def _sweep() -> None:
+    """Delete what commands that were killed have left of ours among the temporary files."""
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as there:
+        for one in there:
+            if not one.name.startswith(_PREFIX) or not one.is_dir(follow_symlinks=False):
+                continue
+            with contextlib.suppress(OSError):  # gone meanwhile
+                about = one.stat(follow_symlinks=False)
+                if about.st_uid == os.geteuid() and time.time() - about.st_mtime > _LEFT:
+                    shutil.rmtree(one.path, ignore_errors=True)
 
 
 def _quoted(path: str) -> str:

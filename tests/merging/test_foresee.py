@@ -1,7 +1,9 @@
 """What would come of merging: held against what `git merge` does, and nothing is touched by asking."""
 
+import os
 import random
 import shutil
+import tempfile
 
 import pytest
 from support_merging import Branches, clashing, everything, states
@@ -278,6 +280,24 @@ def test_of_a_pair_it_is_said_that_it_is_not_known(branches):
     }  # fmt: skip
 
 
+def test_a_partial_clone_fetches_nothing_and_says_so(branches, tmp_path):
+    for name in "ab":
+        branches.branch(name, {"f": text((1, f"{name}\n"))})
+    branches.git("config", "uploadpack.allowFilter", "true")
+    branches.git(
+        "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{branches.folder}",
+        tmp_path / "partial",
+    )  # fmt: skip
+    branches.folder = tmp_path / "partial"
+    for name in "ab":
+        branches.git("branch", name, f"origin/{name}")
+    before = branches.git("count-objects", "-v")
+    found = branches.foresee("a", "b")
+    (clash,) = found.clashes
+    assert "partial clone" in clash.trouble
+    assert branches.git("count-objects", "-v") == before
+
+
 def test_a_shallow_clone_does_not_know_where_a_branch_began(branches, tmp_path):
     branches.branch("a", {"f": text((1, "a\n"))}, {"g": text((1, "a\n"))})
     branches.commit({"g": text((9, "main\n"))}, {"x/1": "main\n"})
@@ -334,6 +354,25 @@ def test_a_repository_with_sha256(tmp_path, monkeypatch, sealed):
     found = branches.foresee()
     assert clashing(found) == {("a", "b"): ["f"], ("a", "c"): ["f"], ("b", "c"): ["f"]}
     assert found.order == ["a"]
+
+
+def test_what_a_killed_command_left_is_deleted_by_a_later_one(branches, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old, new, other = (tmp_path / name for name in ("prodigy-merges-1", "prodigy-merges-2", "x"))
+    for folder in (old, new, other):
+        (folder / "kept").mkdir(parents=True)
+    link = tmp_path / "prodigy-merges-3"
+    link.symlink_to(other)
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    os.utime(link, (0, 0), follow_symlinks=False)
+    branches.foresee()
+    assert not old.exists()
+    assert new.is_dir()
+    assert (other / "kept").is_dir()
+    assert sorted(path.name for path in tmp_path.glob("prodigy-merges-*")) == [
+        "prodigy-merges-2", "prodigy-merges-3",
+    ]  # fmt: skip
 
 
 def test_names_of_files_are_bytes(branches):
