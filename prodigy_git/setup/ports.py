@@ -47,11 +47,12 @@ def known(store: str, name: str) -> int | None:
 def block(place: Place, broken: Broken) -> int | None:
     """Return the first port of a worktree's block, leased now if it has none yet.
 
-    None for one that has no session; for who may not write in its store, if none is leased; and where
-    there is no block to be had, which is told to ``broken``: nobody's work ends for want of a port.
+    None for one that has no session, or whose store has none of it: that is another store than it was
+    made in. None for who may not write there, if none is leased; and where there is no block to be had,
+    which is told to ``broken``: nobody's work ends for want of a port.
     """
     there = home.enrolled(place)
-    if there is None:
+    if there is None or not os.path.lexists(layout.session(there.store, there.session)):
         return None
     try:
         found = known(there.store, there.session)

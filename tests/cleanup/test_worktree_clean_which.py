@@ -17,7 +17,7 @@ from support_removal import salvaged
 from test_worktree_clean import _results
 
 from prodigy_git.cleanup import worktrees
-from prodigy_git.cleanup.salvage import salvage
+from prodigy_git.cleanup.salvage import refs
 
 
 def _own_commit(git, made, name="own"):
@@ -168,7 +168,7 @@ def test_branches_go_though_another_git_holds_the_packed_refs(repo, many, git, m
     waiting = SimpleNamespace(
         sleep=lambda _: lock.unlink(missing_ok=True), monotonic=time.monotonic
     )
-    monkeypatch.setattr(salvage, "time", waiting)  # while we wait, the other one ends
+    monkeypatch.setattr(refs, "time", waiting)  # while we wait, the other one ends
     done = ok("worktree", "clean", "a", "b", "--json", cwd=repo).json
     assert [one["branch_deleted"] for one in done] == ["prodigy-a", "prodigy-b"]
 
