@@ -3,7 +3,7 @@
 import os
 
 from prodigy_git import layout
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, not_noted
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git
 from prodigy_git.lifecycle import finish as ending
@@ -23,20 +23,23 @@ def cancel(remembered: Note, why: str, broken: Broken) -> str:
     return ended.status
 
 
-def settle(store: str, broken: Broken) -> None:
+def settle(store: str, worktrees: dict[str, str | None], broken: Broken) -> None:
     """Put in order what set-ups have left: those that were killed, and those whose worktree is gone.
 
     A worktree that was being made is nobody's: its session is cancelled, and it goes to the trash with
-    the next `clean`, as any that has ended. Trouble is told to ``broken``.
+    the next `clean`, as any that has ended. ``worktrees`` has the sessions' paths, as far as they are
+    known. Trouble is told to ``broken``.
     """
     for session, underway in sorted(notes.sessions(store).items()):
         try:
             if underway:
                 _settle_interrupted(store, session, broken)
-            elif not _is_wanted(store, session):
+            elif not os.path.lexists(worktrees.get(session) or "") and not _is_wanted(
+                store, session
+            ):
                 _forget(store, session, broken)
         except (ProdigyError, OSError, ValueError) as error:
-            broken(f"the set-up of {session}: {error}")
+            broken(not_noted(error) or f"the set-up of {session}: {error}")
 
 
 def _settle_interrupted(store: str, session: str, broken: Broken) -> None:

@@ -44,14 +44,15 @@ def settle(
 
     What cannot be told is left. Trouble is reported to ``broken``.
     """
+    known = list(briefs.read_all(store, lambda _: None))
     if os.path.lexists(layout.setups(store)):
         from prodigy_git.lifecycle import interrupted_setups
 
-        interrupted_setups.settle(store, broken)
+        interrupted_setups.settle(store, {one.id: one.worktree for one in known}, broken)
     done = Settled()
     standing: processes.Standing | None = None
     held: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for one in briefs.read_all(store, lambda _: None):
+    for one in known:
         if one.over or one.status == "Initializing" or one.repo is None:
             continue
         if repo not in (None, one.repo) or job not in (None, one.job):
