@@ -50,7 +50,10 @@ def write_hooks(home: Path, installed: int = AFTER_ALL) -> Path:
         runtime = hookfiles.Runtime(sys.executable, PACKAGE, installed)
         path.write_bytes(hookfiles.render(hook, [], runtime))
         path.chmod(0o755)
-    subprocess.run(["git", "config", "--global", "core.hooksPath", folder], check=True)
+    home.mkdir(exist_ok=True)
+    # Said by name: a fixture of module scope runs before a test's own HOME is there.
+    command = ["git", "config", "--file", home / ".gitconfig", "core.hooksPath", folder]
+    subprocess.run(command, check=True)
     return folder
 
 
