@@ -227,7 +227,7 @@ def _is_document(name: str) -> bool:
 
 
 def _is_of_job(name: str) -> bool:
-    return name.startswith(("index.sqlite", "items.jsonl", "items-")) or (
+    return name.startswith(("index.sqlite", "items.jsonl", "items-", "conflicts")) or (
         name.startswith((*job_ages.CHECKPOINTS, "events-cleaned")) and _is_document(name)
     )
 
@@ -243,7 +243,10 @@ def _is_trashed(name: str) -> bool:
 OF_PRODIGY = frozenset((".metadata", ".gitignore"))
 """What Prodigy has in the folder of a repository's worktrees, beside them."""
 # With what is Prodigy's: `checkpoints`; of a queue all but the first.
-_OF_STATE = frozenset(("repository.json", "halves.json", "mapreduce", "mappings", "checkpoints"))
+_OF_STATE = frozenset(
+    ("repository.json", "halves.json", "known-merges.json", "trusted.json", "pushed.json", "merges",
+     "mapreduce", "mappings", "checkpoints")
+)  # fmt: skip
 _OF_QUEUE = frozenset(("dlq-items.json", "items", "index.json", "mapreduce"))
 
 

@@ -225,3 +225,24 @@ def test_link_in_the_path_to_the_worktrees(git, repo, store, made):
 
 def test_gone_is_a_process(store):
     assert not Path(f"/proc/{gone()}").exists()
+
+
+def test_what_the_layout_has_a_place_for_is_known(store):
+    """Each file of a repository's state, and of a job's, is one that clean knows."""
+    from prodigy_git import layout
+    from prodigy_git.cleanup.drift import leftovers
+
+    root = str(store)
+    of_repository = (
+        layout.repository, layout.halves, layout.known_merges, layout.trusted, layout.pushed,
+        layout.session_to_job, layout.job_to_session,
+    )  # fmt: skip
+    paths = [where(root, "r") for where in of_repository]
+    paths += [layout.merges(root, "r", "main-12345678"), layout.conflict(root, "r", "j", "i")]
+    paths += [
+        where(root, "r", "j") for where in (layout.items, layout.index, layout.cleaned_events)
+    ]
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    assert [one.path for one in leftovers.unknown(root, "r")] == []
