@@ -11,9 +11,11 @@ import os
 import signal
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from prodigy_git.lifecycle.command_process import GRACE
 from prodigy_git.lifecycle.interrupts import NO_MORE, Signals
 
 GO_ON, STOP = b"+", b"-"
@@ -35,9 +37,12 @@ class Member:
         def watch() -> None:
             while os.read(self.life, 1):
                 pass
-            if main is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pthread_kill(main, signal.SIGTERM)
+            # The second one enforces it: nobody else is there who could.
+            for wait in (0.0, GRACE):
+                time.sleep(wait)
+                if main is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pthread_kill(main, signal.SIGTERM)
 
         # A daemon: it does not keep the worker from ending.
         threading.Thread(target=watch, daemon=True).start()

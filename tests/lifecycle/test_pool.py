@@ -116,7 +116,8 @@ def test_what_is_ended_is_given_back(job, events, tmp_path, sent):
 
 def test_workers_whose_starter_is_killed_give_back_what_they_have(job, events, tmp_path):
     cwd = job(*items(2), max_attempts=1)
-    child = run(cwd, "--parallel", 2, *waiting(tmp_path))
+    stubborn = "test $PRODIGY_ITEM_ID = i1 && trap '' TERM; while :; do sleep 0.1; done"
+    child = run(cwd, "--parallel", 2, *waiting(tmp_path, stubborn))
     commands = numbers(tmp_path, 2)
     child.send_signal(signal.SIGKILL)
     child.communicate(timeout=60)
