@@ -107,7 +107,7 @@ def new_worktree(
     where, failure = None, None
     preparation = preparing.Preparation(
         store, repo, place.common, enrolled.top(place.common, place.common),
-        preparing.read_ahead(place, base_commit) if setup else None, approve,
+        preparing.read_ahead(place, base_commit) if setup else None, approve, broken,
     )  # fmt: skip
     with contextlib.ExitStack() as undo:
         metadata = {

@@ -92,7 +92,10 @@ def check(store: str, repo: str, cwd: str, base: str | None) -> None:
 
     place = repository.find(cwd)
     commit = repository.commit_of(cwd, "HEAD" if base is None else base)
-    plan = what_runs.plan(place, commit)
+    try:
+        plan = what_runs.plan(place, commit)
+    except what_runs.Unfollowed:
+        return  # each worktree says so
     decide(store, repo, place.common, plan, refuse)
 
 
@@ -123,6 +126,7 @@ class Preparation:
     top: str
     would_run: Callable[[], Plan] | None
     approve: Approve
+    broken: Broken
     decision: Decision | None = None
     note: "Note | None" = None
 
@@ -135,7 +139,11 @@ class Preparation:
         if self.decision is None:
             self.decision = SKIPPED
             if self.would_run is not None:
-                plan = self.would_run()
+                try:
+                    plan = self.would_run()
+                except what_runs.Unfollowed as error:
+                    self.broken(f"no set-up commands: {error}")
+                    plan = Plan()
                 self.decision = decide(self.store, self.repo, self.common, plan, self.approve)
         self.note = None  # of a session that was given up
         # Copying takes as long as it takes; which lists count is known once there are files.

@@ -15,7 +15,7 @@ DOOR = {
     "ports": "COUNT block kept_when_restored",
     "stages": "Failed run Site site",
     "trust": "is_trusted revoke trust",
-    "what_runs": "blob_of differing plan",
+    "what_runs": "blob_of differing plan Unfollowed",
     "which_files": "NAMES",
 }
 """What others take of this room, by its modules."""

@@ -26,11 +26,15 @@ _RUNS_FILES = frozenset(
 _TOPS = ("$PRODIGY_WORKTREE/", "${PRODIGY_WORKTREE}/", "./")
 
 
+class Unfollowed(ProdigyError):
+    """Another tool's file cannot be followed: it was not written for us."""
+
+
 def plan(place: Place, commit: str) -> Plan:
     """Return what would run in a new worktree of ``commit``: the repository's file, one's own settings.
 
     Of the repository's files the first one counts that says anything, ours before other tools'.
-    Raises `ProdigyError` with what is wrong in one.
+    Raises `ProdigyError` with what is wrong in one, `Unfollowed` in another tool's.
     """
     theirs, unread = _of_commit(place, commit)
     parts = [] if theirs is None else [theirs]
@@ -52,16 +56,24 @@ def _of_commit(place: Place, commit: str) -> tuple[Part | None, list[str]]:
         if found is not None and (found.commands or found.source == OURS):
             unread.append(path)
             continue
-        if size > _LARGEST:
-            raise ProdigyError(f"{path} has {size} bytes: a file that says what to run is small")
-        text = git(place.common, "cat-file", "blob", blob)
-        if not text.isprintable():
-            try:
-                text.encode("utf-8")
-            except UnicodeEncodeError:
-                raise ProdigyError(f"{path} is not UTF-8") from None
-        found = _part(path, text) or found
+        try:
+            found = _part(path, _text(place, path, blob, size)) or found
+        except ProdigyError as error:
+            if path == OURS:
+                raise
+            raise Unfollowed(str(error)) from error
     return found, unread
+
+
+def _text(place: Place, path: str, blob: str, size: int) -> str:
+    if size > _LARGEST:
+        raise ProdigyError(f"{path} has {size} bytes: a file that says what to run is small")
+    text = git(place.common, "cat-file", "blob", blob)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ProdigyError(f"{path} is not UTF-8") from None
+    return text
 
 
 def _settings(place: Place) -> list[tuple[str, str]]:
@@ -106,7 +118,8 @@ def _blobs(place: Place, commit: str, paths: tuple[str, ...]) -> dict[str, tuple
         elif words[0] in ("symlink", "dangling", "loop", "notdir") and len(words) == 2:
             next(lines, "")  # where it leads
             if words[0] == "symlink":
-                raise ProdigyError(f"{path} is a link that leads out of the repository")
+                kind = Unfollowed if path in FOREIGN else ProdigyError
+                raise kind(f"{path} is a link that leads out of the repository")
     return found
 
 

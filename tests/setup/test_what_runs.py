@@ -176,6 +176,9 @@ def test_what_is_wrong_in_our_file_is_said_and_nothing_is_made(repo, git, store,
 def test_what_is_wrong_in_another_tools_file_is_one_line(repo, git, path, text):
     say(repo, git, text, path)
     assert path in refused("setup", "show", cwd=repo)
+    # It was not written for us: nobody is kept from work by it.
+    done = ok("new-worktree", "w1", cwd=repo)
+    assert f"no set-up commands: {path}" in done.err
 
 
 def test_the_commit_counts_not_the_folder(repo, git):
