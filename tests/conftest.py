@@ -60,6 +60,22 @@ def pytest_configure() -> None:
             signal.signal(number, lambda *_: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home() -> Iterator[None]:
+    """Seal what runs before a test is: a fixture of several tests writes neither setting nor store.
+
+    Where it has no HOME of its own it fails here, instead of changing the ones of who runs the tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("GIT_", "PRODIGY_")):
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("PRODIGY_HOME", f"{os.devnull}/store")
+        yield
+
+
 @pytest.fixture
 def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give an empty folder; in memory, where syncing costs nothing, but for `ON_DISK`.
