@@ -46,8 +46,8 @@ class _Asked:
 @click.option("--worktrees", is_flag=True, help="Worktrees of finished sessions, if it is safe.")
 @click.option(
     "--branches", is_flag=True,
-    help="Branches of finished sessions without a worktree: merged, or of a failed attempt at an item "
-    "that is done.",
+    help="Branches of finished sessions without a worktree: merged, or of an attempt in whose place "
+    "another one is done.",
 )  # fmt: skip
 @click.option("--sessions", is_flag=True, help="Files of sessions that ended (7d).")
 @click.option("--events", is_flag=True, help="Event logs of jobs at rest (30d).")

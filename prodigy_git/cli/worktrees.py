@@ -62,7 +62,7 @@ def new_worktree(
 ) -> None:
     """Make a worktree with a branch and a session of its own, and print its path.
 
-    A NAME with a stroke in it is the new branch's. What .worktreeinclude matches and git ignores is
+    A NAME with a slash in it is the new branch's. What .worktreeinclude matches and git ignores is
     copied from the main worktree, what .worktreelink matches is linked. Then set-up commands run in it
     ('prodigy-git setup show'): one's own, and those of the repository that a person has trusted. If any
     step fails, nothing remains.

@@ -35,7 +35,7 @@ def of(
 ) -> Beginning:  # fmt: skip
     """Return what a worktree begins with that is made with such options.
 
-    A ``name`` with a stroke is a new branch's. Fetches a ``pull`` request. Raises `ProdigyError` where
+    A ``name`` with a slash is a new branch's. Fetches a ``pull`` request. Raises `ProdigyError` where
     there is no such thing, or it is somebody else's.
     """
     wanted = branch

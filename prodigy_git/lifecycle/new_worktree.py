@@ -69,7 +69,7 @@ def new_worktree(
     """Make a worktree of the repository around ``cwd`` under ``worktrees/{repo}/``, and its session.
 
     ``name`` is the session's id and the folder's name (default: a fresh ``agent-…`` or
-    ``session-…``); one with a stroke is the new branch's. ``branch`` is a new one, or one to be checked
+    ``session-…``); one with a slash is the new branch's. ``branch`` is a new one, or one to be checked
     out: as it is here, else as a remote has it, or from the ``pull`` request of that number. A new one
     begins at the revision ``base`` (default: HEAD of the worktree around ``cwd``; for an item whose
     result was not merged, the branch that it was to go into), and is called as `naming` says. ``path``

@@ -1,4 +1,4 @@
-"""Branches that have served: merged, or of an attempt that failed at an item that is done by now.
+"""Branches that have served: merged, or of an attempt at an item that another one has done by now.
 
 Only such as are proven ours: `new-worktree` made them, they are where their session left them, and
 nobody took the name since. What somebody stands on, builds on or has pushed further is left alone. They
@@ -19,6 +19,7 @@ from prodigy_git.git import integration, repository
 from prodigy_git.git.ask import look
 from prodigy_git.git.integration import Integration, Question
 from prodigy_git.merging import branch_moves, results
+from prodigy_git.merging.results import Result
 from prodigy_git.merging.target import Target
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline
@@ -124,17 +125,25 @@ def _of_repository(
     ]  # fmt: skip
     with ThreadPoolExecutor(4) as pool:
         answers = integration.how(place, refs.known, default, questions, pool)
-    failed = _failed_attempts(
-        store, key, [one for (one, _, _), how in zip(mine, answers, strict=True) if not _in(how)],
-        broken,
-    )  # fmt: skip
-    queued = _merged_before(store, key, place, default, mine, broken)
+    rest = [one for (one, _, _), how in zip(mine, answers, strict=True) if not _in(how)]
+    replaced = _replaced(store, key, rest, broken)
+    heads = {tip for _, _, tip in mine} | {by.head for _, by in replaced.values() if by.head}
+    queued = _merged_before(store, key, place, default, mine, heads, broken)
+    here = {one.id for (one, _, _), how in zip(mine, answers, strict=True) if _in(how)}
+    given_up = {
+        name: _in_words(attempt, by)
+        for name, (attempt, by) in replaced.items()
+        if attempt.state != "succeeded"
+        # What has come in its place is not there yet: perhaps this is wanted after all.
+        or by.session_id in here or by.head in queued
+        or (by.head is not None and _is_in_its_base(place, refs, by))
+    }  # fmt: skip
     needed = {
         one.base_branch: one.id for one in known if not one.over and one.base_branch is not None
     }
     found = []
     for (one, branch, tip), how in zip(mine, answers, strict=True):
-        reason = f"in {how.into} ({how.how})" if _in(how) else queued.get(tip, failed.get(one.id))
+        reason = f"in {how.into} ({how.how})" if _in(how) else queued.get(tip, given_up.get(one.id))
         if reason is None:
             continue
         why = _why_kept(place, refs, default, needed, branch, tip)
@@ -153,12 +162,12 @@ def _merged_before(
     place: Place,
     default: Sequence[str],
     mine: Sequence[tuple[Session, str, str]],
+    heads: set[str],
     broken: Broken,
 ) -> dict[str, str]:
-    """Return the commits that `merge` has merged, with conflicts resolved perhaps; each in words."""
+    """Return those of ``heads`` that `merge` has merged, with conflicts resolved perhaps, in words."""
     into = {one.text("base_branch") for one, _, _ in mine}
     into |= {ref.removeprefix("refs/heads/") for ref in default}
-    heads = {tip for _, _, tip in mine}
     found = {}
     for branch in sorted(name for name in into if name is not None):
         target = Target(store, key, place, branch)
@@ -260,10 +269,10 @@ def _cleaned(store: str, key: str, branches: Iterable[str]) -> list[Session]:
     return list(found.values())
 
 
-def _failed_attempts(
+def _replaced(
     store: str, key: str, some: Sequence[Session], broken: Broken
-) -> dict[str, str]:
-    """Return those sessions whose attempt failed and whose item is done, each with that in words."""
+) -> dict[str, tuple[Result, Result]]:
+    """Return, by session, the attempts that do not count, each with the one that has done the item."""
     jobs = {one.job for one in some if one.text("item_id") is not None}
     found = {}
     for job in sorted(jobs):
@@ -274,12 +283,24 @@ def _failed_attempts(
         done = {one.item_id: one for one in attempts if one.counts and one.item_id is not None}
         for one in attempts:
             by = done.get(one.item_id or "")
-            if by is None or one.session_id is None or one.state not in ("failed", "released"):
-                continue
-            who = by.agent_id or by.session_id or "another attempt"
-            word = "failed" if one.state == "failed" else "was given back"
-            found[one.session_id] = f"the attempt at {one.item_id} {word}, {who} has done it"
+            ended = one.state in ("failed", "released", "succeeded")
+            if by is not None and one.session_id is not None and ended and not one.counts:
+                found[one.session_id] = (one, by)
     return found
+
+
+def _in_words(attempt: Result, by: Result) -> str:
+    who = by.agent_id or by.session_id or "another attempt"
+    if attempt.state == "succeeded":
+        return f"{who} has done {attempt.item_id} once more, and that is merged"
+    word = "failed" if attempt.state == "failed" else "was given back"
+    return f"the attempt at {attempt.item_id} {word}, {who} has done it"
+
+
+def _is_in_its_base(place: Place, refs: _Refs, one: Result) -> bool:
+    """Whether the branch that a result's worktree began at has it, as after a plain ``git merge``."""
+    base = refs.known.get(f"refs/heads/{one.base_branch}")
+    return base is not None and one.head is not None and _is_within(place, one.head, base)
 
 
 def _why_kept(

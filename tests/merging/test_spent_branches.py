@@ -212,6 +212,29 @@ def test_failed_attempts_go_when_their_item_is_done(gone, repo, git, store, tmp_
     assert git("rev-parse", "prodigy/j/i1", cwd=repo) == tip
 
 
+def test_an_attempt_that_was_done_once_more_goes_when_that_is_merged(gone, repo, git, tmp_path):
+    """As `merge --requeue` leaves them: the first one conflicts, and the next begins at the target."""
+    items = tmp_path / "items"
+    items.write_text('{"id": "i1"}\n')
+    ok("job", "start", "j", "--items", items, cwd=repo)
+    gone("a", "--job", "j", "--agent", "agent-a", "--item", "i1", line=0)
+    git("commit", "-qm", "another change", "--allow-empty", cwd=repo)
+    (repo / "f").write_text(LINES.replace("0\n", "changed\n", 1))
+    git("commit", "-qam", "a line that conflicts", cwd=repo)
+    call("merge", "i1", "--requeue", cwd=repo)
+    gone("b", "--job", "j", "--agent", "agent-b", "--item", "i1", line=5)
+    assert dry_run(repo) == {}  # the second one is not merged yet
+    ok("merge", "i1", cwd=repo)
+    said = dry_run(repo)
+    assert said["prodigy/j/i1"] == (
+        "would-delete", ["agent-b has done i1 once more, and that is merged"]
+    )  # fmt: skip
+    # Also when the branch that was merged has gone before.
+    git("branch", "-D", "prodigy/j/i1@2", cwd=repo)
+    assert clean(repo)["prodigy/j/i1"]["result"] == "deleted"
+    assert branches(git, repo) == {"main"}
+
+
 def test_while_its_worktree_is_in_the_trash_that_has_it_all(work, repo, git, store):
     top = work("w1")
     (top / "ignored").write_text("kept\n")

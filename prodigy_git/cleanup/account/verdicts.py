@@ -50,7 +50,8 @@ def verdict(e: Evidence, options: Options) -> tuple[bool, list[str]]:
         never = [*never, "taken by its name only"]
     left = _left_alone(e, options)
     if options.every:
-        left += [f"{one}, left alone until --min-age" for one in stirred]
+        until = _until(options)
+        left += [f"{one}, left alone {until}" for one in stirred]
     if never or left or (doubts and not options.force):
         return False, [*never, *left, *([] if options.force else doubts)]
     return True, [*doubts, *stirred]
@@ -84,10 +85,14 @@ def _left_alone(e: Evidence, options: Options) -> list[str]:
         reasons.append(f"not merged: {describe(e)}")
     if options.every and (age is None or age < options.min_age):
         if kind == "unused" and not options.merged_only:
-            reasons.append(f"unused and {when}, left alone until --min-age")
+            reasons.append(f"unused and {when}, left alone {_until(options)}")
         elif options.force and not e.ended:
-            reasons.append(f"its session is {e.status} and {when}, left alone until --min-age")
+            reasons.append(f"its session is {e.status} and {when}, left alone {_until(options)}")
     return reasons
+
+
+def _until(options: Options) -> str:
+    return f"until it is {duration.text(options.min_age)} old"
 
 
 def describe(e: Evidence) -> str:

@@ -133,7 +133,7 @@ def test_a_sign_of_life_after_the_end_keeps_it_from_all(repo, store, tree, blind
     sign(tree, repo, store, HOUR + 60)
     kept = ok(*ALL, cwd=repo).out
     assert f"w1: kept ({words} 1h 01m ago, after its session's end" in kept
-    assert f"no seeing {OUTSIDE}, left alone until --min-age" in kept
+    assert f"no seeing {OUTSIDE}, left alone until it is " in kept
     dry = ok(*ALL, "--min-age", "1h", "--dry-run", cwd=repo).out
     assert "w1: would be cleaned" in dry
     # By name it goes, and that is said.
