@@ -111,6 +111,19 @@ def worktrees(common: str) -> list[Worktree]:
     return found
 
 
+def checked_out_where(common: str, branch: str) -> str | None:
+    """Return, in words, which worktree has a branch checked out, and what to do; None: none has."""
+    for tree in worktrees(common):
+        if tree.branch == branch:
+            if tree.bare or os.path.lexists(tree.path):
+                return f"the branch {branch} is checked out at {tree.path}: work there"
+            return (
+                f"the branch {branch} is checked out at {tree.path}, which is gone: "
+                "'git worktree prune' frees it"
+            )
+    return None
+
+
 def place_of(common: str, tree: Worktree) -> Place | None:
     """Return the git directories of one of a repository's worktrees; None where it is not there."""
     if tree.bare or not os.path.isdir(tree.path):

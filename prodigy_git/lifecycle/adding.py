@@ -44,7 +44,9 @@ def add(
         within.make_folder(store, os.path.dirname(path))
     with locked.repository(store, repo):
         if exists:
-            _refuse_checked_out(place, branch)
+            where = repository.checked_out_where(place.common, branch)
+            if where is not None:
+                raise ProdigyError(f"{where}, or choose another --branch")
         else:
             taken = branch_names.in_the_way(place, branch)
             if taken is not None:
@@ -67,15 +69,6 @@ def add(
                 _delete_branch(place.common, made, commit)
     if exists and gitdir.tip(place, branch) != commit:
         raise ProdigyError(f"the branch {branch} has moved just now: try again")
-
-
-def _refuse_checked_out(place: Place, branch: str) -> None:
-    for tree in repository.worktrees(place.common):
-        if tree.branch == branch:
-            raise ProdigyError(
-                f"the branch {branch} is checked out at {tree.path}: work there, or choose another "
-                "--branch"
-            )
 
 
 def _make_above(path: str) -> None:

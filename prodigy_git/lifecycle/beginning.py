@@ -55,17 +55,22 @@ def of(
     if wanted is not None:
         there = branch_names.find(place, wanted)
         if there is not None and (branch is None or base is not None):
-            _refuse(wanted, there, asked=branch is not None, based=base is not None)
+            _refuse(place, wanted, there, asked=branch is not None, based=base is not None)
         elif there is not None:
             local = there.kind == "local"
             return Beginning(there.commit, None, there.name, exists=local, upstream=there.upstream)
     return _from_revision(cwd, place, base)._replace(branch=wanted)
 
 
-def _refuse(wanted: str, there: branch_names.Found, *, asked: bool, based: bool) -> None:
+def _refuse(
+    place: Place, wanted: str, there: branch_names.Found, *, asked: bool, based: bool
+) -> None:
     """Raise `ProdigyError` where a new branch would have the name of one that is there."""
     how = f"--branch {wanted} {'without --base ' if asked else ''}checks it out"
     if there.kind == "local":
+        where = repository.checked_out_where(place.common, wanted)
+        if where is not None:
+            raise ProdigyError(f"{where}, or choose another name")
         raise ProdigyError(f"the branch {wanted} exists already: {how}, or choose another name")
     if not based:  # with --base it is plain that a new one is meant
         raise ProdigyError(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import branch_names
+from prodigy_git.git import branch_names, repository
 from prodigy_git.git.ask import look
 from prodigy_git.record import files, gitdir, prodigys
 from prodigy_git.record.gitdir import Place
@@ -101,7 +101,7 @@ def branches(
         plain = WITHOUT_ITEM.format(name=known.name)
         taken = branch_names.in_the_way(place, plain, ignore_case=ignore_case)
         if taken is not None:
-            raise ProdigyError(_exists(plain, taken))
+            raise ProdigyError(_exists(place, plain, taken))
         yield plain
         return
     if form is not None and not branch_names.is_possible(place.common, wanted):
@@ -132,8 +132,11 @@ def _is_above(taken: str, name: str, *, ignore_case: bool) -> bool:
     return name.startswith(f"{taken}/")
 
 
-def _exists(wanted: str, taken: str) -> str:
+def _exists(place: Place, wanted: str, taken: str) -> str:
     if taken == wanted:
+        where = repository.checked_out_where(place.common, wanted)
+        if where is not None:
+            return f"{where}, or choose another NAME"
         return (
             f"the branch {wanted} exists already: --branch {wanted} checks it out, or choose another "
             "NAME"
@@ -145,7 +148,7 @@ def refuse_taken(place: Place, branch: str, *, ignore_case: bool) -> None:
     """Raise `ProdigyError` where a new branch cannot be called ``branch``, since another is."""
     taken = branch_names.in_the_way(place, branch, ignore_case=ignore_case)
     if taken is not None:
-        raise ProdigyError(_exists(branch, taken))
+        raise ProdigyError(_exists(place, branch, taken))
 
 
 def _filled(form: str, known: Known) -> str | None:

@@ -1,5 +1,6 @@
 """What a new worktree begins with: a branch that is there, a remote's, a pull request."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def commit(git, where, name):
 def test_a_branch_that_is_there_is_checked_out_as_it_is(repo, git):
     git("branch", "old", cwd=repo)
     git("commit", "-q", "--allow-empty", "-m", "newer", cwd=repo)
+    assert "without --base checks it out" in refused(
+        "new-worktree", "--branch", "old", "--base", "main", cwd=repo
+    )
     made = new(repo, "--branch", "old")
     assert (made["session_id"], made["branch"], made["base_branch"]) == ("old", "old", None)
     assert made["base_commit"] == commit(git, repo, "old") != commit(git, repo, "main")
@@ -36,9 +40,16 @@ def test_a_branch_that_is_there_is_checked_out_as_it_is(repo, git):
     said = refused("new-worktree", "--branch", "old", cwd=repo)
     assert f"the branch old is checked out at {made['worktree']}" in said
     assert f"checked out at {repo}" in refused("new-worktree", "--branch", "main", cwd=repo)
-    assert "without --base checks it out" in refused(
+    assert "checked out at" in refused(
         "new-worktree", "--branch", "old", "--base", "main", cwd=repo
     )
+    # Nor is it advised to check out what a worktree has.
+    git("branch", "feature/x", cwd=repo)
+    at = new(repo, "--branch", "feature/x")["worktree"]
+    assert f"checked out at {at}: work there" in refused("new-worktree", "feature/x", cwd=repo)
+    shutil.rmtree(at)
+    gone = f"checked out at {at}, which is gone: 'git worktree prune' frees it"
+    assert gone in refused("new-worktree", "--branch", "feature/x", cwd=repo)
 
 
 def test_it_stays_when_something_fails(repo, store, git):
@@ -125,7 +136,7 @@ def test_a_request_by_its_number(cloned, repo, git, ref):
     git("update-ref", ref, later, cwd=repo)
     git("pull", "-q", "--ff-only", cwd=made["worktree"])
     assert commit(git, made["worktree"], "HEAD") == later
-    assert "--branch pr-7 checks it out" in refused("new-worktree", "--pr", "7", cwd=cloned)
+    assert "the branch pr-7 is checked out at" in refused("new-worktree", "--pr", "7", cwd=cloned)
     assert new(cloned, "again", "--pr", "7", "--branch", "mine")["branch"] == "mine"
 
 

@@ -85,6 +85,8 @@ def test_a_branch_that_is_left_still_bears_the_name(repo, git):
     git("branch", "-f", "prodigy-w1", made["base_commit"], cwd=repo)
     assert "--branch prodigy-w1 checks it out" in refused("new-worktree", "w1", cwd=repo)
     assert new(repo, "w1", "--branch", "prodigy-w1")["session_id"] == "w1-2"
+    git("switch", "-q", "-c", "prodigy-w9", cwd=repo)
+    assert f"is checked out at {repo}: work there" in refused("new-worktree", "w9", cwd=repo)
 
 
 def test_another_repository_has_names_of_its_own(repo, tmp_path, git):
