@@ -230,7 +230,7 @@ def _script(name: str, cwd: str, env: dict[str, str]) -> str | None:
 
 
 class _Family:
-    """A command's processes: its process group, or at a terminal its descendants."""
+    """A command's processes: those of its session, or at a terminal its descendants."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", *, alone: bool) -> None:
         self.child = child
@@ -238,10 +238,16 @@ class _Family:
 
     def send(self, number: int) -> None:
         """Send all of them a signal."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self.alone:
+        if self.alone:
+            # At once, also those that are just being made; then the groups that timeout(1), and a
+            # shell with job control, have made of their own.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child.pid, number)
-                return
+            for pid in self._of_the_session():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if os.getpgid(pid) != self.child.pid:
+                        os.kill(pid, number)
+            return
         for process in self._descendants():
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
@@ -255,7 +261,7 @@ class _Family:
     def end(self, signals: Signals) -> int:
         """End what goes on after the command, at once at a signal; return how many those were.
 
-        One that leaves the group by itself is none of them: a hook's recorder is in it for the moment
+        One that leaves the session by itself is none of them: a hook's recorder is in it for the moment
         that it takes to begin a session of its own.
         """
         if not self.alone:
@@ -275,18 +281,21 @@ class _Family:
 
     def _has(self, process: psutil.Process) -> bool:
         try:
-            return os.getpgid(process.pid) == self.child.pid
+            return os.getsid(process.pid) == self.child.pid
         except OSError:  # it has ended
             return True
 
-    def _members(self) -> list[psutil.Process]:
-        try:
-            os.killpg(self.child.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return []
+    def _of_the_session(self) -> list[int]:
         found = []
-        for process in psutil.process_iter():
+        for pid in psutil.pids():
             with contextlib.suppress(OSError):
-                if os.getpgid(process.pid) == self.child.pid:
-                    found.append(process)
+                if os.getsid(pid) == self.child.pid:
+                    found.append(pid)
+        return found
+
+    def _members(self) -> list[psutil.Process]:
+        found = []
+        for pid in self._of_the_session():
+            with contextlib.suppress(psutil.Error):
+                found.append(psutil.Process(pid))
         return found

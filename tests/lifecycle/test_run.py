@@ -146,6 +146,30 @@ def test_what_the_command_leaves_behind_is_ended_and_does_not_hang(job, tmp_path
     assert not psutil.pid_exists(int((tmp_path / "left").read_text()))
 
 
+@pytest.mark.parametrize("ended_by", ["its end", "timeout", "signal"])
+def test_a_group_that_the_command_made_is_ended_too(job, tmp_path, ended_by):
+    """As timeout(1) makes one, and a shell with job control."""
+    cwd = job("x", max_attempts=1)
+    left = tmp_path / "left"
+    grouped = tmp_path / "grouped.py"
+    grouped.write_text(
+        "import os, time\n"
+        "os.setpgid(0, 0)\n"
+        f"open('{left}.new', 'w').write(str(os.getpid()))\n"
+        f"os.rename('{left}.new', '{left}')\n"
+        "time.sleep(300)\n"
+    )
+    ends = f"until [ -e {left} ]; do sleep 0.05; done" if ended_by == "its end" else "wait"
+    limit = ["--timeout", "5s"] if ended_by == "timeout" else []
+    child = run(cwd, *limit, "--", "sh", "-c", f"{sys.executable} {grouped} & {ends}")
+    until(left.exists)
+    if ended_by == "signal":
+        child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+    assert child.returncode == {"its end": 0, "timeout": 124, "signal": 143}[ended_by]
+    assert not psutil.pid_exists(int(left.read_text()))
+
+
 def test_what_leaves_the_commands_group_by_itself_is_neither_waited_for_nor_told_of(job, tmp_path):
     """As a hook's recorder does, which is in the group until it has a session of its own."""
     cwd = job("x")
