@@ -316,7 +316,7 @@ def test_a_dry_run_prints_and_sends_nothing(log, more):
     # Without the extra, too.
     done = subprocess.run(
         [sys.executable, "-c", code, "otel", "push", "--all-repos", "--dry-run", *more],
-        env=environment(), capture_output=True, text=True, cwd=PACKAGE_PARENT,
+        env=environment(PYTHONPATH=PACKAGE_PARENT), capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -330,7 +330,7 @@ def test_a_dry_run_prints_and_sends_nothing(log, more):
         assert any("prodigy.items" in line and line.endswith("dead 3") for line in lines)
     done = subprocess.run(
         [sys.executable, "-c", code, "otel", "push"],
-        env=environment(), capture_output=True, text=True, cwd=PACKAGE_PARENT,
+        env=environment(PYTHONPATH=PACKAGE_PARENT), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
     assert "pip install '.[otel]'" in done.stderr
