@@ -93,7 +93,7 @@ def test_the_first_day_of_the_readme_goes_as_it_says(home):
     for line in (
         "3 completed",
         "item        item-1, job review",
-        "report-review.html",
+        "main: 3 merged",
         "login: cleaned",
     ):
         assert line in said, said
