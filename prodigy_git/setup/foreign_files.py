@@ -17,6 +17,8 @@ from prodigy_git.setup.plan import FOREIGN, Part
 
 CURSOR, CONDUCTOR, WORKTRUNK, GTR, WORKMUX = FOREIGN
 
+_LARGEST_YAML = 64 << 10  # characters: its reader takes ten seconds for a million
+
 VARIABLES = {
     "prodigy": {},
     "cursor": {"ROOT_WORKTREE_PATH": "PRODIGY_REPO_ROOT"},
@@ -64,7 +66,8 @@ def _cursor(text: str) -> Part:
     key = next((k for k in ("setup-worktree-unix", "setup-worktree") if k in document), None)
     value = None if key is None else document[key]
     if isinstance(value, str) and value.strip():
-        path = posixpath.normpath(posixpath.join(".cursor", value.strip()))
+        script = texts(value, f"{CURSOR}, {key}")[0].strip()
+        path = posixpath.normpath(posixpath.join(".cursor", script))
         if path.startswith(("/", "../")) or "\0" in path:
             raise ProdigyError(f"{CURSOR}, {key}: the script lies outside of the repository")
         # The file's own first line says what runs it; without one, or the right to be run, it is sh.
@@ -151,10 +154,15 @@ def _gtr(text: str) -> Part:
 def _workmux(text: str) -> Part:
     import yaml
 
+    if len(text) > _LARGEST_YAML:
+        raise ValueError(f"it has {len(text)} characters: more than {_LARGEST_YAML} take too long")
     try:
-        document = _table(yaml.safe_load(text), WORKMUX)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+        loaded = yaml.safe_load(text)
+    except RecursionError:
+        raise
+    except Exception as error:  # a tag that does not fit its value raises whatever it happens to
+        raise ValueError(str(error) or "it is no YAML") from None
+    document = _table(loaded, WORKMUX)
     stages = {"post_create": "run", "pre_remove": "teardown", "pre_merge": "check"}
     commands: dict[str, tuple[str, ...]] = {}
     left = [key for key in ("files", "panes") if document.get(key)]

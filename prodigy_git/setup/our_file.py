@@ -1,5 +1,6 @@
 """``.prodigy/worktree.toml``: what a repository says that a worktree of it needs."""
 
+import os
 import posixpath
 import re
 import tomllib
@@ -16,6 +17,7 @@ _STAGES = {("setup", "run"): "run", ("setup", "start"): "start", ("teardown", "r
 _TABLES = {"setup": ("run", "start", "directory", "timeout"), "teardown": ("run", "timeout"),
            "check": ("run", "timeout")}  # fmt: skip
 _LIMITED = {"setup": "run", "teardown": "teardown", "check": "check"}
+_LONGEST = 100_000  # bytes of a command; Linux takes 131,071 as one argument (execve(2))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -71,8 +73,15 @@ def texts(value: Any, where: str) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise ProdigyError(f"{where}: write a command, or a list of them")
-    if any("\0" in one for one in given):
-        raise ProdigyError(f"{where}: a command cannot have a null character")
+    for one in given:
+        if "\0" in one:
+            raise ProdigyError(f"{where}: a command cannot have a null character")
+        try:
+            size = len(os.fsencode(one))
+        except UnicodeEncodeError:  # JSON and YAML can name half of a character
+            raise ProdigyError(f"{where}: a command is no text (half of a character)") from None
+        if size > _LONGEST:
+            raise ProdigyError(f"{where}: a command of {size} bytes is too long: make it a script")
     return tuple(one for one in given if one.strip())
 
 
@@ -103,7 +112,10 @@ def environment(value: Any, where: str) -> dict[str, str]:
     found = {}
     for name, text in value.items():
         if isinstance(text, int | float) and not isinstance(text, bool):
-            text = str(text)
+            try:
+                text = str(text)
+            except ValueError:  # of more digits than Python puts into a text
+                raise ProdigyError(f"{where} {name}: the number is too long") from None
         if not _NAME.fullmatch(name) or not isinstance(text, str) or "\0" in text:
             raise ProdigyError(f'{where} {name}: write NAME = "value"')
         if name.startswith("PRODIGY_"):

@@ -5,8 +5,10 @@ meanwhile. The content of a script that a command names is hashed, too; before i
 worktree is compared (`differing`).
 """
 
+import os
 import posixpath
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from prodigy_git.errors import ProdigyError
@@ -19,6 +21,8 @@ from prodigy_git.setup.plan import FOREIGN, OURS, STAGES, Part, Plan, Script
 
 _SETTINGS = r"^prodigy\.(setup(run|start|timeout|env|directory)|teardown(run|timeout)|check)$"
 _LARGEST = 1 << 20  # bytes of a file that says what to run
+_LONGEST = 4096  # characters of a path that can be opened (PATH_MAX)
+_LINE = 500_000  # bytes of a command line: Linux takes two million (execve(2))
 _RUNS_FILES = frozenset(
     ("sh", "bash", "dash", "zsh", "ksh", "fish", "python", "python3", "node", "ruby", "perl", "source",
      ".", "deno", "bun", "exec", "env", "sudo", "time", "nice")
@@ -138,15 +142,30 @@ def _with_scripts(place: Place, commit: str, one: Part) -> Part:
                 candidates[path] = candidates.get(path, False) or surely
     if not candidates:
         return one
-    listed = git(place.common, "ls-tree", "-z", "--full-tree", commit, "--", *candidates)
+    listed = ""
+    for some in _command_lines(candidates):
+        listed += git(place.common, "ls-tree", "-z", "--full-tree", commit, "--", *some)
     paths = []
-    for entry in listed.split("\0")[:-1]:
+    for entry in dict.fromkeys(listed.split("\0")[:-1]):
         about, _, path = entry.partition("\t")
         mode, kind, _ = about.split(" ")
         if kind == "blob" and (mode == "100755" or mode == "120000" or candidates.get(path)):
             paths.append(path)
     blobs = _blobs(place, commit, tuple(paths)) if paths else {}
     return replace(one, scripts=tuple(Script(path, blobs[path][0]) for path in sorted(blobs)))
+
+
+def _command_lines(paths: Iterable[str]) -> Iterator[list[str]]:
+    some: list[str] = []
+    size = 0
+    for path in paths:
+        size += len(os.fsencode(path)) + 9  # with its end, and a pointer to it
+        if some and size > _LINE:
+            yield some
+            some, size = [], 0
+        some.append(path)
+    if some:
+        yield some
 
 
 def _named(text: str, directory: str) -> list[tuple[str, bool]]:
@@ -166,7 +185,7 @@ def _named(text: str, directory: str) -> list[tuple[str, bool]]:
         inside = word.startswith(_TOPS[:2])
         path = posixpath.normpath(path if inside else posixpath.join(directory, path))
         outside = path.startswith(("/", "../", "-")) or path in ("", ".", "..")
-        if not outside and "\n" not in path and "\0" not in path:
+        if not outside and len(path) <= _LONGEST and "\n" not in path and "\0" not in path:
             found.append((path, surely))
         starts = set(word) <= set(";&|()") or word in ("then", "do", "else", "!", "{")
         surely = starts or word in _RUNS_FILES or (surely and word.startswith("-"))

@@ -150,6 +150,8 @@ def test_a_file_that_says_nothing_hides_no_other(repo, git):
         ("[env]\nPRODIGY_HOME = '/x'", "such names are prodigy-git's"),
         ("[env]\n'A B' = 'x'", 'NAME = "value"'),
         ("[env]\nA = '{{ x }}'", "{{ x }} is not known"),
+        ("[env]\nA = 0x" + "f" * 5000, "the number is too long"),
+        ("[setup]\nrun = 'echo " + "a" * 140_000 + "'", "is too long"),
         ("x = " + "[" * 5000 + "]" * 5000, "is no TOML"),
     ],
 )
@@ -170,6 +172,10 @@ def test_what_is_wrong_in_our_file_is_said_and_nothing_is_made(repo, git, store,
         (".cursor/worktrees.json", '{"setup-worktree": {"a": 1}}'),
         ("conductor.json", '{"scripts": []}'), (".config/wt.toml", "["),
         (".gtrconfig", "[hooks\n"), (".workmux.yaml", "a: [b\n"), (".workmux.yaml", "- 1\n"),
+        (".workmux.yaml", 'post_create: !!int ""\n'), (".workmux.yaml", "a: !!bool x\n"),
+        (".workmux.yaml", "a: !!timestamp x\n"), (".workmux.yaml", f"a: [{'1,' * 500_000}]\n"),
+        ("conductor.json", '{"scripts": {"setup": "./\\ud800"}}'),
+        (".cursor/worktrees.json", '{"setup-worktree": "\\ud800.sh"}'),
         (".workmux.yaml", "post_create: !!python/object/apply:os.system ['touch /tmp/no']\n"),
     ],
 )  # fmt: skip
@@ -213,6 +219,16 @@ def test_a_file_that_leads_out_of_the_repository_is_not_followed(repo, git, tmp_
 def test_a_huge_file_is_not_read(repo, git):
     say(repo, git, "#" * (1 << 21))
     assert "is small" in refused("setup", "show", cwd=repo)
+
+
+def test_a_command_may_name_more_than_a_command_line_holds(repo, git):
+    words = " ".join(f"{number:x}" for number in range(1 << 17, (1 << 17) + 168_000))
+    many = [f"true {words[at : at + 90_000]}" for at in range(0, len(words), 90_000)]
+    one = f"true {'y' * 9_000}"
+    (repo / "last.sh").write_text("true\n")
+    say(repo, git, f"[setup]\nrun = {json.dumps([*many, one, 'sh last.sh'])}\n")
+    scripts = shown(repo)["parts"][0]["scripts"]
+    assert [script["name"] for script in scripts] == ["last.sh"]
 
 
 def test_settings_of_ones_own_come_beside_the_repositorys(repo, git):
