@@ -89,7 +89,7 @@ def remove(
                 raise
         try:
             _finish(found, broken, shared, again=again)
-        except (OSError, ProdigyError) as error:
+        except (OSError, ProdigyError, ValueError) as error:
             broken(f"{found.worktree} is in the trash, {found.path}, but not all is done: {error}")
         return found
 

@@ -23,6 +23,8 @@ _NAMING = (
     "rebase-merge/update-refs",  # of `rebase --update-refs`: the ref, and two commits, each on its line
 )  # fmt: skip
 """The files of a worktree's private directory that name the branch that it is on, or goes back to."""
+_HELD_FOR_ALL = ("packed-refs.lock", "cannot lock references")
+"""What git says where a lock keeps every deletion out, not only that of one ref; of reftables any."""
 Answer = tuple[int, bytes, str]
 """Exit status, output and error output, as of `salvage.update_refs`."""
 
@@ -102,7 +104,10 @@ class Together:
 
     def _update(self, requests: list[bytes]) -> list[Answer]:
         whole = salvage.update_refs(self._place, b"".join(requests))
-        if whole[0] == 0 or len(requests) == 1:
+        held = any(words in whole[2] for words in _HELD_FOR_ALL)
+        # Each alone would wait for that lock as long as all have, and others for the repository's. One
+        # that a signal ended may have done some of it, which cannot be done again.
+        if whole[0] <= 0 or len(requests) == 1 or held:
             return [whole] * len(requests)
         # All or nothing, and the fault of one: now each for itself.
         return [salvage.update_refs(self._place, one) for one in requests]
@@ -110,9 +115,18 @@ class Together:
     def _delete(self, wanted: list[tuple[str, str]]) -> list[bool]:
         held = checked_out(self._place.common, {name for name, _ in wanted})
         free = [pair for pair in wanted if pair[0] not in held]
-        requests = [f"delete refs/heads/{name} {head}\n".encode() for name, head in free]
-        gone = dict(zip(free, self._update(requests), strict=True)) if free else {}
-        return [pair in gone and gone[pair][0] == 0 for pair in wanted]
+        # A name need not be UTF-8.
+        requests = [os.fsencode(f"delete refs/heads/{name} {head}\n") for name, head in free]
+        answers = self._update(requests) if free else []
+        gone = {
+            pair
+            for pair, (status, _, _) in zip(free, answers, strict=True)
+            if status == 0 or (status < 0 and not self._has_branch(pair[0]))
+        }
+        return [pair in gone for pair in wanted]
+
+    def _has_branch(self, name: str) -> bool:
+        return repository.has_ref(self._place.common, f"refs/heads/{name}")
 
 
 def checked_out(common: str, branches: Collection[str]) -> set[str]:

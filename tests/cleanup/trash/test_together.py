@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support_cli import environment, new, ok, start
 
+from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import together
 from prodigy_git.cleanup.trash.together import Gathered, Together
 
@@ -116,6 +117,51 @@ def test_only_branches_go_that_are_where_they_were_and_nobodys(repo, git, tmp_pa
     }
     left = git("for-each-ref", "--format=%(refname:short)", "refs/heads", cwd=repo).split()
     assert left == ["main", "moved", "rebased", "taken"]
+
+
+def test_a_branch_whose_name_is_not_utf_8_is_no_fault_of_the_others(repo, git):
+    head, odd = git("rev-parse", "HEAD", cwd=repo), os.fsdecode(b"caf\xe9")
+    for name in ("one", odd):
+        git("branch", name, cwd=repo)
+    assert Together(f"{repo}/.git")._delete([("one", head), (odd, head)]) == [True, True]
+    assert git("for-each-ref", "--format=%(refname:short)", "refs/heads", cwd=repo) == "main"
+
+
+def test_a_lock_that_keeps_all_deletions_out_is_waited_for_once(repo, git, monkeypatch):
+    head = git("rev-parse", "HEAD", cwd=repo)
+    names = ("one", "two", "three")
+    for name in names:
+        git("branch", name, cwd=repo)
+    git("config", "core.packedRefsTimeout", "0", cwd=repo)
+    (repo / ".git" / "packed-refs.lock").touch()
+    asked = []
+    whole = salvage.update_refs
+    monkeypatch.setattr(
+        salvage, "update_refs", lambda place, request: asked.append(1) or whole(place, request)
+    )
+    assert Together(f"{repo}/.git")._delete([(name, head) for name in names]) == [False] * 3
+    assert len(asked) == 1
+
+
+def test_a_branch_that_a_git_which_was_ended_had_deleted_is_told_as_gone(
+    repo, git, tmp_path, monkeypatch
+):
+    """Else nothing knows that `restore` is to bring it back."""
+    head, here = git("rev-parse", "HEAD", cwd=repo), os.environ["PATH"]
+    for name in ("one", "two"):
+        git("branch", name, cwd=repo)
+    folder = tmp_path / "in-its-place"
+    folder.mkdir()
+    (folder / "git").write_text(
+        f'#!/bin/sh\n{shutil.which("git")} "$@" || exit\n'
+        'case " $* " in *" update-ref "*) kill -INT $$; exit 130;; esac\n'
+    )
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{here}")
+    gone = Together(f"{repo}/.git")._delete([("one", head), ("two", head)])
+    monkeypatch.setenv("PATH", here)
+    assert gone == [True, True]
+    assert git("for-each-ref", "--format=%(refname:short)", "refs/heads", cwd=repo) == "main"
 
 
 # In the place of git: the process that asks for refs is killed, before they are written or after.
