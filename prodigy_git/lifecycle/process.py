@@ -173,6 +173,8 @@ def _attend(
             wait = _LONGEST if limit is None else min(_LONGEST, max(0.0, limit - spent))
             if any(one.held for one in streams):
                 wait = min(wait, PATIENCE / 10)
+            if keyboard is not None and keyboard.ended:
+                wait = min(wait, pseudo_terminal.AGAIN)
             for key, _ in waiting.select(wait):
                 if key.data is None:
                     signals.drain()

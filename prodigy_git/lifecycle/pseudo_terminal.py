@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import selectors
 import signal
 import struct
@@ -21,25 +22,44 @@ from types import FrameType
 _SIZE = struct.pack("HHHH", 24, 80, 0, 0)  # lines and columns, where there is no terminal of ours
 _END, _INTERRUPT = b"\x04", b"\x03"  # Ctrl-D, Ctrl-C
 _BLOCK = 1024
+AGAIN = 0.1
+"""After how many seconds it is looked whether the end of what was typed has been read."""
 _RESTORE = 'read -r done || stty "$1" <&1'
 """For sh: at the end of its input, without a line, the terminal is put back."""
 
 
 class Keyboard:
-    """What is typed, on its way to the command's terminal; without a source there is an end at once."""
+    """What is typed, on its way to the command's terminal; without a source there is an end at once.
+
+    A terminal has no end that stays: one Ctrl-D ends one reading, and none after a line that is not
+    whole. So it is given again as often as it was taken.
+    """
 
     held = False
 
-    def __init__(self, source: int | None, master: int) -> None:
-        """Begin with nothing."""
+    def __init__(self, source: int | None, made: "PseudoTerminal", *, ends: bool) -> None:
+        """Begin with nothing; ``ends``: the source is no terminal, so its end is one for good."""
         self.interrupted = False
         """Whether Ctrl-C was typed."""
         self.pipe = -1 if source is None else source
         self._open = source is not None
         self._waits = b"" if self._open else _END
         # A number of its own: the other one is waited for by who reads.
-        self._target = os.dup(master)
+        self._target = os.dup(made.master)
         os.set_blocking(self._target, False)
+        self._other_end = os.dup(made.slave) if ends else -1
+
+    @property
+    def ended(self) -> bool:
+        """Whether all is written, and the end of it may have to be again."""
+        return self._other_end >= 0 and not self._open and not self._waits
+
+    def _end_again(self) -> None:
+        if not self.ended or select.select([self._other_end], [], [], 0)[0]:
+            return  # the last one has not been read yet
+        # To who reads single keys it is one of them, and may mean anything.
+        if termios.tcgetattr(self._other_end)[3] & termios.ICANON:
+            self._waits = _END
 
     def copy(self) -> None:
         """Read what there is, once what was read before is written."""
@@ -60,6 +80,7 @@ class Keyboard:
 
     def hold(self, waiting: selectors.BaseSelector) -> None:
         """Wait for the source, or for room to write."""
+        self._end_again()
         _wait_for(waiting, self._target, selectors.EVENT_WRITE, self, wanted=bool(self._waits))
         if self.pipe < 0:
             return
@@ -74,6 +95,8 @@ class Keyboard:
     def close(self) -> None:
         """Let go of the command's terminal."""
         os.close(self._target)
+        if self._other_end >= 0:
+            os.close(self._other_end)
 
 
 def _wait_for(
@@ -143,7 +166,8 @@ def opened(*, stdin: bool) -> Iterator[tuple[PseudoTerminal, Keyboard]]:
     number = None if sys.stdin is None else sys.stdin.fileno()
     ours = number if number is not None and os.isatty(number) else None
     made = PseudoTerminal(ours)
-    keyboard = Keyboard(number if stdin or ours is not None else None, made.master)
+    source = number if stdin or ours is not None else None
+    keyboard = Keyboard(source, made, ends=ours is None)
     before = signal.signal(signal.SIGWINCH, made.resize)
     try:
         with _guarded(ours):

@@ -67,6 +67,16 @@ def test_without_a_terminal_of_ours_it_reads_an_end_or_standard_input(job):
         assert out.endswith(b"two\r\n")
 
 
+def test_an_end_is_one_for_each_who_reads_and_after_half_a_line(job):
+    cwd = job({"id": "a"}, {"id": "b"}, max_attempts=1)
+    limit = ["--timeout", "60s", "--pty"]
+    assert done(cwd, *limit, "--", "sh", "-c", "read a; read b; cat; echo so")[:2] == (0, b"so\r\n")
+    with subprocess.Popen(["printf", "abc"], stdout=subprocess.PIPE) as piped:
+        script = "stty -echo; echo ready; cat"
+        code, out, err = done(cwd, *limit, "--stdin", "--", "sh", "-c", script, stdin=piped.stdout)
+    assert (code, out[-3:]) == (0, b"abc"), err
+
+
 def test_keys_and_sizes_go_through_and_the_terminal_is_as_before(terminal, tmp_path):
     one, cwd = terminal(
         "echo at $(stty size); read word; echo got $word; trap 'echo now $(stty size); exit' WINCH;"
