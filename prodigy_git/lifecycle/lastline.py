@@ -15,8 +15,11 @@ KEPT = 32768
 _LONGEST = 300  # characters
 _READ = 1000
 """How many characters of a line are looked at, whoever wrote it."""
-# Colours and movements of the cursor; titles, links and what else terminals take until BEL or ST.
-ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]")
+# Colours and movements of the cursor; titles, links and what else terminals take until BEL or ST. Those
+# end at any escape: else each of many that do not end is looked for to the end of the text.
+ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]"
+)
 """What terminals take for commands."""
 _TELLING = re.compile(
     r"error|exception|fatal|panic|fail|abort|denied|refused|cannot|can't|not found|no such|killed"

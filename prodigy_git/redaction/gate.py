@@ -38,7 +38,8 @@ def _secret_values(env: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return names and values of what an environment says is secret, the longest values first."""
     secret = (
         (name, value) for name, value in env.items()
-        if len(value) >= _SHORTEST and _OF_VARIABLES.search(name) and not told(value)
+        if len(value) >= _SHORTEST and name != _FOLDER and _OF_VARIABLES.search(name)
+        and not told(value)
     )  # fmt: skip
     return sorted(secret, key=lambda one: -len(one[1]))
 
@@ -49,6 +50,8 @@ _OF_VARIABLES = re.compile(
     r"(?i)(?:api_?key|access_?key|private_?key|secret(?:_?key)?|token|passw(?:or)?d|passphrase|credentials?)$"
     r"|(?:^|_)(?:key|auth|pat|pass|pwd)$"
 )
+_FOLDER = "PWD"
+"""Which everybody has: a folder, and in many of the lines that say why."""
 
 
 def _found(text: str) -> Iterator[tuple[Span, str]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodigy_git.lifecycle.lastline import last_line, telling_line
+from prodigy_git.lifecycle.lastline import ESCAPES, last_line, telling_line
 
 PYTHON = """\
 working
@@ -219,8 +219,22 @@ def test_standard_output_is_why_only_where_it_says_so():
         ("SyntaxError: Unexpected token: identifier", "SyntaxError: Unexpected token: identifier"),
         ("the value is tulip-under-glass", "the value is [redacted: MY_API_KEY]"),
         ("tulip", "tulip"),
+        ("/my place/a.py: no such file", "/my place/a.py: no such file"),
     ],
 )  # fmt: skip
 def test_secrets_are_taken_out(said, wanted):
-    env = {"MY_API_KEY": "tulip-under-glass", "TOKEN": "tulip", "HOME": "the value"}
+    env = {
+        "PWD": "/my place",
+        "MY_API_KEY": "tulip-under-glass",
+        "TOKEN": "tulip",
+        "HOME": "the value",
+    }
     assert last_line(said.encode(), env) == wanted
+
+
+def test_an_escape_that_does_not_end_ends_at_the_next():
+    """Or each of many is looked for to the end: by the square, of lines of megabytes."""
+    many = "\x1b]0;" * 100_000
+    assert ESCAPES.sub("", "\x1b]0;a \x1b]0;title\x07\x1b[1mError: so") == "0;a Error: so"
+    assert last_line(f"{many}\nError: so\n".encode()) == "Error: so"
+    assert ESCAPES.sub("", f"{many}\n") == "0;" * 100_000 + "\n"
