@@ -1,7 +1,9 @@
 """diff: what a result changes, shown by git's own diff."""
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -71,7 +73,8 @@ def _tell(one: "Result", change: "Change", others: list[str]) -> None:
     if others:
         output.note(f"{one.agent_id} did other items, too: {', '.join(others)}")
     if one.worktree is not None and _has_more(one.worktree):
-        output.note(f"what is not committed yet is not in it: 'git -C {one.worktree} diff HEAD'")
+        look = f"git -C {shlex.quote(one.worktree)} diff HEAD"
+        output.note(f"what is not committed yet is not in it: {look}")
 
 
 def _has_more(worktree: str) -> bool:
@@ -94,7 +97,12 @@ def _show(common: str, base: str, head: str, *, stat: bool) -> int:
     command = ["git", f"--git-dir={common}", "diff", *options, base, head, "--"]
     sys.stdout.flush()
     if output.on_terminal():  # which git is to see: for its pager, colours, the width
-        done = subprocess.run(command, check=False, env=env).returncode
+        # Ctrl-C is for the pager, and git waits for it. Ignored, it would be by these two as well.
+        before = signal.signal(signal.SIGINT, lambda _, __: None)
+        try:
+            done = subprocess.run(command, check=False, env=env).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
     else:
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as running:
             assert running.stdout is not None

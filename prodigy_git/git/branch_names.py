@@ -19,7 +19,7 @@ LONGEST = 200
 def is_possible(cwd: str, name: str) -> bool:
     """Whether git takes ``name`` for a new branch; not for what only stands for one, as ``@{-1}``."""
     status, out, _ = git_status(cwd, "check-ref-format", "--branch", name)
-    return status == 0 and out == f"{name}\n"
+    return status == 0 and out == f"{name}\n" and name != "@"  # which is HEAD
 
 
 def in_the_way(place: Place, name: str, *, ignore_case: bool = False) -> str | None:

@@ -272,7 +272,10 @@ class _Look:
         for one in self._briefs:
             if one.id == name:
                 return [each for each in self._of(one.job) if each.session_id == name]
-        jobs = {one.job for one in self._briefs if name in (one.item, one.agent, one.branch)}
+        mine = (name, gitdir.printable(name))  # the latter as a recorded commit's branch
+        jobs = {
+            one.job for one in self._briefs if name in (one.item, one.agent) or one.branch in mine
+        }
         found = self._among(name, jobs)
         if not found:
             # It may have no session: an item that was done by other means, or a run of Prodigy's.

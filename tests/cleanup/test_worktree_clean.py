@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -404,3 +405,19 @@ def test_merged_and_finished_it_needs_no_flag(repo, git, finished, how):
     ok("worktree", "restore", "w1", cwd=repo)
     assert git("rev-parse", "HEAD", cwd=finished) == head
     assert len(git("log", "-g", "--format=%H", cwd=finished).split()) >= 3
+
+
+def test_a_branch_whose_name_is_not_utf_8_goes_and_comes_back(repo):
+    branch = os.fsdecode(b"a/\xff")
+    ref = Path(f"{repo}/.git/refs/heads/{branch}")
+    at = new(repo, branch)["worktree"]
+    assert ref.exists()
+    assert ok("diff", branch, "--json", cwd=repo).json["session_id"] == "a"
+    subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "x"], cwd=at, check=True)
+    ok("finish", "a", cwd=repo)
+    assert ok("diff", branch, "--json", cwd=repo).json["session_id"] == "a"
+    subprocess.run(["git", "merge", "-q", branch], cwd=repo, check=True)
+    (one,) = ok("worktree", "clean", "a", "--json", cwd=repo).json
+    assert (one["result"], one["branch_deleted"], ref.exists()) == ("cleaned", branch, False)
+    ok("worktree", "restore", "a", cwd=repo)
+    assert ref.exists()

@@ -9,6 +9,7 @@ import sys
 import pytest
 from support_cli import environment, new, ok, refused
 from support_forkserver import Forked
+from support_terminal import Terminal
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_what_is_not_in_it_is_said(job, git, prodigy):
     assert shown(prodigy, job, "a").stderr == ""
     with open(f"{top}/new", "w") as stream:
         stream.write("more\n")
-    assert f"'git -C {top} diff HEAD'" in shown(prodigy, job, "a").stderr
+    assert f"git -C {top} diff HEAD" in shown(prodigy, job, "a").stderr
     for item in ("b", "c"):
         new(job, f"w{item}", "--job", "j", "--agent", "ada", "--item", item)
         ok("finish", f"w{item}", cwd=job)
@@ -139,3 +140,26 @@ def test_on_a_terminal_git_calls_the_pager(job, git, tmp_path):
     os.close(ours)
     assert (child.returncode, err) == (0, b"")
     assert "a line" in (tmp_path / "paged").read_text()
+
+
+def test_ctrl_c_is_for_the_pager(job, git, tmp_path, monkeypatch):
+    worked(git, job, "first", "a")
+    pager = tmp_path / "pager"
+    pager.write_text(
+        "#!/bin/sh\ntrap 'echo INTERRUPTED' INT\ncat\necho PAGED\nread line </dev/tty\n"
+        "read line </dev/tty\necho LINE $line\n"
+    )
+    pager.chmod(0o755)
+    monkeypatch.setenv("GIT_PAGER", str(pager))
+    terminal = Terminal("diff", "a", cwd=job)
+    try:
+        terminal.until("PAGED")
+        terminal.press("\x03")
+        terminal.until("INTERRUPTED")
+        # Whose terminal it is still: the pager's, which git waits for, and we for git.
+        terminal.press("one\nmore\n")
+        terminal.until("LINE")
+        assert terminal.end() == 130
+        assert "error" not in terminal.text()
+    finally:
+        terminal.close()

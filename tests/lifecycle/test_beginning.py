@@ -43,6 +43,7 @@ def test_a_branch_that_is_there_is_checked_out_as_it_is(repo, git):
     assert "checked out at" in refused(
         "new-worktree", "--branch", "old", "--base", "main", cwd=repo
     )
+    assert "'@' cannot be a branch" in refused("new-worktree", "--branch", "@", cwd=repo)
     # Nor is it advised to check out what a worktree has.
     git("branch", "feature/x", cwd=repo)
     at = new(repo, "--branch", "feature/x")["worktree"]
