@@ -71,12 +71,15 @@ def _is_tracked(place: Place, origin: str) -> bool:
     if name in _users_files():
         return False  # also where a user keeps all of the home folder in git
     path = os.path.realpath(os.path.join(place.top, name))
-    private = (place.common, place.private)
-    if any(path.startswith(f"{os.path.realpath(one)}/") for one in private):
+    private = [os.path.realpath(one) for one in (place.common, place.private)]
+    if path in (f"{private[0]}/config", f"{private[1]}/config.worktree"):
         return False
     # The processes that this takes are paid only by who has such settings elsewhere.
-    tops = [one.path for one in repository.worktrees(place.common) if not one.bare]
-    return any(path.startswith(f"{os.path.realpath(one)}/") for one in (place.top, *tops))
+    listed = [one.path for one in repository.worktrees(place.common) if not one.bare]
+    tops = [os.path.realpath(one) for one in (place.top, *listed)]
+    around = [one for one in (*private, *tops) if path.startswith(f"{one}/")]
+    # The innermost says what it is: a worktree has a `.git` in it, and may lie in a bare repository.
+    return max(around, key=len, default="") in tops
 
 
 def _users_files() -> set[str]:

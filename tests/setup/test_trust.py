@@ -121,6 +121,20 @@ def test_settings_in_a_tracked_file_are_the_repositorys(repo, git, how):
     assert ran(new(repo, "w2"))
 
 
+def test_a_worktree_in_a_bare_repository_has_tracked_files(repo, git, tmp_path):
+    say(repo, git, '[prodigy]\n\tsetupRun = "echo ran > ran"\n', ".gitconfig")
+    bare = tmp_path / "bare.git"
+    git("clone", "-q", "--bare", repo, bare, cwd=tmp_path)
+    git("worktree", "add", "-q", bare / "main", "main", cwd=bare)
+    git("config", "include.path", "main/.gitconfig", cwd=bare)
+    made = new(bare / "main", "w1")
+    assert (made["setup"], ran(made)) == ("untrusted", False)
+    # What lies beside it, in the repository itself, nobody has brought.
+    (bare / "own").write_text('[prodigy]\n\tsetupRun = "echo ran > ran"\n')
+    git("config", "include.path", "own", cwd=bare)
+    assert ran(new(bare / "main", "w2"))
+
+
 def test_nothing_in_the_repository_switches_it_off(repo, git, store):
     """Files of such names say nothing where a repository can have them."""
     for path, text in {
