@@ -3,6 +3,7 @@
 All of it is foreign text: each line is shown harmless, so that none can hide, or move, another.
 """
 
+import contextlib
 import os
 import select
 import sys
@@ -46,9 +47,10 @@ def approve(plan: "Plan") -> bool:
     if not somebody_is_there():
         return False
     shown = [line for part in plan.parts if part.given for line in lines(part)]
-    if len(shown) > _MOST:
+    rows = _rows(shown)
+    if rows > _MOST:
         output.note(
-            f"what this repository wants to run takes {len(shown)} lines, too many to be asked about: "
+            f"what this repository wants to run takes {rows} lines, too many to be asked about: "
             "'prodigy-git setup show' has them, 'prodigy-git setup trust --hash' allows them"
         )
         return False
@@ -58,8 +60,23 @@ def approve(plan: "Plan") -> bool:
     return answer("Run them, now and as long as they stay as they are?")
 
 
+def _rows(shown: list[str]) -> int:
+    """Return how many rows of the terminal lines take: a long one can push others off, too."""
+    from prodigy_git.cli import columns
+
+    width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return sum(max(1, -(-columns.width_of(line) // width)) for line in shown)
+
+
 def answer(question: str) -> bool:
-    """Ask for a yes on the terminal, and take silence for a no."""
+    """Ask for a yes on the terminal, and take silence for a no.
+
+    What was typed before the question is no answer to it.
+    """
+    import termios
+
+    with contextlib.suppress(termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
     sys.stderr.write(f"{question} [y/N]: ")
     sys.stderr.flush()
     if not select.select([sys.stdin], [], [], _PATIENCE)[0]:

@@ -1,13 +1,18 @@
 """Trust: what a repository brings runs only once a person has said so, for exactly that content."""
 
 import os
+import pty
+import select
 import shutil
+import sys
 from contextlib import closing
 
 import pytest
 from support_cli import call, environment, new, ok, refused, start
 from support_setup import FOREIGN_TEXTS, say, shown, trust
 from support_terminal import Terminal
+
+from prodigy_git.cli import trusting
 
 RUN = '[setup]\nrun = "echo ran > ran"\n'
 
@@ -205,6 +210,20 @@ def test_at_a_terminal_it_is_asked(repo, git):
     assert shown(repo)["trusted"] is True
 
 
+def test_what_was_typed_before_the_question_is_no_answer(monkeypatch):
+    master, slave = pty.openpty()
+    try:
+        os.write(master, b"y\n")
+        monkeypatch.setattr(trusting, "_PATIENCE", 0.0)
+        with open(slave, closefd=False) as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            assert select.select([stream], [], [], 60)[0]
+            assert not trusting.answer("Run them?")
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
 def test_setup_trust_asks_at_a_terminal(repo, git):
     say(repo, git, RUN)
     with closing(Terminal("setup", "trust", cwd=repo, columns=200)) as terminal:
@@ -218,8 +237,9 @@ def test_setup_trust_asks_at_a_terminal(repo, git):
     assert shown(repo)["trusted"] is True
 
 
-def test_what_nobody_can_have_seen_is_not_asked_about(repo, git):
-    say(repo, git, "[setup]\nrun = [" + '"true",' * 200 + '"echo ran > ran"]\n')
+@pytest.mark.parametrize("before", ['"true",' * 200, f'"true {" " * 30_000} # \u4e2d",'])
+def test_what_nobody_can_have_seen_is_not_asked_about(repo, git, before):
+    say(repo, git, f'[setup]\nrun = [{before}"echo ran > ran"]\n')
     with closing(Terminal("new-worktree", "w1", cwd=repo, columns=200)) as terminal:
         terminal.until("too many to be asked about")
         assert terminal.end() == 0
