@@ -69,7 +69,8 @@ class Table:
         if attempt["state"] in ("completed", "dead", "failed") and self._counts:
             self._counts[attempt["state"]] += 1
             self._counts["given_up"] += attempt["state"] != "completed"
-        if attempt["error"] and attempt["state"] != "completed":
+        failed = attempt["signal"] is None and attempt["state"] != "completed"
+        if attempt["error"] and failed:
             self._last = clean(f"{attempt['item_id']}: {attempt['error']}")
 
     def refresh(self, seats: list[Seat]) -> None:
@@ -115,7 +116,9 @@ class Table:
             found = self._row(seat, now)
             if found is not None:
                 rows.add_row(*map(Text, found[: len(rows.columns)]))
-        return [self._headline(seats, now), rows]
+        # A line for the cursor: behind a full one what a key echoes (Ctrl-C) would move it further
+        # down, and what is above the table would not be taken away.
+        return [self._headline(seats, now), rows, Text("")]
 
     def _row(self, seat: Seat, now: float) -> list[str] | None:
         if seat.state == "gone":

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import re
 import signal
 import sys
 from collections import Counter
@@ -209,6 +210,9 @@ def test_a_terminal_shows_who_works_on_what(job, tmp_path, columns):
         assert terminal.end() == 0
         assert "3 of 3 items completed" in terminal.text()
         assert terminal.written.rstrip().count(b"\033[?25h") >= 1  # the cursor is back
+        # What a key echoes finds a line of its own, and does not go over the end of a full one.
+        before = re.findall(rb"([^\r])\r\033\[2K\033\[1A", terminal.written)
+        assert set(before) == {b"\n"}
     finally:
         terminal.close()
 
