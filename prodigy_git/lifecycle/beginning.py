@@ -88,10 +88,12 @@ def _from_revision(cwd: str, place: Place, base: str | None) -> Beginning:
     return Beginning(commit, branch, None)
 
 
-def follow(place: Place, begun: Beginning, branch: str, broken: Broken) -> None:
+def follow(
+    place: Place, begun: Beginning, branch: str, settings: dict[str, str], broken: Broken
+) -> None:
     """Have a new branch follow what it was made from, for `git pull`; trouble is reported.
 
-    Done last: the worktree is whole without it.
+    ``settings`` are those of git before it was made. Done last: the worktree is whole without it.
     """
     asked = []
     if begun.upstream is not None:
@@ -101,8 +103,13 @@ def follow(place: Place, begun: Beginning, branch: str, broken: Broken) -> None:
             ("config", f"branch.{branch}.remote", begun.pull.remote),
             ("config", f"branch.{branch}.merge", begun.pull.ref),
         ]
+    elif not begun.exists and f"branch.{branch}.merge" in settings:
+        # One of that name did, and went without its settings (`update-ref -d`): it may come back.
+        asked.append(("branch", "--unset-upstream", branch))
     for one in asked:
         status, _, err = git_status(place.common, *one)
         if status != 0:
-            broken(f"branch {branch} follows nothing: {said(err, f'exit status {status}')}")
+            broken(
+                f"branch {branch} does not follow what it should: {said(err, f'exit status {status}')}"
+            )
             return

@@ -144,9 +144,17 @@ def _exists(place: Place, wanted: str, taken: str) -> str:
     return f"the branch {taken} leaves no room for {wanted}: choose another NAME or --branch"
 
 
-def refuse_taken(place: Place, branch: str, *, ignore_case: bool) -> None:
-    """Raise `ProdigyError` where a new branch cannot be called ``branch``, since another is."""
+def refuse_taken(place: Place, branch: str, *, ignore_case: bool, pull: bool) -> None:
+    """Raise `ProdigyError` where a new branch cannot be called ``branch``, since another is.
+
+    ``pull`` says that it is a request's, which no NAME is a name for.
+    """
     taken = branch_names.in_the_way(place, branch, ignore_case=ignore_case)
+    if taken is not None and pull:
+        there = "" if taken == branch else f", which leaves no room for {branch}"
+        raise ProdigyError(
+            f"there is a branch {taken}{there}: choose another one for the request with --branch"
+        )
     if taken is not None:
         raise ProdigyError(_exists(place, branch, taken))
 

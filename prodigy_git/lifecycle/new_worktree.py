@@ -24,7 +24,7 @@ from prodigy_git.setup.plan import Approve
 from prodigy_git.store import enrolled, home, reserve
 from prodigy_git.store.broken import Broken
 
-_SETTINGS = r"^(prodigy\.(job|branchformat)|core\.ignorecase)$"
+_SETTINGS = r"^(prodigy\.(job|branchformat)|core\.ignorecase|branch\..*\.merge)$"
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def new_worktree(
     if failure is not None:
         assert note is not None
         preparing.keep_failed(note, path, failure, broken)
-    beginning.follow(place, begun, branch, broken)
+    beginning.follow(place, begun, branch, settings, broken)
     if note is not None:
         preparing.start(note, where, enrolment.job, broken)
     reserve.keep(store, place.common)

@@ -131,7 +131,8 @@ def _branch(asked: Asked, session: str) -> str:
     begun = asked.begun
     if begun.branch is not None:
         if not begun.exists:
-            naming.refuse_taken(asked.place, begun.branch, ignore_case=ignore_case)
+            pull = begun.pull is not None
+            naming.refuse_taken(asked.place, begun.branch, ignore_case=ignore_case, pull=pull)
         return begun.branch
     known = naming.Known(asked.job or session, asked.item, asked.agent, asked.name or session)
     form = asked.settings.get("prodigy.branchformat")

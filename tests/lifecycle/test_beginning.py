@@ -97,6 +97,12 @@ def test_a_remotes_branch_is_followed(cloned, git, given):
         assert "--branch feature/x checks that one out" in refused(
             "new-worktree", "--branch", given, cwd=cloned
         )
+    # A new one of that name does not follow what this one did.
+    ok("finish", "feature-x", cwd=cloned)
+    ok("worktree", "clean", "--delete-branch", "-f", "feature-x", cwd=cloned)
+    assert git("config", "branch.feature/x.merge", cwd=cloned) == "refs/heads/feature/x"
+    other = new(cloned, "feature/x", "--base", "main")["worktree"]
+    assert git("for-each-ref", "--format=%(upstream)", "refs/heads/feature/x", cwd=other) == ""
 
 
 def test_a_name_that_a_remote_has_is_asked_about(cloned, git):
@@ -137,7 +143,8 @@ def test_a_request_by_its_number(cloned, repo, git, ref):
     git("update-ref", ref, later, cwd=repo)
     git("pull", "-q", "--ff-only", cwd=made["worktree"])
     assert commit(git, made["worktree"], "HEAD") == later
-    assert "the branch pr-7 is checked out at" in refused("new-worktree", "--pr", "7", cwd=cloned)
+    again = refused("new-worktree", "other", "--pr", "7", cwd=cloned)
+    assert "there is a branch pr-7: choose another one for the request with --branch" in again
     assert new(cloned, "again", "--pr", "7", "--branch", "mine")["branch"] == "mine"
 
 
