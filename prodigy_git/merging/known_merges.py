@@ -14,7 +14,7 @@ from prodigy_git.merging.three_way import Merge
 from prodigy_git.record import files, jsonline
 from prodigy_git.record.gitdir import Place
 
-_VERSION = 1
+_VERSION = 2
 _MOST = 10_000
 _LONGEST = 4 << 20  # bytes
 _WORTH = 50

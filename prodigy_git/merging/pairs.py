@@ -65,7 +65,10 @@ def _plan(ground: Ground, ready: Sequence[Ready], one: int, other: int) -> _Plan
     elsewhere = apart and mine.bases != theirs.bases
     if elsewhere and first.merge.clean and second.merge.clean:
         trees = (ground.trees[ground.target], first.merge.tree or "", second.merge.tree or "")
-        return _Plan(one, other, ("trees", trees[0], *sorted(trees[1:])), trees, on_target=True)
+        # Not "trees": of those that cannot meet no tree is known, and what merges one of them, when the
+        # other is the target, is to have one.
+        key = ("laid", trees[0], *sorted(trees[1:]))
+        return _Plan(one, other, key, trees, on_target=True)
     bases = ground.line.between(first.commit, second.commit)
     if not bases:
         return Clash(first.name, second.name, trouble="no history in common")
