@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -38,6 +39,8 @@ _AT_ONCE = 128
 """Merges of one process, whose trees are deleted before the next begins: the disk stays bounded."""
 # The objects are gone in a moment: neither synced nor made small.
 _PASSING = ("-c", "core.fsync=none", "-c", "core.looseCompression=0")
+_ASKED_TO_END = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Signals that come to git too, when somebody ends the command. Others tell of a fault in git."""
 _PREFIX = "prodigy-merges-"
 _LEFT = 86400.0  # seconds after which a folder is a killed command's: none takes so long
 _LARGEST_ATTRIBUTES = 1 << 20  # bytes; git takes 100 MB
@@ -83,6 +86,7 @@ class Scratch:
         self._kept = f"{self.folder}/kept"
         self._number = 0
         self._lock = threading.Lock()
+        self._over = False  # whether no more merges are wanted
         try:
             self._top = f"{self.folder}/top"
             os.mkdir(self._kept)
@@ -157,7 +161,7 @@ class Scratch:
         """Merge pairs of commits, (ours, theirs), and return what came of each, in their order.
 
         ``keep``: the trees that are made stay until the end, so that `commit` may have them. Raises
-        `ProdigyError` where git cannot be started.
+        `ProdigyError` where git cannot be started, or is asked to end.
         """
         cores = max(1, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 2
         size = max(1, min(_AT_ONCE, -(-len(pairs) // cores)))
@@ -168,6 +172,7 @@ class Scratch:
             try:
                 done = list(pool.map(lambda chunk: self._chunk(chunk, keep), chunks))
             except BaseException:
+                self._over = True
                 pool.shutdown(cancel_futures=True)
                 raise
         return [one for some in done for one in some]
@@ -182,7 +187,7 @@ class Scratch:
                 os.mkdir(objects)
                 stack.callback(shutil.rmtree, objects, ignore_errors=True)
             found: list[Merge] = []
-            while len(found) < len(pairs):
+            while len(found) < len(pairs) and not self._over:
                 some = pairs[len(found) :] if self._many else pairs[len(found) : len(found) + 1]
                 found += self._merged(objects, some)
         return found
@@ -199,6 +204,8 @@ class Scratch:
             status, out, err = self._run(objects, "merge-tree", "--write-tree", "-z", *pairs[0])
             if status in (0, 1):
                 out = b"%d\0" % (1 - status) + out
+        if -status in _ASKED_TO_END:  # no fault of the pair's, and the next is not to be tried
+            raise ProdigyError(f"git merge-tree was ended by signal {-status}")
         found = [_by_its_name(one, pair) for one, pair in zip(_parsed(out), pairs, strict=False)]
         if len(found) < len(pairs) and (self._many or not found):
             found.append(Merge(None, trouble=_why(err, status)))

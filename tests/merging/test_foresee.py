@@ -381,3 +381,29 @@ def test_names_of_files_are_bytes(branches):
         branches.branch(name, dict.fromkeys(names, f"{name}\n"))
     (pair,) = clashing(branches.foresee()).values()
     assert pair == sorted(names)
+
+
+@pytest.mark.parametrize("kind", ["INT", "SEGV"])
+def test_a_git_that_is_asked_to_end_is_not_begun_again(branches, tmp_path, monkeypatch, kind):
+    """As by Ctrl-C, which all processes of a terminal hear of. One that crashes is one pair's fault."""
+    for name in "abcd":
+        branches.branch(name, {"f": text((1, f"{name}\n"))})
+    branches.commit({"g": text((5, "main\n"))})
+    folder = tmp_path / "in-its-place"
+    folder.mkdir()
+    (folder / "git").write_text(
+        '#!/bin/sh\ncase " $* " in *" merge-tree "*)\n'
+        f"echo >> {tmp_path}/begun; kill -{kind} $$;; esac\n"
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    (folder / "git").chmod(0o755)
+    target, candidates = branches.git("rev-parse", "main"), branches.candidates()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    if kind == "INT":
+        with pytest.raises(ProdigyError, match="ended by signal 2"):
+            foresee.foresee(branches.place(), target, candidates)
+        assert (tmp_path / "begun").read_text() == "\n"
+    else:
+        found = foresee.foresee(branches.place(), target, candidates)
+        assert set(states(found).values()) == {"unknown"}
