@@ -85,13 +85,19 @@ def delete(store: str, wanted: Iterable[Spent], broken: Broken) -> list[Spent]:
             )
         except Exception as error:  # whatever it is about this one, the others have their turn
             known = isinstance(error, ProdigyError | OSError | ValueError)
-            done.append(
-                replace(one, result="failed", reasons=[str(error) if known else told(error)])
-            )
+            end, why = "failed", str(error) if known else told(error)
+            if isinstance(error, ProdigyError) and _is_gone(store, one, broken):
+                end, why = "kept", "somebody else has just deleted it"
+            done.append(replace(one, result=end, reasons=[why]))
             continue
         gone = replace(one, result="deleted", trash_path=entry.path)
         done.append(replace(gone, salvage_ref=entry.salvage_ref))
     return done
+
+
+def _is_gone(store: str, one: Spent, broken: Broken) -> bool:
+    common = dict(repositories.known(store, broken)).get(one.repo)
+    return common is not None and not repository.has_ref(common, f"refs/heads/{one.branch}")
 
 
 @dataclass(frozen=True)

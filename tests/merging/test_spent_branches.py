@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from support_cli import call, new, ok, rewrite_session, session_file
 
+from prodigy_git.merging import spent_branches
+
 LINES = "".join(f"{n}\n" for n in range(20))
 
 
@@ -294,3 +296,13 @@ def test_older_than_is_the_age_of_the_sessions_end(gone, repo, git):
     merge(git, repo, "prodigy-w1")
     assert dry_run(repo, "--older-than", "1d") == {}
     assert set(dry_run(repo, "--older-than", "0s")) == {"prodigy-w1"}
+
+
+def test_one_that_another_command_has_just_deleted_is_no_failure(gone, repo, git, store):
+    gone("w1")
+    merge(git, repo, "prodigy-w1")
+    (found,) = spent_branches.find(str(store), None, None, pytest.fail)
+    git("branch", "-q", "-D", "prodigy-w1", cwd=repo)
+    (end,) = spent_branches.delete(str(store), [found], pytest.fail)
+    assert (found.result, end.result) == ("would-delete", "kept")
+    assert end.reasons == ["somebody else has just deleted it"]
