@@ -7,10 +7,13 @@ background after.
 
 import contextlib
 import os
+import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
@@ -191,9 +194,48 @@ def take_back(remembered: "Note", place: Place, job: str, broken: Broken, say: S
     log = layout.setup_log(remembered.store, remembered.repo, job, remembered.session)
     try:
         where = stages.site(place, broken)
-        stages.run("teardown", remembered.plan, where, log, note=remembered, say=say)
+        with _a_further_signal_ends_it():
+            stages.run("teardown", remembered.plan, where, log, note=remembered, say=say)
+    except _Hurried:
+        broken("the teardown was interrupted: something of the set-up may be left")
     except (ProdigyError, OSError) as error:
         broken(str(error))
+
+
+class _Hurried(BaseException):
+    """Somebody does not want to wait for a teardown."""
+
+
+@contextlib.contextmanager
+def _a_further_signal_ends_it() -> Iterator[None]:
+    """Where an interruption is being undone, let the next one raise `_Hurried` within a ``with``, once.
+
+    Elsewhere in an undoing signals are ignored: git must not be cut short, nor what it would leave. But
+    a command of somebody else's may take for ever; and it must not ignore the signals that end it.
+    """
+    undone = sys.exc_info()[1]
+    interrupted = undone is not None and not isinstance(undone, Exception)
+    if not interrupted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous: dict[int, Any] = {}
+    came: list[int] = []
+
+    def hurry(number: int, frame: FrameType | None) -> None:
+        if callable(previous[number]):
+            previous[number](number, frame)
+        came.append(number)
+        if len(came) == 1:
+            raise _Hurried
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.getsignal(number)
+            signal.signal(number, hurry)
+        yield
+    finally:
+        for held, handler in previous.items():
+            signal.signal(held, handler)
 
 
 def start(remembered: "Note", where: "Site | None", job: str, broken: Broken) -> None:

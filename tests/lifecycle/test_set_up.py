@@ -172,6 +172,33 @@ def test_interrupted_nothing_remains(repo, git, store, tmp_path):
     assert list((store / "setup").iterdir()) == []
 
 
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_second_interruption_ends_the_teardown_and_nothing_else(
+    repo, git, store, tmp_path, worker
+):
+    run, down = (f"echo $$ > {tmp_path}/{name}; sleep 600" for name in ("run", "down"))
+    prepared(repo, git, run=[run], teardown=[down])
+    (tmp_path / "items").write_text('{"id": "a"}\n')
+    ok("job", "start", "j", "--items", tmp_path / "items", cwd=repo)
+    before = left_of(repo, store)
+    making = ("run", "--job", "j", "--next", "--", "true") if worker else ("new-worktree", "w1")
+    child = start(*making, cwd=repo)
+    pid = number_in(tmp_path / "run")
+    child.send_signal(signal.SIGINT)
+    pid = number_in(tmp_path / "down")
+    child.send_signal(signal.SIGINT)
+    try:
+        _, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    assert "the teardown was interrupted" in err
+    assert not runs(pid)
+    after = left_of(repo, store)
+    assert (after["refs"], after["registered"]) == (before["refs"], [])
+    assert list((store / "setup").iterdir()) == []
+
+
 def test_killed_the_next_command_takes_it_up(repo, git, store, tmp_path):
     run, down = f"echo $$ > {tmp_path}/pid; sleep 600", f"echo x > {tmp_path}/down"
     prepared(repo, git, run=[run], teardown=[down])
