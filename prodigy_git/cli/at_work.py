@@ -43,16 +43,26 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
     return said
 
 
-def of_session(store: str, name: str) -> list[str]:
-    """Return a line if a process works in a session, other than those that ask; else nothing."""
-    import psutil
+def of_session(store: str, name: str, *, by_run: bool) -> list[str]:
+    """Return a line if a process works in a session, other than those that ask; else nothing.
 
+    With ``by_run`` only a command of `run`, which most sessions are not: so it is asked first.
+    """
     from prodigy_git.errors import ProdigyError
     from prodigy_git.jobs import peek, summary
+    from prodigy_git.lifecycle import command_process
     from prodigy_git.store import sessions
 
     try:
         found = sessions.load(store, name)
+        place = store, found.text("repo") or "", found.job, name
+        if by_run and command_process.find(*place) is None:
+            return []
+    except ProdigyError:
+        return []  # it is said beside the answer, which does not depend on it
+    import psutil
+
+    try:
         with peek.opened(store, found.text("repo") or "", found.job, lambda _: None) as index:
             who = found.text("item_id"), found.text("agent_id")
             rows = [
@@ -60,7 +70,7 @@ def of_session(store: str, name: str) -> list[str]:
             ]
         asking = {psutil.Process().pid, *(one.pid for one in psutil.Process().parents())}
     except (ProdigyError, OSError, psutil.Error):
-        return []  # it is said beside the answer, which does not depend on it
+        return []
     held = [row for row in rows if row["alive"] is not False and row["owner"] is not None]
     return lines([row for row in held if row["owner"].get("pid") not in asking])
 

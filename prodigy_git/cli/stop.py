@@ -68,10 +68,11 @@ def stop(names: tuple[str, ...], job: str | None, fail: bool, grace: int, as_jso
     )  # fmt: skip
     if as_json:
         output.emit_json([one.as_json() for one in done])
+    over = {one.session_id for one in chosen if one.over}
     for one in [] if as_json else done:
-        became = (
-            "given back" if one.state == "pending" and not fail else one.state.replace("_", " ")
-        )
+        became = one.state.replace("_", " ")
+        if one.state == "pending" and not fail and one.session_id not in over:
+            became = "given back"
         how = ", by force" if one.enforced else ""
         output.prose(f"agent {one.agent_id} is stopped{how}; item {one.item_id}: {became}")
     return 1 if failed else 0

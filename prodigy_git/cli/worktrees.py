@@ -168,7 +168,7 @@ def finish(
         session = ending.session_here(gitenv.here())
     else:
         session = by_name.session(store, gitenv.here(), name)
-    goes_on = at_work.of_session(store, session) if failed else []
+    goes_on = at_work.of_session(store, session, by_run=not failed)
     done = ending.finish(
         store, session, failed=failed, error=reason, result=yielded, log_path=log_path,
         broken=output.note,

@@ -33,16 +33,24 @@ class Command:
     """Whether it has a session of processes of its own; else it shares its worker's terminal."""
     uid: int
     """Whose the note is."""
+    agent_id: str
+    item_id: str
+    attempt: int
+    """What it works on; of a note of an earlier version empty, and 0."""
 
 
 def _path(store: str, repo: str, job: str, session: str) -> str:
     return f"{layout.run_log(store, repo, job, session).removesuffix('.log')}.process.json"
 
 
-def note(store: str, repo: str, job: str, session: str, pid: int, *, alone: bool) -> None:
-    """Note which process a session's command is. Raises `OSError`."""
+def note(
+    store: str, repo: str, job: str, session: str, pid: int, *, alone: bool, agent: str, item: str,
+    attempt: int,
+) -> None:  # fmt: skip
+    """Note which process a session's command is, and what it works on. Raises `OSError`."""
     found = {
         "process": liveness.described(pid), "worker": liveness.described(os.getpid()), "alone": alone,
+        "agent_id": agent, "item_id": item, "attempt": attempt,
     }  # fmt: skip
     if found["process"] is not None:  # else it has ended already
         files.replace(_path(store, repo, job, session), json.dumps(found).encode("ascii"))
@@ -66,6 +74,8 @@ def find(store: str, repo: str, job: str, session: str) -> Command | None:
         process, worker, alone = said["process"], said["worker"], said["alone"]
         if not isinstance(process["pid"], int) or not isinstance(worker, dict):
             raise ValueError("it names no process")
+        agent, item = str(said.get("agent_id", "")), str(said.get("item_id", ""))
+        attempt = int(said.get("attempt", 0))
     except FileNotFoundError:
         return None
     except PermissionError as error:
@@ -74,7 +84,22 @@ def find(store: str, repo: str, job: str, session: str) -> Command | None:
         raise ProdigyError(
             f"{path} is damaged ({error}): which process it is cannot be told"
         ) from None
-    return Command(session, process, worker, bool(alone), about.st_uid)
+    return Command(session, process, worker, bool(alone), about.st_uid, agent, item, attempt)
+
+
+def noted(store: str, repo: str, job: str) -> list[Command]:
+    """Return a job's commands that are there, also of items that others have ended meanwhile."""
+    folder, end = os.path.dirname(_path(store, repo, job, "any")), ".process.json"
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder)):
+            # What cannot be read, or is elsewhere, is refused where it is asked for by name.
+            with contextlib.suppress(ProdigyError):
+                session = name.removesuffix(end)
+                command = find(store, repo, job, session) if session != name else None
+                if command is not None and command.item_id and Ending(command).alive():
+                    found.append(command)
+    return found
 
 
 class Ending:

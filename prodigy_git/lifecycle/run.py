@@ -199,7 +199,7 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
                 timeout=wish.timeout,
                 whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
-                started=partial(_note, worker, made),
+                started=partial(_note, worker, made, claim),
             )  # fmt: skip
         finally:
             log.close()
@@ -236,10 +236,13 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
     )  # fmt: skip
 
 
-def _note(worker: Worker, made: NewWorktree, pid: int, alone: bool) -> None:
+def _note(worker: Worker, made: NewWorktree, claim: Claim, pid: int, alone: bool) -> None:
     where = worker.store, worker.repo, made.job_id, made.session_id
     try:
-        command_process.note(*where, pid, alone=alone)
+        command_process.note(
+            *where, pid, alone=alone, agent=claim.agent_id, item=claim.item_id,
+            attempt=claim.attempt,
+        )  # fmt: skip
     except OSError as trouble:  # a full disk: it can be ended by whoever started it
         worker.broken(f"'prodigy-git stop' will not find agent {made.agent_id} ({trouble})")
 

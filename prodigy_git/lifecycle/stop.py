@@ -4,11 +4,13 @@ The request is written, then the command's processes are asked to end, and after
 The worker records what became of the item. Where it is gone, this does, once nothing of the command is.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, liveness, peek, summary
 from prodigy_git.lifecycle import command_process, stop_requests
@@ -38,6 +40,8 @@ class Agent:
     alive: bool | None
     by_run: bool
     """Whether `run` claimed its item: its owner holds a lock then."""
+    over: bool = False
+    """Whether others have ended this attempt (`finish`), while its command goes on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Stopped:
 def at_work(store: str, repo: str, job: str | None, broken: Broken) -> list[Agent]:
     """Return who is at work on a job's items; without a job on those of all, also of those over.
 
-    Raises `ProdigyError` where there is no such job.
+    Commands of `run` that go on after their item was ended are among them. Raises `ProdigyError` where
+    there is no such job.
     """
     found = []
     for name in summary.known(store, repo) if job is None else [job]:
@@ -76,7 +81,21 @@ def at_work(store: str, repo: str, job: str | None, broken: Broken) -> list[Agen
             for row in rows
             if row["agent_id"] is not None
         ]  # fmt: skip
+        in_progress = {row["session_id"] for row in rows}
+        found += [
+            Agent(
+                name, one.item_id, one.agent_id, one.attempt, one.session_id,
+                _worktree(store, repo, one.session_id), alive=True, by_run=True, over=True,
+            )
+            for one in command_process.noted(store, repo, name)
+            if one.session_id not in in_progress
+        ]  # fmt: skip
     return found
+
+
+def _worktree(store: str, repo: str, session: str) -> str | None:
+    path = f"{layout.worktrees(store, repo)}/{session}"
+    return path if os.path.isdir(path) else None
 
 
 def named(agents: Sequence[Agent], name: str) -> Agent:
@@ -160,8 +179,6 @@ def _recorded(
         if not liveness.is_it(command.worker):
             if _state(store, repo, agent, broken) is None:
                 _write(store, repo, agent, fail, broken)
-            stop_requests.take(store, repo, agent.job_id, agent.session_id)
-            command_process.forget(store, repo, agent.job_id, agent.session_id)
         elif time.monotonic() > until:
             broken(
                 f"item {agent.item_id}: process {command.worker.get('pid')}, which started the "
@@ -171,6 +188,9 @@ def _recorded(
             break
         else:
             time.sleep(_PAUSE)
+    if not liveness.is_it(command.worker):
+        stop_requests.take(store, repo, agent.job_id, agent.session_id)
+        command_process.forget(store, repo, agent.job_id, agent.session_id)
     return Stopped(
         agent.job_id, agent.item_id, agent.agent_id, agent.attempt, agent.session_id,
         agent.worktree, state, enforced,

@@ -105,6 +105,29 @@ def test_all_of_a_job_that_is_over(job, tmp_path):
     assert "nobody is at work" in ok("stop", "--job", "j", cwd=cwd).err
 
 
+@pytest.mark.parametrize("by", ["agent", "job"])
+@pytest.mark.parametrize("how", [["--failed", "--error", "no"], []])
+def test_one_whose_session_was_ended_by_others_is_told_of_and_stopped(
+    job, store, tmp_path, how, by
+):
+    cwd = job("a", max_attempts=1)
+    child = run(cwd, *waiting(tmp_path))
+    (pid,) = commands(tmp_path, 1).values()
+    until(lambda: list((store / "logs").rglob("*.process.json")))
+    (agent,) = (one["session_id"] for one in ok("sessions", "list", "--json", cwd=cwd).json)
+    ended = ok("finish", agent, *how, cwd=cwd)
+    assert f"'prodigy-git stop {agent}' ends it" in ended.err
+    answer = ok("stop", *([agent] if by == "agent" else ["--job", "j"]), "--json", cwd=cwd)
+    (stopped,) = answer.json
+    assert (stopped["session_id"], stopped["attempt"]) == (agent, 1)
+    assert stopped["state"] == ("dead" if how else "completed")
+    assert gone(pid)
+    child.communicate(timeout=60)
+    assert child.returncode == 143
+    found = shown(cwd)
+    assert (found["dead"], found["completed"]) == ((1, 0) if how else (0, 1))
+
+
 def test_a_command_whose_worker_was_killed(job, events, tmp_path):
     cwd = job({"id": "a"}, max_attempts=1)
     child = run(cwd, *waiting(tmp_path))
