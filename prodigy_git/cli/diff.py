@@ -50,7 +50,9 @@ def diff(name: str, job: str | None, stat: bool, as_json: bool) -> int:
     # Those of an agent may be several.
     one = max(found, key=lambda each: each.completed_at or "~")
     place = of_items.place_of(store, repo)
-    change = changes.Change() if place is None else changes.of(place, [one])[0]
+    change = changes.Change()
+    if place is not None:
+        (change,) = of_items.changed(store, repo, place, [one], output.note)
     _tell(one, change, [each.name for each in found if each is not one])
     if as_json:
         output.emit_json(changes.as_json(one, change))

@@ -2,12 +2,12 @@
 
 DOOR = {
     "branch_moves": "Moved",
-    "changes": "Change OfItem as_json of",
+    "changes": "Change OfItem as_json",
     "checking": "Command",
     "choosing": "can_foresee chosen foreseen of_here plan",
     "culprits": "words",
     "merge_queue": "Wish merge undo",
-    "of_items": "of_job place_of",
+    "of_items": "changed of_job place_of",
     "outcomes": "GOOD Outcome",
     "preflight": "of Preflight",
     "publishing": "Published publish",

@@ -22,7 +22,7 @@ from typing import Any
 from prodigy_git import encoding, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status
-from prodigy_git.merging import checkouts, giving_back, ledger, steadily
+from prodigy_git.merging import ancestry, checkouts, giving_back, ledger, steadily
 from prodigy_git.merging.checkouts import Checkout
 from prodigy_git.merging.ledger import Kind, Move
 from prodigy_git.merging.target import Target
@@ -206,12 +206,19 @@ def done_before(
     target: Target, tip: str, heads: Collection[str], broken: Broken
 ) -> dict[str, dict[str, Any]]:
     """Return which of these commits were merged into what the branch has at ``tip``, and what as."""
-    found = {}
-    for made in ledger.read(target.ledger, broken):
-        items = [one for one in made.items if one["head"] in heads]
-        if made.kind == "merge" and made.state == "done" and items:
-            found.update({one["head"]: one for one in items if contains(target, tip, made.new)})
-    return found
+    asked = [
+        (one["head"], one, made.new)
+        for made in ledger.read(target.ledger, broken)
+        if made.kind == "merge" and made.state == "done"
+        for one in made.items
+        if one["head"] in heads
+    ]
+    if not asked:
+        return {}
+    line = ancestry.of(target.place, tip, [new for _, _, new in asked]).descents
+    return {
+        head: one for head, one, new in asked if line[new].trouble is None and not line[new].own
+    }
 
 
 def undo(target: Target, cwd: str, *, lock: int, broken: Broken) -> Moved:

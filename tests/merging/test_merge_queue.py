@@ -302,6 +302,12 @@ def test_rebased_each_commit_is_made_anew(team):
     assert sh(team.repo, "git log --merges --oneline") == ""
     assert team.is_clean()
     assert team.states("--rebase") == {"a": "already_merged", "b": "already_merged"}
+    # Other commands know it, although the branch has none of the results' commits.
+    rows = ok("job", "show", "j", "--items", cwd=team.repo).out.splitlines()
+    assert [row.split("\t")[-1] for row in rows[:2]] == ["merged into main"] * 2
+    assert ok("diff", "b", "--json", cwd=team.repo).json["merged"] is True
+    ok("merge", "--undo", cwd=team.repo)
+    assert ok("diff", "b", "--json", cwd=team.repo).json["merged"] is False
 
 
 def test_a_rebase_that_conflicts_leaves_nothing_behind(team):
