@@ -15,6 +15,7 @@ import psutil
 
 from prodigy_git.cleanup.folders import mounts
 from prodigy_git.cleanup.folders.mounts import Namespace, Spot
+from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
 from prodigy_git.record.gitdir import Place
 
@@ -59,7 +60,7 @@ def scan() -> Sight:
     """Look at all live processes; nobody is asked about one worktree alone, so once for many.
 
     Without those that this command descends from: a shell that stands in a worktree and asks for it
-    to be cleaned is not in the way of that.
+    to be cleaned is not in the way of that. Raises `ProdigyError` where none can be looked at.
     """
     sight = Sight(mounts.own())
     if sight.own is None:
@@ -81,7 +82,13 @@ def _note(sight: Sight, spot: Spot, pid: int, what: str) -> None:
 def _scan_anywhere(sight: Sight) -> None:
     """Look by what psutil knows, on systems without mount namespaces."""
     asking = _ancestors()
-    for process in psutil.process_iter():
+    try:
+        running = list(psutil.process_iter())
+    except (psutil.Error, OSError, LookupError) as error:  # as in a chroot without /proc
+        raise ProdigyError(
+            "nobody can tell here which processes stand in a worktree: is /proc mounted?"
+        ) from error
+    for process in running:
         if process.pid in asking:
             continue
         try:

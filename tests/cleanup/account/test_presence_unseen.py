@@ -198,3 +198,17 @@ def test_without_proc_psutil_is_asked(repo, tree, monkeypatch):
         place = find(str(tree), {})
         (found,) = presence.inside(place, presence.scan())
         assert (found.pid, found.why) == (child.pid, "stands in it")
+
+
+def test_without_proc_nothing_is_cleaned_and_that_is_said_in_words(repo, tree, tmp_path):
+    """As in a chroot."""
+    needs_mounts()
+    (tmp_path / "empty").mkdir()
+    script = 'mount --bind "$1" /proc && exec "$2" -m prodigy_git worktree clean -f w1'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path / "empty", sys.executable],
+        cwd=repo, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("prodigy-git: error: nobody can tell here which processes")
+    assert tree.is_dir()
