@@ -91,8 +91,12 @@ def _status(outcome: Outcome, in_a_row: InARow) -> int:
         return 128 + outcome.interrupted
     if in_a_row.why is not None:
         return EXIT_STATUS
-    # A worker that somebody ended alone (`prodigy-git stop`) has given its item back.
-    said = [status for status in outcome.statuses if status not in (0, 128 + signal.SIGTERM)]
+    # A worker that somebody ended alone (`prodigy-git stop`) has given its item back, and the others
+    # have gone on with it; where all were, nobody has.
+    stopped = 128 + signal.SIGTERM
+    if all(status == stopped for status in outcome.statuses):
+        return stopped
+    said = [status for status in outcome.statuses if status not in (0, stopped)]
     for status in (127, 126):  # its command cannot be started
         if status in said:
             return status

@@ -100,9 +100,19 @@ def test_all_of_a_job_that_is_over(job, tmp_path):
     assert "'prodigy-git stop agent-" in ok("job", "cancel", "j", cwd=cwd).err
     assert len(ok("stop", "--job", "j", "--json", cwd=cwd).json) == 2
     _, err = child.communicate(timeout=60)
-    assert child.returncode == 3 or child.returncode == 0, err
+    assert child.returncode == 143, err
     assert shown(cwd)["in_progress"] == 0
     assert "nobody is at work" in ok("stop", "--job", "j", cwd=cwd).err
+
+
+def test_a_pool_of_which_all_were_stopped_has_not_done_well(job, tmp_path):
+    cwd = job("a", "b", "c")
+    child = run(cwd, "--parallel", 2, *waiting(tmp_path))
+    commands(tmp_path, 2)
+    assert len(ok("stop", "--job", "j", "--json", cwd=cwd).json) == 2
+    child.communicate(timeout=60)
+    assert child.returncode == 143
+    assert shown(cwd)["pending"] == 3
 
 
 @pytest.mark.parametrize("by", ["agent", "job"])
