@@ -73,7 +73,9 @@ def bearer(store: str, repo: str, session: str, name: str) -> str | None:
         puts_away = f"'prodigy-git worktree clean {session}' puts it away"
         return f"the worktree of session {session} is there still, {puts_away}" if there else None
     # Whoever made it was killed, or its worktree was removed by others.
-    ends = "" if there else f" and has no worktree, 'prodigy-git finish {session}' ends it"
+    unless = "unless it is being made just now, " if found.status == "Initializing" else ""
+    puts_end = f"{unless}'prodigy-git finish {session}' ends it"
+    ends = "" if there else f" and has no worktree, {puts_end}"
     return f"session {session} is {found.status}{ends}"
 
 
