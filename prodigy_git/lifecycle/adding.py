@@ -13,6 +13,7 @@ from prodigy_git.record import files, gitdir, within
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import copying
 from prodigy_git.store import locked
+from prodigy_git.store.broken import Broken
 
 _TRIES = 5
 
@@ -32,13 +33,14 @@ def add(
     *,
     exists: bool,
     spot: Spot | None,
+    broken: Broken,
 ) -> None:
     """Add a worktree at ``path`` on a new ``branch`` at ``commit``, or on one that ``exists``.
 
     Concurrent ones race inside git (one reads the ``commondir`` file that another has not yet
     written), leaving their branch behind: so ours run one at a time, and are tried again when they
-    meet somebody else's. ``spot`` is where a user wants it, None in the store. Raises `ProdigyError`,
-    `Taken`.
+    meet somebody else's. ``spot`` is where a user wants it, None in the store. ``broken`` is told what
+    could not be taken back. Raises `ProdigyError`, `Taken`.
     """
     if spot is None:
         within.make_folder(store, os.path.dirname(path))
@@ -52,7 +54,7 @@ def add(
             if taken is not None:
                 raise Taken(f"the branch {taken} was made just now: try again")
         made = None if exists else branch
-        undo.callback(_take_back, place.common, path, made, commit, spot)
+        undo.callback(_take_back, place.common, path, made, commit, spot, broken)
         if spot is not None:
             _make_above(path)
         how = (path, branch) if exists else ("--no-track", "-b", branch, path, commit)
@@ -90,7 +92,9 @@ def _delete_branch(common: str, branch: str, commit: str) -> None:
         git(common, "update-ref", "-d", f"refs/heads/{branch}", commit)
 
 
-def _take_back(common: str, path: str, branch: str | None, commit: str, spot: Spot | None) -> None:
+def _take_back(
+    common: str, path: str, branch: str | None, commit: str, spot: Spot | None, broken: Broken
+) -> None:
     """Remove a worktree and branch that were made a moment ago and that nobody has seen yet."""
     # `add` may still hold the lock: filelock is not reentrant across two objects, so no lock is
     # taken here. Removing one worktree by its path touches no other's files.
@@ -101,7 +105,14 @@ def _take_back(common: str, path: str, branch: str | None, commit: str, spot: Sp
         copying.make_removable(path)
         shutil.rmtree(path, ignore_errors=True)
     if branch is not None:
-        _delete_branch(common, branch, commit)
+        # Why it is taken back is what its user has to know, and the rest of it goes on.
+        try:
+            _delete_branch(common, branch, commit)
+        except ProdigyError as error:
+            tip = git_status(common, "rev-parse", "--verify", "-q", f"refs/heads/{branch}")[1]
+            moved = tip.strip() not in ("", commit)
+            why = "something was committed to it meanwhile" if moved else str(error)
+            broken(f"branch {branch} stays: {why}")
     if kept is not None:
         _put_back(path, kept)
     elif spot is not None:

@@ -46,7 +46,7 @@ def take(
             try:
                 adding.add(
                     step, asked.place, asked.store, asked.repo, path, branch, begun.commit,
-                    exists=begun.exists, spot=asked.spot,
+                    exists=begun.exists, spot=asked.spot, broken=broken,
                 )  # fmt: skip
             except adding.Taken:
                 if begun.branch is not None:

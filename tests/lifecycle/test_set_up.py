@@ -116,6 +116,17 @@ def test_a_failure_undoes_the_worktree_and_shows_the_last_lines(repo, git, store
     assert call("new-worktree", "w1", "--no-setup", cwd=repo).code == 0
 
 
+def test_a_failure_after_a_commit_is_said_and_the_commit_kept(repo, git, store):
+    prepared(repo, git, run=["git commit -q --allow-empty -m of-the-set-up", "exit 3"])
+    done = call("new-worktree", "w1", "--branch", "b", cwd=repo)
+    assert done.code == 1
+    assert "branch b stays: something was committed to it" in done.err
+    assert "exited with status 3" in done.err.splitlines()[-1]
+    assert git("log", "-1", "--format=%s", "b", cwd=repo) == "of-the-set-up"
+    assert left_of(repo, store)["registered"] == []
+    assert not (store / "sessions" / "w1.json").exists()
+
+
 def test_keep_failed_keeps_it_and_gives_its_item_back(repo, git, store, tmp_path):
     prepared(repo, git, run=["echo half > half", "exit 1"])
     items = tmp_path / "items"
