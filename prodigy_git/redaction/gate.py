@@ -63,7 +63,19 @@ def _found(text: str) -> Iterator[tuple[Span, str]]:
         for start, end in _places(rule, text, folded):
             for span in rule.spans(text, start, end):
                 if not text.startswith(_TAKEN, span[0]):
-                    yield span, rule.name
+                    yield _whole(text, span), rule.name
+
+
+def _whole(text: str, span: Span) -> Span:
+    """Return where a secret is that is longer than its pattern has room for: it goes to its end."""
+    if span[1] - span[0] < _LONG:
+        return span
+    further = _FURTHER.match(text, span[1])
+    return span[0], span[1] if further is None else further.end()
+
+
+_LONG = 200  # characters
+_FURTHER = re.compile(r"[\w+/=%~-]*")
 
 
 def _places(rule: Rule, text: str, folded: str) -> Iterator[Span]:
