@@ -164,16 +164,21 @@ def _merge(
         target_push.wants_trailers(cwd),
     )  # fmt: skip
     with interrupts.listening() as signals:
-        ended = merge_queue.merge(
-            into_branch,
-            found,
-            wish,
-            order=order,
-            signals=signals,
-            told=told,
-            doing=output.note if _is_watched() else lambda _: None,
-            broken=output.note,
-        )
+        try:
+            ended = merge_queue.merge(
+                into_branch,
+                found,
+                wish,
+                order=order,
+                signals=signals,
+                told=told,
+                doing=output.note if _is_watched() else lambda _: None,
+                broken=output.note,
+            )
+        except ProdigyError:
+            if not signals.came:
+                raise
+            raise click.Abort from None  # a Ctrl-C at the terminal has ended git, too
     _tell_checkouts(ended.finished, "finished what a killed merge had begun: ")
     _tell_checkouts(ended.moved)
     pushed = None

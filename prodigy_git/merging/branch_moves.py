@@ -21,7 +21,7 @@ from typing import Any
 
 from prodigy_git import encoding, layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import git
 from prodigy_git.merging import ancestry, checkouts, giving_back, ledger, steadily
 from prodigy_git.merging.checkouts import Checkout
 from prodigy_git.merging.ledger import Kind, Move
@@ -199,7 +199,7 @@ def _happened(target: Target, made: Move) -> bool:
 def contains(target: Target, tip: str, commit: str) -> bool:
     """Whether a commit is part of the history of another."""
     cwd = target.place.common
-    return git_status(cwd, "merge-base", "--is-ancestor", commit, tip)[0] == 0
+    return steadily.look(cwd, "merge-base", "--is-ancestor", commit, tip)[0] == 0
 
 
 def done_before(

@@ -13,7 +13,7 @@ from typing import Any
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import git_status, said
+from prodigy_git.git.ask import said
 from prodigy_git.merging import half_followed, steadily
 from prodigy_git.merging.target import Target
 from prodigy_git.record import ownership
@@ -60,7 +60,11 @@ def follow(target: Target, old: str, new: str, lock: int, *, again: bool = False
     as for `steadily.git`. Raises `ProdigyError` where git does not say which checkouts there are.
     """
     found = []
-    for place in of(target):
+    try:
+        places = of(target)
+    except ProdigyError:  # perhaps a Ctrl-C at the terminal has ended git, too
+        places = of(target)
+    for place in places:
         try:
             found.append(_follow(target, place, old, new, lock, again=again))
         except (ProdigyError, OSError) as error:
@@ -76,7 +80,7 @@ def _follow(
         if os.path.lexists(f"{place.private}/{name}"):
             return _left(place, f"{what} is under way there", old, new)
     # The times that the index has may be old ones; this writes it, as any `git status` there would.
-    git_status(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
+    steadily.look(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
     if _same(place, "diff-index", "--cached", new) and _same(place, "diff-files"):
         return None
     if again and _same(place, "diff-index", "--cached", old):
@@ -99,7 +103,7 @@ def _follow(
 def _same(place: Place, command: str, *more: str) -> bool:
     # What a submodule has checked out is its own; which commit of it is meant, the index says.
     ignored = ("--ignore-submodules",) if command == "diff-files" else ()
-    status, _, err = git_status(place.top, command, "--quiet", *ignored, *more, "--")
+    status, _, err = steadily.look(place.top, command, "--quiet", *ignored, *more, "--")
     if status not in (0, 1):
         raise ProdigyError(f"git {command}: {said(err)}")
     return status == 0
@@ -107,7 +111,7 @@ def _same(place: Place, command: str, *more: str) -> bool:
 
 def _in_the_way(place: Place, old: str, new: str) -> str | None:
     """Return a path where a file is that git does not have, and that ``new`` has something at."""
-    status, out, err = git_status(
+    status, out, err = steadily.look(
         place.top, "diff-tree", "-r", "-z", "--no-renames", "--name-status", old, new
     )
     if status != 0:
@@ -132,7 +136,7 @@ def _in_the_way(place: Place, old: str, new: str) -> str | None:
     folders = [path for path in fresh if os.path.isdir(f"{place.top}/{path}")]
     for path in folders:  # a file comes where a folder is: all in it has to be git's
         spec = f":(top,literal){path}/"
-        other = git_status(place.top, "ls-files", "--others", "-z", "--", spec)[1]
+        other = steadily.look(place.top, "ls-files", "--others", "-z", "--", spec)[1]
         if other:
             return other.split("\0")[0]
     return None

@@ -12,7 +12,8 @@ import stat
 import psutil
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.git.ask import git
+from prodigy_git.merging import steadily
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
 
@@ -31,7 +32,9 @@ def take_back(place: Place, old: str, new: str) -> bool:
     out = git(place.top, "diff-tree", "-r", "-z", "--no-renames", "--name-status", old, new)
     fields = out.split("\0")[:-1]
     changed = dict(zip(fields[1::2], fields[::2], strict=True))
-    status, out, _ = git_status(place.top, "diff-files", "--name-only", "-z", "--ignore-submodules")
+    status, out, _ = steadily.look(
+        place.top, "diff-files", "--name-only", "-z", "--ignore-submodules"
+    )
     if status != 0:
         return False
     differing = out.split("\0")[:-1]
@@ -49,7 +52,7 @@ def take_back(place: Place, old: str, new: str) -> bool:
     if differing:
         named = "".join(f"{path}\0" for path in differing)
         git(place.top, "checkout-index", "--force", "-z", "--stdin", stdin=os.fsencode(named))
-    git_status(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
+    steadily.look(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
     return True
 
 

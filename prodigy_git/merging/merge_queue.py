@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git_status
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.merging import (
     branch_moves,
@@ -23,6 +22,7 @@ from prodigy_git.merging import (
     joining,
     outcomes,
     resolving,
+    steadily,
     workplace,
 )
 from prodigy_git.merging import target as targets
@@ -258,8 +258,8 @@ def _why_nothing(bench: _Bench, one: Result) -> Literal["empty", "already_merged
     if one.head == one.base:
         return "empty"
     cwd, head = bench.place.top, str(one.head)
-    base = one.base or git_status(cwd, "merge-base", bench.done.old, head)[1].strip()
-    same = git_status(cwd, "diff", "--quiet", base, head, "--")[0] == 0
+    base = one.base or steadily.look(cwd, "merge-base", bench.done.old, head)[1].strip()
+    same = steadily.look(cwd, "diff", "--quiet", base, head, "--")[0] == 0
     return "empty" if same else "already_merged"
 
 

@@ -8,8 +8,21 @@ import os
 import subprocess
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import SILENCE
+from prodigy_git.git.ask import SILENCE, git_status
 from prodigy_git.record import files, gitdir
+
+
+def look(cwd: str, *arguments: str) -> tuple[int, str, str]:
+    """Run git as `git_status`, and once more where a signal has ended it: that is no answer.
+
+    A Ctrl-C reaches all of a terminal's processes, and this one remains within its reach: what it waits
+    for may never end. Raises `ProdigyError` as `git_status`, and where a signal has ended both.
+    """
+    for _ in range(2):
+        status, out, err = git_status(cwd, *arguments)
+        if status >= 0:
+            return status, out, err
+    raise ProdigyError(f"git {arguments[0]} was ended by signal {-status}")
 
 
 def git(cwd: str, *arguments: str, lock: int, common: str) -> tuple[int, str, str]:

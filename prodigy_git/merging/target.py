@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import integration, repository
-from prodigy_git.git.ask import git_status
+from prodigy_git.merging import steadily
 from prodigy_git.merging.results import Result
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
@@ -43,7 +43,7 @@ class Target:
 
     def tip(self) -> str:
         """Return the commit that it is at. Raises `ProdigyError` where it is gone."""
-        status, out, _ = git_status(
+        status, out, _ = steadily.look(
             self.place.common, "rev-parse", "--verify", "--quiet", f"{self.ref}^{{commit}}"
         )
         if status != 0:
