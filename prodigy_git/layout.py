@@ -274,6 +274,11 @@ def resume_lock(store: str, repo: str, job: str) -> str:
     return f"{store}/locks/resume-{repo}-{job}.lock"
 
 
+def setup_lock(store: str, session_id: str) -> str:
+    """Return the lock of who sets up a worktree that is there already."""
+    return f"{store}/locks/setup-{session_id}.lock"
+
+
 def known_merges_lock(store: str, repo: str) -> str:
     """Return the lock under which what came of merges that were tried is written down."""
     return f"{store}/locks/known-merges-{repo}.lock"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import within
+from prodigy_git.record import files, within
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import what_runs, which_files
 from prodigy_git.setup.plan import Approve, Plan
@@ -283,16 +283,34 @@ def again(store: str, session: str, *, approve: Approve, say: Say, broken: Broke
         raise ProdigyError(untrusted(plan))
     if decision.state == "none":
         return "none"
-    before = notes.read(store, session)
-    if before is not None:
-        background.end_interrupted(before)
-        background.end(before, broken)
-        before.drop()
-    remembered = notes.begin(store, enrolment.repo, session, decision.plan, making=False)
-    try:
-        where = run(remembered, place, enrolment.job, broken, say)
-    except BaseException:
-        remembered.settle()  # what it did so far is torn down, too
-        raise
-    start(remembered, where, enrolment.job, broken)
+    with _alone(store, session):
+        before = notes.read(store, session)
+        if before is not None:
+            background.end_interrupted(before)
+            background.end(before, broken)
+            before.drop()
+        remembered = notes.begin(store, enrolment.repo, session, decision.plan, making=False)
+        try:
+            where = run(remembered, place, enrolment.job, broken, say)
+        except BaseException:
+            remembered.settle()  # what it did so far is torn down, too
+            raise
+        start(remembered, where, enrolment.job, broken)
     return "done"
+
+
+@contextlib.contextmanager
+def _alone(store: str, session: str) -> Iterator[None]:
+    """Let nobody else set a worktree up again meanwhile. Raises `ProdigyError` where somebody does.
+
+    The note says so, too, but two may read it before one of them writes.
+    """
+    files.make_private(f"{store}/locks")
+    try:
+        lock = files.lock(layout.setup_lock(store, session), 0.0)
+    except files.Busy:
+        raise ProdigyError(f"the set-up of {session} is under way: wait for it") from None
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -9,6 +9,9 @@ import pytest
 from support_cli import call, left_of, new, ok, refused, session_file, start
 from support_setup import number_in, runs, say, trust, until
 
+from prodigy_git import layout
+from prodigy_git.record import files
+
 
 def toml(**stages):
     """Return a file of ours with commands by stage, as JSON writes them, which TOML reads as well."""
@@ -258,6 +261,21 @@ def test_start_runs_on_and_a_second_set_up_ends_it(repo, git, store, tmp_path):
     second = int(until(lambda: path.read_text().split()[1:])[0])
     assert runs(second)
     os.kill(second, signal.SIGKILL)
+
+
+def test_set_up_by_two_at_once_one_of_them_is_refused(repo, git, store, tmp_path):
+    prepared(repo, git, run=[f"echo $$ >> {tmp_path}/ran"])
+    new(repo, "w1", "--no-setup")
+    lock = files.lock(layout.setup_lock(str(store), "w1"))
+    try:  # as of one that has read that nobody is at work
+        assert "is under way: wait for it" in refused("setup", "run", "w1", cwd=repo)
+    finally:
+        os.close(lock)
+    several = [start("setup", "run", "w1", cwd=repo) for _ in range(4)]
+    done = [(one.communicate(timeout=60)[1], one.returncode) for one in several]
+    assert all(code == 0 or "is under way: wait for it" in err for err, code in done)
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert len(ran) == [code for _, code in done].count(0) > 0
 
 
 def test_what_cannot_be_started_is_said_and_the_worktree_is_there(repo, git):
