@@ -91,7 +91,7 @@ def noted(store: str, repo: str, job: str) -> list[Command]:
     """Return a job's commands that are there, also of items that others have ended meanwhile."""
     folder, end = os.path.dirname(_path(store, repo, job, "any")), ".process.json"
     found = []
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # most jobs have no such folder
         for name in sorted(os.listdir(folder)):
             # What cannot be read, or is elsewhere, is refused where it is asked for by name.
             with contextlib.suppress(ProdigyError):
