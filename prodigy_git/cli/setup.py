@@ -180,10 +180,12 @@ def run(name: str | None, as_json: bool) -> None:
     """
     from prodigy_git.cli import trusting
     from prodigy_git.lifecycle import finish, preparing
+    from prodigy_git.store import by_name
 
-    session = finish.session_here(gitenv.here()) if name is None else name
+    cwd, store = gitenv.here(), home.here()
+    session = finish.session_here(cwd) if name is None else by_name.session(store, cwd, name)
     done = preparing.again(
-        home.here(), session, approve=trusting.approve, say=output.note, broken=output.note
+        store, session, approve=trusting.approve, say=output.note, broken=output.note
     )
     if as_json:
         output.emit_json({"session_id": session, "setup": done})

@@ -278,6 +278,18 @@ def test_set_up_by_two_at_once_one_of_them_is_refused(repo, git, store, tmp_path
     assert len(ran) == [code for _, code in done].count(0) > 0
 
 
+def test_a_name_that_is_borne_anew_is_set_up(repo, git):
+    new(repo, "w1")
+    ok("finish", "w1", cwd=repo)
+    ok("worktree", "clean", "w1", cwd=repo)
+    prepared(repo, git, run=["echo x > ran"])
+    made = new(repo, "w1", "--no-setup")
+    assert made["session_id"] != "w1"
+    done = ok("setup", "run", "w1", "--json", cwd=repo).json
+    assert done == {"session_id": made["session_id"], "setup": "done"}
+    assert os.path.exists(f"{made['worktree']}/ran")
+
+
 def test_what_cannot_be_started_is_said_and_the_worktree_is_there(repo, git):
     say(repo, git, '[setup]\nstart = "true"\ndirectory = "web"\n')
     trust(repo)
