@@ -82,7 +82,7 @@ def publish(
             _tell(done, remote, dry_run=dry_run)
 
     done = publishing.publish(
-        branch, found, remote, draft=draft, dry_run=dry_run, told=told, broken=output.note
+        branch, found, remote, cwd=cwd, draft=draft, dry_run=dry_run, told=told, broken=output.note
     )
     if as_json:
         output.emit_json([one.as_json(remote) for one in done])
@@ -91,7 +91,7 @@ def publish(
 
 def _tell(done: "Published", remote: str, *, dry_run: bool) -> None:
     name = done.result.name
-    if done.state in ("refused", "not_ready", "nothing"):
+    if done.title is None or done.state == "nothing":
         output.prose(f"{name}: not published: {done.reason}")
         return
     where = f"{done.result.branch} to {remote}"
@@ -99,7 +99,9 @@ def _tell(done: "Published", remote: str, *, dry_run: bool) -> None:
         text = f"would push {where}" if dry_run else f"pushed {where}"
     else:
         text = f"{remote} has {done.result.branch} already"
-    if done.opened is not None:
+    if done.reason is not None:
+        text += f", no pull request: {done.reason}"
+    elif done.opened is not None:
         text += ", opened" if done.opened == "now" else ", its pull request is there"
     elif done.url is not None:
         text += ", to be opened at"

@@ -43,6 +43,8 @@ class Published:
 
 @dataclass(frozen=True)
 class _Remote:
+    cwd: str
+    """Where the user stands: a path that is relative starts at the top of that worktree."""
     name: str
     url: str
     forge: forges.Forge | None
@@ -56,6 +58,7 @@ def publish(
     results: Sequence[Result],
     remote: str,
     *,
+    cwd: str,
     draft: bool,
     dry_run: bool,
     told: Callable[[Published], None],
@@ -64,9 +67,9 @@ def publish(
     """Push the branches of results, and have pull requests into the target opened.
 
     Returns what came of each; ``told`` is called with it as it is known. With ``dry_run`` the remote is
-    asked, and nothing is changed. Raises `ProdigyError` where the remote cannot be asked.
+    asked, and nothing is changed. ``cwd`` is where the user stands. Raises `ProdigyError` where the
+    remote cannot be asked.
     """
-    cwd = target.place.common
     there = _remote(cwd, remote)
     found = []
     for one in results:
@@ -92,7 +95,7 @@ def _remote(cwd: str, name: str) -> _Remote:
     heads = {ref.removeprefix("refs/heads/"): sha for sha, ref in lines}
     forge = forges.of(url, repository.config(cwd, "prodigy.forge"))
     program = None if forge is None else forges.program(forge, cwd)
-    return _Remote(name, forges.harmless(url), forge, program, heads)
+    return _Remote(cwd, name, forges.harmless(url), forge, program, heads)
 
 
 def _publish(
@@ -119,13 +122,17 @@ def _publish(
         _push(target, there, one, lease)
     if there.forge is None or there.program is None:
         return done
-    before = forges.existing(there.program, there.forge, one.branch, cwd)
-    if before is not None:
-        done.url, done.opened = before, "before"
+    try:
+        before = forges.existing(there.program, there.forge, one.branch, cwd)
+        if before is not None:
+            done.url, done.opened = before, "before"
+            return done
+        made = forges.create(
+            there.program, there.forge, one.branch, target.branch, title, body, draft=draft, cwd=cwd
+        )
+    except ProdigyError as error:  # what was pushed stays, and the request can be opened by hand
+        done.state, done.reason = "refused", str(error)
         return done
-    made = forges.create(
-        there.program, there.forge, one.branch, target.branch, title, body, draft=draft, cwd=cwd
-    )
     done.url, done.opened = made or done.url, "now"
     return done
 
@@ -157,9 +164,7 @@ def _push(target: Target, there: _Remote, one: Result, lease: str | None) -> Non
     mine = [sha for sha in known if sha == now]
     own_pushes.note(target.store, target.repo, there.url, str(one.branch), [*mine, head])
     force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
-    status, _, err = git_status(
-        target.place.common, "push", "--quiet", *force, there.name, f"{head}:{ref}"
-    )
+    status, _, err = git_status(there.cwd, "push", "--quiet", *force, there.name, f"{head}:{ref}")
     if status != 0:
         lines = [line.strip() for line in err.splitlines() if line.strip()]
         why = [line for line in lines if line.startswith(("remote:", "!", "fatal:"))]

@@ -130,6 +130,21 @@ def test_what_the_program_says_is_told_and_the_push_stays(world):
     made = world.work("a", "echo a >a")
     (one,) = world.publish("a", code=1)
     assert (one["state"], one["reason"]) == ("refused", "gh: GraphQL: no such base")
+    assert one["branch_pushed"]
+    assert one["url"].startswith(f"https://github.com/team/app/compare/main...{made['branch']}?")
+    said = call("publish", "a", cwd=world.repo)
+    assert said.code == 1
+    assert "origin has" in said.out
+    assert "no pull request: gh: GraphQL" in said.out
+    assert one["url"] in said.out
+    assert sh(world.remote, f"git rev-parse {made['branch']}") == made["head"]
+
+
+def test_a_remote_whose_path_is_relative_is_found_as_git_finds_it(world):
+    sh(world.repo, "git remote set-url origin ../remote.git; mkdir sub")
+    made = world.work("a", "echo a >a")
+    done = call("publish", "a", cwd=world.repo / "sub")
+    assert done.code == 0, done
     assert sh(world.remote, f"git rev-parse {made['branch']}") == made["head"]
 
 
