@@ -208,6 +208,8 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         reporting.give_back(
             worker.store, worker.repo, worker.job, made.session_id, str(trouble), worker.broken
         )
+        if worker.member is not None:
+            worker.member.tell("looking")  # it has no item any more
         raise ready.cannot_start(wish.command[0], trouble, made.session_id) from trouble
     _say_what_was_odd(worker, claim, ran, log, log_path)
     result = reporting.result_of(result_path, claim.item_id, worker.broken)

@@ -238,4 +238,7 @@ def test_a_command_that_there_is_not_costs_no_item(job):
     code, _, err = done(cwd, "--parallel", 2, "--", "nosuchcommand")
     assert code == 127
     assert "no command nosuchcommand" in err
+    code, _, err = done(cwd, "--parallel", 2, "--", "./nosuch")  # known in the worktree alone
+    assert (code, "tried again as after a failure" in err) == (127, False)
+    assert shown(cwd)["in_progress"] == 0
     assert shown(cwd)["pending"] == 2
