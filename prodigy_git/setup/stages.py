@@ -126,6 +126,11 @@ def check_scripts(part: Part, where: Site) -> None:
     """Raise `ProdigyError` where a trusted script is another one in the worktree."""
     other = what_runs.differing(where.place.top, part.scripts) if part.given else None
     if other is not None:
+        if not os.path.lexists(f"{where.place.top}/{other}"):
+            raise ProdigyError(
+                f"{other} is not in {where.place.top}: it was removed, or a sparse checkout "
+                "leaves it out"
+            )
         raise ProdigyError(
             f"{other} in {where.place.top} is not the script that was trusted: it was changed, "
             "or its attributes (gitattributes) make another one of it"

@@ -161,6 +161,17 @@ def test_a_script_that_attributes_change_does_not_run(repo, git):
     assert "not the script that was trusted" in refused_lines("new-worktree", "w1", cwd=repo)
 
 
+def test_a_script_that_is_not_checked_out_is_said_to_be_missing(repo, git):
+    (repo / "bin").mkdir()
+    (repo / "bin" / "run.sh").write_text("echo ran > ran\n")
+    say(repo, git, '[setup]\nrun = "sh bin/run.sh"\n')
+    trust(repo)
+    git("sparse-checkout", "set", "--no-cone", "/*", "!/bin/", cwd=repo)
+    said = refused_lines("new-worktree", "w1", cwd=repo)
+    assert "bin/run.sh is not in" in said
+    assert "sparse checkout" in said
+
+
 def refused_lines(*arguments, cwd):
     done = call(*arguments, cwd=cwd)
     assert (done.code, done.out) == (1, "")
