@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARK = "PRODIGY_SETUP_MARK"
 """The environment variable by which the processes of one worktree's set-up are known."""
+_DYING = 2.0  # seconds that the system may take for what was killed
 _GRACE = 5.0  # seconds between asking for the end and enforcing it
 
 
@@ -91,6 +92,10 @@ def end_group(group: int, *, grace: float = _GRACE, asked: bool = False) -> int:
         there = _members(group)
     if there:
         _send(group, signal.SIGKILL)
+        # Which acts a moment later: whoever looks next is to find them gone.
+        until = time.monotonic() + _DYING
+        while any(map(_runs, there)) and time.monotonic() < until:
+            time.sleep(0.002)
     return count
 
 
