@@ -371,6 +371,9 @@ def undo(target: Target, *, broken: Broken) -> tuple[Moved, list[Moved]]:
     try:
         finished = branch_moves.settle(target, lock, broken)
         workplace.sweep(target)
+        if finished and finished[-1].move.kind == "undo":
+            # Called again since it was killed: not what was merged before that is to go, too.
+            return finished[-1], finished[:-1]
         place = workplace.make(target, target.tip(), checked_out=False)
         try:
             return branch_moves.undo(target, place.top, lock=lock, broken=broken), finished

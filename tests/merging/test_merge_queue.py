@@ -759,3 +759,21 @@ def test_a_ctrl_c_that_ends_git_before_anything_is_merged_is_no_failure(team, tm
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (130, "", "prodigy-git: error: interrupted\n")
     assert team.states() == {"a": "merged"}
+
+
+def test_an_undo_that_was_killed_and_is_called_again_takes_back_no_more(team, monkeypatch):
+    team.work("a", "echo a >a")
+    team.merge("a")
+    before = team.tip()
+    team.work("b", "echo b >b")
+    team.merge("b")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prodigy_git.merging.branch_moves._rest", killed)
+        assert call("merge", "--undo", cwd=team.repo).code == 130
+    (undone,) = team.merge("--undo")["undone"]
+    assert (undone["item_id"], team.tip()) == ("b", before)
+    assert team.is_clean()
