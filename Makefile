@@ -34,7 +34,7 @@ help: ## this list
 demo: $(VENV)/.runtime ## the main job, shown step by step on a clone of this repository
 	@PATH="$(abspath $(VENV))/bin:$$PATH" sh demo/demo.sh
 
-# One process more than cores: tests wait for disks and for others. At the end a process that has no
+# Two processes more than cores: tests wait for disks and for others. At the end a process that has no
 # tests left takes some of another's.
 test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
 	@missing=; \
@@ -54,7 +54,7 @@ test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
 	fi
 	@$(VENV)/bin/python tests/real_prodigy/build.py
 	@cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); \
-	$(VENV)/bin/python -m pytest -n "$$((cores + 1))" --dist worksteal --durations=15 $(ARGS)
+	$(VENV)/bin/python -m pytest -n "$$((cores + 2))" --dist worksteal --durations=15 $(ARGS)
 
 # ARGS goes to the first alone: the others' rounds are seconds long, not milliseconds. Each is run, also
 # where what one before it timed was wrong.
