@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from prodigy_git.merging import forecast, foresee
@@ -10,6 +10,8 @@ from prodigy_git.record.gitdir import Place
 
 Tree = Mapping[str, "str | bytes | None"]
 """Paths, and what they hold; None: no such file."""
+
+LINES = [f"line {n}\n" for n in range(12)]
 
 
 class Branches:
@@ -111,3 +113,9 @@ def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
             time = 0 if "/.git/objects/" in path else about.st_mtime_ns
             found[path] = about.st_size, time, about.st_ino
     return found
+
+
+def text(*lines: tuple[int, str], without: Collection[int] = ()) -> str:
+    """Return the usual lines, those with the given numbers replaced."""
+    changed = dict(lines)
+    return "".join(changed.get(n, line) for n, line in enumerate(LINES) if n not in without)

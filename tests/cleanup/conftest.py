@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support_cli import (
     new,
+    ok,
     session_file,
 )
 from support_memory import SHARED
@@ -20,6 +21,12 @@ from prodigy_git.cleanup.folders.erasing import erase
 @pytest.fixture
 def made(repo):
     return new(repo, "w1", "--job", "j")
+
+
+@pytest.fixture
+def finished(made, repo):
+    ok("finish", "w1", cwd=repo)
+    return Path(made["worktree"])
 
 
 @pytest.fixture

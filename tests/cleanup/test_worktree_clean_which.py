@@ -14,7 +14,7 @@ from support_cli import (
     session_file,
 )
 from support_removal import salvaged
-from test_worktree_clean import _results
+from support_worktree_clean import results_of
 
 from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.salvage import refs
@@ -43,23 +43,23 @@ def four(repo, git):
 
 
 def test_all_leaves_unused_ones_alone_while_they_are_young(repo, four, store, all_seen):
-    assert _results("--all", "--dry-run", cwd=repo) == {
+    assert results_of("--all", "--dry-run", cwd=repo) == {
         "u": "refused", "a": "would-clean", "m": "would-clean", "d": "refused",
     }  # fmt: skip
-    assert _results("--all", "-f", "--dry-run", cwd=repo)["u"] == "refused"
-    assert _results("--all", "--min-age", "0s", "--dry-run", cwd=repo)["u"] == "would-clean"
-    assert _results("u", "--dry-run", cwd=repo)["u"] == "would-clean"
+    assert results_of("--all", "-f", "--dry-run", cwd=repo)["u"] == "refused"
+    assert results_of("--all", "--min-age", "0s", "--dry-run", cwd=repo)["u"] == "would-clean"
+    assert results_of("u", "--dry-run", cwd=repo)["u"] == "would-clean"
     rewrite_session(store, "u", completed_at="2025-01-11T12:00:00Z")
-    assert _results("--all", "--dry-run", cwd=repo)["u"] == "would-clean"
+    assert results_of("--all", "--dry-run", cwd=repo)["u"] == "would-clean"
 
 
 def test_merged_only_takes_what_is_merged_and_no_unused_one(repo, git, four):
     expected = {"u": "refused", "a": "refused", "m": "cleaned", "d": "refused"}
-    assert _results("--all", "--merged-only", "--min-age", "0s", cwd=repo) == expected
-    assert _results("--all", "--merged-only", "-f", cwd=repo) == {
+    assert results_of("--all", "--merged-only", "--min-age", "0s", cwd=repo) == expected
+    assert results_of("--all", "--merged-only", "-f", cwd=repo) == {
         "u": "refused", "a": "refused", "d": "cleaned",
     }  # fmt: skip
-    assert _results("a", "--merged-only", "-f", cwd=repo, code=1) == {"a": "refused"}
+    assert results_of("a", "--merged-only", "-f", cwd=repo, code=1) == {"a": "refused"}
     branches = git("branch", "--format=%(refname:short)", cwd=repo).split()
     assert branches == ["main", "prodigy-a", "prodigy-u"]
 
@@ -68,22 +68,22 @@ def test_older_than_goes_by_the_sessions_end_never_by_a_files_time(repo, four, s
     for path in (four["a"], four["a"] / "README", store / "sessions" / "a.json"):
         os.utime(path, (1, 1))
     rewrite_session(store, "m", completed_at="2025-01-11T12:00:00Z")
-    results = _results("--all", "--older-than", "24h", cwd=repo)
+    results = results_of("--all", "--older-than", "24h", cwd=repo)
     assert results == {"u": "refused", "a": "refused", "m": "cleaned", "d": "refused"}
-    assert _results("a", "--older-than", "1h", "-f", cwd=repo, code=1) == {"a": "refused"}
+    assert results_of("a", "--older-than", "1h", "-f", cwd=repo, code=1) == {"a": "refused"}
 
 
 def test_job_narrows_all_down_and_a_name_of_another_job_is_refused(repo, four):
-    assert _results("--all", "--job", "job-m", cwd=repo) == {"m": "cleaned"}
-    assert _results("a", "--job", "job-m", cwd=repo, code=1) == {"a": "refused"}
+    assert results_of("--all", "--job", "job-m", cwd=repo) == {"m": "cleaned"}
+    assert results_of("a", "--job", "job-m", cwd=repo, code=1) == {"a": "refused"}
 
 
 def test_forced_all_takes_stuck_sessions_and_no_young_ones(repo, store):
     tree = Path(new(repo, "stuck")["worktree"])
     (tree / "README").write_text("changed")
-    assert _results("--all", "-f", cwd=repo) == {"stuck": "refused"}
-    assert _results("--all", "--min-age", "0s", cwd=repo) == {"stuck": "refused"}
-    assert _results("--all", "-f", "--min-age", "0s", cwd=repo) == {"stuck": "cleaned"}
+    assert results_of("--all", "-f", cwd=repo) == {"stuck": "refused"}
+    assert results_of("--all", "--min-age", "0s", cwd=repo) == {"stuck": "refused"}
+    assert results_of("--all", "-f", "--min-age", "0s", cwd=repo) == {"stuck": "cleaned"}
     assert session_file(store, "stuck")["status"] == "Cancelled"
 
 
@@ -91,13 +91,13 @@ def test_delete_branch(repo, git, four):
     def branches():
         return git("branch", "--format=%(refname:short)", cwd=repo).split()
 
-    _results("a", cwd=repo)
+    results_of("a", cwd=repo)
     assert "prodigy-a" in branches()
     git("worktree", "add", "-q", repo.parent / "again", "prodigy-a", cwd=repo)
     other = new(repo, "o")
     _own_commit(git, other, "o")
     ok("finish", "o", cwd=repo)
-    _results("o", "--delete-branch", cwd=repo)
+    results_of("o", "--delete-branch", cwd=repo)
     assert "prodigy-o" in branches()
     last = new(repo, "l")
     tree = _own_commit(git, last, "l")
@@ -120,7 +120,7 @@ def test_a_batch_goes_on_past_a_failure(repo, four, monkeypatch, store):
         return really(store, place, *more, **options)
 
     monkeypatch.setattr(removal, "remove", failing)
-    results = _results("--all", cwd=repo, code=1)
+    results = results_of("--all", cwd=repo, code=1)
     assert results == {"u": "refused", "a": "failed", "m": "cleaned", "d": "refused"}
 
 
@@ -135,7 +135,7 @@ def many(repo, monkeypatch):
 
 
 def test_many_go_at_once_and_are_told_in_their_order(repo, many, store, git):
-    results = _results(*many, cwd=repo)
+    results = results_of(*many, cwd=repo)
     assert list(results.items()) == [(name, "cleaned") for name in many]
     assert not any(tree.exists() for tree in many.values())
     assert git("worktree", "list", cwd=repo).count("\n") == 0
@@ -198,6 +198,6 @@ def test_what_changes_behind_the_account_of_many_is_noticed(repo, many, monkeypa
 
     monkeypatch.setattr(gathering, "gather", slow)
     monkeypatch.setattr(worktrees, "_FRESH", -1.0)  # each account is too old by then
-    results = _results(*many, cwd=repo, code=1)
+    results = results_of(*many, cwd=repo, code=1)
     assert results == dict.fromkeys(many, "cleaned") | {"c": "refused"}
     assert (many["c"] / "new").exists()

@@ -28,6 +28,7 @@ PARTS = {
     ),
     "clean-up": (
         "cleanup/test_worktree_clean.py", "cleanup/test_worktree_clean_which.py",
+        "cleanup/test_worktree_clean_branches.py", "cleanup/test_worktree_clean_refused.py",
         "cleanup/drift/test_mending.py", "cli/test_clean_command.py",
         "cleanup/trash/test_unfinished.py",
     ),

@@ -2,57 +2,11 @@
 
 import os
 import socket
-import stat
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support_cli import call, environment, left_of, new, ok, refused, snapshot
-from support_faults import can_trace
-
-from prodigy_git.setup import copying, ignored_files, measuring
-
-IGNORED = ".env\nnode_modules/\nbuild\n*.log\ndeep/\ncache/\n.worktrees/\n"
-
-
-@pytest.fixture
-def rich(repo: Path, git: Any) -> Path:
-    """Return a repository that ignores much, and has it."""
-    (repo / ".gitignore").write_text(IGNORED)
-    (repo / "src").mkdir()
-    (repo / "src" / "code").write_text("code")
-    git("add", ".", cwd=repo)
-    git("commit", "-qm", "More", cwd=repo)
-    (repo / ".env").write_text("SECRET=1\n")
-    (repo / "node_modules" / "a" / "b").mkdir(parents=True)
-    (repo / "node_modules" / "a" / "b" / "f").write_text("f")
-    (repo / "build").mkdir()
-    (repo / "build" / "out").write_text("out")
-    (repo / "src" / "x.log").write_text("log")
-    return repo
-
-
-def include(repo: Path, *patterns: str, name: str = ".worktreeinclude") -> None:
-    (repo / ".git" / "info").mkdir(exist_ok=True)
-    with (repo / ".git" / "info" / "exclude").open("a") as stream:
-        stream.write(f"/{name}\n")
-    (repo / name).write_text("".join(f"{pattern}\n" for pattern in patterns))
-
-
-def link(repo: Path, *patterns: str) -> None:
-    include(repo, *patterns, name=".worktreelink")
-
-
-def made(repo: Path, *more: str) -> tuple[Path, str]:
-    done = ok("new-worktree", "w1", *more, cwd=repo)
-    said = [line for line in done.err.splitlines(keepends=True) if "git hooks are" not in line]
-    return Path(done.out[:-1]), "".join(said)
-
-
-def _inside(folder: Path) -> dict[str, Any]:
-    return {path.removeprefix(str(folder)): one for path, one in snapshot(folder).items()}
+from support_cli import left_of, new, refused
+from support_ignored_files import IGNORED, include, inside, link, made
 
 
 def test_without_a_list_nothing_comes_along(rich):
@@ -72,7 +26,7 @@ def test_what_is_matched_and_ignored_is_copied_as_it_is(rich, git):
     include(rich, ".env", "node_modules", "notes", "README", "*.log")
     top, said = made(rich)
     assert said == ""
-    assert _inside(top / "node_modules") == _inside(rich / "node_modules")
+    assert inside(top / "node_modules") == inside(rich / "node_modules")
     for path in ("node_modules/run", "node_modules/a", "node_modules/l", ".env"):
         one, other = (os.stat(place / path, follow_symlinks=False) for place in (rich, top))
         assert (one.st_mtime_ns, one.st_mode) == (other.st_mtime_ns, other.st_mode)
@@ -164,34 +118,6 @@ def test_links_out_of_the_main_worktree_are_copied_as_links(rich, tmp_path):
     assert not (top / "cache").exists()  # a link, which the pattern cache/ does not fit
 
 
-def test_hard_links_are_kept_among_what_is_copied(rich):
-    os.link(rich / "node_modules" / "a" / "b" / "f", rich / "node_modules" / "g")
-    os.link(rich / "node_modules" / "g", rich / "build" / "h")
-    include(rich, "node_modules", "build")
-    top, _ = made(rich)
-    inode = os.stat(top / "node_modules" / "g").st_ino
-    assert os.stat(top / "node_modules" / "a" / "b" / "f").st_ino == inode
-    assert os.stat(rich / "node_modules" / "g").st_ino != inode
-    assert (top / "build" / "h").read_text() == "f"
-
-
-def test_holes_stay_holes(rich):
-    with (rich / "build" / "sparse").open("wb") as stream:
-        stream.write(b"begin")
-        stream.seek(50 << 20)
-        stream.write(b"middle")
-        stream.truncate(100 << 20)
-    include(rich, "build")
-    top, _ = made(rich)
-    about = os.stat(top / "build" / "sparse")
-    assert about.st_size == 100 << 20
-    assert about.st_blocks * 512 < 1 << 20
-    with (top / "build" / "sparse").open("rb") as stream:
-        assert stream.read(6) == b"begin\0"
-        stream.seek(50 << 20)
-        assert stream.read(7) == b"middle\0"
-
-
 def test_special_files_are_passed_over_with_a_word(rich):
     os.mkfifo(rich / "node_modules" / "pipe")
     with socket.socket(socket.AF_UNIX) as one:
@@ -277,98 +203,6 @@ def test_a_limit_that_is_none_is_named_and_nothing_is_made(rich, store, git):
     assert left_of(rich, store) == before
 
 
-def test_what_is_linked_leads_there_and_is_ignored(rich, git):
-    link(rich, "build", "node_modules", ".env", "src/x.log", "nothing")
-    top, said = made(rich)
-    assert said == ""
-    for path in ("build", "node_modules", ".env", "src/x.log"):
-        assert os.readlink(top / path) == str(rich / path)
-    # A pattern with a slash at its end fits folders, not the link to one.
-    assert git("status", "--porcelain", cwd=top) == ""
-    git("add", "--all", cwd=top)
-    assert git("diff", "--cached", "--name-only", cwd=top) == ""
-    lines = (rich / ".git" / "info" / "exclude").read_text().splitlines()
-    new(rich, "w2")
-    assert lines.count("/node_modules") == 1
-    assert (rich / ".git" / "info" / "exclude").read_text().splitlines() == lines
-
-
-def test_an_exclude_file_that_cannot_be_written_keeps_git_from_seeing_no_link(rich, git, tmp_path):
-    (tmp_path / "excludes").write_text("/.worktreelink\n")
-    link(rich, "build", "node_modules")
-    (rich / ".git" / "info" / "exclude").unlink()
-    (rich / ".git" / "info" / "exclude").symlink_to(tmp_path / "excludes")
-    top, said = made(rich)
-    assert (top / "build").is_symlink()
-    assert not os.path.lexists(top / "node_modules")
-    assert "not linked: node_modules: git would not ignore the link" in said
-    assert (tmp_path / "excludes").read_text() == "/.worktreelink\n"
-
-
-def test_odd_names_are_excluded_by_patterns_that_fit_them_alone(rich, git):
-    (rich / ".gitignore").write_text("odd*/\n")
-    git("commit", "-qam", "Odd", cwd=rich)
-    for name in ("odd *", "odd[x]", "odd\\", "odd#!"):
-        (rich / name).mkdir()
-        (rich / name / "f").touch()
-    link(rich, "odd*")
-    top, said = made(rich)
-    assert said == ""
-    assert all((top / name).is_symlink() for name in ("odd *", "odd[x]", "odd\\", "odd#!"))
-    assert git("status", "--porcelain", cwd=top) == ""
-    (top / "odd x").touch()
-    assert "odd x" in git("status", "--porcelain", "-z", cwd=top)
-
-
-def test_what_is_linked_is_not_copied_too(rich):
-    include(rich, "*")
-    link(rich, "node_modules/a", "build")
-    top, said = made(rich)
-    assert said == ""
-    assert (top / "node_modules" / "a").is_symlink()
-    assert (top / "build").is_symlink()
-    assert (top / ".env").is_file()
-
-
-def test_relative_links_where_git_makes_its_own_relative(rich, git):
-    git("config", "worktree.useRelativePaths", "true", cwd=rich)
-    link(rich, "build", "src/x.log")
-    top, _ = made(rich)
-    assert not os.readlink(top / "build").startswith("/")
-    assert (top / "build" / "out").read_text() == "out"
-    assert (top / "src" / "x.log").read_text() == "log"
-
-
-@pytest.mark.parametrize("way", ["trash", "purge", "git", "undo"])
-def test_what_links_lead_to_stays_whatever_becomes_of_the_worktree(rich, git, way):
-    link(rich, "build", "node_modules")
-    include(rich, ".env")
-    before = snapshot(rich / "build", rich / "node_modules", rich / ".env")
-    if way == "undo":
-        hook = rich / ".git" / "hooks" / "post-checkout"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text("#!/bin/sh\nexit 1\n")
-        hook.chmod(0o755)
-        assert call("new-worktree", "w1", cwd=rich).code == 1
-    else:
-        top, _ = made(rich)
-        shown = ok("worktree", "show", "w1", "--json", cwd=rich).json
-        # The two links and .env; not what the links lead to.
-        assert (shown["ignored"], shown["untracked"]) == (3, 0)
-        assert shown["doubts"] == ["its session is Running, 'prodigy-git finish w1' ends it"]
-        if way == "git":
-            git("worktree", "remove", "--force", top, cwd=rich)
-        else:
-            ok("finish", "w1", cwd=rich)
-            more = ("--purge", "--yes") if way == "purge" else ()
-            ok("worktree", "clean", "w1", *more, cwd=rich)
-        if way == "trash":
-            ok("worktree", "restore", "w1", cwd=rich)
-            assert (top / "build" / "out").read_text() == "out"
-            assert (top / ".env").exists()
-    assert snapshot(rich / "build", rich / "node_modules", rich / ".env") == before
-
-
 def test_a_worktree_that_fails_takes_read_only_folders_with_it(rich, store):
     (rich / "node_modules" / "a" / "b").chmod(0o555)
     (rich / "node_modules" / "a").chmod(0o500)
@@ -420,148 +254,3 @@ def test_tracked_files_that_are_not_checked_out_are_not_made(rich, git):
     assert (top / "build" / "out").exists()
     assert not (top / "build" / "sub").exists()
     assert git("status", "--porcelain", cwd=top) == ""
-
-
-def test_what_vanishes_or_becomes_something_else_is_passed_over(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
-    (source / "d").mkdir(parents=True)
-    target.mkdir()
-    for name in ("gone", "pipe", "link", "stays"):
-        (source / "d" / name).write_text(name)
-    way = measuring.Way(str(source))
-    found = measuring.measure(way, "d/", 1 << 30, measuring.Never((0, 0)))
-    way.close()
-    for name in ("gone", "pipe", "link"):
-        (source / "d" / name).unlink()
-    os.mkfifo(source / "d" / "pipe")
-    (source / "d" / "link").symlink_to("stays")
-    done = copying.copy(str(source), str(target), found.folders, found.same, lambda _: None)
-    assert os.listdir(target / "d") == ["stays"]
-    assert sorted(done.passed_over) == ["d/gone", "d/link", "d/pipe"]
-    assert (done.files, done.bytes) == (1, 5)
-
-
-def test_a_folder_that_has_become_a_link_is_not_entered(tmp_path):
-    source, target, outside = tmp_path / "source", tmp_path / "target", tmp_path / "outside"
-    for folder in (source / "d" / "in", target, outside):
-        folder.mkdir(parents=True)
-    (source / "d" / "in" / "f").write_text("f")
-    (outside / "f").write_text("secret")
-    way = measuring.Way(str(source))
-    found = measuring.measure(way, "d/", 1 << 30, measuring.Never((0, 0)))
-    way.close()
-    (source / "d" / "in" / "f").unlink()
-    (source / "d" / "in").rmdir()
-    (source / "d" / "in").symlink_to(outside)
-    done = copying.copy(str(source), str(target), found.folders, found.same, lambda _: None)
-    assert done.files == 0
-    assert list(done.passed_over) == ["d/in"]
-
-
-def test_trees_deeper_than_a_path_may_be_long(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.mkdir()
-    target.mkdir()
-    descriptor = os.open(source, os.O_RDONLY)
-    for _ in range(60):
-        os.mkdir("x" * 100, dir_fd=descriptor)
-        below = os.open("x" * 100, os.O_RDONLY, dir_fd=descriptor)
-        os.close(descriptor)
-        descriptor = below
-    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-    os.close(descriptor)
-    way = measuring.Way(str(source))
-    found = measuring.measure(way, f"{'x' * 100}/", 1 << 30, measuring.Never((0, 0)))
-    way.close()
-    done = copying.copy(str(source), str(target), found.folders, found.same, lambda _: None)
-    assert (done.files, done.passed_over) == (1, {})
-    way = measuring.Way(str(target))
-    assert os.listdir(way.to("/".join(["x" * 100] * 60))) == ["f"]
-    way.close()
-
-
-@pytest.mark.parametrize("size", [0, 1, 4095, 5_000_000])
-def test_the_bytes_are_the_same_however_they_are_copied(tmp_path, monkeypatch, size):
-    """Without copy_file_range(2), as between some filesystems, too."""
-    source, target = tmp_path / "source", tmp_path / "target"
-    (source / "d").mkdir(parents=True)
-    data = os.urandom(size)
-    (source / "d" / "f").write_bytes(data)
-    for number, refuse in enumerate((False, True)):
-        (target / str(number)).mkdir(parents=True)
-        if refuse:
-            monkeypatch.delattr(os, "copy_file_range")
-        folders = [measuring.Folder("d", ["f"])]
-        done = copying.copy(str(source), f"{target}/{number}", folders, {}, lambda _: None)
-        assert (target / str(number) / "d" / "f").read_bytes() == data
-        assert (done.files, done.bytes) == (1, size)
-
-
-def test_attributes_come_along(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
-    (source / "d").mkdir(parents=True)
-    target.mkdir()
-    (source / "d" / "f").write_text("f")
-    try:
-        os.setxattr(source / "d" / "f", "user.origin", b"here")
-    except OSError:
-        pytest.skip("no attributes on this filesystem")
-    copying.copy(str(source), str(target), [measuring.Folder("d", ["f"])], {}, lambda _: None)
-    assert os.getxattr(target / "d" / "f", "user.origin") == b"here"
-    assert stat.S_IMODE(os.stat(target / "d" / "f").st_mode) == stat.S_IMODE(
-        os.stat(source / "d" / "f").st_mode
-    )
-    assert ignored_files.LIMIT == 2 << 30
-
-
-ENDS = {"error=ENOSPC:when=20+": 1, "signal=TERM:when=20": 130, "signal=INT:when=20": 130}
-
-
-@pytest.mark.skipif(not can_trace(), reason="takes strace")
-@pytest.mark.parametrize("fault", ENDS)
-def test_a_full_disk_or_a_signal_in_the_middle_leaves_nothing(rich, store, fault):
-    for number in range(200):
-        (rich / "node_modules" / "a" / f"f{number}").write_text(f"{number}")
-    include(rich, "node_modules")
-    before, theirs = left_of(rich, store), snapshot(rich)
-    program = [sys.executable, "-m", "prodigy_git", "new-worktree", "w1"]
-    # With -f: the threads copy.
-    traced = ["strace", "-f", "-o", os.devnull, "-e", "trace=copy_file_range"]
-    done = subprocess.run(
-        [*traced, "-e", f"inject=copy_file_range:{fault}", *program],
-        cwd=rich, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (ENDS[fault], "")
-    assert done.stderr.count("\n") == 1
-    assert ("No space left" if "ENOSPC" in fault else "interrupted") in done.stderr
-    assert left_of(rich, store) == before
-    assert _without_git(snapshot(rich), rich) == _without_git(theirs, rich)
-
-
-def _without_git(found: dict[str, Any], top: Path) -> dict[str, Any]:
-    return {path: one for path, one in found.items() if not path.startswith(f"{top}/.git/")}
-
-
-@pytest.mark.skipif(not can_trace(), reason="takes strace")
-def test_killed_in_the_middle_the_next_command_says_so_and_clean_takes_it(rich, store, git):
-    for number in range(200):
-        (rich / "node_modules" / "a" / f"f{number}").write_text(f"{number}")
-    include(rich, "node_modules")
-    ok("install", cwd=rich)
-    theirs = snapshot(rich / "node_modules")
-    program = [sys.executable, "-m", "prodigy_git", "new-worktree", "w1"]
-    traced = ["strace", "-f", "-o", os.devnull, "-e", "trace=copy_file_range"]
-    subprocess.run(
-        [*traced, "-e", "inject=copy_file_range:signal=KILL:when=20", *program],
-        cwd=rich, env=environment(), capture_output=True, check=False,
-    )  # fmt: skip
-    done = ok("sessions", "list", "--json", cwd=rich)
-    assert [(one["session_id"], one["status"]) for one in done.json] == [("w1", "Cancelled")]
-    assert "w1: its set-up was interrupted, and its session is Cancelled" in done.err
-    assert "'prodigy-git new-worktree' makes another" in done.err
-    new(rich, "w2")
-    ok("worktree", "clean", "w1", cwd=rich)
-    assert _inside(store / "worktrees" / "repo" / "w2" / "node_modules") == _inside(
-        rich / "node_modules"
-    )
-    assert snapshot(rich / "node_modules") == theirs

@@ -1,0 +1,75 @@
+"""Checkouts of the branch that is merged into follow, and nobody's work in them is disturbed."""
+
+import pytest
+from support_cli import call
+from support_merge import sh
+
+
+@pytest.mark.parametrize(
+    "dirt",
+    ["echo changed >>f", "echo staged >>README; git add README", "git rm -q --cached README"],
+)
+def test_a_checkout_with_changes_is_left_alone_and_told(team, dirt):
+    team.work("a", "echo a >a")
+    sh(team.repo, dirt)
+    before = sh(team.repo, "git diff; git diff --cached; ls")
+    old = team.tip()
+    done = call("merge", "--job", "j", cwd=team.repo)
+    assert done.code == 0
+    assert "is left as it is, there is work in it that is not committed" in done.err
+    assert sh(team.repo, f"git diff; git diff --cached {old}; ls") == before
+    # What it says to do keeps the changes, and brings the rest.
+    sh(team.repo, done.err.split("'")[1])
+    assert sh(team.repo, "cat a") == "a"
+    assert sh(team.repo, "git diff; git diff --cached") == before.rpartition("\nREADME")[0]
+
+
+@pytest.mark.parametrize(
+    ("there", "script"),
+    [
+        ("echo mine >new", "echo theirs >new"),
+        ("echo mine >new; echo new >>.git/info/exclude", "echo theirs >new"),
+        ("echo mine >new; echo new >>.git/info/exclude", "mkdir new; echo theirs >new/file"),
+        ("mkdir new; echo mine >new/kept; echo new >>.git/info/exclude", "echo theirs >new"),
+        ("ln -s nowhere new; echo new >>.git/info/exclude", "mkdir new; echo theirs >new/file"),
+    ],
+)
+def test_a_file_that_git_does_not_have_is_never_overwritten(team, there, script):
+    team.work("a", script)
+    sh(team.repo, there)
+    before = sh(
+        team.repo, "find . -path ./.git -prune -o -ls | awk '{print $3, $7, $11, $12, $13}'"
+    )
+    found = team.merge("--job", "j")
+    (checkout,) = found["target_checkouts"]
+    assert not checkout["followed"]
+    assert "new" in checkout["reason"]
+    after = sh(team.repo, "find . -path ./.git -prune -o -ls | awk '{print $3, $7, $11, $12, $13}'")
+    assert after == before
+    assert team.tip() == found["new"] != found["old"]
+
+
+def test_what_git_has_makes_way(team):
+    """A file becomes a folder, a folder a file: nothing of anybody's is in the way."""
+    sh(team.repo, "mkdir d; echo d >d/d; echo e >e; git add .; git commit -qm more")
+    team.work("a", "rm -r d e; echo d >d; mkdir e; echo e >e/e; chmod +x f")
+    assert team.merge("--job", "j")["target_checkouts"][0]["followed"]
+    assert team.is_clean()
+    assert sh(team.repo, "cat d e/e") == "d\ne"
+
+
+def test_a_checkout_in_the_middle_of_something_is_left_alone(team):
+    team.work("a", "echo a >a")
+    sh(team.repo, "mkdir .git/rebase-merge")
+    (checkout,) = team.merge("--job", "j")["target_checkouts"]
+    assert checkout["reason"] == "a rebase is under way there"
+    assert not (team.repo / "a").exists()
+
+
+def test_a_target_in_a_linked_worktree_follows_and_one_that_is_nowhere_moves(team):
+    team.work("a", "echo a >a")
+    sh(team.repo, "git branch rel; git worktree add -q ../rel rel; git branch free")
+    found = team.merge("a", "--into", "rel")
+    assert [one["worktree"] for one in found["target_checkouts"]] == [str(team.repo.parent / "rel")]
+    assert (team.repo.parent / "rel" / "a").exists()
+    assert team.merge("a", "--into", "free")["target_checkouts"] == []
