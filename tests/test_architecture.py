@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 # Each room, and the height it is on; it may import what is lower, and its own room.
 HEIGHTS = {
     "errors": -1,
-    "layout": 0, "names": 0, "amounts": 0, "encoding": 0, "descriptors": 0, "digest": 0,
+    "layout": 0, "names": 0, "amounts": 0, "encoding": 0, "holes": 0, "descriptors": 0, "digest": 0,
     "record": 1,
     "gitenv": 0,
     "tally": 1,
@@ -61,7 +61,7 @@ FLOORS = {
     ),
     "cli": (
         "answering at_work clean_report columns completing filters item_options job_text lazy "
-        "output progress when worktree_clean",
+        "output result_options progress when worktree_clean",
         "",
     ),
 }  # fmt: skip

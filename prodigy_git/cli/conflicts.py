@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import output, result_options
 
 if TYPE_CHECKING:
     from prodigy_git.merging.preflight import Preflight
@@ -15,15 +15,7 @@ _UNKNOWN = "?"
 
 
 @click.command()
-@click.argument("names", metavar="[NAME|ITEM]...", nargs=-1, shell_complete=completing.explained)
-@click.option(
-    "--job", metavar="JOB", shell_complete=completing.jobs,
-    help="All that counts of this job. [default: $PRODIGY_JOB_ID, git config prodigy.job]",
-)  # fmt: skip
-@click.option(
-    "--into", metavar="BRANCH", shell_complete=completing.refs,
-    help="The branch to merge into. [default: the one that they began at]",
-)  # fmt: skip
+@result_options.results("The branch to merge into.")
 @output.json_option
 def conflicts(names: tuple[str, ...], job: str | None, into: str | None, as_json: bool) -> int:
     """Say which results merge, which conflict, and in which order most of them merge.

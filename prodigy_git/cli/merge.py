@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import completing, output, result_options
 from prodigy_git.cli.when import Duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
@@ -21,19 +21,7 @@ _NONE_LEFT = 3
 
 
 @click.command()
-@click.argument("names", metavar="[NAME|ITEM]...", nargs=-1, shell_complete=completing.explained)
-@click.option(
-    "--job",
-    metavar="JOB",
-    help="All that counts of this job. [default: $PRODIGY_JOB_ID, git config prodigy.job]",
-    shell_complete=completing.jobs,
-)
-@click.option(
-    "--into",
-    metavar="BRANCH",
-    help="The branch to merge into. [default: the one that they began at]",
-    shell_complete=completing.refs,
-)
+@result_options.results("The branch to merge into.")
 @click.option(
     "--merge", "way", flag_value="merge", help="A merge commit for each. This is the default."
 )

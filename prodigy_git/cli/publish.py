@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prodigy_git import gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import completing, output, result_options
 
 if TYPE_CHECKING:
     from prodigy_git.merging.publishing import Published
@@ -14,19 +14,7 @@ _NONE_LEFT = 3
 
 
 @click.command()
-@click.argument("names", metavar="[NAME|ITEM]...", nargs=-1, shell_complete=completing.explained)
-@click.option(
-    "--job",
-    metavar="JOB",
-    help="All that counts of this job. [default: $PRODIGY_JOB_ID, git config prodigy.job]",
-    shell_complete=completing.jobs,
-)
-@click.option(
-    "--into",
-    metavar="BRANCH",
-    help="What the pull requests go into. [default: the one that they began at]",
-    shell_complete=completing.refs,
-)
+@result_options.results("What the pull requests go into.")
 @click.option(
     "--remote",
     default="origin",

@@ -8,7 +8,7 @@ import selectors
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import command_process
@@ -172,10 +172,10 @@ class _Supervisor:
                 self.endings.remove(one)
 
 
-def _attempt(told: dict[str, object]) -> Attempt:
+def _attempt(told: dict[str, Any]) -> Attempt:
     fields = dict(told)
     fields["interrupted"] = fields.pop("signal")
-    return Attempt(**fields)  # type: ignore[arg-type]
+    return Attempt(**fields)
 
 
 def supervise(

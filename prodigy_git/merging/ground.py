@@ -13,7 +13,7 @@ from prodigy_git.git import integration
 from prodigy_git.git.integration import Question
 from prodigy_git.merging import ancestry, touched
 from prodigy_git.merging.ancestry import Ancestry
-from prodigy_git.merging.forecast import Candidate, Files, Standing
+from prodigy_git.merging.forecast import Candidate, Standing, State
 from prodigy_git.merging.known_merges import Known
 from prodigy_git.merging.three_way import Merge, Scratch
 from prodigy_git.record.gitdir import Place
@@ -121,9 +121,8 @@ class Ground:
             elif merge.tree is None:
                 standings.append(Standing(one.name, commit, "unknown", merge.trouble))
             else:
-                state = "clean" if merge.clean else "conflict"
-                files: Files = merge.files
-                standings.append(Standing(one.name, commit, state, None, files))  # type: ignore[arg-type]
+                state: State = "clean" if merge.clean else "conflict"
+                standings.append(Standing(one.name, commit, state, None, merge.files))
                 ready.append(Ready(one.name, commit, self.trees[commit], merge))
         return standings, ready
 

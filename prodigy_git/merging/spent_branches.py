@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from prodigy_git import layout
@@ -48,9 +48,8 @@ class Spent:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``clean --json`` prints them."""
-        fields = asdict(replace(self, session=None))  # type: ignore[arg-type]
-        del fields["session"]
-        return {**fields, "session_id": self.session.id, "job_id": self.session.job}
+        shown = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "session"}
+        return {**shown, "session_id": self.session.id, "job_id": self.session.job}
 
 
 def find(store: str, repo: str | None, older_than: int | None, broken: Broken) -> list[Spent]:

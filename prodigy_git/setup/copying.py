@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from prodigy_git import holes
 from prodigy_git.record import files
 from prodigy_git.setup.measuring import Folder, Way
 
@@ -222,7 +223,7 @@ def _copy_contents(
         else:
             copied.bytes += about.st_size
             return
-    for at, end in _data(source, about):
+    for at, end in holes.data(source):
         if at:
             os.lseek(target, at, os.SEEK_SET)
         while at < end and not work.stop.is_set():
@@ -251,23 +252,6 @@ def _copy_piece(work: _Work, source: int, target: int, at: int, size: int) -> in
     piece = os.pread(source, min(size, 1 << 20), at)
     files.write_all(target, piece)
     return len(piece)
-
-
-def _data(source: int, about: os.stat_result) -> list[tuple[int, int]]:
-    """Return where a file has data, as (begin, end) in bytes; the rest are holes (lseek(2))."""
-    if about.st_blocks * 512 >= about.st_size:
-        return [(0, about.st_size)]
-    found: list[tuple[int, int]] = []
-    end = 0
-    try:
-        while end < about.st_size:
-            begin = os.lseek(source, end, os.SEEK_DATA)
-            end = os.lseek(source, begin, os.SEEK_HOLE)
-            found.append((begin, end))
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # which says that there is only a hole from here on
-            return [(0, about.st_size)]
-    return found
 
 
 def _finish_one(source: int, target: int, about: os.stat_result, *, has_mode: bool = False) -> None:

@@ -43,7 +43,7 @@ Node.js v20.11.0
 npm ERR! Lifecycle script `test` failed with error:
 npm ERR! Error: command failed
 npm ERR!   in workspace: x@1.0.0
-npm ERR! A complete log of this run can be found in: /root/.npm/_logs/x.log
+npm ERR! A complete log of this run can be found in: /home/me/.npm/_logs/x.log
 """
 NPM = """\
 npm ERR! code E404
@@ -53,7 +53,7 @@ npm ERR! 404 Note that you can also install from a
 npm ERR! 404 tarball, folder, http url, or git folder.
 
 npm ERR! A complete log of this run can be found in:
-npm ERR!     /root/.npm/_logs/x-debug-0.log
+npm ERR!     /home/me/.npm/_logs/x-debug-0.log
 """
 RUSTC = """\
 error[E0308]: mismatched types

@@ -11,6 +11,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 
+from prodigy_git import holes
+
 _PIECE = 1 << 20
 
 
@@ -103,7 +105,7 @@ def _sync(path: str) -> None:
 def _copy_contents(source: str, target: str) -> None:
     with _opened(source) as one, open(target, "xb", buffering=0) as other:
         size = os.fstat(one).st_size
-        for at, end in _data(one):
+        for at, end in holes.data(one):
             os.lseek(other.fileno(), at, os.SEEK_SET)
             while at < end and (piece := os.pread(one, min(_PIECE, end - at), at)):
                 view = memoryview(piece)
@@ -122,27 +124,6 @@ def _opened(path: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _data(descriptor: int) -> list[tuple[int, int]]:
-    """Return where a file has data, as (begin, end) in bytes; the rest are holes (lseek(2))."""
-    about = os.fstat(descriptor)
-    if about.st_blocks * 512 >= about.st_size:
-        return [(0, about.st_size)] if about.st_size else []
-    # Before they are on the disk, some filesystems show data as a hole.
-    with contextlib.suppress(OSError):
-        os.fsync(descriptor)
-    found: list[tuple[int, int]] = []
-    end = 0
-    try:
-        while end < about.st_size:
-            begin = os.lseek(descriptor, end, os.SEEK_DATA)
-            end = os.lseek(descriptor, begin, os.SEEK_HOLE)
-            found.append((begin, end))
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # which says that there is only a hole from here on
-            return [(0, about.st_size)]
-    return found
 
 
 def difference(source: str, other: str) -> str | None:
@@ -176,7 +157,7 @@ def _same_bytes(one: str, other: str) -> bool:
     with _opened(one) as first, _opened(other) as second:
         if os.fstat(first).st_size != os.fstat(second).st_size:
             return False
-        for at, end in _joined(_data(first) + _data(second)):
+        for at, end in _joined(holes.data(first) + holes.data(second)):
             while at < end:
                 piece = os.pread(first, min(_PIECE, end - at), at)
                 if not piece or piece != os.pread(second, len(piece), at):
