@@ -21,7 +21,11 @@ class RunLog:
     """A log that is being written; ``trouble`` is why something is missing, if anything is."""
 
     def __init__(self, path: str, limit: int) -> None:
-        """Make the file, or go on in it; ``limit`` is in bytes, 0 for none. Raises `OSError`."""
+        """Make the file, or go on in it: then its beginning is all that it had.
+
+        ``limit``, in bytes, 0 for none, counts for what is added; what a killed run left in the files
+        beside it goes. Raises `OSError`.
+        """
         files.make_private(os.path.dirname(path))
         self.trouble: OSError | None = None
         self._path = path
@@ -57,22 +61,23 @@ class RunLog:
     def _turn(self) -> None:
         """Go on in the next of the files beside the log."""
         path = f"{self._path}.tail-1"
-        if not self._parts:
+        if self._parts and self._parts[-1][0] == path:
+            path = f"{self._path}.tail-2"
+        # It may fail, and is tried again with what comes next: until it is there all stays as it is.
+        following = files.create(path, os.O_WRONLY | os.O_TRUNC | os.O_APPEND)
+        if self._current != self._head:
+            os.close(self._current)
+        if len(self._parts) == 2:
+            self._left_out += self._parts.pop(0)[1]
+        self._current = following
+        self._parts.append((path, 0))
+        self._room = max(1, self._limit // 4)
+        if len(self._parts) == 1:
             text = (
                 f"\n[prodigy-git: more than half of {self._limit} bytes; what follows is in "
                 f"{os.path.basename(path)} and -2 until the command has ended]\n"
             )
             os.write(self._head, text.encode())
-        else:
-            if self._parts[-1][0] == path:
-                path = f"{self._path}.tail-2"
-            if len(self._parts) == 2:
-                self._left_out += self._parts.pop(0)[1]
-            os.close(self._current)
-            self._current = self._head
-        self._current = files.create(path, os.O_WRONLY | os.O_TRUNC | os.O_APPEND)
-        self._parts.append((path, 0))
-        self._room = max(1, self._limit // 4)
 
     def close(self) -> None:
         """Put the end behind the beginning, with a line between that says how much was left out."""

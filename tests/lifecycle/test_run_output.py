@@ -131,6 +131,28 @@ def test_the_beginning_and_the_end_of_the_output_are_kept(tmp_path):
     assert int(count) == len(whole) - len(head) - len(tail)
 
 
+@pytest.mark.parametrize(("before", "more"), [(900, 100), (1500, 0)])
+def test_where_the_next_file_cannot_be_made_nobodys_descriptor_is_touched(tmp_path, before, more):
+    folder, away = tmp_path / "logs", tmp_path / "away"
+    log = RunLog(f"{folder}/x.log", 2000)
+    log.write(b"a" * before)
+    folder.rename(away)
+    log.write(b"b" * 1000)
+    assert isinstance(log.trouble, FileNotFoundError)
+    log.write(b"c" * 10)
+    others = [os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("one", "two")]
+    for other in others:
+        os.write(other, b"of others")
+    away.rename(folder)
+    log.write(b"d" * 10)
+    log.close()
+    for other in others:
+        assert os.fstat(other).st_size == 9
+        os.close(other)
+    assert os.listdir(folder) == ["x.log"]
+    assert read(folder / "x.log") == b"a" * before + b"b" * more + b"d" * 10
+
+
 @pytest.mark.parametrize(("limit", "size"), [(1000, 999), (1000, 1000), (0, 5000)])
 def test_what_is_within_the_limit_is_kept_as_it_is(tmp_path, limit, size):
     path = str(tmp_path / "logs" / "x.log")
