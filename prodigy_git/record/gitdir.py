@@ -168,7 +168,7 @@ def head(place: Place) -> tuple[str | None, str | None]:
 
     With reftable, HEAD's file is a stub and git is asked.
     """
-    text = _symbolic(f"{place.private}/HEAD").rstrip(b"\n")
+    text = symbolic(f"{place.private}/HEAD").rstrip(b"\n")
     if not text.startswith(b"ref:"):
         return None, text.decode("ascii", "replace")
     ref = os.fsdecode(text[4:].strip())
@@ -180,8 +180,11 @@ def head(place: Place) -> tuple[str | None, str | None]:
     return ref.removeprefix("refs/heads/"), _resolve(place, ref)
 
 
-def _symbolic(path: str) -> bytes:
-    """Return what a symbolic ref's file says, also where it is a link (core.preferSymlinkRefs)."""
+def symbolic(path: str) -> bytes:
+    """Return what a symbolic ref's file says, also where it is a link (core.preferSymlinkRefs).
+
+    Raises `OSError`.
+    """
     try:
         descriptor = files.open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:

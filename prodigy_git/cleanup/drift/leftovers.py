@@ -199,7 +199,7 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
         yield layout.setups(store), lambda name: name.endswith((".json", ".json.underway"))
         return
     state = layout.state(store, key)
-    yield state, {"repository.json", "halves.json", "trusted.json"}.__contains__
+    yield state, lambda name: name in _OF_STATE and name.endswith(".json")
     yield f"{state}/mappings", _mapping_files(store, key).__contains__
     for job in filter(names.is_safe, names_in(f"{state}/mapreduce/jobs")):
         yield layout.job_state(store, key, job), _is_of_job

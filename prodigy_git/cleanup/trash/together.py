@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.git import repository
-from prodigy_git.record import files
+from prodigy_git.record import files, gitdir
 from prodigy_git.record.gitdir import Place
 
 _Asked = TypeVar("_Asked")
@@ -140,7 +140,8 @@ def checked_out(common: str, branches: Collection[str]) -> set[str]:
     for private in (common, *privates):
         for file in _NAMING:
             with contextlib.suppress(OSError):
-                for line in files.read(f"{private}/{file}").split(b"\n"):
+                read = gitdir.symbolic if file == "HEAD" else files.read
+                for line in read(f"{private}/{file}").split(b"\n"):
                     name = wanted.get(line.removeprefix(b"ref: ").removeprefix(b"refs/heads/"))
                     if name is not None:
                         found.add(name)

@@ -149,6 +149,8 @@ def _temporary_files(git, repo, store, made):
         store / "sessions" / ".w1.json.new",
         store / "setup" / ".w1.json.underway.new",
         store / "state" / "repo" / ".trusted.json.new",
+        store / "state" / "repo" / ".pushed.json.new",
+        store / "state" / "repo" / ".known-merges.json.new",
         store / "state" / "repo" / "mappings" / ".session-to-job.json.new",
     ]
     young = store / "sessions" / ".w2.json.new"

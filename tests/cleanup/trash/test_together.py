@@ -108,15 +108,21 @@ def test_only_branches_go_that_are_where_they_were_and_nobodys(repo, git, tmp_pa
     (private / "rebase-merge" / "head-name").write_text("refs/heads/rebased\n")
     moved = git("commit-tree", "-m", "x", "-p", head, f"{head}^{{tree}}", cwd=repo)
     git("branch", "-f", "moved", moved, cwd=repo)
+    git("branch", "linked", cwd=repo)
+    git("worktree", "add", "-q", "--detach", tmp_path / "link", cwd=repo)
+    git("-c", "core.preferSymlinkRefs=true", "switch", "-q", "linked", cwd=tmp_path / "link")
+    by_link = Path(git("rev-parse", "--absolute-git-dir", cwd=tmp_path / "link")) / "HEAD"
+    by_link.unlink()  # as git before 3 makes it, with that setting
+    by_link.symlink_to("refs/heads/linked")
     common = f"{repo}/.git"
-    names = ["free", "moved", "taken", "rebased", "also-free", "main", "none"]
-    assert together.checked_out(common, names) == {"taken", "rebased", "main"}
+    names = ["free", "moved", "taken", "rebased", "linked", "also-free", "main", "none"]
+    assert together.checked_out(common, names) == {"taken", "rebased", "linked", "main"}
     gone = Together(common)._delete([(name, head) for name in names])
     assert dict(zip(names, gone, strict=True)) == {
         name: name in ("free", "also-free") for name in names
     }
     left = git("for-each-ref", "--format=%(refname:short)", "refs/heads", cwd=repo).split()
-    assert left == ["main", "moved", "rebased", "taken"]
+    assert left == ["linked", "main", "moved", "rebased", "taken"]
 
 
 def test_a_branch_whose_name_is_not_utf_8_is_no_fault_of_the_others(repo, git):
