@@ -134,7 +134,7 @@ def test_a_session_without_a_file_is_what_clean_finds_too(installed, prodigy, gi
     _, findings = _doctor(prodigy, installed)
     (told,) = [one for one in findings if one["what"] == "enrolment"]
     assert (told["words"], told["fixed"]) == (found["wrong"], False)
-    assert found["remedy"] in told["remedy"]
+    assert told["remedy"] == f"'prodigy-git doctor --fix': {found['remedy']}"
     assert not file.exists()
     (told,) = [one for one in _doctor(prodigy, installed, "--fix")[1] if one["what"] == "enrolment"]
     assert told["fixed"]

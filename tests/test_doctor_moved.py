@@ -166,11 +166,11 @@ def test_moved_store_and_repository_are_noted_and_linked(hooked, git, store, mon
     tree = Path(new(hooked, "w", "--job", "j")["worktree"])
     commit(git, hooked, "one")
     commit(git, tree, "of w")
-    moved, away = hooked.rename(tmp_path / "renamed"), store.rename(tmp_path / "moved")
+    moved, away = hooked.rename(tmp_path / "new place"), store.rename(tmp_path / "moved")
     monkeypatch.setenv("PRODIGY_HOME", str(away))
     tree = away / tree.relative_to(store)
     texts = wrong(moved)
-    assert any(f"'git -C {moved}/.git worktree repair {tree}' links them" in one for one in texts)
+    assert any(f"'git -C '{moved}/.git' worktree repair {tree}' links them" in one for one in texts)
     assert any("its store or its repository was moved" in one for one in texts)
     assert wrong(moved, fix=True) == []
     assert git("rev-parse", "--git-common-dir", cwd=tree) == f"{moved}/.git"

@@ -1,6 +1,7 @@
 """Which worktrees there are to be cleaned: by a name, of a repository, of the store."""
 
 import os
+import shlex
 from dataclasses import replace
 
 from prodigy_git import layout
@@ -125,13 +126,12 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
         # One of the two was moved: git says what links them again, and does it.
         top, common = half[0].top, half[0].common
         if os.path.lexists(f"{top}/.git"):
-            return (
-                f"git does not find {common} from it, 'git -C {common} worktree repair {top}' helps"
-            )
+            repair = f"git -C {shlex.quote(common)} worktree repair {shlex.quote(top)}"
+            return f"git does not find {common} from it, '{repair}' helps"
         if not os.path.isdir(top):
             return (
                 f"it is not at {top} (any more); if it was moved to PATH, "
-                f"'git -C {common} worktree repair PATH' tells git"
+                f"'git -C {shlex.quote(common)} worktree repair PATH' tells git"
             )
     if found.text("trash_path") is not None:
         return (
@@ -140,7 +140,8 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
     if not os.path.isdir(path):
         return f"it has no worktree (any more){_removed_by_git(store, found)}"
     if not os.path.lexists(f"{path}/.git"):
-        return f"the file .git in {path} is gone, 'git worktree repair {path}' makes it again"
+        repair = f"git worktree repair {shlex.quote(path)}"
+        return f"the file .git in {path} is gone, '{repair}' makes it again"
     place = gitdir.find(path, {})
     if place is None:
         return f"git does not know {path} (any more), 'prodigy-git clean --dry-run' says more"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,13 @@ def links(store: str, place: Place, *, fix: bool) -> Iterator[Finding]:
     for one in _drifted(store, place, "link"):
         if not os.path.isfile(f"{one.target}/{layout.ENROLMENT}{whose.suffix(one.target)}"):
             continue  # no session's
-        remedy = f"'git -C {place.common} worktree repair {one.path}' links them"
+        remedy = f"'{_repair(place.common, one.path)}' links them"
         finding = Finding("link", "warning", one.wrong, remedy)
         yield mended(finding, fix, partial(git, place.common, "worktree", "repair", one.path))
+
+
+def _repair(common: str, path: str) -> str:
+    return f"git -C {shlex.quote(common)} worktree repair {shlex.quote(path)}"
 
 
 def _drifted(store: str, place: Place, kind: str) -> list[mending.Finding]:
@@ -113,7 +118,7 @@ def _without_file(store: str, found: mending.Finding, *, fix: bool) -> Finding:
             raise ProdigyError(one.error or "it is another's turn just now")
 
     finding = Finding(
-        "enrolment", "warning", found.wrong, f"'prodigy-git clean --worktrees': {found.remedy}"
+        "enrolment", "warning", found.wrong, f"'prodigy-git doctor --fix': {found.remedy}"
     )
     return mended(finding, fix, mend)
 

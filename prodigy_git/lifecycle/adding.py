@@ -96,8 +96,8 @@ def _take_back(
     common: str, path: str, branch: str | None, commit: str, spot: Spot | None, broken: Broken
 ) -> None:
     """Remove a worktree and branch that were made a moment ago and that nobody has seen yet."""
-    # `add` may still hold the lock: filelock is not reentrant across two objects, so no lock is
-    # taken here. Removing one worktree by its path touches no other's files.
+    # `add` may still hold the lock, which is not reentrant (flock(2): two descriptors are two holders):
+    # so none is taken here. Removing one worktree by its path touches no other's files.
     kept = os.stat(path) if spot is not None and spot.existed and os.path.isdir(path) else None
     if os.path.lexists(f"{path}/.git"):
         git_status(common, "worktree", "remove", "--force", "--force", path)

@@ -4,6 +4,7 @@ Nothing here changes anything. A half whose other one is not in sight is for `ho
 """
 
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -38,10 +39,11 @@ def lone_registrations(
                 named
             ):
                 # Moved, or seen at another path from here: that cannot be told apart.
+                repair = f"git worktree repair {shlex.quote(one.top)}"
                 yield replace(
                     finding, kind="link", target=one.private,
                     wrong=f"{one.top} names {named} as its git directory, which is {one.private} here",
-                    remedy=f"left: if it was moved, 'git worktree repair {one.top}' in the repository",
+                    remedy=f"left: if it was moved, '{repair}' in the repository",
                 )  # fmt: skip
             continue
         except (FileNotFoundError, NotADirectoryError):
@@ -55,10 +57,11 @@ def lone_registrations(
             # Where nothing of the old place is in sight, it may be the same folder by another path.
             known = registrations.linked_from(moved) == os.path.realpath(one.private)
             sure = known and os.path.isdir(os.path.dirname(one.top))
+            repair = f"git worktree repair {shlex.quote(moved)}"
             yield replace(
                 finding, kind="link", path=moved, target=one.private, repairable=sure,
                 wrong=f"{one.top} was moved to {moved}, and git does not know",
-                remedy="linked again" if sure else f"left: 'git worktree repair {moved}', if it was",
+                remedy="linked again" if sure else f"left: '{repair}', if it was",
             )  # fmt: skip
             continue
         if names_in(one.top):  # an empty one is what a disk is mounted on, and is not now

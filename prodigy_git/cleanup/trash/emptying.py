@@ -149,7 +149,7 @@ def start(store: str) -> "subprocess.Popen[bytes] | None":
 
     It outlives the terminal. The lock says that a process waits for its turn and has not looked yet:
     that one will see what the caller has marked. It is handed down, so that there is no moment
-    without a holder: hence flock, and not filelock, which cannot. Raises `OSError`.
+    without a holder, as only flock(2) allows. Raises `OSError`.
     """
     try:
         waiting = files.lock(layout.emptying_next_lock(store), patience=0)
