@@ -200,10 +200,9 @@ def _digest(text: str) -> str:
 
 
 class Spot(NamedTuple):
-    """Where a user wants a worktree: ``existed`` says that an empty folder is there already."""
+    """Where a user wants a worktree: an empty folder may be there already."""
 
     path: str
-    existed: bool
     above: str
     """The lowest folder above it that was there before."""
 
@@ -212,8 +211,7 @@ def spot(store: str, place: Place, cwd: str, path: str) -> Spot:
     """Return where ``--path`` says, without links. Raises `ProdigyError` where nothing may be made."""
     whole = os.path.join(cwd, path)
     top = os.path.realpath(whole)
-    if os.path.lexists(top) and not (os.path.isdir(top) and not os.listdir(top)):
-        raise ProdigyError(f"{top} is there and is no empty folder: choose another --path")
+    refuse_filled(top)
     if os.path.ismount(top):
         # It could be neither moved nor removed.
         raise ProdigyError(f"{top} is where something is mounted: choose a folder in it as --path")
@@ -231,7 +229,13 @@ def spot(store: str, place: Place, cwd: str, path: str) -> Spot:
         above = os.path.dirname(above)
     if not os.path.isdir(above):
         raise ProdigyError(f"{above} is not a folder: choose another --path")
-    return Spot(top, os.path.isdir(top), above)
+    return Spot(top, above)
+
+
+def refuse_filled(top: str) -> None:
+    """Raise `ProdigyError` where something is at a place for a worktree that is no empty folder."""
+    if os.path.lexists(top) and not (os.path.isdir(top) and not os.listdir(top)):
+        raise ProdigyError(f"{top} is there and is no empty folder: choose another --path")
 
 
 def shown_as_new(path: str) -> str | None:

@@ -13,6 +13,10 @@ from support_cli import (
     refused,
 )
 from support_naming import put_away
+from support_setup import say
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.lifecycle.new_worktree import new_worktree
 
 
 @pytest.mark.parametrize("kind", ["absolute", "relative", "empty", "deep", "linked"])
@@ -121,3 +125,52 @@ def test_a_place_on_another_filesystem(repo, git):
         assert (top / "untracked").read_text() == "x"
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.mark.parametrize("by", ["somebody", "another"])
+def test_what_is_put_there_while_a_person_is_asked_stays(repo, git, store, tmp_path, by):
+    say(repo, git, '[setup]\nrun = "true"\n')
+    work = tmp_path / "mine" / "work"
+
+    def approve(_):
+        if by == "somebody":
+            work.parent.mkdir()
+        else:
+            new(repo, "first", "--no-setup", "--path", str(work.parent))
+        work.write_text("mine")
+        return False
+
+    before = left_of(repo, store)["refs"]
+    with pytest.raises(ProdigyError, match="is no empty folder"):
+        new_worktree(str(repo), name="second", path=str(work.parent), approve=approve, broken=print)
+    assert work.read_text() == "mine"
+    refs = left_of(repo, store)["refs"]
+    assert "second" not in str(refs)
+    assert by == "another" or refs == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "worktree", "clone"])
+def test_what_is_put_there_faster_than_any_look_stays(repo, store, tmp_path, monkeypatch, kind):
+    top = tmp_path / "mine"
+    put = {
+        "folder": f"mkdir {top}; echo mine > {top}/work",
+        "file": f"echo mine > {top}",
+        "worktree": f"$git worktree add -q -b other {top}; echo mine > {top}/work",
+        "clone": f"$git clone -q {repo} {top}; echo mine > {top}/work",
+    }[kind]
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.write_text(
+        f"#!/bin/sh\ngit={shutil.which('git')}\n"
+        f'case $* in *"worktree add"*) [ -e {top} ] || {{ {put}; }} ;; esac\nexec $git "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    before = left_of(repo, store)["refs"]
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        assert "already exists" in refused("new-worktree", "--path", str(top), cwd=repo)
+    assert (top if kind == "file" else top / "work").read_text() == "mine\n"
+    if kind == "worktree":
+        assert str(top) in ok("worktree", "ls", "--json", cwd=repo).out
+    else:
+        assert left_of(repo, store)["refs"] == before
