@@ -59,6 +59,12 @@ def attend(where: tuple[str, str, str], workers: Pool, in_a_row: InARow) -> int:
         finally:
             if table is not None:
                 table.close()
+        for sink in {ours.out, ours.err}:
+            if sink.left_out:
+                output.note(
+                    f"{sink.left_out} bytes of output were not passed on, since nobody read them: "
+                    "the logs have them"
+                )
         head = summary.line(*where, output.note)
         given_up = f", {head['given_up']} given up" if head["given_up"] else ""
         output.note(

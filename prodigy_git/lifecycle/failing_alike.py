@@ -1,6 +1,7 @@
 """Noticing that every item fails for the same reason: it is not the items then, but the command."""
 
 from prodigy_git.jobs import signatures
+from prodigy_git.lifecycle import stop_requests
 from prodigy_git.lifecycle.run import Attempt
 
 EXIT_STATUS = 5
@@ -20,7 +21,8 @@ class InARow:
 
     def note(self, done: Attempt) -> bool:
         """Take an attempt's end; return whether there have been enough by now."""
-        if self._limit is None or done.interrupted is not None:
+        interrupted = done.interrupted is not None or done.error == stop_requests.WORDS
+        if self._limit is None or interrupted:
             return self.why is not None  # an interruption says nothing of the command
         failed = done.error is not None and done.state != "completed"
         alike = signatures.of(done.error or "") if failed else None

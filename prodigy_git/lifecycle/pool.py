@@ -74,6 +74,8 @@ class Seat:
     """Reading ends of the worker's standard output and error, or of one for both."""
     state: str = "looking"
     """``looking`` for an item, ``working`` on one, ``idle`` where there is none now, ``gone``."""
+    looked: bool = True
+    """Whether it has begun to look for an item since another one, which had one, ended."""
     ready: bool = False
     status: int | None = None
     """Its exit status, negative for the signal that it died by."""

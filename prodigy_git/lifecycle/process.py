@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from prodigy_git.lifecycle import pseudo_terminal
+from prodigy_git.lifecycle.command_process import GRACE
 from prodigy_git.lifecycle.interrupts import Signals
 from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
 from prodigy_git.lifecycle.pseudo_terminal import Keyboard, PseudoTerminal
@@ -27,10 +28,6 @@ from prodigy_git.lifecycle.sinks import PATIENCE, Ours
 from prodigy_git.lifecycle.streams import Stream, WholeLines
 from prodigy_git.store.runlog import RunLog
 
-_GRACE = 10.0  # seconds between asking for the end and enforcing it
-_REST = (
-    1 << 20
-)  # bytes that are still read after the end; a process that went elsewhere may write on
 _INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)
 _LONGEST = 3600.0  # seconds; epoll_wait(2) takes no more than a few weeks
 
@@ -70,7 +67,7 @@ def run(
     stdin: bool = False,
     pty: bool = False,
     timeout: float | None = None,
-    grace: float = _GRACE,
+    grace: float = GRACE,
     whole_lines: Callable[[], WholeLines] | None = None,
     started: Callable[[int, bool], None] | None = None,
 ) -> Ran:
@@ -126,9 +123,6 @@ def run(
             signals.came.append(signal.SIGINT)
         left = family.end(signals)
         for one in streams:
-            rest = _REST
-            while rest > 0 and (size := one.copy()):
-                rest -= size
             one.finish()
         if child.returncode != 0 and interrupted is None:
             # It may have been sent the same signal as we, and have been quicker.
@@ -271,14 +265,14 @@ class _Family:
         alive, ended = self._members(), 0
         if alive:
             self.send(signal.SIGTERM)
-            until, heard = time.monotonic() + _GRACE / 2, len(signals.came)
+            until, heard = time.monotonic() + GRACE / 2, len(signals.came)
             while alive and time.monotonic() < until and len(signals.came) == heard:
                 gone, alive = psutil.wait_procs(alive, timeout=0.05)
                 ended += len(gone)
                 alive = [process for process in alive if self._has(process)]
             if alive:
                 self.send(signal.SIGKILL)
-                psutil.wait_procs(alive, timeout=_GRACE / 2)
+                psutil.wait_procs(alive, timeout=GRACE / 2)
         return ended + len(alive)
 
     def _has(self, process: psutil.Process) -> bool:

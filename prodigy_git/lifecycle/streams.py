@@ -8,6 +8,8 @@ from collections.abc import Callable
 from prodigy_git.lifecycle.sinks import Sink
 
 _BLOCK = 1 << 16
+_REST = 1 << 20
+"""Bytes that are still read after the end: a process that went elsewhere may write on."""
 _LONGEST = 1 << 22
 """Bytes of a line that are waited for; of a longer one each so many are a line."""
 
@@ -86,7 +88,10 @@ class Stream:
         return len(data)
 
     def finish(self) -> None:
-        """Pass on what came without a line end."""
+        """Pass on what is still there, and what came without a line end."""
+        rest = _REST
+        while rest > 0 and (size := self.copy()):
+            rest -= size
         if self._lines is not None:
             self._pass_on(self._lines.rest())
 

@@ -21,7 +21,6 @@ from prodigy_git.lifecycle.streams import Stream, WholeLines
 
 _LONGEST = 3600.0  # seconds; epoll_wait(2) takes no more than a few weeks
 _LINE = 1 << 23  # bytes: a worker's own lines are shorter
-_REST = 1 << 20  # bytes that are still read after a worker's end: what it left may write on
 
 
 class View(Protocol):
@@ -106,9 +105,19 @@ class _Supervisor:
                 seat.answer(STOP if self.no_more else GO_ON)
             else:
                 seat.state = kind
+                seat.looked = seat.looked or kind == "looking"
+
+    def see_whether_all_are_idle(self) -> None:
         live = self.live()
-        if live and all(one.state == "idle" for one in live):
+        if live and not self.endings and all(one.state == "idle" and one.looked for one in live):
             self.take_no_more()
+
+    def look_again(self) -> None:
+        # What one that has ended had may be had again. What the others have told by now, they may have
+        # found out before that.
+        for one in self.live():
+            self.hear(one)
+            one.looked = False
 
     def see_to_signals(self) -> None:
         while self.asked < len(self.signals.came):
@@ -135,9 +144,6 @@ class _Supervisor:
             waiting.unregister(seat.channel)
             seat.channel.close()
             for one in self.streams[seat.number]:
-                rest = _REST
-                while rest > 0 and (size := one.copy()):
-                    rest -= size
                 one.finish()
                 if one.pipe in waiting.get_map():
                     waiting.unregister(one.pipe)
@@ -145,7 +151,7 @@ class _Supervisor:
             if seat.status < 0 or seat.state == "working":
                 self.say(self.of_the_dead(seat))
             seat.state = "gone"
-            self.hear(seat)
+            self.look_again()
 
     def of_the_dead(self, seat: Seat) -> str:
         status = seat.status or 0
@@ -167,6 +173,7 @@ class _Supervisor:
             try:
                 if one.go_on():
                     self.endings.remove(one)
+                    self.look_again()
             except ProdigyError as trouble:
                 self.say(str(trouble))
                 self.endings.remove(one)
@@ -215,6 +222,7 @@ def supervise(
                 mind.see_to_signals()
                 mind.reap(waiting)
                 mind.end_what_was_left()
+                mind.see_whether_all_are_idle()
                 view.refresh(pool.seats)
     finally:
         signals.pass_on = None

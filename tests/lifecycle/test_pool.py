@@ -147,6 +147,23 @@ def test_a_worker_that_dies_leaves_the_others_at_work(job, events, tmp_path):
     assert shown(cwd)["completed"] == 3
 
 
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_what_one_had_is_taken_by_another_that_waits_for_it(job, tmp_path, how):
+    cwd = job(*items(1))
+    child = run(cwd, "--parallel", 2, "--backoff", "0s",
+                *waiting(tmp_path, "test $PRODIGY_ATTEMPT != 1 || exec sleep 300"))  # fmt: skip
+    (command,) = numbers(tmp_path, 1)
+    if how == "killed":
+        psutil.Process(command).parent().kill()
+    else:
+        until(lambda: list(tmp_path.rglob("*.process.json")))
+        ok("stop", "i1", cwd=cwd)
+    _, err = child.communicate(timeout=90)
+    assert child.returncode == (1 if how == "killed" else 0), err
+    assert b"job j: 1 of 1 items completed" in err
+    assert shown(cwd)["completed"] == 1
+
+
 def test_stops_where_all_items_fail_alike(job, events):
     cwd = job(*items(9), max_attempts=1)
     code, _, err = done(cwd, "--next", "--fail-fast", 3, "--", "sh", "-c", "nosuchcommand; exit 4")
@@ -163,6 +180,18 @@ def test_stops_where_all_items_fail_alike(job, events):
     )
     assert code == 1
     assert shown(cwd)["pending"] == 0
+
+
+def test_what_was_stopped_to_fail_says_nothing_of_the_command(job, tmp_path):
+    cwd = job(*items(2), max_attempts=1)
+    child = run(cwd, "--parallel", 2, "--fail-fast", 2, *waiting(tmp_path))
+    numbers(tmp_path, 2)
+    until(lambda: len(list(tmp_path.rglob("*.process.json"))) == 2)
+    ok("stop", "--fail", "--job", "j", cwd=cwd)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 1, err
+    assert b"failed alike" not in err
+    assert shown(cwd)["dead"] == 2
 
 
 def test_items_that_come_while_others_work_are_taken(job, tmp_path):

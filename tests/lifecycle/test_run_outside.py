@@ -2,12 +2,15 @@
 
 import functools
 import os
+import re
 import signal
 import stat
 import subprocess
+import sys
 
 import pytest
-from support_cli import ok
+from support_cli import environment, ok
+from support_forkserver import Forked
 from support_run import done, run, shown, started, until
 
 
@@ -158,3 +161,22 @@ def test_worktrees_that_cannot_be_made_cost_no_attempt(job, repo, git):
     assert shown(cwd)["pending"] == 2
     hook.unlink()
     assert done(cwd, "--next", "--", "true")[0] == 0
+
+
+def test_a_pool_says_how_much_nobody_read(job, unread):
+    cwd = job("x")
+    program = (
+        "from prodigy_git.lifecycle import sinks, supervising;"
+        "sinks.PATIENCE = supervising.PATIENCE = 0.3;"
+        "import prodigy_git.__main__ as program; program.main()"
+    )
+    script = "head -c 9000000 /dev/zero | tr '\\0' x | fold -w 1000"
+    child = Forked(
+        [sys.executable, "-c", program, "run", "--job", "j", "--parallel", "1", "--",
+         "sh", "-c", script],
+        cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=unread,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 0, err
+    assert re.search(rb"\nprodigy-git: \d+ bytes of output were not passed on.* the logs have", err)
