@@ -7,16 +7,16 @@ import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prodigy_git.redaction.own_rules import RULES, Rule, Span, told
+from prodigy_git.redaction.own_rules import RULES, Rule, Span, is_word_or_path
 
 
 def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     """Return ``text`` with ``[redacted: RULE]`` in the place of each thing that looks like a secret.
 
     ``env`` is the environment of who wrote it: values of variables that are secret by their names are
-    taken out, whatever they look like, as ``[redacted: NAME]``. Doing it twice changes nothing more. A
-    secret without a name before it or a form of its own (a plain password in a sentence, forty letters
-    of base64) is not found, nor one that is cut into lines.
+    taken out, unless they are a word or a path, as ``[redacted: NAME]``. Doing it twice changes nothing
+    more. A secret without a name before it or a form of its own (a plain password in a sentence, forty
+    letters of base64) is not found, nor one that is cut into lines.
     """
     for name, value in _secret_values(env or {}):
         text = text.replace(value, f"{_TAKEN}{name}]")
@@ -39,7 +39,7 @@ def _secret_values(env: Mapping[str, str]) -> list[tuple[str, str]]:
     secret = (
         (name, value) for name, value in env.items()
         if len(value) >= _SHORTEST and name != _FOLDER and _OF_VARIABLES.search(name)
-        and not told(value)
+        and not is_word_or_path(value)
     )  # fmt: skip
     return sorted(secret, key=lambda one: -len(one[1]))
 

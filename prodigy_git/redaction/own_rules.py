@@ -56,7 +56,7 @@ _WORDS = frozenset(
     """.split()  # noqa: SIM905 - a list of them would take a line each
 )
 _PLACEHOLDER = re.compile(
-    r"""(?ix) ^[$%@<{\[] | \$[({\w] | \*{3} | (?:x{4}|\.{3}|…) | ^x+$ | ^<.*>$
+    r"""(?ix) ^[$%@<{\[] | \$[({] | \*{3} | (?:x{4}|\.{3}|…) | ^x+$ | ^<.*>$
     | ^(?:your|my|some|the|insert|enter|change|replace|example|dummy|fake)[_\W-] | ^redacted
     | environ | getenv | process\.env | example$ | ^-{1,2}[a-z] | ^[\W_]+$"""
 )
@@ -83,6 +83,11 @@ def told(value: str) -> bool:
         or _PLACEHOLDER.search(bare) is not None
         or _PATH.match(bare) is not None
     )
+
+
+def is_word_or_path(value: str) -> bool:
+    """Whether an environment's value is none to hide; it is expanded, so nothing in it is a placeholder."""
+    return value.lower() in _WORDS or _PATH.match(value) is not None
 
 
 def _random(value: str, least: int = 10, bits: float = 2.8) -> bool:

@@ -86,6 +86,21 @@ def test_values_of_variables_that_are_secret_by_name():
     )
 
 
+@pytest.mark.parametrize(
+    "value", ["pa$$w0rd-long", "tulip...glass9", "<angle-9-open", "my-tulip-glass", "{brace}d-9"]
+)
+def test_a_variables_value_is_no_placeholder(value):
+    assert redact(f"no access with {value}", {"DB_PASSWORD": value}) == (
+        "no access with [redacted: DB_PASSWORD]"
+    )
+    assert redact("password=pa$$w0rd-long") == "password=[redacted: named]"
+
+
+@pytest.mark.parametrize("value", ["disabled", "/etc/ssl/private.key", "~/keys/tulip"])
+def test_a_variables_word_or_path_stays(value):
+    assert redact(f"it is {value}", {"DB_PASSWORD": value, "SSL_KEY": value}) == f"it is {value}"
+
+
 def test_in_a_long_line_and_in_many_lines():
     """Whatever stands before and behind it, and wherever the line is cut to be looked at."""
     rng = random.Random(3)
