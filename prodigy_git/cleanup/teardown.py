@@ -37,7 +37,7 @@ def carry_out(store: str, one: Subject, broken: Broken, *, commands: bool) -> No
 def _run(store: str, one: Subject, remembered: Note, broken: Broken) -> None:
     assert one.session is not None
     assert one.place is not None
-    anyway = "'prodigy-git worktree clean --no-teardown' cleans it without"
+    anyway = f"'prodigy-git worktree clean --no-teardown {one.session.id}' cleans it without"
     plan, repo = remembered.plan, remembered.repo
     if plan.given("teardown") and not trust.is_trusted(store, repo, one.place.common, plan):
         raise ProdigyError(f"its teardown commands are not trusted any more: {anyway}")
@@ -53,5 +53,6 @@ def _run(store: str, one: Subject, remembered: Note, broken: Broken) -> None:
         for line in failure.last:
             broken(f"| {line}")
         raise ProdigyError(f"{failure}; {anyway}") from failure
-    except ProdigyError as error:
+    except (ProdigyError, OSError) as error:
+        remembered.settle()
         raise ProdigyError(f"its teardown did not run ({error}): {anyway}") from error

@@ -37,7 +37,7 @@ def start(note: Note, where: Site, job: str, broken: Broken) -> int:
                 files.make_private(os.path.dirname(path))
                 descriptor = files.create(path, os.O_WRONLY | os.O_APPEND)
                 try:
-                    stages.check_scripts(part, where)
+                    stages.check_scripts(part, text, where)
                     with groups.signals_held_back():
                         child = stages.start(part, text, where, descriptor, note)
                         entry["process"] = liveness.described(child.pid)

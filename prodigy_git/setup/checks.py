@@ -21,7 +21,10 @@ class Check:
     source: str
     timeout: float | None
     scripts: tuple[Script, ...] = ()
-    """The repository's files that it names, as they were trusted: to be compared before it runs."""
+    """The repository's files that it names, as they were trusted: to be compared before it runs.
+
+    None are where it is one's own.
+    """
 
 
 def of(store: str, repo: str, place: Place, commit: str, approve: Approve) -> Check | None:
@@ -45,7 +48,8 @@ def of(store: str, repo: str, place: Place, commit: str, approve: Approve) -> Ch
         trust.trust(store, repo, place.common, plan)
     limit = part.limit("check")
     whole = None if limit is None else limit * len(part.of("check"))
-    return Check(_text(part), part.source, whole, part.scripts if part.given else ())
+    named = [what_runs.scripts_of(part, text) for text in part.of("check")]
+    return Check(_text(part), part.source, whole, tuple(dict.fromkeys(sum(named, ()))))
 
 
 def _text(part: Part) -> str:

@@ -26,7 +26,7 @@ from prodigy_git.store.runlog import LIMIT, RunLog
 _SHOWN = 12  # last lines of a command that failed
 _KEPT = 8192  # bytes that those are looked for in
 _PATIENCE = 2.0  # seconds for what a process that left the group may still write
-_WORDS = {"run": "set-up", "teardown": "teardown", "check": "check"}
+_WORDS = {"run": "set-up", "teardown": "teardown"}
 
 Say = Callable[[str], None]
 """Called with what is being done, a line each."""
@@ -94,7 +94,7 @@ def _run(
     stage: str, part: Part, text: str, where: Site, log: RunLog, log_path: str,
     note: Note | None,
 ) -> None:  # fmt: skip
-    check_scripts(part, where)
+    check_scripts(part, text, where)
     limit = part.limit(stage)
     child: subprocess.Popen[bytes] | None = None
     output: _Output | None = None
@@ -122,9 +122,13 @@ def _run(
         raise Failed(_said(stage, text, why, log_path), output.last())
 
 
-def check_scripts(part: Part, where: Site) -> None:
-    """Raise `ProdigyError` where a trusted script is another one in the worktree."""
-    other = what_runs.differing(where.place.top, part.scripts) if part.given else None
+def check_scripts(part: Part, text: str, where: Site) -> None:
+    """Raise `ProdigyError` where a trusted script that a command names is another one in the worktree.
+
+    One that only another command names may have been edited: that is work.
+    """
+    scripts = what_runs.scripts_of(part, text) if part.given else ()
+    other = what_runs.differing(where.place.top, scripts)
     if other is not None:
         if not os.path.lexists(f"{where.place.top}/{other}"):
             raise ProdigyError(
@@ -133,7 +137,7 @@ def check_scripts(part: Part, where: Site) -> None:
             )
         raise ProdigyError(
             f"{other} in {where.place.top} is not the script that was trusted: it was changed, "
-            "or its attributes (gitattributes) make another one of it"
+            "or git has checked out another one (gitattributes, core.autocrlf)"
         )
 
 

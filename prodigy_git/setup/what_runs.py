@@ -34,6 +34,14 @@ class Unfollowed(ProdigyError):
     """Another tool's file cannot be followed: it was not written for us."""
 
 
+class _LeadsOut(ProdigyError):
+    """A link in a commit leads out of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is a link that leads out of the repository")
+        self.path = path
+
+
 def plan(place: Place, commit: str) -> Plan:
     """Return what would run in a new worktree of ``commit``: the repository's file, one's own settings.
 
@@ -53,7 +61,12 @@ def plan(place: Place, commit: str) -> Plan:
 
 def _of_commit(place: Place, commit: str) -> tuple[Part | None, list[str]]:
     """Return what a commit's file says, and which files are there that it hides."""
-    blobs = _blobs(place, commit, (OURS, *FOREIGN))
+    try:
+        blobs = _blobs(place, commit, (OURS, *FOREIGN))
+    except _LeadsOut as error:
+        if error.path == OURS:
+            raise
+        raise Unfollowed(str(error)) from error
     found: Part | None = None
     unread = []
     for path, (blob, size) in blobs.items():
@@ -122,8 +135,7 @@ def _blobs(place: Place, commit: str, paths: tuple[str, ...]) -> dict[str, tuple
         elif words[0] in ("symlink", "dangling", "loop", "notdir") and len(words) == 2:
             next(lines, "")  # where it leads
             if words[0] == "symlink":
-                kind = Unfollowed if path in FOREIGN else ProdigyError
-                raise kind(f"{path} is a link that leads out of the repository")
+                raise _LeadsOut(path)
     return found
 
 
@@ -134,24 +146,36 @@ def blob_of(place: Place, commit: str, path: str) -> Script | None:
 
 
 def _with_scripts(place: Place, commit: str, one: Part) -> Part:
-    """Add the files of the commit that a part's commands run by their path."""
+    """Add the files of the commit that a part's commands run by their path.
+
+    Raises `ProdigyError` where one is a link that leads out of it, `Unfollowed` in another tool's file.
+    """
     candidates: dict[str, bool] = {}
+    commands: dict[str, str] = {}
     for stage in STAGES:
         for text in one.of(stage):
             for path, surely in _named(text, one.folder):
                 candidates[path] = candidates.get(path, False) or surely
+                commands.setdefault(path, text)
     if not candidates:
         return one
     listed = ""
     for some in _command_lines(candidates):
-        listed += git(place.common, "ls-tree", "-z", "--full-tree", commit, "--", *some)
+        listed += git(
+            place.common, "ls-tree", "-z", "--full-tree", commit, "--", *some,
+            env={"GIT_LITERAL_PATHSPECS": "1"},  # a word like ':!vendor' is one of the command's own
+        )  # fmt: skip
     paths = []
     for entry in dict.fromkeys(listed.split("\0")[:-1]):
         about, _, path = entry.partition("\t")
         mode, kind, _ = about.split(" ")
         if kind == "blob" and (mode == "100755" or mode == "120000" or candidates.get(path)):
             paths.append(path)
-    blobs = _blobs(place, commit, tuple(paths)) if paths else {}
+    try:
+        blobs = _blobs(place, commit, tuple(paths)) if paths else {}
+    except _LeadsOut as error:
+        why = f"{error}; {one.source} names it: {' '.join(commands[error.path].split())}"
+        raise (Unfollowed if one.source in FOREIGN else ProdigyError)(why) from error
     return replace(one, scripts=tuple(Script(path, blobs[path][0]) for path in sorted(blobs)))
 
 
@@ -190,6 +214,12 @@ def _named(text: str, directory: str) -> list[tuple[str, bool]]:
         starts = set(word) <= set(";&|()") or word in ("then", "do", "else", "!", "{")
         surely = starts or word in _RUNS_FILES or (surely and word.startswith("-"))
     return found
+
+
+def scripts_of(part: Part, text: str) -> tuple[Script, ...]:
+    """Return those of a part's scripts that one command names."""
+    named = {path for path, _ in _named(text, part.folder)}
+    return tuple(one for one in part.scripts if one.name in named)
 
 
 def differing(top: str, scripts: tuple[Script, ...]) -> str | None:

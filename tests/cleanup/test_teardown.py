@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -121,6 +122,56 @@ def test_a_note_that_was_changed_is_not_trusted(repo, git, store, tmp_path):
     assert "not trusted any more" in call("worktree", "clean", "w1", cwd=repo).out
     assert not (tmp_path / "evil").exists()
     os.kill(pid, signal.SIGKILL)
+
+
+def test_a_script_that_only_another_command_names_may_have_been_edited(repo, git, tmp_path):
+    say(repo, git, "true\n", "up.sh")
+    say(repo, git, f"touch {tmp_path}/down\n", "down.sh")
+    say(repo, git, '[setup]\nrun = "sh up.sh"\n[teardown]\nrun = "sh down.sh"\n')
+    trust(repo)
+    for name, edited in (("w1", "up.sh"), ("w2", "down.sh")):
+        path = new(repo, name)["worktree"]
+        Path(path, edited).write_text("true # edited\n")
+        git("commit", "-qam", "an edit", cwd=path)
+        ok("finish", name, cwd=repo)
+        done = call("worktree", "clean", "--force", name, cwd=repo)
+        assert done.code == (0 if name == "w1" else 1)
+        assert (tmp_path / "down").exists() == (name == "w1")
+        (tmp_path / "down").unlink(missing_ok=True)
+    assert "down.sh in" in done.out
+
+
+def test_a_teardown_that_cannot_begin_leaves_nothing_under_way(repo, git, store):
+    say(repo, git, "true\n", "web/f")
+    say(repo, git, '[setup]\ndirectory = "web"\n[teardown]\nrun = "true"\n')
+    trust(repo)
+    path = new(repo, "w1")["worktree"]
+    git("rm", "-qr", "web", cwd=path)
+    git("commit", "-qm", "gone", cwd=path)
+    ok("finish", "w1", cwd=repo)
+    before = json.loads(note(store).read_text())
+    said = call("worktree", "clean", "w1", "--force", cwd=repo).out
+    assert "there is no folder web" in said
+    assert note(store).name == "w1.json"
+    assert json.loads(note(store).read_text()) == before
+    # What it says works as it stands.
+    words = re.search("'prodigy-git (worktree clean --no-teardown [^']*)'", said)
+    assert words is not None
+    ok(*words[1].split(), "--force", cwd=repo)
+    assert not os.path.exists(path)
+
+
+def test_a_log_that_cannot_be_written_leaves_nothing_under_way(repo, git, store):
+    path, pid = prepared(repo, git, "true")
+    ok("finish", "w1", cwd=repo)
+    (log,) = (store / "logs").rglob("w1.start-1.log")
+    (log.parent / "w1.setup.log").mkdir()
+    done = call("worktree", "clean", "w1", cwd=repo)
+    assert (done.code, os.path.isdir(path)) == (1, True)
+    assert "its teardown did not run" in done.out
+    assert json.loads(note(store).read_text())["by"] is None
+    ok("worktree", "clean", "w1", "--no-teardown", cwd=repo)
+    assert not runs(pid)
 
 
 def test_a_number_that_was_given_out_again_is_nobodys_business(repo, git, store):

@@ -55,6 +55,20 @@ def test_what_is_merged_does_not_say_what_it_is_checked_by(repo, git, finished):
     assert "not trusted" in call("merge", "w2", "--into", "main", cwd=repo).err
 
 
+def test_only_the_scripts_that_the_check_names_are_compared(repo, git, finished):
+    say(repo, git, "true\n", "up.sh")
+    say(repo, git, "true\n", "check.sh")
+    say(repo, git, '[setup]\nrun = "sh up.sh"\n[check]\nrun = ["true", "sh check.sh"]\n')
+    trust(repo)
+    finished("w1", ("up.sh", "true # edited\n"))
+    assert call("merge", "w1", "--into", "main", cwd=repo).code == 0
+    trust(repo)
+    finished("w2", ("check.sh", "true # edited\n"))
+    done = call("merge", "w2", "--into", "main", cwd=repo)
+    assert done.code == 1
+    assert "check.sh is not the script there that was trusted" in done.out + done.err
+
+
 def test_ones_own_check_stands_instead(repo, git, finished):
     say(repo, git, '[check]\nrun = "false"\n')
     git("config", "prodigy.check", "true", cwd=repo)

@@ -283,6 +283,29 @@ def test_a_script_counts_with_its_content(repo, git):
     assert shown(repo)["trusted"] is False
 
 
+def test_words_with_a_colon_are_none_of_gits(repo, git):
+    """Such a word is pathspec magic for git (gitglossary(7)); to a command it is a word, or a file."""
+    named = ["git grep -l foo -- ':!vendor' ':(bad' || true", "sh ':/q.sh'"]
+    say(repo, git, f"[setup]\nrun = {json.dumps(named)}\n")
+    assert shown(repo)["parts"][0]["scripts"] == []
+    before = trust(repo)
+    say(repo, git, "echo\n", ":/q.sh")
+    assert [one["name"] for one in shown(repo)["parts"][0]["scripts"]] == [":/q.sh"]
+    assert shown(repo)["hash"] != before
+
+
+def test_a_command_that_names_a_link_that_leads_out(repo, git, tmp_path):
+    (repo / "link").symlink_to(tmp_path / "elsewhere")
+    say(repo, git, '{"scripts": {"setup": "cat link"}}', "conductor.json")
+    assert "conductor.json names it: cat link" in refused("setup", "show", cwd=repo)
+    # It was not written for us: nobody is kept from work by it.
+    assert "no set-up commands: link is" in ok("new-worktree", "w1", cwd=repo).err
+    say(repo, git, '[setup]\nrun = ["true", "cat link"]\n')
+    said = refused("new-worktree", "w2", cwd=repo)
+    assert "link is a link that leads out of the repository" in said
+    assert ".prodigy/worktree.toml names it: cat link" in said
+
+
 def test_cursors_script_runs_as_it_is(repo, git):
     say(repo, git, "echo $ROOT_WORKTREE_PATH > where\n", ".cursor/it's.sh")
     say(repo, git, '{"setup-worktree": "it\'s.sh"}', ".cursor/worktrees.json")
