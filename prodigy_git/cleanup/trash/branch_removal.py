@@ -9,6 +9,7 @@ Where the worktree itself still is in the trash, its entry has all that already:
 goes. What a kill interrupts is taken back as long as the branch is there, else finished (`resume`).
 """
 
+import contextlib
 import os
 
 from prodigy_git import layout
@@ -19,7 +20,7 @@ from prodigy_git.cleanup.trash import intent, together
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.git.ask import said
+from prodigy_git.git.ask import git_status, said
 from prodigy_git.model.session import Session
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import locked
@@ -59,7 +60,8 @@ def remove(
             salvage.anchor_branch(common, one.id, moment, branch, tip)
             _delete(common, branch, tip)
         except BaseException:
-            resume(found)
+            with contextlib.suppress(ProdigyError):  # a later command takes it up
+                resume(found)
             raise
         _finish(found)
         return found
@@ -74,6 +76,8 @@ def holding(
     """
     for found in reversed(entries.entries(store, broken, repo, session)):
         if (found.branch, found.head, found.common) != (branch, tip, common) or found.half_way:
+            continue
+        if found.branch_only:  # somebody has brought it back since: now its time begins anew
             continue
         if found.state in ("trashed", "emptied") and _holds(found, tip):
             return found
@@ -102,15 +106,26 @@ def _delete(common: str, branch: str, tip: str) -> None:
 
 
 def resume(found: Entry) -> str:
-    """Finish or take back what was killed; return a line about it. The caller holds the lock."""
-    ref = f"refs/heads/{found.branch}"
-    kept = found.salvage_ref in salvage.names_of(found.common, found.session)
-    if repository.has_ref(found.common, ref) or not kept:
+    """Finish or take back what was killed; return a line about it. The caller holds the lock.
+
+    Raises `ProdigyError` where git cannot say whether the branch is there.
+    """
+    kept = _is_there(found.common, str(found.salvage_ref)) or (
+        found.salvage_ref in salvage.names_of(found.common, found.session)
+    )
+    if _is_there(found.common, f"refs/heads/{found.branch}") or not kept:
         salvage.delete(found.common, found.session, found.moment)
         intent.drop(found.path)
         return f"{found.session}: the removal of branch {found.branch} was interrupted; it is there"
     _finish(found)
     return f"{found.session}: branch {found.branch} is removed; it is in {found.path}"
+
+
+def _is_there(common: str, ref: str) -> bool:
+    status, _, err = git_status(common, "show-ref", "--verify", "--quiet", ref)
+    if status not in (0, 1):
+        raise ProdigyError(f"git does not say whether {ref} is there: {said(err)}")
+    return status == 0
 
 
 def _finish(found: Entry) -> None:

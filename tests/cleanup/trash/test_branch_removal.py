@@ -103,6 +103,31 @@ def test_its_time_ends_as_a_worktrees_and_then_it_is_gone(left):
     assert not left.is_there()
 
 
+def test_one_that_was_brought_back_by_hand_has_its_whole_time_again(left):
+    first = left.remove()
+    git("branch", left.branch, left.tip, cwd=left.repo)
+    second = left.remove()
+    assert [one.path for one in left.entries()] == [first.path, second.path]
+    emptying.empty_now([first], pytest.fail)
+    assert left.judge()
+
+
+def test_where_git_does_not_say_whether_it_is_there_it_is_left_for_later(left):
+    found = left.remove()
+    found.state, found.settled, found.branch_deleted = "moving", False, None
+    entry.write(found)
+    git("branch", left.branch, left.tip, cwd=left.repo)
+    head = left.repo / ".git" / "HEAD"
+    text = head.read_bytes()
+    head.unlink()
+    with pytest.raises(ProdigyError, match="does not say whether"):
+        branch_removal.resume(found)
+    head.write_bytes(text)
+    assert [one.state for one in left.entries()] == ["moving"]
+    branch_removal.resume(found)
+    assert not left.judge()
+
+
 def test_what_a_rebase_will_move_is_checked_out(left, tmp_path):
     tree = tmp_path / "tree"
     git("worktree", "add", "-q", "--detach", tree, cwd=left.repo)
