@@ -68,10 +68,12 @@ def _tell(one: "Result", change: "Change", others: list[str]) -> None:
     if one.head is None:
         raise ProdigyError(f"nothing is left of {one.name} in git: its commits are gone")
     if change.base is None:
-        raise ProdigyError(
-            f"{one.name} has no commit in common with {change.target or 'any branch'}: 'git show "
-            f"{one.head[:12]}' shows it"
+        why = (
+            f"{one.name} has no commit in common with {change.target}"
+            if change.merged is False
+            else f"where {one.name} began is not known"
         )
+        raise ProdigyError(f"{why}: 'git show {one.head[:12]}' shows its last commit")
     if others:
         output.note(f"{one.agent_id} did other items, too: {', '.join(others)}")
     if one.worktree is not None and _has_more(one.worktree):

@@ -55,7 +55,7 @@ def _rows(one: "OfItem") -> Iterator[tuple[Any, ...]]:
 def _numbers(result: "Result", change: "Change") -> tuple[Any, ...]:
     lines = "-" if change.files is None else f"+{change.added} -{change.removed}"
     note = (result.error or "").strip().partition("\n")[0]
-    if change.merged and change.commits:
+    if change.merged and change.commits != 0:
         note = f"merged into {change.target}"
     elif result.head is None:
         note = note or "its commits are gone"

@@ -104,7 +104,7 @@ def _against(place: Place, tip: str, pairs: Iterable[_Pair]) -> None:
         change.base = next(iter(descent.bases), None)
         if change.merged:
             # What it did is in the target: told by where it began, if that is known.
-            change.base, change.commits = one.base or change.base, None
+            change.base, change.commits = one.base, None
 
 
 def _count(place: Place, pairs: Sequence[_Pair]) -> None:

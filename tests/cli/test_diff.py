@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support_cli import environment, new, ok, refused
+from support_cli import environment, new, ok, refused, rewrite_session
 from support_forkserver import Forked
 from support_terminal import Terminal
 
@@ -31,7 +31,7 @@ def worked(git, repo, name, item, *how, end=True):
     return top
 
 
-def test_items_with_what_was_done_on_each(job, git):
+def test_items_with_what_was_done_on_each(job, git, store):
     worked(git, job, "first", "a", "--failed", "--error", "no\x1bkey\nreally")
     worked(git, job, "second", "a")
     worked(git, job, "third", "b", end=False)
@@ -56,6 +56,9 @@ def test_items_with_what_was_done_on_each(job, git):
         {"path": "second", "former": None, "lines_added": 1, "lines_removed": 0}
     ]
     assert "merged into main" in ok("job", "show", "j", "--items", cwd=job).out
+    rewrite_session(store, "second", metadata={"base_commit": None})
+    row = ok("job", "show", "j", "--items", cwd=job).out.splitlines()[1].split("\t")
+    assert row == ["a", "completed", "2", "prodigy/j/a@2", "-", "-", "-", "merged into main"]
 
 
 def test_a_job_without_items(repo):

@@ -1,7 +1,7 @@
 """What results change: commits, lines and files from where they parted from their target."""
 
 import pytest
-from support_cli import new, ok
+from support_cli import new, ok, refused, rewrite_session
 
 from prodigy_git.merging import changes, of_items, results
 from prodigy_git.merging.changes import FileChange
@@ -58,6 +58,18 @@ def test_what_is_merged_is_told_by_where_it_began(repo, git, made):
     one, two = made.change("one", "two")
     assert (one.merged, one.commits, [f.path for f in one.files]) == (True, 1, ["a"])
     assert (two.merged, two.commits, [f.path for f in two.files]) == (True, 1, ["b"])
+
+
+def test_of_what_is_merged_and_began_nobody_knows_where_it_is_not_said_that_it_changes_nothing(
+    repo, git, made, store
+):
+    made("one", {"a": b"1\n"})
+    git("merge", "-q", "--no-edit", "prodigy-one", cwd=repo)
+    rewrite_session(store, "one", metadata={"base_commit": None})
+    found = made.change("one")
+    assert (found.merged, found.base, found.commits, found.files) == (True, None, None, None)
+    said = refused("diff", "one", cwd=repo)
+    assert "where one began is not known: 'git show" in said
 
 
 def test_odd_files(repo, git, made):
