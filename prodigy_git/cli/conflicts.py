@@ -34,8 +34,11 @@ def conflicts(names: tuple[str, ...], job: str | None, into: str | None, as_json
     from prodigy_git.merging import choosing, preflight, target
 
     cwd = gitenv.here()
-    store, repo = whereabouts.repository(cwd)
-    known = job if names and job is None else whereabouts.job(cwd, job, told=output.note)[2]
+    known = None
+    if names and job is None:
+        store, repo = whereabouts.repository(cwd)
+    else:
+        store, repo, known = choosing.of_here(cwd, job, output.note, take=False)
     chosen = choosing.chosen(store, repo, names, known, output.note)
     branch = target.find(store, repo, cwd, into, chosen)
     chosen = [one for one in chosen if one.branch != branch.branch]

@@ -198,17 +198,17 @@ class Ground:
         ]  # fmt: skip
 
     def _changed_since(self, bases: Sequence[str]) -> set[str] | None:
-        """Return the paths that the target's commits changed since the bases parted; None: too many."""
+        """Return the paths that the target's commits changed since the bases; None: not known."""
         start = bases[0]
         if len(bases) > 1:
             status, out, _ = self.scratch.ask("merge-base", "--octopus", *bases)
             start = out.decode("ascii").strip()
             if status != 0:
                 return None
-        _, out, _ = self.scratch.ask(
+        status, out, _ = self.scratch.ask(
             "rev-list", "--no-merges", f"--max-count={_MOST_COMMITS + 1}", self.target, f"^{start}"
         )
-        if out.count(b"\n") > _MOST_COMMITS:
+        if status != 0 or out.count(b"\n") > _MOST_COMMITS:
             return None
         status, out, _ = self.scratch.ask(
             "diff-tree", "--stdin", "-r", "-z", "--root", "--no-renames", "--name-only",

@@ -28,7 +28,7 @@ def most(conflicts: Sequence[Iterable[int]]) -> list[int]:
     chosen = 0
     for part in _parts(masks):
         try:
-            chosen |= _largest(part, masks, {})
+            chosen |= _largest(part, masks)
         except _TooMuch:
             chosen |= _large(part, masks)
     return list(_bits(chosen))
@@ -58,12 +58,36 @@ def _parts(masks: Sequence[int]) -> list[int]:
     return found
 
 
-def _largest(part: int, masks: Sequence[int], known: dict[int, int]) -> int:
-    """Return a largest choice of ``part``: each time with, or without, what conflicts with most."""
-    if part in known:
-        return known[part]
-    if len(known) > _EFFORT:
-        raise _TooMuch
+def _largest(whole: int, masks: Sequence[int]) -> int:
+    """Return a largest choice of what hangs together. Raises `_TooMuch`.
+
+    A loop, as there may be one part within another for each thing: Python bounds calls within calls.
+    """
+    splits: dict[int, tuple[int, list[tuple[int, int]]]] = {}
+    known: dict[int, int] = {}
+    waiting = [whole]
+    while waiting:
+        part = waiting[-1]
+        if part not in splits:
+            if len(splits) > _EFFORT:
+                raise _TooMuch
+            splits[part] = _split(part, masks)
+        taken, ways = splits[part]
+        left = [rest for _, rest in ways if rest not in known]
+        if left:
+            waiting.append(left[0])
+            continue
+        found = (taken | more | known[rest] for more, rest in ways)
+        known[part] = max(found, key=_worth, default=taken)
+        waiting.pop()
+    return known[whole]
+
+
+def _split(part: int, masks: Sequence[int]) -> tuple[int, list[tuple[int, int]]]:
+    """Return what is in some largest choice of ``part``, and the ways to go on: (with what, in what).
+
+    Where nothing is certain there are two: without, and with, what conflicts with most.
+    """
     most_of, at, taken, left = 0, -1, 0, part
     for one in _bits(part):
         degree = (masks[one] & left).bit_count()
@@ -75,15 +99,11 @@ def _largest(part: int, masks: Sequence[int], known: dict[int, int]) -> int:
         elif degree > most_of:
             most_of, at = degree, one
     if taken:
-        found = taken | _largest(left, masks, known)
-    elif at < 0:
-        found = 0
-    else:
-        with_it = 1 << at | _largest(part & ~(masks[at] | 1 << at), masks, known)
-        without = _largest(part & ~(1 << at), masks, known)
-        found = max(without, with_it, key=_worth)
-    known[part] = found
-    return found
+        return taken, [(0, left)]
+    if at < 0:
+        return 0, []
+    without = part & ~(1 << at)
+    return 0, [(0, without), (1 << at, without & ~masks[at])]
 
 
 def _worth(choice: int) -> tuple[int, list[int]]:

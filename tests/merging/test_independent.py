@@ -42,6 +42,10 @@ def test_of_many_it_is_a_choice_that_fits_and_is_always_the_same(monkeypatch):
     assert 0 < len(quick) <= len(found)
 
 
+def test_as_many_as_there_may_be_hang_together():
+    assert independent.most([set(range(at)) for at in range(1100)]) == [0]
+
+
 def test_who_comes_first_is_preferred():
     assert independent.most([{1}, set()]) == [0]
     assert independent.most([set(), {0}, {0, 1}]) == [0]

@@ -188,10 +188,10 @@ def test_a_branch_that_was_removed_is_merged_by_its_commit(team):
     assert sh(team.repo, "git log -1 --format=%s").startswith(f"Merge commit '{made['head'][:12]}'")
 
 
-def test_a_job_of_another_repository_is_not_merged_here(team, tmp_path):
+def test_a_job_of_another_repository_is_neither_merged_nor_foreseen_here(team, tmp_path):
     team.work("a", "echo a >a")
     sh(tmp_path, "git init -q other; cd other; git commit -q --allow-empty -m first")
-    for command in ("merge", "publish"):
+    for command in ("merge", "publish", "conflicts"):
         said = refused(command, "--job", "repo/j", cwd=tmp_path / "other")
         assert "job j is one of repository repo: change into that first" in said
     assert "--undo" in refused("merge", "--undo", "--check", "x", cwd=team.repo, code=2)
