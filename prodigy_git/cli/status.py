@@ -112,7 +112,7 @@ def meant(*, all_repos: bool, job: str | None) -> tuple[str, list[str], bool, st
 
 def _worktrees(store: str, keys: list[str]) -> int:
     """Return how many worktrees there are at most whose changes could be asked for."""
-    from prodigy_git.views.overview.repositories import common_of
+    from prodigy_git.jobs.prodigy_runs import common_of
 
     count = 0
     for key in keys:

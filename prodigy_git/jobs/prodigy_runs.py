@@ -74,10 +74,16 @@ def key_here(store: str, common: str) -> str | None:
 
 
 def common_of(store: str, repo: str) -> str | None:
-    """Return the git directory of a repository that the store has runs of, and no document."""
-    return next(
-        (one.common for one in of_repository(store, repo, lambda _: None) if one.common), None
-    )
+    """Return the git directory of a repository of the store; None where it is not in sight.
+
+    Also of one that the store has runs of, and no document.
+    """
+    try:
+        known = repokey.common_of(store, repo)
+        runs = [] if known else of_repository(store, repo, lambda _: None)
+    except (OSError, ValueError):
+        return None
+    return known or next((one.common for one in runs if one.common), None)
 
 
 def of_session(store: str, name: str, broken: Broken) -> "Run | None":

@@ -7,7 +7,7 @@ from typing import Literal
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, version
 from prodigy_git.lifecycle import whereabouts
-from prodigy_git.merging import branch_moves, culprits, foresee, outcomes, results
+from prodigy_git.merging import branch_moves, culprits, foresee, outcomes, results, three_way
 from prodigy_git.merging.forecast import Candidate, Forecast
 from prodigy_git.merging.outcomes import Outcome
 from prodigy_git.merging.results import Result
@@ -15,8 +15,6 @@ from prodigy_git.merging.target import Target
 from prodigy_git.store.events import Broken
 
 Order = Literal["conflicts", "item", "time"]
-_NEEDED = (2, 38)
-"""The git that can foresee a merge."""
 
 
 @dataclass
@@ -58,7 +56,7 @@ def of_here(cwd: str, job: str | None, told: Broken, *, take: bool) -> tuple[str
 
 def can_foresee() -> bool:
     """Whether git can: then an order by conflicts can be found."""
-    return version() >= _NEEDED
+    return version() >= three_way.OLDEST
 
 
 def plan(

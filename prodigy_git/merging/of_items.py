@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, peek
+from prodigy_git.jobs import books, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index, item_of
 from prodigy_git.merging import changes, results
 from prodigy_git.merging.changes import Change, OfItem
@@ -65,7 +65,7 @@ def changed(
 
 def place_of(store: str, repo: str) -> Place | None:
     """Return the common git directory of a repository; None where it is not in sight."""
-    common = results.common_of(store, repo)
+    common = prodigy_runs.common_of(store, repo)
     return None if common is None else Place(common, common, common)
 
 

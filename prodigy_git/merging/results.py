@@ -19,7 +19,7 @@ from prodigy_git.jobs import peek, prodigy_runs, summary
 from prodigy_git.jobs.index import Index
 from prodigy_git.merging import attempted
 from prodigy_git.merging.attempted import Attempted, State
-from prodigy_git.record import gitdir, repokey
+from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, enrolled, mappings
 from prodigy_git.store.briefs import Brief
@@ -137,14 +137,6 @@ def named(
     return list(found.values())
 
 
-def common_of(store: str, repo: str) -> str | None:
-    """Return the common git directory of a repository of the store; None where it is not in sight."""
-    try:
-        return repokey.common_of(store, repo) or prodigy_runs.common_of(store, repo)
-    except (OSError, ValueError):
-        return None
-
-
 class _Left(TypedDict):
     branch: str | None
     head: str | None
@@ -179,7 +171,7 @@ class _Git:
 
     def __init__(self, store: str, repo: str) -> None:
         self._store, self._repo = store, repo
-        common = common_of(store, repo)
+        common = prodigy_runs.common_of(store, repo)
         self.place = None if common is None else Place(common, common, common)
         known = {} if self.place is None else integration.refs(self.place)
         # As the sessions' files have them: bytes that are not UTF-8 cannot be written there.

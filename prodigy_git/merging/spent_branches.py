@@ -146,12 +146,13 @@ def _of_repository(
     needed = {
         one.base_branch: one.id for one in known if not one.over and one.base_branch is not None
     }
+    held = together.checked_out(common, {branch for _, branch, _ in mine})
     found = []
     for (one, branch, tip), how in zip(mine, answers, strict=True):
         reason = f"in {how.into} ({how.how})" if _in(how) else queued.get(tip, given_up.get(one.id))
         if reason is None:
             continue
-        why = _why_kept(place, refs, default, needed, branch, tip)
+        why = _why_kept(place, refs, default, needed, held, branch, tip)
         result, reasons = ("kept", why) if why else ("would-delete", [reason])
         found.append(Spent(branch, tip, key, one, result, reasons))
     return sorted(found, key=lambda one: one.branch)
@@ -313,6 +314,7 @@ def _why_kept(
     refs: _Refs,
     default: Sequence[str],
     needed: Mapping[str, str],
+    held: set[str],
     branch: str,
     tip: str,
 ) -> list[str]:
@@ -321,7 +323,7 @@ def _why_kept(
     reasons = []
     if ref in default:
         reasons.append("it is a default branch")
-    if together.checked_out(place.common, {branch}):
+    if branch in held:
         reasons.append("a worktree is on it, or goes back to it")
     if branch in needed:
         reasons.append(f"session {needed[branch]} began at it and has not ended")

@@ -6,7 +6,7 @@ DOOR = {
     "closeup": "bounded diff history log summary",
     "last_seen": "latest names_of",
     "memory": "Memory",
-    "repositories": "common_of here of_store Repository Wish",
+    "repositories": "here of_store Repository Wish",
     "words": "against_base age bar changes items note progress status",
 }
 """What others take of this room, by its modules."""

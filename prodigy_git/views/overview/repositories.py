@@ -16,7 +16,7 @@ from prodigy_git import layout
 from prodigy_git.cleanup.trash.unfinished import HalfWay
 from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.prodigy import sessions as prodigys_sessions
-from prodigy_git.record import clock, files, gitdir, jsonline, repokey
+from prodigy_git.record import clock, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, events, home
 from prodigy_git.store.briefs import Brief
@@ -86,14 +86,6 @@ def here(cwd: str) -> tuple[str, str | None, Place]:
     return store, prodigy_runs.key_here(store, place.common), place
 
 
-def common_of(store: str, key: str) -> str | None:
-    """Return the git directory of a repository of the store; None where that is not known."""
-    try:
-        return repokey.common_of(store, key) or prodigy_runs.common_of(store, key)
-    except (OSError, ValueError):
-        return None
-
-
 def of_store(
     store: str, keys: Iterable[str], wish: Wish, memory: Memory, broken: Broken
 ) -> list[Repository]:
@@ -128,7 +120,7 @@ def _as_prodigy_left_it(one: Brief) -> Brief:
 def _repository(
     store: str, key: str, sessions: list[Brief], wish: Wish, memory: Memory, broken: Broken
 ) -> Repository:
-    found = Repository(key, common_of(store, key))
+    found = Repository(key, prodigy_runs.common_of(store, key))
     if found.common is not None and not os.path.isdir(found.common):
         broken(f"repository {key}: {found.common} is gone")
         found.common = None

@@ -56,11 +56,7 @@ def place_of(store: str, repo: str) -> Place | None:
     Where the store has no document of it, that is the one that we stand in, or that Prodigy ran in.
     """
     try:
-        common = (
-            repokey.common_of(store, repo)
-            or prodigy_runs.common_of(store, repo)
-            or _around_us(store, repo)
-        )
+        common = prodigy_runs.common_of(store, repo) or _around_us(store, repo)
         if common is not None and os.path.isdir(common):
             return git_repository.find(common)
     except (OSError, ValueError, ProdigyError):

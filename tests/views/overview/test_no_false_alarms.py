@@ -10,6 +10,7 @@ import pytest
 from support_cli import PACKAGE_PARENT, environment, ok
 
 from prodigy_git import statusline
+from prodigy_git.jobs import prodigy_runs
 from prodigy_git.record import clock
 from prodigy_git.store import briefs
 from prodigy_git.views.overview import repositories
@@ -81,7 +82,7 @@ def workers(repo, store, tmp_path):
 def test_a_thousand_looks_at_healthy_workers(repo, store, workers, monkeypatch):
     memory = Memory(keep=True)
     wish = Wish(around=False)
-    common = repositories.common_of(str(store), "repo")
+    common = prodigy_runs.common_of(str(store), "repo")
     here = types.SimpleNamespace(store=str(store), repo="repo", job="j")
     wrong, seen, done = [], set(), 0
     for _ in range(LOOKS):
