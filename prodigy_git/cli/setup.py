@@ -76,7 +76,7 @@ def show(base: str | None, as_json: bool) -> None:
     if plan.hash is not None:
         output.line(f"{'trusted' if trusted else 'not trusted'}: {plan.hash}")
     if not trusted:
-        output.note("a person allows these commands with 'prodigy-git setup trust'")
+        output.note(f"a person allows these commands with '{trust.how(commit)}'")
     if base is None and (other := _uncommitted(place, commit)) is not None:
         output.note(f"{other} here is not as in HEAD: what is committed counts")
 

@@ -49,9 +49,12 @@ def approve(plan: "Plan") -> bool:
     shown = [line for part in plan.parts if part.given for line in lines(part)]
     rows = _rows(shown)
     if rows > _MOST:
+        from prodigy_git.setup import trust
+
+        how = trust.how(plan.commit)
         output.note(
             f"what this repository wants to run takes {rows} lines, too many to be asked about: "
-            "'prodigy-git setup show' has them, 'prodigy-git setup trust --hash' allows them"
+            f"'{how.replace(' trust', ' show')}' has them, '{how} --hash HASH' allows them"
         )
         return False
     _say("prodigy-git: this repository brings commands that nobody has allowed yet:")

@@ -87,9 +87,11 @@ def new_worktree(
             meanwhile=lambda path: in_effect.append(_hooks_in_effect(path)),
         )  # fmt: skip
     if made.setup == "untrusted":
+        from prodigy_git.setup import trust
+
         output.note(
             f"{made.session_id} is made without the repository's set-up commands: a person allows them "
-            f"with 'prodigy-git setup trust', then 'prodigy-git setup run {made.session_id}'"
+            f"with '{trust.how(made.base_commit)}', then 'prodigy-git setup run {made.session_id}'"
         )
     if as_json:
         output.emit_json(made.as_json())

@@ -109,10 +109,12 @@ def refuse(plan: Plan) -> bool:
 
 def untrusted(plan: Plan) -> str:
     """Return, in words, that set-up commands wait for a person."""
+    from prodigy_git.setup import trust
+
     sources = " and ".join(dict.fromkeys(part.source for part in plan.parts if part.given))
     return (
         f"the set-up commands of {sources} are not trusted: a person allows them with "
-        "'prodigy-git setup trust'"
+        f"'{trust.how(plan.commit)}'"
     )
 
 

@@ -14,7 +14,7 @@ DOOR = {
     "plan": "Approve OURS Part Plan Script",
     "ports": "COUNT block kept_when_restored",
     "stages": "Failed run Site site",
-    "trust": "is_trusted revoke trust",
+    "trust": "how is_trusted revoke trust",
     "what_runs": "blob_of differing plan Unfollowed",
     "which_files": "NAMES",
 }

@@ -43,7 +43,7 @@ def of(store: str, repo: str, place: Place, commit: str, approve: Approve) -> Ch
         if not approve(plan):
             raise ProdigyError(
                 f"the check of {part.source} is not trusted: a person allows it with "
-                "'prodigy-git setup trust', --no-check does without"
+                f"'{trust.how(commit)}', --no-check does without"
             )
         trust.trust(store, repo, place.common, plan)
     limit = part.limit("check")

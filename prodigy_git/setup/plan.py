@@ -70,10 +70,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that would run in a worktree of one commit; ``unread`` are files that another one hides."""
+    """All that would run in a worktree of one commit; ``unread`` are files that another one hides.
+
+    ``commit`` is None where it is no longer known.
+    """
 
     parts: tuple[Part, ...] = ()
     unread: tuple[str, ...] = ()
+    commit: str | None = None
 
     def has(self, *stages: str) -> bool:
         """Whether anything is to be done in one of the stages."""

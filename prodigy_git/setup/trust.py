@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from prodigy_git import layout
+from prodigy_git import gitenv, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, files, jsonline, repokey
+from prodigy_git.record import clock, files, gitdir, jsonline, repokey
 from prodigy_git.setup.plan import Plan
 
 
@@ -26,6 +26,14 @@ def is_trusted(store: str, repo: str, common: str, plan: Plan) -> bool:
         one.get("hash") == wanted and one.get("repository_id") == mark
         for one in _read(store, repo)
     )
+
+
+def how(commit: str | None) -> str:
+    """Return what a person calls, where we stand, to trust what a commit says: HEAD needs no --base."""
+    place = gitdir.find(gitenv.here(), {})
+    if commit is None or (place is not None and gitdir.head(place)[1] == commit):
+        return "prodigy-git setup trust"
+    return f"prodigy-git setup trust --base {commit[:12]}"
 
 
 def trust(store: str, repo: str, common: str, plan: Plan) -> None:

@@ -56,7 +56,7 @@ def plan(place: Place, commit: str) -> Plan:
 
         parts += own_settings.parts(place, entries)
     found = [_with_scripts(place, commit, one) if one.given else one for one in parts]
-    return Plan(tuple(found), tuple(unread))
+    return Plan(tuple(found), tuple(unread), commit)
 
 
 def _of_commit(place: Place, commit: str) -> tuple[Part | None, list[str]]:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import sys
@@ -205,6 +206,38 @@ def test_a_worker_does_not_begin_untrusted(repo, git, tmp_path):
     assert call("run", "--job", "j", "--next", "--no-setup", "--", "true", cwd=repo).code == 0
 
 
+@pytest.mark.parametrize("how", ["--base", "--branch", "show", "setup run", "run", "merge"])
+def test_what_is_said_to_allow_them_works_where_it_is_not_head(repo, git, tmp_path, how):
+    git("checkout", "-q", "-b", "other", cwd=repo)
+    say(repo, git, RUN + '[check]\nrun = "true"\n')
+    git("checkout", "-q", "main", cwd=repo)
+    if how in ("setup run", "merge"):
+        base = () if how == "merge" else ("--base", "other")
+        path = new(repo, "w1", "--no-setup", *base)["worktree"]
+        git("commit", "-q", "--allow-empty", "-m", "work", cwd=path)
+        ok("finish", "w1", cwd=repo)
+    elif how == "run":
+        (tmp_path / "items").write_text('{"id": "a"}\n{"id": "b"}\n')
+        ok("job", "start", "j", "--items", tmp_path / "items", cwd=repo)
+    call_it = {
+        "--base": ("new-worktree", "w1", "--base", "other"),
+        "--branch": ("new-worktree", "w1", "--branch", "other"),
+        "show": ("setup", "show", "--base", "other"),
+        "setup run": ("setup", "run", "w1"),
+        "run": ("run", "--job", "j", "--base", "other", "--", "true"),
+        "merge": ("merge", "w1", "--into", "other"),
+    }[how]
+    done = call(*call_it, cwd=repo)
+    words = re.search("'prodigy-git (setup trust [^']*)'", done.err)
+    assert words is not None, done.err
+    base = words[1].split()[2:]
+    digest = ok("setup", "show", *base, "--json", cwd=repo).json["hash"]
+    assert ok(*words[1].split(), "--hash", digest, cwd=repo).code == 0
+    again = ("setup", "run", "w1") if how in ("--base", "--branch") else call_it
+    done = call(*again, cwd=repo)
+    assert (done.code, "trust" in done.err) == (0, False)
+
+
 def test_at_a_terminal_it_is_asked(repo, git):
     say(repo, git, '[setup]\nrun = "echo \\u001b[2Kran > ran"\n')
     with closing(Terminal("new-worktree", "w1", cwd=repo, columns=200)) as terminal:
@@ -251,9 +284,16 @@ def test_setup_trust_asks_at_a_terminal(repo, git):
 @pytest.mark.parametrize("before", ['"true",' * 200, f'"true {" " * 30_000} # \u4e2d",'])
 def test_what_nobody_can_have_seen_is_not_asked_about(repo, git, before):
     say(repo, git, f'[setup]\nrun = [{before}"echo ran > ran"]\n')
-    with closing(Terminal("new-worktree", "w1", cwd=repo, columns=200)) as terminal:
-        terminal.until("too many to be asked about")
+    commit = git("rev-parse", "HEAD", cwd=repo)
+    git("checkout", "-q", "--detach", "HEAD~1", cwd=repo)
+    with closing(
+        Terminal("new-worktree", "w1", "--base", "main", cwd=repo, columns=300)
+    ) as terminal:
+        text = terminal.until("allows them")
+        assert "too many to be asked about" in text
+        assert f"'prodigy-git setup show --base {commit[:12]}' has them" in text
         assert terminal.end() == 0
+    git("checkout", "-q", "main", cwd=repo)
     assert shown(repo)["trusted"] is False
 
 
