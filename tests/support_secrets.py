@@ -195,6 +195,8 @@ def kinds(rng: random.Random):
                    f"sntrys_eyJ{d(100)}_{d(43)}", f"NRAK-{d(27, string.ascii_uppercase + string.digits)}", f"PMAK-{d(24, HEX)}-{d(34, HEX)}",
                    f"ATATT3{d(186)}", f"re_{d(8)}_{d(24)}"):  # fmt: skip
         yield "token", secret, f"ERROR request with {secret} was refused"
+    secret = f"pat{d(14)}.{d(64, HEX)}"
+    yield "token", secret, f"airtable: {secret} was refused"
     secret = "$6$" + d(12) + "$" + d(86, LETTERS + "./")
     yield "hash", secret, f"root:{secret}:19000:0:99999:7:::"
     secret = "$2b$12$" + d(53, LETTERS + "./")

@@ -27,8 +27,12 @@ def python_pattern(pattern: str) -> str:
     """Return RE2's ``pattern`` as `re` takes it.
 
     RE2's ``(?i)`` may stand anywhere and holds to the end of its group; `re` takes it as a group only.
-    RE2's ``\\z`` is ``\\Z``. A ``[`` within a class is a plain one.
+    RE2's ``\\z`` is ``\\Z``. A ``[`` within a class is a plain one, unless it begins ``[:alnum:]``.
+    Raises `ValueError` for another such class.
     """
+    pattern = pattern.replace("[:alnum:]", "A-Za-z0-9")
+    if re.search(r"\[:\^?\w+:\]", pattern):
+        raise ValueError(f"a class that is not known here: {pattern}")
     out: list[str] = []
     folded = [False]  # for each open group, whether a wrapping (?i: is open in it
     at = 0

@@ -1,6 +1,9 @@
 """What the gate takes out of text, and what it leaves: measured on 100 secrets and 10,000 lines."""
 
+import json
 import random
+import re
+import runpy
 import string
 from pathlib import Path
 
@@ -63,6 +66,8 @@ def test_the_rest_of_the_line_stays():
         ("password = 'open sesame' refused", "password = '[redacted: named]' refused"),
         ("password = 'enter your password'", "password = 'enter your password'"),
         ("token=" + 100 * "a1b2c3d4" + " is wrong", "token=[redacted: named] is wrong"),
+        ("airtable: pat" + 7 * "a1" + "." + 16 * "a1b2" + " refused",
+         "airtable: [redacted: airtable-personnal-access-token] refused"),
         ("+ curl -s -u me:s3cr3t! https://h/x", "+ curl -s -u me:[redacted: curl-user] https://h/x"),
         ("curl --user 'me:$PASSWORD' x", "curl --user 'me:$PASSWORD' x"),
         ('{"access_token": "a1b2c3d4e5f6"}', '{"access_token": "[redacted: named]"}'),
@@ -72,6 +77,20 @@ def test_the_rest_of_the_line_stays():
 )  # fmt: skip
 def test_examples(text, wanted):
     assert redact(text) == wanted
+
+
+def test_each_pattern_of_the_file_is_one_of_re():
+    repository = Path(__file__).parents[2]
+    rules = json.loads((repository / "prodigy_git/redaction/gitleaks_rules.json").read_text())
+    for name, _, pattern, *_ in rules["rules"]:
+        re.compile(pattern)
+        assert not re.search(r"\[:\^?\w+:", pattern), (
+            name
+        )  # a class of RE2's: `re` takes it for five letters
+    made = runpy.run_path(str(repository / "tools/gitleaks_rules.py"))["python_pattern"]
+    assert made(r"(?i)a[[:alnum:]_]|b\z") == r"(?i:a[A-Za-z0-9_])|(?i:b\Z)"
+    with pytest.raises(ValueError, match="punct"):
+        made("[[:punct:]]")
 
 
 def test_values_of_variables_that_are_secret_by_name():
