@@ -16,7 +16,7 @@ from prodigy_git.jobs import books, liveness, peek, summary
 from prodigy_git.lifecycle import command_process, stop_requests
 from prodigy_git.lifecycle import finish as finishing
 from prodigy_git.lifecycle.command_process import Command, Ending
-from prodigy_git.store import sessions
+from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
 
 _PATIENCE = 30.0
@@ -174,11 +174,19 @@ def _recorded(
     broken: Broken,
 ) -> Stopped:  # fmt: skip
     """Wait until the end is in the log; where the worker is gone, write it."""
-    until = time.monotonic() + _PATIENCE
+    until, written = time.monotonic() + _PATIENCE, False
     while (state := _state(store, repo, agent, broken)) is None:
         if not liveness.is_it(command.worker):
+            if written:
+                broken(
+                    f"item {agent.item_id}: its end could not be recorded; the next command on the "
+                    "job does that"
+                )
+                state = "in_progress"
+                break
+            written = True
             if _state(store, repo, agent, broken) is None:
-                _write(store, repo, agent, fail, broken)
+                _write(store, agent, fail, broken)
         elif time.monotonic() > until:
             broken(
                 f"item {agent.item_id}: process {command.worker.get('pid')}, which started the "
@@ -209,9 +217,9 @@ def _state(store: str, repo: str, agent: Agent, broken: Broken) -> str | None:
     return view.state
 
 
-def _write(store: str, repo: str, agent: Agent, fail: bool, broken: Broken) -> None:
-    del repo
-    if sessions.load(store, agent.session_id).ended:
+def _write(store: str, agent: Agent, fail: bool, broken: Broken) -> None:
+    found = sessions.load(store, agent.session_id)
+    if found.ended and ended_by_others.by_others(found) is None:
         return
     finishing.finish(
         store, agent.session_id, failed=fail, cancelled=not fail, error=stop_requests.WORDS,

@@ -152,6 +152,32 @@ def test_a_command_whose_worker_was_killed(job, events, tmp_path):
     assert done(cwd, "--", "true")[0] == 0
 
 
+@pytest.mark.parametrize("by_others", [True, False])
+def test_a_killed_workers_session_that_has_ended(job, events, store, tmp_path, by_others):
+    cwd = job({"id": "a"}, max_attempts=1)
+    child = run(cwd, *waiting(tmp_path))
+    (pid,) = commands(tmp_path, 1).values()
+    until(lambda: list(tmp_path.rglob("*.process.json")))
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=60)
+    (path,) = (store / "sessions").glob("agent-*.json")
+    fields = json.loads(path.read_text())
+    fields |= {"status": "Failed", "completed_at": fields["updated_at"]}
+    if by_others:
+        fields["metadata"]["ended_because"] = "nobody seemed to be there"
+    path.write_text(json.dumps(fields))
+    answer = ok("stop", "a", "--json", cwd=cwd)
+    assert gone(pid)
+    if by_others:
+        assert answer.json[0]["state"] == "pending"
+        assert kinds(events) == ["ClaimReleased"]
+    else:
+        assert answer.json[0]["state"] == "in_progress"
+        assert "its end could not be recorded; the next command on the job does" in answer.err
+        assert done(cwd, "--", "true")[0] == 3  # which has found that its owner is gone
+        assert shown(cwd)["dead"] == 1
+
+
 def test_what_cannot_be_proven_is_left_alone(job, tmp_path, note):
     cwd = job({"id": "a"})
     bystander = subprocess.Popen(["sleep", "300"], start_new_session=True)
