@@ -21,6 +21,10 @@ from prodigy_git.store.events import Broken
 _TIMES = ("timestamp", "updated_at", "completed_at", "created_at", "last_update")
 CHECKPOINTS = ("setup-checkpoint", "map-checkpoint-", "reduce-checkpoint-", "job-state")
 """How the names of a job's checkpoints begin, and of its state."""
+_OUTPUT = (
+    ".log", ".item.json", ".result.json", ".log.tail-1", ".log.tail-2", ".process.json", ".stop",
+)  # fmt: skip
+"""How the names end of what a command of `run` has; a killed worker leaves the last four, too."""
 _ACTIVE = frozenset(("initializing", "running", "paused"))
 
 
@@ -153,7 +157,7 @@ def outputs(store: str, repo: str, job: str) -> list[str]:
 
 
 def _is_output(folder: str, name: str) -> bool:
-    known = name.endswith((".log", ".item.json", ".result.json", ".log.tail-1", ".log.tail-2"))
+    known = name.endswith(_OUTPUT)
     try:
         # A command may have made anything where its result was to be.
         return known and stat.S_ISREG(os.lstat(f"{folder}/{name}").st_mode)

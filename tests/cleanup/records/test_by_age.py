@@ -87,18 +87,23 @@ def test_the_output_of_a_jobs_commands_goes_with_the_last_of_its_log(repo, store
     done(cwd, "--", "sh", "-c", "echo said; echo 1 > $PRODIGY_RESULT")
     ok("job", "finish", "j", cwd=cwd)
     folder = store / "logs/repo/j"
+    (log,) = folder.glob("*.log")
+    for name in ("process.json", "stop"):  # as of one whose worker was killed
+        log.with_suffix(f".{name}").write_text("{}")
     output = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert [name.partition(".")[2] for name in sorted(output)] == [
         "item.json",
         "log",
+        "process.json",
         "result.json",
+        "stop",
     ]
     young = write_log(store, "repo", "j", "events-29990111.jsonl", line(NEW))
     command = ("clean", "--events", "--older-than", "0s", "--yes", "--json", *archive)
     assert ok(*command, cwd=cwd).json["output"]["items"] == []
     young.unlink()
     found = ok(*command, cwd=cwd).json["output"]
-    assert found["count"] == 3
+    assert found["count"] == 5
     assert not folder.exists()
     trash = store / "trash/repo/j/output"
     assert {path.name: path.read_bytes() for path in trash.iterdir()} == output
