@@ -19,7 +19,6 @@ _FIRST = ("upstream", "origin")
 class Pull:
     """A request, whose objects are here now: its remote, its ref there, its commit."""
 
-    number: int
     remote: str
     ref: str
     commit: str
@@ -46,7 +45,7 @@ def fetch(cwd: str, number: int) -> Pull:
         for line in out.splitlines():
             commit, _, ref = line.partition("\t")
             if ref in wanted:
-                return Pull(number, remote, ref, _fetched(cwd, remote, ref, commit))
+                return Pull(remote, ref, _fetched(cwd, remote, ref, commit))
     if troubles:
         raise ProdigyError(f"request {number} cannot be asked for: {'; '.join(troubles)}")
     asked = ", ".join(remotes)

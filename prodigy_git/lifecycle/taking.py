@@ -92,7 +92,7 @@ def _reserve(
                 raise ProdigyError(f"{path} exists already: choose another NAME")
             return session, path, branch
         _refuse_borne(asked, wanted)  # it was taken in this moment, or has no mapping yet
-    raise ProdigyError("no session id is free: choose a NAME")
+    raise AssertionError("there is always another id")
 
 
 def _was_used(store: str, session: str) -> bool:

@@ -73,9 +73,14 @@ def _whole_modes(target: str) -> int:
         # Then the umask counts for nothing, and the list for more (acl(5)).
         if "system.posix_acl_default" in os.listxattr(target):
             return 0
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return 0o777 & ~umask
+    return 0o777 & ~umask()
+
+
+def umask() -> int:
+    """Return the umask of this process."""
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
 
 
 def copy(

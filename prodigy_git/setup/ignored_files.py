@@ -29,15 +29,6 @@ Progress = Callable[[int, int], None]
 """Called with the bytes copied and those to be copied."""
 
 
-@dataclass
-class Brought:
-    """What a worktree was given: how many files were copied, of how many bytes; what was linked."""
-
-    copied: int = 0
-    bytes: int = 0
-    linked: int = 0
-
-
 @dataclass(frozen=True)
 class Lists:
     """The lists of patterns that there are, and the main worktree that they are about."""
@@ -60,7 +51,7 @@ def lists(new: Place) -> Lists | None:
     return Lists(Place(new.common, new.common, top), patterns)
 
 
-def bring(store: str, new: Place, there: Lists, broken: Broken, progress: Progress) -> Brought:
+def bring(store: str, new: Place, there: Lists, broken: Broken, progress: Progress) -> None:
     """Copy and link into a new worktree what the lists say (`which_files`).
 
     What is passed over is told to ``broken``, a line for each reason. Raises `ProdigyError` or
@@ -70,20 +61,17 @@ def bring(store: str, new: Place, there: Lists, broken: Broken, progress: Progre
     for line in patterns.trouble:
         broken(line)
     if patterns.include is None and patterns.link is None:
-        return Brought()
+        return
     wanted = which_files.wanted(main, patterns)
-    brought = Brought()
     if wanted.linked:
         allowed = which_files.ignored(new, wanted.linked)
-        linked, not_linked = links.make(main, new, sorted(allowed))
-        brought.linked = len(linked)
+        not_linked = links.make(main, new, sorted(allowed))
         not_linked |= {path: _NOT_IGNORED for path in wanted.linked if path not in allowed}
         _tell(not_linked, "not linked", broken)
     links_there = {path.rstrip("/") for path in wanted.linked}
     copied = [path for path in wanted.copied if not _is_below(path, links_there)]
     if copied:
-        _copy(store, main, new, copied, links_there, brought, broken, progress)
-    return brought
+        _copy(store, main, new, copied, links_there, broken, progress)
 
 
 def _is_below(path: str, tops: set[str]) -> bool:
@@ -101,7 +89,6 @@ def _copy(
     new: Place,
     paths: list[str],
     links_there: set[str],
-    brought: Brought,
     broken: Broken,
     progress: Progress,
 ) -> None:
@@ -136,7 +123,6 @@ def _copy(
         lambda so_far: progress(so_far, total),
     )
     progress(total, total)  # also where a file has become shorter meanwhile
-    brought.copied, brought.bytes = done.files, done.bytes
     _tell(done.passed_over, "not copied", broken)
     _tell(dict.fromkeys(done.changed, "it was being written"), "perhaps not copied whole", broken)
 

@@ -18,15 +18,15 @@ from collections.abc import Sequence
 from prodigy_git.git import repository
 from prodigy_git.record import files
 from prodigy_git.record.gitdir import Place
-from prodigy_git.setup import which_files
+from prodigy_git.setup import copying, which_files
 from prodigy_git.setup.measuring import Way
 
 _FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS))
 _WHY = b"# Links that prodigy-git makes in worktrees (.worktreelink)"
 
 
-def make(main: Place, new: Place, paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Link each path (a folder's with a slash at its end); return those linked, and why others are not.
+def make(main: Place, new: Place, paths: Sequence[str]) -> dict[str, str]:
+    """Link each path (a folder's with a slash at its end); return those that are not, and why.
 
     What is there already is left as it is. Raises `OSError` where all is lost (a full disk), and
     `ProdigyError` where git cannot be asked; what was made is then the caller's to remove.
@@ -59,14 +59,13 @@ def make(main: Place, new: Place, paths: Sequence[str]) -> tuple[list[str], dict
                 linked.append(path)
         for path, why in _have_ignored(new, linked).items():
             os.unlink(path.rpartition("/")[2], dir_fd=way.to(path.rpartition("/")[0]))
-            linked.remove(path)
             not_linked[path] = why
         for path in made:
             os.fchmod(way.to(path), stat.S_IMODE(os.fstat(source.to(path)).st_mode))
     finally:
         way.close()
         source.close()
-    return linked, not_linked
+    return not_linked
 
 
 def _is_repository(path: str) -> bool:
@@ -99,7 +98,7 @@ def _exclude(common: str, paths: Sequence[str]) -> None:
     lock = files.lock_folder(folder)
     try:
         path = f"{folder}/exclude"
-        mode, text = 0o666 & ~_umask(), b""
+        mode, text = 0o666 & ~copying.umask(), b""
         with contextlib.suppress(FileNotFoundError):
             descriptor, about = files.opened(path, os.O_RDONLY | os.O_NOFOLLOW)
             with open(descriptor, "rb") as stream:
@@ -115,12 +114,6 @@ def _exclude(common: str, paths: Sequence[str]) -> None:
         os.chmod(path, mode)
     finally:
         os.close(lock)
-
-
-def _umask() -> int:
-    now = os.umask(0o077)
-    os.umask(now)
-    return now
 
 
 def _pattern(path: str) -> bytes:

@@ -81,7 +81,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Never:
-    """What is passed over untold: the store, by device and inode, and paths that are links there."""
+    """What is passed over: the store, by device and inode, which is told; paths that are links."""
 
     store: tuple[int, int]
     links: set[str] = field(default_factory=set)
