@@ -14,7 +14,7 @@ from typing import Any
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
-from prodigy_git.merging import half_followed, steadily
+from prodigy_git.merging import half_followed, ledger, steadily
 from prodigy_git.merging.target import Target
 from prodigy_git.record import ownership
 from prodigy_git.record.gitdir import Place
@@ -23,6 +23,9 @@ _UNDER_WAY = {
     "MERGE_HEAD": "a merge", "rebase-merge": "a rebase", "rebase-apply": "a rebase",
     "CHERRY_PICK_HEAD": "a cherry-pick", "REVERT_HEAD": "a revert", "BISECT_LOG": "a bisect",
 }  # fmt: skip
+
+_LOOKED_AT = 50
+"""So many commits, and calls of ``merge``, a checkout that was left as it is may be behind."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def follow(target: Target, old: str, new: str, lock: int, *, again: bool = False
         try:
             found.append(_follow(target, place, old, new, lock, again=again))
         except (ProdigyError, OSError) as error:
-            found.append(_left(place, str(error), old, new))
+            found.append(_left(target, place, str(error), old, new))
     return [one for one in found if one is not None]
 
 
@@ -78,7 +81,7 @@ def _follow(
     begun = time.time()
     for name, what in _UNDER_WAY.items():
         if os.path.lexists(f"{place.private}/{name}"):
-            return _left(place, f"{what} is under way there", old, new)
+            return _left(target, place, f"{what} is under way there", old, new)
     # The times that the index has may be old ones; this writes it, as any `git status` there would.
     steadily.look(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
     if _same(place, "diff-index", "--cached", new) and _same(place, "diff-files"):
@@ -86,17 +89,18 @@ def _follow(
     if again and _same(place, "diff-index", "--cached", old):
         half_followed.take_back(place, old, new)
     if not _same(place, "diff-index", "--cached", old) or not _same(place, "diff-files"):
-        return _left(place, "there is work in it that is not committed", old, new)
+        return _left(target, place, "there is work in it that is not committed", old, new)
     in_the_way = _in_the_way(place, old, new)
     if in_the_way is not None:
-        return _left(place, f"{in_the_way} is in the way, which git does not have", old, new)
+        why = f"{in_the_way} is in the way, which git does not have"
+        return _left(target, place, why, old, new)
     status, _, err = steadily.git(
         place.top, "read-tree", "-m", "-u", old, new, lock=lock, common=target.place.common
     )
     # What root's git has written there is its owner's, as all else in it.
     ownership.hand_over_tree(place.top, since=begun - 1, beside=(".git",))
     if status != 0:
-        return _left(place, said(err), old, new)
+        return _left(target, place, said(err), old, new)
     return Checkout(place.top, True)
 
 
@@ -142,7 +146,38 @@ def _in_the_way(place: Place, old: str, new: str) -> str | None:
     return None
 
 
-def _left(place: Place, why: str, old: str, new: str) -> Checkout:
+def _left(target: Target, place: Place, why: str, old: str, new: str) -> Checkout:
     # It carries along what is not committed, or says what is in the way and changes nothing.
-    command = f"git -C {shlex.quote(place.top)} read-tree -m -u {old} {new}"
+    begin = _begin(target, place, old)
+    command = f"git -C {shlex.quote(place.top)} read-tree -m -u {begin} {new}"
     return Checkout(place.top, False, why, command)
+
+
+def _begin(target: Target, place: Place, old: str) -> str:
+    """Return the commit that the index of a checkout stands at, beside what is staged there.
+
+    Left as it is by earlier moves, it is not at ``old``: from there git would take what these brought
+    for deleted by the user.
+    """
+    line, firsts, run = [old], [old], None
+    for made in reversed(ledger.read(target.ledger, lambda _: None)):
+        if made.state != "dropped" and made.new == line[-1]:
+            if made.run == run:
+                firsts.pop()
+            line.append(made.old)
+            firsts.append(made.old)
+            run = made.run
+    # Where the calls began comes first: of many results that one brings, the first finds it there.
+    nearest, least = old, float("inf")
+    for commit in dict.fromkeys((*firsts[:_LOOKED_AT], *line[:_LOOKED_AT])):
+        status, out, _ = steadily.look(
+            place.top, "diff-index", "--cached", "--name-only", "-z", commit, "--"
+        )
+        differing = out.count("\0") if status == 0 else float("inf")
+        # Of two as near the earlier: from there git refuses, where the other would lose something.
+        earlier = line.index(commit) > line.index(nearest)
+        if differing < least or (differing == least and earlier):
+            nearest, least = commit, differing
+        if differing == 0:
+            break
+    return nearest

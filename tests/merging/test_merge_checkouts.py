@@ -24,6 +24,40 @@ def test_a_checkout_with_changes_is_left_alone_and_told(team, dirt):
     assert sh(team.repo, "git diff; git diff --cached") == before.rpartition("\nREADME")[0]
 
 
+@pytest.mark.parametrize("way", ["one call", "two calls", "an undo", "staged"])
+def test_what_it_says_to_do_brings_a_checkout_there_that_several_moves_have_left(team, way):
+    team.each({"a": "echo a >a; sed -i 1s/.*/A/ f", "b": "echo b >b", "c": "echo c >c"})
+    if way == "an undo":  # the checkout follows the first, and is left by what comes then
+        team.merge("c")
+    sh(team.repo, "echo mine >>README")
+    if way == "staged":
+        sh(team.repo, "git add README")
+    if way == "one call":
+        done = call("merge", "a", "b", cwd=team.repo)
+    else:
+        call("merge", "a", cwd=team.repo)
+        if way == "an undo":
+            call("merge", "--undo", cwd=team.repo)
+            call("merge", "--undo", cwd=team.repo)
+        done = call("merge", "b", cwd=team.repo)
+    (told,) = [line for line in done.err.splitlines() if "is left as it is" in line]
+    sh(team.repo, told.split("'")[1])
+    assert sh(team.repo, "git status --porcelain").strip() == (
+        "M  README" if way == "staged" else "M README"
+    )
+    assert sh(team.repo, "git diff HEAD README | tail -1") == "+mine"
+
+
+def test_what_is_staged_where_a_merge_changes_it_is_not_taken_for_what_was_merged(team):
+    team.each({"a": "sed -i 1s/.*/A/ f", "b": "echo b >b"})
+    sh(team.repo, "sed -i 1s/.*/mine/ f; git add f")
+    done = call("merge", "a", "b", cwd=team.repo)
+    told = done.err.split("'")[1]
+    # git says what is in the way: else the work of a would be staged to be taken back.
+    assert "would be overwritten" in sh(team.repo, f"! {told} 2>&1")
+    assert not (team.repo / "b").exists()
+
+
 @pytest.mark.parametrize(
     ("there", "script"),
     [
