@@ -27,8 +27,8 @@ def take_back(place: Place, old: str, new: str) -> bool:
     where git is at work there. Killed itself, it can be called again. Raises `ProdigyError`, `OSError`.
     """
     lock = f"{place.private}/index.lock"
-    if _at_work(place):
-        return False
+    if not os.path.lexists(lock) or _at_work(place):
+        return False  # a git that is killed leaves its lock; without one somebody has worked here
     out = git(place.top, "diff-tree", "-r", "-z", "--no-renames", "--name-status", old, new)
     fields = out.split("\0")[:-1]
     changed = dict(zip(fields[1::2], fields[::2], strict=True))
@@ -43,8 +43,6 @@ def take_back(place: Place, old: str, new: str) -> bool:
     for path in (*differing, *fresh):
         if path not in changed or not _is_on_its_way(place, path, old, new):
             return False
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(lock)
     for path in fresh:
         whole = f"{place.top}/{path}"
         if not os.path.isdir(whole) or os.path.islink(whole):
@@ -52,6 +50,8 @@ def take_back(place: Place, old: str, new: str) -> bool:
     if differing:
         named = "".join(f"{path}\0" for path in differing)
         git(place.top, "checkout-index", "--force", "-z", "--stdin", stdin=os.fsencode(named))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(lock)  # last: until then a call that is killed here can be made again
     steadily.look(place.top, "update-index", "-q", "--ignore-submodules", "--refresh")
     return True
 

@@ -58,6 +58,23 @@ def test_what_is_staged_where_a_merge_changes_it_is_not_taken_for_what_was_merge
     assert not (team.repo / "b").exists()
 
 
+def test_a_file_that_was_cut_after_a_kill_stays_as_it_was_cut(team, monkeypatch):
+    team.work("a", "sed -i 1s/.*/A/ f")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prodigy_git.merging.branch_moves._rest", killed)
+        assert call("merge", "a", cwd=team.repo).code == 130
+    sh(team.repo, "head -20 f >../f; cat ../f >f")
+    found = team.merge("a")
+    assert [one["item_id"] for one in found["finished"]] == ["a"]
+    (checkout,) = found["target_checkouts"]
+    assert not checkout["followed"]
+    assert (team.repo / "f").read_text().split()[-1] == "20"
+
+
 @pytest.mark.parametrize(
     ("there", "script"),
     [

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from support_cli import PACKAGE_PARENT, environment, ok
+from support_cli import call as run
 from support_faults import KILL, STOP, can_trace, run_traced, strace
 from support_merge import Team, line, sh
+
+from prodigy_git.git.ask import git
 
 pytestmark = pytest.mark.skipif(
     not can_trace(), reason="NOT TESTED: a merge that is killed; strace or ptrace is missing"
@@ -162,7 +165,14 @@ esac
 """
 
 
-def test_a_checkout_on_its_way_when_git_is_killed_too_gets_there(repo, store, tmp_path):
+def test_a_checkout_on_its_way_when_git_is_killed_too_gets_there(
+    repo, store, tmp_path, monkeypatch
+):
+    def stopped(*arguments, **options):
+        if "checkout-index" in arguments:
+            raise KeyboardInterrupt
+        return git(*arguments, **options)
+
     team = Team(repo, store, "a")
     sh(repo, "mkdir d; echo d >d/d; echo gone >gone; ln -s f link; chmod +x gone; git add .")
     sh(repo, "git commit -qm more")
@@ -198,6 +208,10 @@ def test_a_checkout_on_its_way_when_git_is_killed_too_gets_there(repo, store, tm
             assert not found["target_checkouts"][0]["followed"], where
             assert (repo / "README").read_text() == "mine\n", where
             continue
+        if call == "write":  # killed once more, as it takes the checkout back
+            with monkeypatch.context() as patched:
+                patched.setattr("prodigy_git.merging.half_followed.git", stopped)
+                assert run("merge", "a", cwd=repo).code == 130, where
         found = ok("merge", "a", "--json", cwd=repo).json
         assert [one["item_id"] for one in found["finished"]] == ["a"], where
         assert team.is_clean(), where
