@@ -219,7 +219,7 @@ def _command(text: str | None, source: str, timeout: float | None) -> "Command |
     if text is None:
         return None
     if not text.strip():
-        raise ProdigyError(f"{source} is empty: give a command, or --no-check")
+        raise ProdigyError(f"{source} is empty: give a command, or leave it out")
     return Command(text, source, timeout)
 
 

@@ -16,8 +16,11 @@ OLDEST = (2, 36)
 """The oldest git that we work with: it has `git hook run`."""
 
 _DUBIOUS = "dubious ownership"
+# Under it git puts lines of its own before those of a format that it was asked for.
+_PLAIN = ("-c", "log.showSignature=false")
 # Settings under which git does not look at a file, or would write (a monitor's socket, an index).
 _UNSWAYED = (
+    *_PLAIN,
     "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.splitIndex=false",
     "-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.quotePath=false",
     "-c", "maintenance.auto=false", "-c", "gc.auto=0",
@@ -92,9 +95,11 @@ def git_status(
         raise ProdigyError(gone or f"git could not be started in {where}")
     # git's messages are looked into for words, which are to be English.
     own = {"LANGUAGE": "C", "LC_ALL": "C", SILENCE: "1", "GIT_OPTIONAL_LOCKS": "0"}
+    # Only there: a setting that is given so reaches the hooks, too.
+    plain = _PLAIN if arguments[0] in ("log", "show") else ()
     try:
         running = subprocess.Popen(
-            ["git", *_known(where), *arguments],
+            ["git", *plain, *_known(where), *arguments],
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             cwd=where, env={**os.environ, **own, **(env or {})},

@@ -47,7 +47,7 @@ def in_the_way(place: Place, name: str, *, ignore_case: bool = False) -> str | N
 
 def _all(place: Place) -> list[str]:
     status, out, _ = look(place, "for-each-ref", "--format=%(refname)", "refs/heads")
-    lines = os.fsdecode(out).splitlines() if status == 0 else []
+    lines = os.fsdecode(out).split("\n")[:-1] if status == 0 else []
     return [line.removeprefix("refs/heads/") for line in lines]
 
 
@@ -98,7 +98,7 @@ def find(place: Place, name: str) -> Found | None:
     status, out, _ = look(place, "for-each-ref", "--format=%(objectname) %(refname) %(symref)",
                           "refs/remotes")  # fmt: skip
     known: dict[str, str] = {}
-    for line in os.fsdecode(out).splitlines() if status == 0 else []:
+    for line in os.fsdecode(out).split("\n")[:-1] if status == 0 else []:
         commit, ref, symbolic = line.split(" ", 2)
         if not symbolic:  # origin/HEAD is the name of another one
             known[ref.removeprefix("refs/remotes/")] = commit

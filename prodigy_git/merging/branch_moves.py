@@ -100,7 +100,7 @@ def _record_commits(target: Target, cwd: str, made: Move) -> None:
             f"^{one['head']}",
         )  # fmt: skip
         events = []
-        for line in out.splitlines():
+        for line in out.split("\n")[:-1]:  # a subject may have other ends of a line in it
             sha, parents, subject = line.split("\0", 2)
             event = {
                 "id": log.event_id("merge", sha), "timestamp": "",

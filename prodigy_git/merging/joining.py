@@ -21,6 +21,8 @@ _UNASKED = (
     "-c", "rebase.updateRefs=false", "-c", "rebase.rebaseMerges=false", "-c", "merge.autoStash=false",
     "-c", "rebase.autoStash=false", "-c", "submodule.recurse=false",
 )  # fmt: skip
+_UNEDITED = {"GIT_EDITOR": "true"}
+"""The same for `rebase --continue`: the user's variable counts for more than a setting."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def join(place: Workplace, onto: str, work: Work, way: Way, branch: str) -> Join
         return _rebased(place, onto, work)
     if _is_ancestor(place, work.head, onto):
         return Joined("nothing")
-    how = ["--squash"]
+    how = ["--squash", "--ff"]  # whatever merge.ff says
     if way == "merge":
         how = ["--no-ff", "--no-edit", "-F", _message(place, onto, work, way, branch)]
     status, out, err = git_status(place.top, *_UNASKED, "merge", "--no-stat", *how, work.head)
@@ -73,7 +75,7 @@ def join(place: Workplace, onto: str, work: Work, way: Way, branch: str) -> Join
 def finish(place: Workplace, onto: str, work: Work, way: Way, branch: str) -> Joined:
     """Go on where all conflicts are resolved, with what the index has. Raises `ProdigyError`."""
     if way == "rebase":
-        status, out, err = git_status(place.top, *_UNASKED, "rebase", "--continue")
+        status, out, err = git_status(place.top, *_UNASKED, "rebase", "--continue", env=_UNEDITED)
         return _stopped(place, out, err) if status != 0 else _end_of_rebase(place, onto)
     return _committed(place, onto, work, way, branch)
 
@@ -121,7 +123,7 @@ def _stopped(place: Workplace, out: str, err: str) -> Joined:
     files = unmerged(place)
     if not files:
         return _refused(out, err)
-    told = [line for line in f"{out}\n{err}".splitlines() if line.startswith("CONFLICT")]
+    told = [line for line in f"{out}\n{err}".split("\n") if line.startswith("CONFLICT")]
     return Joined("conflict", files=files, text="; ".join(told))
 
 

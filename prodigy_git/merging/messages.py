@@ -26,9 +26,9 @@ def squashed(cwd: str, onto: str, head: str, name: str) -> str:
     shas = git(cwd, "rev-list", "--reverse", "--no-merges", f"{onto}..{head}").split()
     if len(shas) == 1:
         return git(cwd, "log", "-1", "--format=%B", shas[0]).strip() + "\n"
-    subjects = git(
-        cwd, "log", "--reverse", "--no-merges", "--format=%s", f"{onto}..{head}"
-    ).splitlines()
+    subjects = git(cwd, "log", "--reverse", "--no-merges", "--format=%s", f"{onto}..{head}").split(
+        "\n"
+    )[:-1]
     if not subjects:
         return f"{name}\n"
     listed = [f"* {one}" for one in subjects[:_MOST]]
@@ -42,7 +42,7 @@ def author(cwd: str, onto: str, head: str) -> str | None:
     """Return who wrote the first commit of a branch, as ``--author`` takes it; None: nobody."""
     shown = git(
         cwd, "log", "--reverse", "--no-merges", "--format=%an <%ae>", f"{onto}..{head}"
-    ).splitlines()
+    ).split("\n")[:-1]
     return shown[0] if shown else None
 
 
@@ -50,7 +50,7 @@ def _trailers(cwd: str, onto: str, head: str) -> list[str]:
     """Return the trailers of a branch's commits, each once, and its other authors."""
     authors = git(
         cwd, "log", "--reverse", "--no-merges", "--format=%an <%ae>", f"{onto}..{head}"
-    ).splitlines()
+    ).split("\n")[:-1]
     others = [one for one in dict.fromkeys(authors) if one != authors[0]]
     theirs = git(
         cwd,
@@ -59,7 +59,7 @@ def _trailers(cwd: str, onto: str, head: str) -> list[str]:
         "--no-merges",
         "--format=%(trailers:only,unfold)",
         f"{onto}..{head}",
-    ).splitlines()
+    ).split("\n")[:-1]
     found = [line for line in theirs if line.strip()]
     return list(dict.fromkeys([*found, *(f"Co-authored-by: {one}" for one in others)]))
 

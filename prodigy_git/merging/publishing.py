@@ -91,7 +91,7 @@ def _remote(cwd: str, name: str) -> _Remote:
     if status != 0:
         why = said(err).replace(url, forges.harmless(url))
         raise ProdigyError(f"remote {name} cannot be asked: {why}")
-    lines = [line.split("\t") for line in out.splitlines() if "\t" in line]
+    lines = [line.split("\t") for line in out.split("\n") if "\t" in line]
     heads = {ref.removeprefix("refs/heads/"): sha for sha, ref in lines}
     forge = forges.of(url, repository.config(cwd, "prodigy.forge"))
     program = None if forge is None else forges.program(forge, cwd)

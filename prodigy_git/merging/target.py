@@ -47,10 +47,14 @@ class Target:
             self.place.common, "rev-parse", "--verify", "--quiet", f"{self.ref}^{{commit}}"
         )
         if status != 0:
-            raise ProdigyError(
-                f"there is no branch {self.branch}: 'git branch' names them, --into one of those"
-            )
+            raise self.absent()
         return out.strip()
+
+    def absent(self) -> ProdigyError:
+        """Return what is raised where there is no such branch."""
+        return ProdigyError(
+            f"there is no branch {self.branch}: 'git branch' names them, --into one of those"
+        )
 
 
 def find(
@@ -64,6 +68,9 @@ def find(
     place = Place(around.common, around.common, around.common)
     branch = into.removeprefix("refs/heads/") if into is not None else _meant(place, results)
     found = Target(store, repo, place, branch)
+    # git finds a commit by `main~0`, too.
+    if steadily.look(place.common, "check-ref-format", found.ref)[0] != 0:
+        raise found.absent()
     found.tip()
     return found
 

@@ -204,8 +204,9 @@ def _asked_of_git(place: Place) -> bytes:
     In the form of the file: the same lines each time, so that a place in it can be found again.
     """
     status, out = gitdir.ask(
-        place, "log", "-g", "-z", "--date=raw", "--format=%H%n%gn <%ge> %gd%n%gs", "HEAD", "--"
-    )
+        place, "log", "-g", "-z", "--no-show-signature", "--date=raw",
+        "--format=%H%n%gn <%ge> %gd%n%gs", "HEAD", "--",
+    )  # fmt: skip
     lines = []
     old = b""
     for entry in reversed(out.split(b"\0") if status == 0 else []):

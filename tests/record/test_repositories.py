@@ -106,6 +106,29 @@ def test_reftable_where_head_is_back_where_it_was_within_a_second(
     assert [e["command"] for e in events(store) if e["type"] == "CommitsRewritten"] == ["rebase"]
 
 
+@needs_reftable
+@pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None, reason="NOT TESTED: signed commits; ssh-keygen is missing"
+)
+def test_reftable_with_signatures_shown_in_every_log(tmp_path: Path, store: Path) -> None:
+    top = _new(tmp_path, "--ref-format=reftable")
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key", cwd=top)
+    for name, value in (
+        ("gpg.format", "ssh"), ("user.signingKey", f"{tmp_path}/key.pub"),
+        ("gpg.ssh.allowedSignersFile", f"{tmp_path}/allowed"), ("commit.gpgSign", "true"),
+        ("log.showSignature", "true"),
+    ):  # fmt: skip
+        git("config", name, value, cwd=top)
+    (tmp_path / "allowed").write_text(f"* {(tmp_path / 'key.pub').read_text()}")
+    git("commit", "-q", "--allow-empty", "-m", "1", cwd=top)
+    git("commit", "-q", "--allow-empty", "-m", "2", cwd=top, **SILENT)
+    # From then on only the journal knows of the second.
+    git("commit", "-q", "--allow-empty", "--amend", "-m", "3", cwd=top, **SILENT)
+    drain_now(top)
+    made = [one["subject"] for one in events(store) if one["type"] == "CommitCreated"]
+    assert made == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("value", ["false", "true", "always"])
 def test_reflogs_off(value: str, tmp_path: Path, store: Path) -> None:
     top = _new(tmp_path)
