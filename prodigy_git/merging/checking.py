@@ -3,6 +3,7 @@
 They are no part of us: they get a session of their own, no lock, and their output goes to a log.
 """
 
+import contextlib
 import os
 from collections import deque
 from dataclasses import dataclass
@@ -69,14 +70,12 @@ def run(
     other = what_runs.differing(place.top, command.scripts) if command.scripts else None
     if other is not None:
         why = f"{other} is not the script there that was trusted: look at it, then --check runs it"
+        with contextlib.closing(RunLog(path, LIMIT)) as refused:
+            refused.write(_line(why))
         return Ended(1, None, why, path, ())
     log = RunLog(path, LIMIT)
     try:
-        log.write(
-            f"[prodigy-git {clock.stamp(clock.now())}] {command.text}\n".encode(
-                errors="surrogateescape"
-            )
-        )
+        log.write(_line(command.text))
         begun = os.path.getsize(path)  # what was said before is another run's
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         sink = Sink(nowhere)
@@ -100,6 +99,10 @@ def run(
         why = f"it died by signal {-ran.status}"
     interrupted = ran.interrupted if ran.status != 0 else None
     return Ended(ran.exit_status, interrupted, why, path, _tail(path, begun))
+
+
+def _line(text: str) -> bytes:
+    return f"[prodigy-git {clock.stamp(clock.now())}] {text}\n".encode(errors="surrogateescape")
 
 
 def _environment(target: Target, place: Workplace, result: Result) -> dict[str, str]:

@@ -114,6 +114,10 @@ def test_no_branch_of_an_agents_says_how_it_is_checked(team, tmp_path):
         "a": "check_failed", "b": "check_failed", "c": "merged",
     }  # fmt: skip
     assert not mark.exists()
+    # The log that is named says why, also where the check was not begun.
+    (told,) = team.merge("b", code=1)["results"]
+    assert "check.sh is not the script there that was trusted" in told["reason"]
+    assert told["reason"].partition(": ")[2] in Path(told["log"]).read_text()
 
 
 def test_a_check_that_a_tracked_file_brings_into_gits_configuration_is_not_ones_own(team, tmp_path):
