@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from prodigy_git.errors import ProdigyError
@@ -121,11 +121,14 @@ def program(forge: Forge, cwd: str) -> str | None:
 
 
 def existing(name: str, forge: Forge, branch: str, cwd: str) -> str | None:
-    """Return the address of the open pull request of a branch; None: there is none, or no answer."""
+    """Return the address of the open pull request of a branch; None: there is none, or no answer.
+
+    One of a fork's branch, which may bear the same name, is not meant.
+    """
     if name == "gh":
         command = [
             "gh", "pr", "list", "--repo", f"{forge.host}/{forge.path}", f"--head={branch}",
-            "--state=open", "--json=url",
+            "--state=open", "--json=url,isCrossRepository",
         ]  # fmt: skip
     else:
         command = [
@@ -136,9 +139,17 @@ def existing(name: str, forge: Forge, branch: str, cwd: str) -> str | None:
         found = json.loads(done.stdout)
     except ValueError:
         return None
-    first = found[0] if isinstance(found, list) and found else None
-    url = first.get("url", first.get("web_url")) if isinstance(first, dict) else None
+    every = found if isinstance(found, list) else []
+    own = next((one for one in every if isinstance(one, dict) and not _of_a_fork(one)), {})
+    url = own.get("url", own.get("web_url"))
     return url if isinstance(url, str) else None
+
+
+def _of_a_fork(request: dict[str, Any]) -> bool:
+    """Whether a request is of another repository's branch, which may bear the same name."""
+    if request.get("isCrossRepository") is True:
+        return True
+    return request.get("source_project_id") != request.get("target_project_id")
 
 
 def create(

@@ -16,7 +16,7 @@ _TEXTS = ("description", "body", "text", "prompt", "task", "details")
 _LONGEST = 100
 _MOST = 50
 _DATA = 2000
-_WHOLE = 60_000  # characters; GitHub takes 65,536
+_WHOLE = 60_000  # characters; GitHub takes 65,536, and one argument has up to 131,071 bytes
 _CHECKS = frozenset(("WorktreeMerged", "MergeConflict", "MergeCheckFailed"))
 
 
@@ -29,7 +29,7 @@ def title_and_body(
         line.partition("\0")
         for line in git(
             cwd, "log", "--reverse", "--no-merges", "--format=%h%x00%s", f"{base}..{one.head}"
-        ).splitlines()
+        ).split("\n")[:-1]
     ]
     said = _message(cwd, base, one) if len(commits) == 1 else ""
     title = _title(one, data, [subject for _, _, subject in commits])
@@ -48,7 +48,8 @@ def title_and_body(
     ]
     if whose:
         parts.append(", ".join(whose))
-    return _valid(title), _valid("\n\n".join(parts)[:_WHOLE] + "\n")
+    body = _valid("\n\n".join(parts))[:_WHOLE]
+    return _valid(title), body.encode()[: 2 * _WHOLE].decode(errors="ignore") + "\n"
 
 
 def _valid(text: str) -> str:

@@ -108,6 +108,28 @@ def test_what_is_there_is_not_opened_twice(world):
     assert not any("create" in call["given"] for call in world.calls())
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        ("gh", "url", {"isCrossRepository": True}, {"isCrossRepository": False}),
+        ("glab", "web_url", {"source_project_id": 2, "target_project_id": 1},
+         {"source_project_id": 1, "target_project_id": 1}),
+    ],
+    ids=["gh", "glab"],
+)  # fmt: skip
+def test_the_request_of_a_stranger_whose_branch_has_that_name_is_another(world, program):
+    name, key, of_a_fork, own = program
+    world.with_programs(name)
+    forge = forges.Forge("github" if name == "gh" else "gitlab", "forge.example", "team/app")
+    listed = [{key: "https://forge.example/1", **of_a_fork}]
+    (world.programs / "open").write_text(json.dumps(listed))
+    assert forges.existing(name, forge, "topic", str(world.repo)) is None
+    listed.append({key: "https://forge.example/2", **own})
+    (world.programs / "open").write_text(json.dumps(listed))
+    found = forges.existing(name, forge, "topic", str(world.repo))
+    assert found == "https://forge.example/2"
+
+
 def test_without_a_program_or_a_login_the_address_is_printed(world):
     made = world.work("a", "echo a >a")
     done = call("publish", "a", cwd=world.repo)
@@ -221,6 +243,18 @@ def test_the_body_tells_of_the_item_and_of_checks(repo, store, tmp_path):
         "As the *issue* says.\n\n### Checks\n\n- the check failed on the merge"
     )
     assert two["title"] == "y: one"
+
+
+def test_a_body_fits_into_one_argument(repo, store, tmp_path):
+    """execve(2) takes 131,072 bytes, the one at its end included; a character may have four."""
+    world = World(repo, store, "https://gitlab.example/group/sub/app.git")
+    (tmp_path / "more").write_text(json.dumps([{"id": "x", "description": "\U0001f600" * 60_000}]))
+    ok("job", "add", "j", "--items", tmp_path / "more", cwd=repo)
+    world.work("x", "echo x >x")
+    sh(repo, f"git remote set-url origin {world.remote}")
+    (one,) = world.publish("x", "--dry-run")
+    assert 100_000 < len(f"--description={one['body']}".encode()) < 131_072
+    assert "\ufffd" not in one["body"]
 
 
 def test_glab_gets_it_by_arguments(repo, store, monkeypatch):
