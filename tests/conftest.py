@@ -27,6 +27,11 @@ TESTS = Path(__file__).parent
 # What could lead a child out of the sealed world. PIP_*, UV_* and certificates stay: pre-commit and
 # prek build environments with them.
 FOREIGN = ("GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY", "SSH_", "EDITOR")
+# What says who started the tests: nobody is asked under CI, and an agent's hooks would speak for it.
+STARTED_BY = (
+    "CI", "CONTINUOUS_INTEGRATION", "GITHUB_", "GITLAB_", "CLAUDE", "CODEX_", "GEMINI_", "CURSOR_",
+    "COPILOT_", "OPENCODE", "AGENT",
+)  # fmt: skip
 
 LONG_AGO = "2025-01-11T12:00:00+00:00"
 
@@ -121,7 +126,7 @@ def sealed(
     home.mkdir()
     (home / ".gitconfig").write_text(GIT_CONFIG)
     for name in os.environ:
-        if name.startswith(FOREIGN) or name in ("VISUAL", "PAGER", "SKIP", "EMAIL"):
+        if name.startswith((*FOREIGN, *STARTED_BY)) or name in ("VISUAL", "PAGER", "SKIP", "EMAIL"):
             monkeypatch.delenv(name)
     sealed = {
         "HOME": str(home),
