@@ -31,13 +31,14 @@ _JOBS = 8
 """Jobs that are looked into where none is named: the last ones that anything happened in."""
 _TAIL = 1 << 16
 _TYPES = (
-    "AgentCompleted", "AgentFailed", "AgentRetrying", "AgentStarted", "CheckpointSaved",
+    "AgentCompleted", "AgentFailed", "AgentProgramEnded", "AgentProgramStarted", "AgentRetrying",
+    "AgentStarted", "AgentWaiting", "CheckpointSaved",
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
     "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",
     "MergeCheckFailed", "MergeConflict",
-    "PhaseOutputsAdded", "SessionFinished", "SessionResumed", "SessionStarted", "WorkItemProcessed",
-    "WorkItemsAdded",
+    "PhaseOutputsAdded", "SessionFinished", "SessionResumed", "SessionStarted", "SubagentEnded",
+    "SubagentStarted", "ToolsUsed", "WorkItemProcessed", "WorkItemsAdded",
     "WorktreeCleaned", "WorktreeCreated", "WorktreeMergeUndone", "WorktreeMerged", "WorktreeRestored",
 )  # fmt: skip
 """The types of `model.known_events`, which takes longer to import than a TAB has."""

@@ -117,6 +117,57 @@ class ClaudeMessage(_Event, kw_only=True):
     content: str
     message_type: str | None = None
     json_log_location: str | None = None
+    agent_program: str | None = None
+    program_session: str | None = None
+
+
+class _OfProgram(_Event, kw_only=True):
+    agent_program: str
+    program_session: str
+
+
+class AgentProgramStarted(_OfProgram, kw_only=True):
+    """An agent program begins a conversation in a session's worktree, or goes on with one."""
+
+    source: str | None = None
+    json_log_location: str | None = None
+    model: str | None = None
+
+
+class AgentProgramEnded(_OfProgram, kw_only=True):
+    """An agent program has ended its conversation."""
+
+    reason: str | None = None
+    json_log_location: str | None = None
+
+
+class ToolsUsed(_OfProgram, kw_only=True):
+    """What an agent program did in one turn: how often it used which tool, and the files it edited."""
+
+    tools: dict[str, Count]
+    failed: Count | None = None
+    files: list[str] = []
+    duration: Duration | None = None
+
+
+class AgentWaiting(_OfProgram, kw_only=True):
+    """An agent program waits for a person."""
+
+    reason: str
+    message: str | None = None
+
+
+class SubagentStarted(_OfProgram, kw_only=True):
+    """An agent program has started an agent of its own, whose events follow its correlation_id."""
+
+    subagent_id: str
+    subagent_type: str | None = None
+    parent_session: str | None = None
+    json_log_location: str | None = None
+
+
+class SubagentEnded(SubagentStarted, kw_only=True):
+    """An agent that an agent program had started is through."""
 
 
 class JobStarted(_Event, kw_only=True):
@@ -319,6 +370,7 @@ KNOWN: dict[str, type[_Event]] = {
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, WorktreeMergeUndone,
         MergeConflict, MergeCheckFailed, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,
+        AgentProgramStarted, AgentProgramEnded, ToolsUsed, AgentWaiting, SubagentStarted, SubagentEnded,
     )
 } | dict.fromkeys(("JobPaused", "JobCancelled"), JobTurned)  # fmt: skip
 

@@ -57,6 +57,17 @@ VALID = {
     "DLQItemAdded": {"item_id": "i", "error_signature": "s", "failure_count": 1},
     "DLQItemRemoved": {"item_id": "i"},
     "DLQItemsReprocessed": {"count": 1},
+    **{
+        kind: {"agent_program": "claude", "program_session": "1f", **own}
+        for kind, own in (
+            ("AgentProgramStarted", {"source": "startup", "model": "m", "json_log_location": "/l"}),
+            ("AgentProgramEnded", {"reason": "logout"}),
+            ("ToolsUsed", {"tools": {"Bash": 2}, "failed": 1, "files": ["/a"]}),
+            ("AgentWaiting", {"reason": "permission", "message": "May I?"}),
+            ("SubagentStarted", {"subagent_id": "7", "subagent_type": "Explore"}),
+            ("SubagentEnded", {"subagent_id": "7", "parent_session": "s"}),
+        )
+    },
 }  # fmt: skip
 
 
