@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from prodigy_git.merging import forecast, foresee
+from prodigy_git.merging.conflicts import forecast, foresee
 from prodigy_git.record.gitdir import Place
 
 Tree = Mapping[str, "str | bytes | None"]

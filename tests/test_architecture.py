@@ -40,6 +40,7 @@ FLOORS = {
         "folders", "account salvage records", "trash", "restore drift", "interrupted subjects teardown",
         "worktrees",
     ),
+    "merging": ("results", "conflicts", "queue", "publish", ""),
     "views": ("trouble", "overview explain report telemetry", ""),
     "jobs": (
         # what follows from the events: no files
@@ -65,7 +66,7 @@ FLOORS = {
         "",
     ),
 }  # fmt: skip
-ROOMS = ("cleanup", "views")
+ROOMS = ("cleanup", "merging", "views")
 """Folders of rooms: each has a door."""
 HOT = ("layout.py", "names.py", "errors.py", "__init__.py", "record")
 """What a hook runs."""

@@ -8,7 +8,7 @@ from prodigy_git import gitenv
 from prodigy_git.cli import output, result_options
 
 if TYPE_CHECKING:
-    from prodigy_git.merging.preflight import Preflight
+    from prodigy_git.merging.queue.preflight import Preflight
 
 _SIGNS = {True: "x", False: "."}
 _UNKNOWN = "?"
@@ -31,7 +31,7 @@ def conflicts(names: tuple[str, ...], job: str | None, into: str | None, as_json
       prodigy-git conflicts login logout --into main --json
     """
     from prodigy_git.lifecycle import whereabouts
-    from prodigy_git.merging import choosing, preflight, target
+    from prodigy_git.merging.queue import choosing, preflight, target
 
     cwd = gitenv.here()
     known = None

@@ -14,8 +14,8 @@ from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 
 if TYPE_CHECKING:
-    from prodigy_git.merging.changes import Change
-    from prodigy_git.merging.results import Result
+    from prodigy_git.merging.results.changes import Change
+    from prodigy_git.merging.results.results import Result
 
 
 @click.command()
@@ -40,7 +40,8 @@ def diff(name: str, job: str | None, stat: bool, as_json: bool) -> int:
       prodigy-git diff ada --stat
     """
     from prodigy_git.lifecycle import whereabouts
-    from prodigy_git.merging import changes, of_items, results
+    from prodigy_git.merging import of_items
+    from prodigy_git.merging.results import changes, results
 
     cwd = gitenv.here()
     store, repo = whereabouts.repository(cwd)

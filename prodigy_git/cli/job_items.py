@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from prodigy_git.cli import output
 
 if TYPE_CHECKING:
-    from prodigy_git.merging.changes import Change, OfItem
-    from prodigy_git.merging.results import Result
+    from prodigy_git.merging.results.changes import Change, OfItem
+    from prodigy_git.merging.results.results import Result
 
 _HEADINGS = ("ITEM", "STATE", "ATTEMPTS", "BRANCH", "COMMITS", "LINES", "FILES", "NOTE")
 _STATES = {"in_progress": "in progress", "dead": "in the queue"}
@@ -29,7 +29,7 @@ def show(store: str, repo: str, job: str, *, as_json: bool) -> None:
 
 
 def _as_json(one: "OfItem") -> dict[str, Any]:
-    from prodigy_git.merging import changes
+    from prodigy_git.merging.results import changes
 
     return {
         "item_id": one.item_id, "state": one.state, "attempts": one.attempts,

@@ -12,10 +12,10 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
-    from prodigy_git.merging.branch_moves import Moved
-    from prodigy_git.merging.checking import Command
-    from prodigy_git.merging.outcomes import Outcome
-    from prodigy_git.merging.target import Target
+    from prodigy_git.merging.queue.branch_moves import Moved
+    from prodigy_git.merging.queue.checking import Command
+    from prodigy_git.merging.queue.outcomes import Outcome
+    from prodigy_git.merging.queue.target import Target
 
 _NONE_LEFT = 3
 
@@ -111,8 +111,8 @@ def _merge(
     order: Any, *, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     from prodigy_git.lifecycle import interrupts, whereabouts
-    from prodigy_git.merging import choosing, merge_queue, target, target_push
-    from prodigy_git.merging.outcomes import GOOD
+    from prodigy_git.merging.queue import choosing, merge_queue, target, target_push
+    from prodigy_git.merging.queue.outcomes import GOOD
 
     cwd = gitenv.here()
     known = None
@@ -197,7 +197,7 @@ def _is_watched() -> bool:
 
 def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) -> "Command | None":
     from prodigy_git.cli import trusting
-    from prodigy_git.merging.checking import Command
+    from prodigy_git.merging.queue.checking import Command
     from prodigy_git.setup import checks
 
     if given["--no-check"]:
@@ -214,7 +214,7 @@ def _check(into_branch: "Target", given: dict[str, Any], timeout: float | None) 
 
 
 def _command(text: str | None, source: str, timeout: float | None) -> "Command | None":
-    from prodigy_git.merging.checking import Command
+    from prodigy_git.merging.queue.checking import Command
 
     if text is None:
         return None
@@ -225,7 +225,7 @@ def _command(text: str | None, source: str, timeout: float | None) -> "Command |
 
 def _tell(target: "Target", one: "Outcome", *, quiet: bool, dry_run: bool) -> None:
     """Print a line on what came of a result; what helps is said on standard error."""
-    from prodigy_git.merging import culprits
+    from prodigy_git.merging.queue import culprits
 
     name = one.result.name
     text = {
@@ -301,7 +301,7 @@ def _summary(
 
 def _undo(job: str | None, into: str | None, as_json: bool) -> int:
     from prodigy_git.lifecycle import whereabouts
-    from prodigy_git.merging import choosing, merge_queue, target
+    from prodigy_git.merging.queue import choosing, merge_queue, target
 
     cwd = gitenv.here()
     found = []

@@ -8,7 +8,7 @@ from prodigy_git import gitenv
 from prodigy_git.cli import completing, output, result_options
 
 if TYPE_CHECKING:
-    from prodigy_git.merging.publishing import Published
+    from prodigy_git.merging.publish.publishing import Published
 
 _NONE_LEFT = 3
 
@@ -48,7 +48,8 @@ def publish(
       prodigy-git publish --job review --dry-run
     """
     from prodigy_git.lifecycle import whereabouts
-    from prodigy_git.merging import choosing, publishing, target
+    from prodigy_git.merging.publish import publishing
+    from prodigy_git.merging.queue import choosing, target
 
     cwd = gitenv.here()
     known = None

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index, item_of
-from prodigy_git.merging import changes, results
-from prodigy_git.merging.changes import Change, OfItem
-from prodigy_git.merging.results import Result
-from prodigy_git.merging.target import Target
+from prodigy_git.merging.queue.target import Target
+from prodigy_git.merging.results import changes, results
+from prodigy_git.merging.results.changes import Change, OfItem
+from prodigy_git.merging.results.results import Result
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.events import Broken
 
@@ -54,7 +54,7 @@ def changed(
         target = Target(store, repo, place, branch)
         if not os.path.exists(target.ledger):
             continue
-        from prodigy_git.merging import branch_moves  # only where something was merged
+        from prodigy_git.merging.queue import branch_moves
 
         with contextlib.suppress(ProdigyError):  # the branch is gone by now
             for head in branch_moves.done_before(target, target.tip(), heads, broken):

@@ -18,9 +18,10 @@ from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import integration, repository
 from prodigy_git.git.ask import look
 from prodigy_git.git.integration import Integration, Question
-from prodigy_git.merging import branch_moves, results
-from prodigy_git.merging.results import Result
-from prodigy_git.merging.target import Target
+from prodigy_git.merging.queue import branch_moves
+from prodigy_git.merging.queue.target import Target
+from prodigy_git.merging.results import results
+from prodigy_git.merging.results.results import Result
 from prodigy_git.model.session import Session
 from prodigy_git.record import clock, files, jsonline
 from prodigy_git.record.gitdir import Place

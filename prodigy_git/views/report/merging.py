@@ -3,7 +3,7 @@
 from typing import Any
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.merging import choosing, preflight, target
+from prodigy_git.merging.queue import choosing, preflight, target
 from prodigy_git.store.events import Broken
 from prodigy_git.views.report import overlaps
 
