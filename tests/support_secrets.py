@@ -3,10 +3,12 @@
 import base64
 import random
 import string
+from pathlib import Path
 
 LETTERS = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
 BASE64 = LETTERS + "+/"
+ORDINARY = Path(__file__).parent.joinpath("redaction/ordinary.txt").read_text().splitlines()
 
 
 def drawn(rng: random.Random, size: int, alphabet: str = LETTERS) -> str:
@@ -203,3 +205,17 @@ def kinds(rng: random.Random):
     yield "hash", secret, f"htpasswd admin:{secret}"
     secret = b64(f"u:{d(20)}")
     yield "registry", secret, '{"auths":{"ghcr.io":{"auth":"' + secret + '"}}}'
+
+
+def ordinary(rng: random.Random):
+    """Yield 10,000 lines as programs print them, which look a little like secrets."""
+    for number in range(10_000):
+        yield ORDINARY[number % len(ORDINARY)].format(
+            time=f"2026-11-28T10:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
+            n=rng.randrange(1, 90_000), b=rng.randrange(1, 99), f=f"{rng.random() * 100:.2f}",
+            hex7=drawn(rng, 7, HEX), hex8=drawn(rng, 8, HEX), hex16=drawn(rng, 16, HEX),
+            hex32=drawn(rng, 32, HEX), hex40=drawn(rng, 40, HEX), hex64=drawn(rng, 64, HEX),
+            hex16_upper=drawn(rng, 16, HEX).upper(), hex40_upper=drawn(rng, 40, HEX).upper(),
+            b64_22=drawn(rng, 22, BASE64), b64_43=drawn(rng, 43, BASE64), b64_86=drawn(rng, 86, BASE64),
+            uuid="-".join(drawn(rng, size, HEX) for size in (8, 4, 4, 4, 12)),
+        )  # fmt: skip

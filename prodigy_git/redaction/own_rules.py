@@ -260,10 +260,10 @@ RULES = (
         (
             "ya29.", "gocspx-", "1//0", "key-", "gsk_", "r8_", "sbp_", "re_", "nfp_", "fm2_", "fm1", "figd_",
             "tskey-", "whsec_", "xai-", "sk-", "sk_", "rk_", "hf_", "lsv2_", "ops_", "pat-", "xapp-", "github_pat",
-            "gh", "gl", "dop_v1", "dapi", "ntn_", "secret_", "rubygems_", "cio", "dckr_", "tvly-", "fc-", "ctx7sk",
-            "e2b_", "phc_", "phx_", "pk_live", "napi_", "vercel_", "sntry", "eyj", "lin_api", "shp", "nrak-", "nvapi-",
+            "gh", "gl", "doo_v1", "dop_v1", "dor_v1", "dapi", "ntn_", "secret_", "rubygems_", "cio", "dckr_", "tvly-", "fc-",
+            "e2b_", "phc_", "phx_", "pk_", "napi_", "sntry", "eyj", "lin_api", "lin_oauth", "shp", "nrak-", "nvapi-",
         ),
-        r"""(?x) (?<![A-Za-z0-9_-]) (?P<secret>
+        r"""(?x) (?<![\w-]) (?P<secret>
               ya29\.[\w-]{20,512} | GOCSPX-[\w-]{20,40} | 1//0[\w-]{38,200} | key-[0-9a-f]{32}
             | gsk_[A-Za-z0-9]{40,64} | r8_[A-Za-z0-9]{30,44} | sbp_[0-9a-f]{40} | re_[A-Za-z0-9]{6,10}_[A-Za-z0-9]{20,30}
             | nfp_[A-Za-z0-9]{30,50} | fm(?:1[ar]|2)_[\w+/=-]{40,1024} | figd_[\w-]{36,50}

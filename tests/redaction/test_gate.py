@@ -10,25 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support_secrets import BASE64, HEX, drawn, kinds
+from support_secrets import drawn, kinds, ordinary
 
 from prodigy_git.redaction.gate import redact
-
-ORDINARY = Path(__file__).with_name("ordinary.txt").read_text().splitlines()
-
-
-def ordinary(rng):
-    """Yield 10,000 lines as programs print them, which look a little like secrets."""
-    for number in range(10_000):
-        yield ORDINARY[number % len(ORDINARY)].format(
-            time=f"2026-11-28T10:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
-            n=rng.randrange(1, 90_000), b=rng.randrange(1, 99), f=f"{rng.random() * 100:.2f}",
-            hex7=drawn(rng, 7, HEX), hex8=drawn(rng, 8, HEX), hex16=drawn(rng, 16, HEX),
-            hex32=drawn(rng, 32, HEX), hex40=drawn(rng, 40, HEX), hex64=drawn(rng, 64, HEX),
-            hex16_upper=drawn(rng, 16, HEX).upper(), hex40_upper=drawn(rng, 40, HEX).upper(),
-            b64_22=drawn(rng, 22, BASE64), b64_43=drawn(rng, 43, BASE64), b64_86=drawn(rng, 86, BASE64),
-            uuid="-".join(drawn(rng, size, HEX) for size in (8, 4, 4, 4, 12)),
-        )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,0 +1,224 @@
+"""Whether a text may have a secret in it: what a hook can afford to ask of it.
+
+The gate (`redaction.gate`) asks two hundred regular expressions; only to load it takes longer than
+all that a hook does. Here is what no text lacks that the gate would change, asked by the plainest
+means: a word, and a run of letters. It may say yes where the gate finds nothing, never no where it
+finds something.
+"""
+
+from __future__ import annotations
+
+from prodigy_git.record.suspicion_words import BESIDE, OPENING, WITHIN
+
+SEPARATORS = "\"'`,;()<>[]{}|\\^!:@&?#$*"
+"""What ends a run of letters, beside white space: no token of a known form has one of these."""
+_RUNS = {
+    **{ord(one): " " for one in SEPARATORS},
+    # What a pattern that minds no case takes for an ASCII letter.
+    0x130: "i", 0x131: "i", 0x17F: "s", 0x212A: "k",
+}  # fmt: skip
+_FOLDED = {code: letter for code, letter in _RUNS.items() if code > 127}
+_SHORTEST = min(OPENING[0][0], WITHIN[0][0], BESIDE[0][0])
+_DISCORD = 59
+"""Letters of a bot's token: three parts with dots between, and no word."""
+
+
+def suspicious(text: str) -> bool:
+    """Whether the gate may find a secret in ``text``; where this is False, it finds none.
+
+    That holds for what it knows by itself: values of an environment are not asked for.
+    """
+    folded = (text if text.isascii() else text.translate(_FOLDED)).lower()
+    runs = [run for run in folded.translate(_RUNS).split() if len(run) >= _SHORTEST]
+    return (
+        (bool(runs) and _has_token(folded, runs))
+        or _has_named(folded)
+        or ("://" in folded and "@" in folded and _has_url_user(folded))
+        or ("=" in folded and _has_parameter(folded))
+        or _has_header(text, folded)
+        or _has_other(folded)
+    )
+
+
+def _has_token(folded: str, runs: list[str]) -> bool:
+    """Whether there may be a token that is told by its form, or by its maker's name."""
+    longest = max(map(len, runs))
+    for least, words in BESIDE:
+        if least > longest:
+            break
+        for word in words:
+            if word in folded:
+                return True
+    for run in runs:
+        size = len(run)
+        for least, words in WITHIN:
+            if least > size:
+                break
+            for word in words:
+                if word in run:
+                    return True
+        for least, words in OPENING:
+            if least > size:
+                break
+            for word in words:
+                if word in run and _begins(run, word):
+                    return True
+        if size >= _DISCORD and run.count(".") >= 2:
+            return True
+    return False
+
+
+def _begins(run: str, word: str) -> bool:
+    """Whether ``word`` is in ``run`` with no ASCII letter or digit before it."""
+    at = run.find(word)
+    while at > 0 and (before := run[at - 1]) and (before == "_" or before.isalnum()):
+        if not before.isascii():
+            return True
+        at = run.find(word, at + 1)
+    return at >= 0
+
+
+_NAMES = ("pass", "pwd", "secret", "token", "key", "credential")
+_OF_KEYS = (
+    "api", "access", "auth", "private", "encryption", "signing", "account", "master", "shared",
+    "license", "storage", "consumer", "client", "service", "admin", "deploy", "webhook", "secret",
+    "encrypt",
+)  # fmt: skip
+_ENDS = frozenset(
+    ["", "word", "wd", "phrase"]
+    + [f"{one}key{more}" for one in ("", "_", "-") for more in ("", "base", "_base", "-base")]
+)
+"""What of a name may stand behind one of `_NAMES`."""
+
+
+def _has_named(folded: str) -> bool:
+    """Whether something may stand behind a name: the gate's rules ``named`` and ``option``."""
+    for word in _NAMES:
+        at = folded.find(word)
+        while at >= 0:
+            end = at + len(word)
+            between = folded[end : end + 32]
+            signs = [place for sign in "=:" if (place := between.find(sign)) >= 0]
+            if signs and _is_name(folded, word, at, between[: min(signs)]):
+                sign = end + min(signs)
+                line = folded[sign:].partition("\n")[0]
+                gap = folded[sign - 1].isspace()
+                if _is_password(line, gap) if word[0] == "p" else _is_key(line):
+                    return True
+            at = folded.find(word, end)
+    if "--pass" in folded or "sshpass" in folded:
+        return True
+    return "--" in folded and any(
+        word in folded and _has_drawn(folded.partition(word)[2], 8)
+        for word in ("--token", "--secret", "--api", "--auth", "--access", "--client")
+    )
+
+
+def _is_name(folded: str, word: str, at: int, rest: str) -> bool:
+    """Whether ``word`` at ``at`` can be a secret's name, with the ``rest`` before a sign."""
+    if word == "key" and not folded[:at].rstrip("_-").endswith(_OF_KEYS):
+        return False
+    rest = rest.rstrip().rstrip("\"'`]\\")
+    for ending in ("base64", "b64", "value"):
+        if rest.endswith(ending):
+            rest = rest[: -len(ending)]
+            break
+    else:
+        while rest[-1:].isdigit():
+            rest = rest[:-1]
+        rest = rest.removesuffix("v")
+    return rest.removesuffix("_").removesuffix("s") in _ENDS
+
+
+def _is_password(line: str, gap: bool) -> bool:
+    """Whether a password may stand at the begin of ``line``, behind its sign.
+
+    ``gap``: there is a space before the sign.
+    """
+    value = line[1:].lstrip("=>")
+    close = not value[:1].isspace()
+    if close and (line[:2] == ":=" or (line[0] == "=" and not gap)):
+        return len(line) >= 7
+    value = value.lstrip()
+    if value[:1] in ("\\", '"', "'", "`"):
+        return line[0] == "=" or _is_mixed(value.partition(" ")[0])
+    for end in " ,;&<>(){}|\\\"'`":
+        value = value.partition(end)[0]
+    return len(value) >= 6 and _is_mixed(value) and not _is_identifier(value)
+
+
+def _is_mixed(value: str) -> bool:
+    return not value.strip("\"'`.,:;!?-_\\").isalpha()
+
+
+def _is_identifier(value: str) -> bool:
+    """Whether ``value`` is letters with a dot or the like between them: code, or a word."""
+    bare = value.translate({ord(one): None for one in "._:-"})
+    ends = value[0].isalpha() and value[-1].isalpha()
+    return ends and value.isascii() and bare.isalpha()
+
+
+def _is_key(line: str) -> bool:
+    """Whether a key may stand at the begin of ``line``, behind its sign: long, with a digit in it.
+
+    Forty letters of base64 are one too.
+    """
+    quoted = any(mark in line[:8] for mark in "\"'`")
+    parts = [line] if quoted else line.split(None, 2)[:2]  # the sign may stand alone
+    return any(len(part) >= 40 or (len(part) >= 10 and _has_digit(part)) for part in parts)
+
+
+def _has_url_user(folded: str) -> bool:
+    """Whether an address has a password before its host, or a token."""
+    for part in folded.split("://")[1:]:
+        before, at, _ = part.partition("/")[0].rpartition("@")
+        if at and (":" in before or len(before) >= 20):
+            return True
+    return False
+
+
+def _has_parameter(folded: str) -> bool:
+    """Whether a query or a cookie may have one."""
+    for name in ("sig", "signature", "key", "code", "auth", "token", "credential", "secret"):
+        for part in folded.split(f"{name}=")[1:]:
+            if _has_drawn(part.partition("&")[0], 12):
+                return True
+    return "cookie" in folded and _has_drawn(folded.translate(_RUNS), 12)
+
+
+def _has_header(text: str, folded: str) -> bool:
+    """Whether a header of HTTP may have one, or what is said of it."""
+    for word in ("authorization", "bearer", "basic "):
+        at = folded.find(word)
+        if at < 0:
+            continue
+        for part in text[at + len(word) :].translate(_RUNS).split():
+            if len(part) >= 8 and (_has_digit(part) or part[-1] == "="):
+                return True
+            if len(part) >= 16 and not part.islower():
+                return True
+    return False
+
+
+def _has_other(folded: str) -> bool:
+    """Whether there may be a key in lines, a password's hash, or what some programs take or print."""
+    return (
+        ("private key" in folded and "-----begin" in folded)
+        or ("curl" in folded and ":" in folded and ("-u" in folded or "--user" in folded))
+        or ("login" in folded and "password" in folded)
+        or ("auth" in folded and any(mark in folded for mark in ('"auth"', "'auth'", "_auth")))
+        or (
+            "$" in folded
+            and any(mark in folded for mark in ("$2", "$5$", "$6$", "$y$", "$apr1$", "$argon2"))
+            and any(len(part) >= 24 for part in folded.split())
+        )
+    )
+
+
+def _has_drawn(text: str, least: int) -> bool:
+    """Whether one of the parts of ``text`` is of ``least`` letters and has a digit."""
+    return any(len(part) >= least and _has_digit(part) for part in text.split())
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
