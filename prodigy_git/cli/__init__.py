@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -140,10 +140,27 @@ def settle() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; the only place where errors become exit codes."""
+    _to_its_end(lambda: run(arguments))
+
+
+def call(work: Callable[[], int]) -> None:
+    """Do what is no command of the command line's as if it were one, and exit with what it returns."""
+    from prodigy_git.cli import output
+    from prodigy_git.gitenv import drop_local_variables
+
+    def guarded() -> int:
+        output.begin()
+        drop_local_variables(os.environ)
+        return _guarded(work, ())
+
+    _to_its_end(guarded)
+
+
+def _to_its_end(work: Callable[[], int]) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
-    code = run(arguments)
+    code = work()
     if descriptors.lost():
         from prodigy_git.cli import output
 
@@ -169,22 +186,35 @@ def _interrupt(*_: object) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (``docs/reference/exit-codes.md``)."""
     from prodigy_git.cli import output
-    from prodigy_git.gitenv import NOWHERE, drop_local_variables
-    from prodigy_git.gitenv import gone as gone_folder
+    from prodigy_git.gitenv import drop_local_variables
 
     output.begin()
     git_dir = os.environ.get("GIT_DIR")
     drop_local_variables(os.environ)
+    given = sys.argv[1:] if arguments is None else arguments
     if git_dir is not None:
-        _stand_in(git_dir, sys.argv[1:] if arguments is None else arguments)
-    stdout, stderr = sys.stdout, sys.stderr
-    begun = time.time()
-    try:
-        code: Any = cli.main(
+        _stand_in(git_dir, given)
+
+    def work() -> Any:
+        return cli.main(
             args=None if arguments is None else list(arguments),
             prog_name="prodigy-git",
             standalone_mode=False,
         )
+
+    return _guarded(work, given)
+
+
+def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
+    """Do ``work`` and return the exit code; ``given`` are the words of the command line."""
+    from prodigy_git.cli import output
+    from prodigy_git.gitenv import NOWHERE
+    from prodigy_git.gitenv import gone as gone_folder
+
+    stdout, stderr = sys.stdout, sys.stderr
+    begun = time.time()
+    try:
+        code = work()
         if sys.stdout is not None:
             sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -193,7 +223,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         from prodigy_git.cli import usage
 
-        given = sys.argv[1:] if arguments is None else arguments
         usage.say(error, cli, given)
         return 2
     except click.ClickException as error:

@@ -19,7 +19,7 @@ from prodigy_git.store.broken import Broken
 _TRIES = 5
 
 
-class Taken(ProdigyError):
+class Taken(naming.NameInUse):
     """Somebody has made a branch of that name in the meantime."""
 
 

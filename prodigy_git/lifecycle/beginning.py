@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import branch_names, repository
 from prodigy_git.git.ask import git_status, said
+from prodigy_git.lifecycle.naming import NameInUse
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
@@ -65,15 +66,15 @@ def of(
 def _refuse(
     place: Place, wanted: str, there: branch_names.Found, *, asked: bool, based: bool
 ) -> None:
-    """Raise `ProdigyError` where a new branch would have the name of one that is there."""
+    """Raise `NameInUse` where a new branch would have the name of one that is there."""
     how = f"--branch {wanted} {'without --base ' if asked else ''}checks it out"
     if there.kind == "local":
         where = repository.checked_out_where(place.common, wanted)
         if where is not None:
-            raise ProdigyError(f"{where}, or choose another name")
-        raise ProdigyError(f"the branch {wanted} exists already: {how}, or choose another name")
+            raise NameInUse(f"{where}, or choose another name")
+        raise NameInUse(f"the branch {wanted} exists already: {how}, or choose another name")
     if not based:  # with --base it is plain that a new one is meant
-        raise ProdigyError(
+        raise NameInUse(
             f"there is {there.upstream}: {how} and follows it, --base REF begins a new branch"
         )
 

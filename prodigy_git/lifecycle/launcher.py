@@ -13,7 +13,10 @@ def described() -> dict[str, Any]:
     Every field of it, None where that is not known: they replace those of an earlier process.
     """
     parent = os.getppid()  # in a container it may be outside: 0
+    return of(parent) | {"host": os.uname().nodename, "pid": parent}
+
+
+def of(pid: int | None) -> dict[str, Any]:
+    """Return the same of another process; all is None where that is not there, or ``pid`` is None."""
     unknown = dict.fromkeys(PROCESS)
-    return (
-        unknown | {"host": os.uname().nodename, "pid": parent} | (liveness.described(parent) or {})
-    )
+    return unknown | ((None if pid is None else liveness.described(pid)) or {})

@@ -17,6 +17,11 @@ from prodigy_git.git.ask import look
 from prodigy_git.record import files, gitdir, prodigys
 from prodigy_git.record.gitdir import Place
 
+
+class NameInUse(ProdigyError):
+    """A name, or the branch or the folder that goes with it, is another's: another name helps."""
+
+
 FORMAT = "prodigy/{job}/{item}"
 """What the branch of a worktree for an item is called, unless git config prodigy.branchFormat says."""
 WITHOUT_ITEM = "prodigy-{name}"
@@ -103,7 +108,7 @@ def branches(
         plain = WITHOUT_ITEM.format(name=known.name)
         taken = branch_names.in_the_way(place, plain, ignore_case=ignore_case)
         if taken is not None:
-            raise ProdigyError(_exists(place, plain, taken))
+            raise NameInUse(_exists(place, plain, taken))
         yield plain
         return
     if form is not None and not branch_names.is_possible(place.common, wanted):
@@ -158,7 +163,7 @@ def refuse_taken(place: Place, branch: str, *, ignore_case: bool, pull: bool) ->
             f"there is a branch {taken}{there}: choose another one for the request with --branch"
         )
     if taken is not None:
-        raise ProdigyError(_exists(place, branch, taken))
+        raise NameInUse(_exists(place, branch, taken))
 
 
 def _filled(form: str, known: Known) -> str | None:

@@ -6,7 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ from prodigy_git.store import enrolled, home, reserve
 from prodigy_git.store.broken import Broken
 
 _SETTINGS = r"^(prodigy\.(job|branchformat)|core\.ignorecase|branch\..*\.merge)$"
+
+
+class Unready(ProdigyError):
+    """What makes a worktree ready for work has failed: a set-up command, the repository's own hook."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def new_worktree(
     pull: int | None = None,
     claimed: int | None = None,
     setup: bool = True,
+    more: Mapping[str, Any] | None = None,
     approve: Approve = lambda _: False,
     keep_failed: bool = False,
     say: preparing.Say = lambda _: None,
@@ -76,7 +81,8 @@ def new_worktree(
     is where the worktree is to be. ``job`` defaults to ``$PRODIGY_JOB_ID``, then git config
     ``prodigy.job``, then the session's id. An item of a job that was started with items
     is claimed, unless its agent has it already; ``claimed`` is the attempt where the caller has claimed
-    it. A job checkpoint that cannot be written is reported to ``broken``. ``meanwhile`` is called with
+    it. ``more`` is for the session's metadata, and says better who asked. A job checkpoint that cannot
+    be written is reported to ``broken``. ``meanwhile`` is called with
     the path by another thread, as `done_meanwhile` says, while git writes the files.
 
     What git ignores comes along (`ignored_files`), and ``progress`` hears how far that is. With
@@ -119,6 +125,7 @@ def new_worktree(
             **launcher.described(),
             "created_by": "new-worktree",
             "commits": 0,
+            **(more or {}),
         }
         asked = taking.Asked(
             place, store, repo, name, job, agent, item, claimed, begun, spot, settings,
@@ -163,7 +170,7 @@ def new_worktree(
             except ProdigyError as error:
                 if not keep_failed:
                     text = f"{error}; nothing was made, --keep-failed would keep it"
-                    raise ProdigyError(text) from error
+                    raise Unready(text) from error
                 failure = error
             ownership.hand_over_tree(path)
             drain(made, enrolment)
@@ -241,6 +248,6 @@ def _run_post_checkout(path: str, commit: str) -> None:
             groups.end_child(hook)
         raise
     if status != 0:
-        raise ProdigyError(
+        raise Unready(
             f"the repository's post-checkout hook failed (exit status {status}): nothing was made"
         )

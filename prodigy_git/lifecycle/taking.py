@@ -89,7 +89,7 @@ def _reserve(
         if session is not None:
             undo.callback(register.forget, asked.store, asked.repo, session)
             if asked.spot is None and os.path.lexists(path):
-                raise ProdigyError(f"{path} exists already: choose another NAME")
+                raise naming.NameInUse(f"{path} exists already: choose another NAME")
             return session, path, branch
         _refuse_borne(asked, wanted)  # it was taken in this moment, or has no mapping yet
     raise AssertionError("there is always another id")
@@ -108,7 +108,7 @@ def _refuse_borne(asked: Asked, session: str) -> None:
     if asked.name is not None:
         borne = naming.bearer(asked.store, asked.repo, session, asked.name)
     if borne is not None:
-        raise ProdigyError(f"the name {asked.name} is in use: {borne}; choose another NAME")
+        raise naming.NameInUse(f"the name {asked.name} is in use: {borne}; choose another NAME")
 
 
 def _ids(asked: Asked) -> Iterator[str]:

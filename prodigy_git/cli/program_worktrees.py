@@ -1,0 +1,143 @@
+"""What an agent program asks of us for its worktrees: it makes none itself where we are asked.
+
+Started by the entry of the programs' hooks (`record.agent_hook`), which has no libraries, for Claude
+Code's hooks WorktreeCreate and WorktreeRemove. The program takes the last line of our standard
+output for the new worktree's path, and an exit status other than 0 for a failure.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from prodigy_git import cli, descriptors, encoding, gitenv
+from prodigy_git.cli import output
+from prodigy_git.errors import ProdigyError
+
+_PID = "CLAUDE_PID"
+"""Where the program says which process it is: a hook's own parent is a shell that is soon gone."""
+
+
+def main() -> None:
+    """Do what the entry asks for, with ``create`` or ``remove`` and its arguments, and exit."""
+    encoding.settle()
+    descriptors.reserve()
+    what, program, *rest = sys.argv[1:]
+    given = [one or None for one in rest]
+    cli.call(lambda: (create if what == "create" else remove)(program, *given))
+
+
+def create(program: str, name: str | None, cwd: str | None, base: str | None = None) -> int:
+    """Make the worktree that a program calls ``name``, print its path, and return the exit status.
+
+    ``cwd`` is where the program works. Whoever cannot be told the path gets no worktree.
+    """
+    with _stdout_is_for_the_path() as descriptor:
+        if descriptor is None:
+            output.error("standard output is closed: nobody would know where the worktree is")
+            return 1
+        from prodigy_git.lifecycle import made_for_program
+
+        try:
+            made = made_for_program.create(
+                _folder(cwd), name, program, pid=_process(), base=base, broken=output.note
+            )
+        except (ProdigyError, OSError) as error:
+            output.error(str(error))
+            return 1
+        if made.why is not None:
+            output.note(f"git alone has made {made.worktree}, without a session: {made.why}")
+        try:
+            os.write(descriptor, os.fsencode(made.worktree) + b"\n")
+        except OSError as error:
+            output.error(f"{made.worktree} is made, but the path is not told: {error.strerror}")
+            return 1
+    return 0
+
+
+def remove(program: str, path: str | None, cwd: str | None) -> int:
+    """Remove the worktree at ``path`` since its program is done with it; return the exit status.
+
+    It goes to the trash with all that is in it, and its session ends. One that has no session is left
+    to git, which keeps what has changes. 0 means that nothing is there any more.
+    """
+    with _stdout_is_for_the_path():
+        try:
+            why = _removed(program, path, _folder(cwd))
+        except (ProdigyError, OSError, ValueError) as error:
+            why = str(error)
+    if why is not None:
+        output.error(why)
+        return 1
+    return 0
+
+
+def _removed(program: str, given: str | None, cwd: str) -> str | None:
+    """Remove a worktree; return why it is still there, None where it is not."""
+    from prodigy_git.git import repository
+    from prodigy_git.git.ask import git_status, said
+    from prodigy_git.store import home
+
+    if not given:
+        return "no worktree is named that is to be removed"
+    path = os.path.realpath(os.path.join(cwd, given))
+    if not os.path.lexists(path):
+        return None
+    place = repository.private_of(path)
+    if place is None:
+        return f"{path} is not the top of a worktree: it is left as it is"
+    if os.path.realpath(place.private) == os.path.realpath(place.common):
+        return f"{path} is the repository's main worktree: it is left as it is"
+    there = home.enrolled(place)
+    if there is None or not there.known:
+        status, _, err = git_status(place.common, "worktree", "remove", path)
+        return None if status == 0 else f"git worktree remove: {said(err, f'exit {status}')}"
+    return _cleaned(program, there.store, there.session)
+
+
+def _cleaned(program: str, store: str, session: str) -> str | None:
+    """End a session, and move its worktree to the trash; return why it is still there."""
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.lifecycle import finish as ending
+    from prodigy_git.lifecycle.made_for_program import MADE_FOR
+    from prodigy_git.store import sessions
+
+    found = sessions.load(store, session)
+    # What was made for the program ends with it; of any other, who began it says how it ended.
+    if found.text(MADE_FOR) == program and not found.ended and found.text("item_id") is None:
+        ending.finish(store, session, broken=output.note)
+    options = worktrees.Options(force=True)
+    (outcome,) = worktrees.clean(store, gitenv.here(), [session], options, output.note)
+    if outcome.result == "cleaned":
+        return None
+    return f"{session} is kept: {'; '.join(outcome.reasons)}"
+
+
+def _folder(cwd: str | None) -> str:
+    """Return where the program works: what it says, else where we stand."""
+    return cwd if cwd and os.path.isabs(cwd) and os.path.isdir(cwd) else gitenv.here()
+
+
+def _process() -> int | None:
+    said = os.environ.get(_PID, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
+
+
+@contextlib.contextmanager
+def _stdout_is_for_the_path() -> Iterator[int | None]:
+    """Have everything that is printed meanwhile go to stderr, also by what we start.
+
+    Give the descriptor of the real standard output; None where that is closed.
+    """
+    kept = None
+    if not descriptors.is_closed():
+        with contextlib.suppress(OSError):
+            kept = os.dup(1)
+    try:
+        with contextlib.suppress(OSError):
+            os.dup2(2, 1)
+        yield kept
+    finally:
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)

@@ -1,0 +1,292 @@
+"""Worktrees that an agent program asks for: any name will do, and git stands in where we cannot."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support_cli import ok, session_file
+from support_program_worktrees import asked, create, remove, started
+from support_setup import say, trust, until
+
+from prodigy_git import layout, names
+from prodigy_git.git import repository
+from prodigy_git.lifecycle import made_for_program
+
+
+@pytest.fixture
+def known(repo):
+    ok("install", cwd=repo)
+    return repo
+
+
+def branch(git, path):
+    return git("symbolic-ref", "--short", "HEAD", cwd=path)
+
+
+def test_the_path_is_all_that_is_said_and_the_worktree_is_like_any_other(known, store, git, events):
+    done = asked("create", "claude", "login", known)
+    path = store / "worktrees" / "repo" / "login"
+    assert (done.code, done.out, done.err) == (0, f"{path}\n", "")
+    assert branch(git, path) == "prodigy-login"
+    assert (path / "README").read_text() == "a repository\n"
+    metadata = session_file(store, "login")["metadata"]
+    assert (metadata["created_by"], metadata["made_for"]) == ("new-worktree", "claude")
+    git("commit", "-q", "--allow-empty", "-m", "work", cwd=path)
+    assert [one["subject"] for one in events("login") if one["type"] == "CommitCreated"] == ["work"]
+
+
+@pytest.mark.parametrize(
+    ("name", "session", "on"),
+    [
+        ("feature/auth", "feature-auth", "feature/auth"),
+        ("--force", "force", "prodigy-force"),
+        ("../../etc", "etc", "prodigy-etc"),
+        ("a..b", "a.b", "prodigy-a.b"),
+        ("x.lock", "x-lock", "prodigy-x-lock"),
+        ("new\nline\x1b[31m", "newline-31m", "prodigy-newline-31m"),
+        ("ünïcode name", "unicode-name", "prodigy-unicode-name"),
+        ("refs/heads/main", "refs-heads-main", "prodigy-refs-heads-main"),
+        ("HEAD", "HEAD", "prodigy-HEAD"),
+        ("main/x", "main-x", "prodigy-main-x"),
+    ],
+)
+def test_a_name_is_made_one_that_can_be(known, git, name, session, on):
+    made = made_for_program.create(str(known), name, "claude", broken=pytest.fail)
+    assert made.session_id == session
+    assert branch(git, made.worktree) == on
+
+
+@pytest.mark.parametrize("name", ["", "日本", "..", "-", None])
+def test_what_is_no_name_at_all_gets_one_that_is_made_up(known, name):
+    made = made_for_program.create(str(known), name, "claude", broken=pytest.fail)
+    assert (made.session_id or "").startswith("session-")
+
+
+def test_a_very_long_name_is_cut_and_another_one_is_cut_otherwise(known):
+    first, second = create(known, "x" * 4000), create(known, "x" * 3999)
+    assert first != second
+    assert len(first.name) <= names.MAX_LENGTH
+
+
+_TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.one_of(_TEXTS, st.lists(_TEXTS, min_size=2, max_size=4).map("/".join)))
+@example("a/" + "b" * 300)
+@example("@{-1}/x")
+@example("/".join("ab" * 40))
+def test_each_name_that_is_tried_is_safe(place, text):
+    tried = []
+    for name in made_for_program.names_for(place, text):
+        tried.append(name)
+        if name is None or len(tried) > 25:
+            break
+        if "/" in name:
+            assert not name.startswith(("-", "/", "refs/"))
+            assert (
+                repository.git_status(place.top, "check-ref-format", f"refs/heads/{name}")[0] == 0
+            )
+        else:
+            assert names.is_safe(name)
+            assert names.fits_into_ref(name)
+    assert len(set(tried)) == len(tried)
+
+
+@pytest.fixture(scope="module")
+def place(scratch):
+    top = scratch / "plain"
+    subprocess.run(["git", "init", "-q", top], check=True)
+    return repository.find(str(top))
+
+
+def test_a_name_that_was_used_gets_a_number(known, git, store):
+    made = [create(known, "login") for _ in "123"]
+    assert [one.name for one in made] == ["login", "login-2", "login-3"]
+    assert remove(known, made[0]).code == 0
+    assert create(known, "login").name == "login-4"
+    slashed = [create(known, "feature/auth") for _ in "12"]
+    assert [branch(git, one) for one in slashed] == ["feature/auth", "feature/auth-2"]
+    assert branch(git, create(known, "feature/auth/deep")) == "prodigy-feature-auth-deep"
+    git("branch", "prodigy-other", cwd=known)
+    assert create(known, "other").name == "other-2"
+    (store / "worktrees" / "repo" / "taken").mkdir()
+    assert create(known, "taken").name == "taken-2"
+
+
+def test_many_at_once_get_one_each(known):
+    running = [started("create", "claude", "same", known) for _ in range(4)]
+    paths = {one.communicate(timeout=300)[0].strip() for one in running}
+    assert [one.returncode for one in running] == [0] * 4
+    assert len(paths) == 4
+    assert all(map(os.path.isdir, paths))
+
+
+def test_it_begins_where_the_program_stands_or_says(known, git):
+    git("commit", "-q", "--allow-empty", "-m", "second", cwd=known)
+    first, second = git("rev-parse", "HEAD~1", "HEAD", cwd=known).split()
+    assert git("rev-parse", "HEAD", cwd=create(known)) == second
+    done = asked("create", "claude", "old", known, first)
+    assert git("rev-parse", "HEAD", cwd=done.out.strip()) == first
+    done = asked("create", "claude", "odd", known, "no-such")
+    assert git("rev-parse", "HEAD", cwd=done.out.strip()) == second
+    assert "no-such names no commit" in done.err
+
+
+def test_its_set_up_runs_where_somebody_trusts_it_and_nobody_is_asked(known, git):
+    say(known, git, '[setup]\nrun = ["echo said; echo done > done"]\n')
+    done = asked("create", "claude", "before", known)
+    assert done.code == 0
+    assert "prodigy-git setup trust" in done.err
+    assert not Path(done.out.strip(), "done").exists()
+    trust(known)
+    done = asked("create", "claude", "after", known)
+    assert done.out.endswith("/after\n")  # not what the command has said
+    assert Path(done.out.strip(), "done").exists()
+
+
+def test_a_set_up_that_fails_is_no_failure_of_ours(known, git, store):
+    say(known, git, '[setup]\nrun = ["exit 3"]\n')
+    trust(known)
+    done = asked("create", "claude", "login", known)
+    assert (done.code, done.out) == (1, "")
+    assert "exit" in done.err
+    assert len(git("worktree", "list", cwd=known).splitlines()) == 1
+
+
+def test_the_programs_own_settings_come_along(known, git, tmp_path):
+    local = known / ".claude" / "settings.local.json"
+    local.parent.mkdir()
+    local.write_text("{}")
+    assert not (create(known, "shown") / ".claude").exists()  # it would be a new file of the work
+    (known / ".gitignore").write_text("settings.local.json\n")
+    git("add", ".gitignore", cwd=known)
+    git("commit", "-q", "-m", "ignore", cwd=known)
+    assert (create(known, "kept") / ".claude" / "settings.local.json").read_text() == "{}"
+    local.unlink()
+    local.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_text("secret")
+    assert not (create(known, "linked") / ".claude").exists()
+
+
+BROKEN = ("no folder", "a file", "a damaged mapping", "read-only", "no place")
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_where_our_store_cannot_be_used_git_makes_it(repo, git, store, tmp_path, how):
+    env = dict(os.environ)
+    if how == "no folder":
+        env["PRODIGY_HOME"] = "/dev/null/store"
+    if how == "a file":
+        store.write_text("")
+    if how == "a damaged mapping":
+        ok("new-worktree", "first", cwd=repo)
+        (store / "state" / "repo" / "mappings" / "session-to-job.json").write_text("{")
+    if how == "read-only":
+        env["PRODIGY_HOME"] = "/proc/store"
+    if how == "no place":
+        env["PRODIGY_HOME"] = "relative"
+    done = asked("create", "claude", "feature/auth", repo, env=env)
+    path = repo / ".claude" / "worktrees" / "feature-auth"
+    assert (done.code, done.out) == (0, f"{path}\n"), done
+    assert branch(git, path) == "worktree-feature-auth"
+    assert "git alone has made" in done.err
+    assert "Traceback" not in done.err
+    again = asked("create", "claude", "feature/auth", repo, env=env)
+    assert again.out == f"{path}-2\n"
+
+
+def test_where_git_cannot_either_it_says_so(tmp_path, repo, git):
+    (tmp_path / "plain").mkdir()
+    done = asked("create", "claude", "x", tmp_path / "plain", cwd=tmp_path / "plain")
+    assert (done.code, done.out) == (1, "")
+    assert "not in a git repository" in done.err
+    git("init", "-q", tmp_path / "empty", cwd=tmp_path)
+    done = asked("create", "claude", "x", tmp_path / "empty")
+    assert (done.code, done.out) == (1, "")
+    assert "Traceback" not in done.err
+
+
+def test_nobody_to_tell_the_path(known, git):
+    done = asked(
+        "create", "claude", "x", known, stdout=subprocess.DEVNULL, preexec_fn=_close_stdout
+    )
+    assert done.code == 1
+    assert "standard output is closed" in done.err
+    assert len(git("worktree", "list", cwd=known).splitlines()) == 1
+
+
+def _close_stdout():
+    os.close(1)
+
+
+def test_a_removed_one_is_in_the_trash_whole_and_its_session_has_ended_well(known, git, store):
+    path = create(known)
+    git("commit", "-q", "--allow-empty", "-m", "work", cwd=path)
+    (path / "new").write_text("not committed")
+    (path / "README").write_text("changed")
+    done = remove(known, path)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert not path.exists()
+    assert session_file(store, "login")["status"] == "Completed"
+    assert remove(known, path).code == 0  # twice
+    ok("worktree", "restore", "login", cwd=known)
+    assert (path / "new").read_text() == "not committed"
+    assert (path / "README").read_text() == "changed"
+
+
+def test_it_is_removed_from_within_and_by_a_path_through_a_link(known, tmp_path):
+    path = create(known)
+    (tmp_path / "link").symlink_to(path)
+    assert remove(known, tmp_path / "link", cwd=path).code == 0
+    assert not path.exists()
+
+
+def test_it_stays_while_somebody_else_is_in_it(known, store):
+    path = create(known)
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=path
+    ) as inside:
+        done = remove(known, path)
+        inside.communicate(b"\n")
+    assert done.code == 1
+    assert "stands in it" in done.err
+    assert path.is_dir()
+
+
+def test_what_is_not_ours_is_left_to_git_which_keeps_what_has_changes(repo, git, tmp_path):
+    for name in ("clean", "dirty"):
+        git("worktree", "add", "-q", "-b", name, tmp_path / name, cwd=repo)
+    (tmp_path / "dirty" / "new").write_text("")
+    (tmp_path / "folder").mkdir()
+    assert remove(repo, tmp_path / "clean").code == 0
+    assert not (tmp_path / "clean").exists()
+    for name in ("dirty", "folder"):
+        done = remove(repo, tmp_path / name)
+        assert done.code == 1
+        assert (tmp_path / name).is_dir()
+    assert "main worktree" in remove(repo, repo).err
+    assert (repo / ".git").is_dir()
+
+
+def test_of_a_session_that_somebody_began_only_the_worktree_goes(known, store):
+    path = Path(ok("new-worktree", "mine", cwd=known).out.strip())
+    assert remove(known, path).code == 0
+    assert session_file(store, "mine")["status"] == "Cancelled"
+
+
+def test_a_worktree_whose_making_was_interrupted_is_not_there(known, git, store):
+    say(known, git, '[setup]\nrun = ["echo > begun; exec sleep 600"]\n')
+    trust(known)
+    path = store / "worktrees" / "repo" / "login"
+    running = started("create", "claude", "login", known)
+    until((path / "begun").exists)
+    running.terminate()
+    out, _ = running.communicate(timeout=120)
+    assert (running.returncode, out) == (130, "")
+    assert not path.exists()
+    assert not os.path.lexists(layout.session(str(store), "login"))

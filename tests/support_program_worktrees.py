@@ -1,0 +1,44 @@
+"""What an agent program does to have a worktree of us: it starts our entry, and reads the path."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support_cli import PACKAGE_PARENT, Done, environment
+from support_forkserver import Forked
+
+CODE = (
+    "import sys;sys.path.insert(0,sys.argv.pop(1));"
+    "from prodigy_git.cli.program_worktrees import main;main()"
+)
+
+
+def started(*arguments: str | Path | None, **settings: Any) -> subprocess.Popen[Any]:
+    """Start what the entry of the hooks starts, with ``create`` or ``remove`` and its arguments."""
+    words = ["" if one is None else os.fspath(one) for one in arguments]
+    return Forked(
+        [sys.executable, "-P", "-c", CODE, PACKAGE_PARENT, *words],
+        **{
+            "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+            "env": environment(), "encoding": "utf-8", "errors": "surrogateescape", **settings,
+        },
+    )  # fmt: skip
+
+
+def asked(*arguments: str | Path | None, **settings: Any) -> Done:
+    with started(*arguments, **settings) as running:
+        out, err = running.communicate(timeout=120)
+    return Done(running.returncode, out or "", err or "")
+
+
+def create(repo: Path, name: str | None = "login", **settings: Any) -> Path:
+    """Have a worktree made that must be; return its path."""
+    done = asked("create", "claude", name, repo, **settings)
+    assert (done.code, done.out.count("\n")) == (0, 1), done
+    return Path(done.out.removesuffix("\n"))
+
+
+def remove(repo: Path, path: Path, **settings: Any) -> Done:
+    return asked("remove", "claude", path, repo, **settings)
