@@ -11,7 +11,7 @@ import os
 import sys
 
 from prodigy_git import gitenv, glance, layout, names, tally
-from prodigy_git.record import cursor, enrolment, gitdir, jsonline, session
+from prodigy_git.record import cursor, enrolment, gitdir, jsonline, persons, session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "session", "agent", "item", "job", "status", "phase", "done", "failed", "total", "percent",
-    "commits", "dirty", "changes", "branch",
+    "commits", "dirty", "changes", "branch", "persons",
 )  # fmt: skip
 """What may stand in braces in a format."""
 _KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")}
@@ -81,7 +81,8 @@ def line(form: str | None, *, as_json: bool = False) -> str | None:
         )
     if found is None:
         return None
-    shown = {name: _shown(found[name]) for name in FIELDS if name != "dirty"}
+    shown = {name: _shown(found[name]) for name in FIELDS if name not in ("dirty", "persons")}
+    shown["persons"] = "your own" if found["persons"] else ""
     shown["dirty"] = {None: "?", True: "*", False: ""}[found["dirty"]]
     if pieces is not None:
         return "".join(shown[text] if is_field else text for is_field, text in pieces)
@@ -117,7 +118,7 @@ def _parsed(form: str) -> list[tuple[bool, str]]:
 
 
 def _usual(found: dict[str, Any], shown: dict[str, str]) -> str:
-    who = [shown["session"]]
+    who = [shown["persons"] or shown["session"]]
     if found["agent"] not in (None, found["session"]):
         who.append(shown["agent"])
     if found["item"] is not None:
@@ -169,8 +170,10 @@ def _of_session(place: Place, there: Enrolment) -> dict[str, Any]:
         found["commits"] = known.commits
     try:
         if glance.is_file(layout.session(there.store, there.session)):
-            status = session.read(there.store, there.session).get("status")
+            document = session.read(there.store, there.session)
+            status, metadata = document.get("status"), document.get("metadata")
             found["status"] = status if isinstance(status, str) else None
+            found["persons"] = isinstance(metadata, dict) and persons.is_persons(metadata)
     except (OSError, ValueError):
         pass
     return found

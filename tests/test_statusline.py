@@ -60,6 +60,7 @@ def test_what_it_says_in_a_session(worktree, git):
         "session_id": "wt", "agent_id": "agent-7", "item_id": "item-2", "job_id": "review",
         "status": "Running", "phase": "map", "done": 1, "failed": 1, "total": 4, "percent": 25,
         "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy/review/item-2",
+        "persons": False,
     }  # fmt: skip
 
 
@@ -82,6 +83,15 @@ def test_a_session_of_no_job_that_is_clean_and_ended(repo):
     assert prompt("--format", "<{agent}{item}{total}{dirty}>", cwd=made) == "<>\n"
     ok("finish", "alone", cwd=repo)
     assert prompt(cwd=made).endswith(" | Completed\n")
+
+
+def test_in_a_persons_own_checkout_it_says_so(repo, git):
+    ok("install", cwd=repo)
+    git("config", "prodigy.record", "wait", cwd=repo)
+    git("commit", "--allow-empty", "-qm", "one", cwd=repo)
+    assert prompt(cwd=repo) == "your own | 1 commit\n"
+    assert prompt("--format", "{persons}", cwd=repo) == "your own\n"
+    assert json.loads(prompt("--json", cwd=repo))["persons"] is True
 
 
 def test_it_works_from_a_folder_inside_and_through_click_too(worktree):

@@ -14,6 +14,7 @@ _SHORT = 12
 _WIDTH = 12
 """Of the column that says what the rest of the line is."""
 _SHOWN = 40
+_OWN = "a person's own checkout"
 """Lines of a story on a screen."""
 _ENTRY = tuple[str, str]
 """What, and its value; without what it goes on from the one before."""
@@ -109,7 +110,8 @@ def _commit(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "replaced by", f"{one['commit'][:_SHORT]} ({_how(one)})"
     for one in found["recorded"]:
         if one["status"]:
-            yield "", f"session {one['session_id']} is {one['status']} now{_place(one)}"
+            how = f"is {_OWN}" if one["persons"] else f"is {one['status']} now"
+            yield "", f"session {one['session_id']} {how}{_place(one)}"
     yield "now", _held(found)
     for one in found["held_by"][:_SHOWN]:
         if one["session_id"]:
@@ -134,6 +136,7 @@ def _holder(one: dict[str, Any]) -> str:
     if one["worktree"]:
         where += f" in {one['worktree']}"
     status = f", {one['status']}" if one["status"] else ""
+    status = f", {_OWN}" if one["persons"] else status
     return f"{where}: {_who(one)}{status}"
 
 
@@ -311,6 +314,8 @@ def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "", "its file is gone: this is what the log says"
     where = f" of {found['repo']}" if found["repo"] else ""
     yield "job", f"{found['job_id'] or 'not known'}{where}"
+    if found["persons"]:
+        yield "", _OWN
     if found["agent_id"] or found["item_id"]:
         yield "agent", f"{found['agent_id'] or '-'}, item {found['item_id'] or '-'}"
     by = f", made by {found['created_by']}" if found["created_by"] else ""

@@ -70,6 +70,8 @@ _TEXTS = (
 )  # fmt: skip
 """What of a session's metadata is text, and as it is called in JSON, too."""
 _SAID = frozenset((*_TEXTS, "worktree_path", "parent_session", "commits", "job_id"))
+PERSON = "(person)"
+"""What stands where an agent's name does, of a person's own checkout: no agent can be called so."""
 
 
 def _as_json(one: "Session") -> dict[str, Any]:
@@ -87,6 +89,7 @@ def _as_json(one: "Session") -> dict[str, Any]:
         "worktree": one.text("worktree_path"),
         "commits": one.metadata.get("commits"),
         **{name: one.text(name) for name in _TEXTS},
+        "persons": one.persons,
         "parent_session_id": one.text("parent_session"),
         "started_at": fields.pop("started_at"),
         "updated_at": fields.pop("updated_at"),
@@ -102,7 +105,7 @@ def _row(one: "Session") -> tuple[Any, ...]:
         one.id,
         one.status,
         one.job,
-        one.text("agent_id") or "-",
+        PERSON if one.persons else one.text("agent_id") or "-",
         one.text("item_id") or "-",
         one.metadata.get("commits", "-"),
         duration.moment(one.started_at),
@@ -136,7 +139,8 @@ def show(id_: str, as_json: bool) -> None:
     if as_json:
         output.emit_json({**_as_json(found), "port": port})
         return
-    output.prose(f"{found.id}: {found.session_type}, {found.status}")
+    whose = ", a person's own checkout" if found.persons else ""
+    output.prose(f"{found.id}: {found.session_type}, {found.status}{whose}")
     rows = [
         ("job", found.job),
         ("started", duration.moment(found.started_at)),

@@ -338,7 +338,8 @@ def _checkout(one: "Agent") -> str:
 
     last = words.age(one.last, clock.now())
     made = f"{one.commits or 0} commit{'' if one.commits == 1 else 's'} recorded"
-    return f"your own: {one.worktree or one.session_id}, {made}, last {last} ago"
+    gone = ", which is gone" if one.missing else ""
+    return f"your own: {one.worktree or one.session_id}{gone}, {made}, last {last} ago"
 
 
 def _worktree_count(number: int) -> str:

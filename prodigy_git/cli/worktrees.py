@@ -149,7 +149,7 @@ def finish(
     """End a session: of the worktree you stand in, or NAME.
 
     Records what is not recorded yet, then that the agent and the session are done. The worktree stays
-    until it is cleaned.
+    until it is cleaned. A person's own checkout is ended by its NAME alone.
 
     \b
     Example:
@@ -167,7 +167,7 @@ def finish(
     yielded = item_options.read(result)
     store = home.here()
     if name is None:
-        session = ending.session_here(gitenv.here())
+        session = ending.agents_session_here(gitenv.here())
     else:
         session = by_name.session(store, gitenv.here(), name)
     goes_on = at_work.of_session(store, session, by_run=not failed)
@@ -227,6 +227,7 @@ def ls(all_repos: bool, as_json: bool) -> None:
     Example:
       prodigy-git worktree list --all-repos
     """
+    from prodigy_git.cli.sessions import PERSON
     from prodigy_git.lifecycle import listing
     from prodigy_git.lifecycle.meanwhile import done_meanwhile
 
@@ -245,7 +246,8 @@ def ls(all_repos: bool, as_json: bool) -> None:
         return
     headings = ("NAME", "STATUS", "JOB", "AGENT", "ITEM", "BRANCH", "COMMITS", "PATH")
     keys = ("name", "status", "job_id", "agent_id", "item_id", "branch", "commits", "worktree")
-    shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in rows)
+    named = ({**row, "agent_id": PERSON} if row["persons"] else row for row in rows)
+    shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in named)
     output.table(headings, shown, ("COMMITS", "JOB", "AGENT", "ITEM", "BRANCH"),
                  empty="no worktrees: 'prodigy-git new-worktree' makes one")  # fmt: skip
     for row in rows:

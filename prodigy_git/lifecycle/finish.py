@@ -42,6 +42,22 @@ class Finished:
         return asdict(self)
 
 
+def agents_session_here(cwd: str) -> str:
+    """Return the id of the session of the worktree around ``cwd``, which is to be ended.
+
+    Raises `ProdigyError`, also for a person's own checkout: nobody ends that by a slip.
+    """
+    name = session_here(cwd)
+    place = repository.find(cwd)
+    there = enrolment.read(place.private)
+    if there is not None and sessions.load(there.store, name).persons:
+        raise ProdigyError(
+            f"{place.top} is your own checkout, no agent's worktree: 'prodigy-git finish {name}' "
+            "ends its session all the same"
+        )
+    return name
+
+
 def session_here(cwd: str) -> str:
     """Return the id of the session of the worktree around ``cwd``. Raises `ProdigyError`."""
     place = repository.find(cwd)

@@ -6,7 +6,7 @@ import msgspec
 
 from prodigy_git import names
 from prodigy_git.model.document import Document
-from prodigy_git.record import clock
+from prodigy_git.record import clock, persons
 
 Status = Literal["Initializing", "Running", "Paused", "Completed", "Failed", "Cancelled"]
 ENDED: frozenset[Status] = frozenset(("Completed", "Failed", "Cancelled"))
@@ -84,6 +84,11 @@ class Session(Document):
         """Return a text of ``metadata``; None where it is missing, of another type or no text."""
         value = self.metadata.get(name)
         return value if isinstance(value, str) and names.is_text(value) else None
+
+    @property
+    def persons(self) -> bool:
+        """Whether it is a person's own checkout, and no agent's (`record.persons`)."""
+        return persons.is_persons(self.metadata)
 
     @property
     def made_branch(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import clock, files, jsonline, persons
 from prodigy_git.record.session import PROCESS
 from prodigy_git.store.broken import Broken
 
@@ -42,6 +42,9 @@ class _Metadata(msgspec.Struct, gc=False):
     resumed: Any = None
     prodigy_session: Any = None
     name: Any = None
+    created_by: Any = None
+    repo_path: Any = None
+    git_dir: Any = None
 
 
 class _MapReduce(msgspec.Struct, gc=False):
@@ -89,8 +92,21 @@ class Brief(msgspec.Struct, gc=False):
     """The session that Prodigy has for its worktree, where Prodigy made that."""
     name: str | None = None
     """The name that it was given, where its id is another."""
+    created_by: str | None = None
+    common: str | None = None
+    """The common git directory of its repository, as its file has it."""
+    git_dir: str | None = None
+    """Its private one within that; None in files of earlier versions."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
+    @property
+    def persons(self) -> bool:
+        """Whether it is a person's own checkout, and no agent's (`record.persons`)."""
+        return persons.is_persons({
+            "agent_id": self.agent, "item_id": self.item, "created_by": self.created_by,
+            "repo_path": self.common, "worktree_path": self.worktree, "git_dir": self.git_dir,
+        })  # fmt: skip
+
     @property
     def started(self) -> int | None:
         """When it began."""
@@ -213,7 +229,7 @@ def _brief(name: str, data: bytes) -> Brief:
         _text(own.base_commit), _text(own.agent_id), _text(own.item_id),
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
         own.resumed if isinstance(own.resumed, int) else 0, process, _text(own.prodigy_session),
-        _text(own.name),
+        _text(own.name), _text(own.created_by), _text(own.repo_path), _text(own.git_dir),
     )  # fmt: skip
 
 

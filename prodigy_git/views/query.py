@@ -33,6 +33,7 @@ _SESSIONS = {
     "base_branch": "VARCHAR", "base_commit": "VARCHAR", "worktree_path": "VARCHAR",
     "started_at": "TIMESTAMP", "updated_at": "TIMESTAMP", "completed_at": "TIMESTAMP",
     "commits": "BIGINT", "last_commit": "VARCHAR", "created_by": "VARCHAR", "error": "VARCHAR",
+    "persons": "BOOLEAN",
 }  # fmt: skip
 _ITEMS = {
     "repo": "VARCHAR", "job": "VARCHAR", "item_id": "VARCHAR", "state": "VARCHAR",
@@ -224,7 +225,7 @@ def _sessions(
     for found in sessions.load_all(store, broken):
         repo = found.text("repo")
         if (repo, found.job) in jobs or (repo is None and found.job in {job for _, job in jobs}):
-            fields = {**found.metadata, **found.as_json()}
+            fields = {**found.metadata, **found.as_json(), "persons": found.persons}
             yield {name: fields.get(name) for name in _SESSIONS} | {"repo": repo, "job": found.job}
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from prodigy_git.jobs.attempts import Attempt
 from prodigy_git.jobs.books import ItemState
 from prodigy_git.record import clock
+from prodigy_git.store.briefs import ENDED
 
 STUCK_AFTER = 15 * 60 * clock.SECOND
 """How long an agent may be silent where nothing else was said, in microseconds."""
@@ -42,8 +43,10 @@ class Facts:
     """The session's worktree is not where it should be."""
     removed: bool = False
     """Git was told to remove it, and nobody works there."""
+    persons: bool = False
+    """It is a person's own checkout (`record.persons`): nothing there is in trouble."""
     unattended: bool = False
-    """Nobody was set to work here: the main worktree, without an agent or an item."""
+    """A worktree that somebody made with git: that an agent is set to work there, nobody said."""
     last: int | None = None
     """When the last event was."""
 
@@ -53,6 +56,8 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
 
     An item that this agent has, or was the last to have, decides; without one the session does.
     """
+    if facts.persons:
+        return "finished" if facts.status in ENDED else "idle"
     if facts.item is not None:
         if facts.item in ("dead", "failed"):
             return "failed"
@@ -91,11 +96,11 @@ def is_silent(last: int | None, now: int, stuck_after: int) -> bool:
 
 
 Outcome = Literal[
-    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned"
+    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned", "own"
 ]
 """``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``:
 silent. ``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item
-since, or the job is over."""
+since, or the job is over. ``own``: a person's own checkout, which nobody has to end."""
 
 
 def outcome_of(
@@ -105,19 +110,23 @@ def outcome_of(
     over: bool,
     given_up: bool,
     gone: bool,
+    persons: bool,
     now: int,
     stuck_after: int,
 ) -> Outcome:
     """Return how an attempt ended, or how it stands at ``now``.
 
     ``newest``: nobody has tried the item since; ``over``: the job has ended; ``given_up``: the item is
-    dead or failed; ``gone``: the process that owns the claim does not live any more.
+    dead or failed; ``gone``: the process that owns the claim does not live any more; ``persons``: it is
+    no agent's, but a person's own checkout.
     """
     if one.outcome == "failed":
         final = newest and (one.item_id is None or given_up or over)
         return "failed" if final else "retried"
     if one.outcome != "running":
         return one.outcome
+    if persons:
+        return "own"
     if over or not newest:
         return "abandoned"
     if gone:

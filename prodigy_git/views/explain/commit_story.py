@@ -74,9 +74,9 @@ def story(where: Scope, name: str, _: list[Job]) -> dict[str, Any]:
 
     ``recorded``: once for each session that made it, with ``around``, the events of that session before
     and after it, and how it stands with that session now: ``status``, ``worktree``,
-    ``worktree_state``. ``named_by``: the agents whose completion names it. ``replaced`` and
-    ``replaced_by``: {commit, by, command, at, session_id}, nearest first. ``refs``: {branches, remotes,
-    tags, salvage, others, detached}, what contains it now, empty where that is not known,
+    ``worktree_state``, ``persons``. ``named_by``: the agents whose completion names it. ``replaced``
+    and ``replaced_by``: {commit, by, command, at, session_id}, nearest first. ``refs``: {branches,
+    remotes, tags, salvage, others, detached}, what contains it now, empty where that is not known,
     ``detached`` None where that alone is not. ``held_by``: who that is, as `where_now.holders`;
     ``merged_into`` as `where_now.merged_into`. ``exists``: None where there is no repository to
     ask. ``journal``: {worktree, session_id, at, message, rebase}, where git wrote it down in a
@@ -155,7 +155,7 @@ def _recorded(where: Scope, job: Job, event: Event) -> dict[str, Any]:
 
 
 def _session_now(where: Scope, repo: str, session: str | None) -> dict[str, Any]:
-    fields = ("status", "worktree", "worktree_state")
+    fields = ("status", "worktree", "worktree_state", "persons")
     if session is None or not names.is_safe(session):
         return dict.fromkeys(fields)
     found = where_now.of_session(where, repo, session)

@@ -84,7 +84,7 @@ def _place_of(
     if session is None or not names.is_safe(session):
         return dict.fromkeys(("branch", "branch_exists", "worktree", "worktree_state"))
     found = where_now.of_session(where, repo, session)
-    del found["status"]
+    del found["status"], found["persons"]
     if found["branch"] is None and session in branches:
         found["branch"] = branches[session]
         found["branch_exists"] = where_now.has_branch(where, repo, branches[session])

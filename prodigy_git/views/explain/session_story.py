@@ -37,11 +37,11 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     """Return what is known of a session; ``file`` says whether its file is there and sound.
 
     ``repo``, ``job_id``, ``agent_id``, ``item_id``, ``status``, ``error``, ``started_at``,
-    ``ended_at``, ``created_by``, ``branch``, ``branch_exists``, ``base_branch``, ``base_commit``,
-    ``parent_session_id``, ``checkpoints`` (how many are kept), ``commits`` and ``attempts`` as
-    `attempt_of` has them, ``life`` (the events of note, in time order), ``events`` (how many there are
-    by type), ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or
-    gone), ``salvage_refs``, ``logs``, ``next``.
+    ``ended_at``, ``created_by``, ``persons`` (whether it is a person's own checkout), ``branch``,
+    ``branch_exists``, ``base_branch``, ``base_commit``, ``parent_session_id``, ``checkpoints`` (how
+    many are kept), ``commits`` and ``attempts`` as `attempt_of` has them, ``life`` (the events of note,
+    in time order), ``events`` (how many there are by type), ``worktree`` (its path, where it is now,
+    or was) and ``worktree_state`` (there, trash or gone), ``salvage_refs``, ``logs``, ``next``.
     """
     found = where_now.of_file(where, name)
     run = _run_of(where, found)
@@ -134,6 +134,6 @@ def _next(name: str, found: dict[str, Any]) -> list[str]:
         return [f"'prodigy-git resume {name}' makes the worktree again from its branch"]
     if state == "there" and ended:
         return [f"'prodigy-git worktree show {name}' says what 'worktree clean' would do"]
-    if state == "there":
+    if state == "there" and not found["persons"]:
         return [f"'prodigy-git finish {name}' ends it"]
     return []

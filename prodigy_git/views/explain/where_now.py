@@ -43,6 +43,7 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
         "started_at": None if known is None else known.started_at,
         "ended_at": None if known is None else known.completed_at,
         "checkpoints": 0 if known is None else len(known.checkpoints),
+        "persons": known is not None and known.persons,
         **metadata,
     }
 
@@ -86,7 +87,7 @@ def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str |
 
 
 def of_session(where: Scope, repo: str, name: str) -> dict[str, Any]:
-    """Return ``status``, ``branch``, ``branch_exists``, ``worktree``, ``worktree_state`` of a session.
+    """Return status, branch, branch_exists, worktree, worktree_state and persons of a session.
 
     As `session_story.story` has them; the branch is None where its file is gone.
     """
@@ -96,7 +97,7 @@ def of_session(where: Scope, repo: str, name: str) -> dict[str, Any]:
     exists = refs(where, name, found)[1]
     return {
         "status": found["status"], "branch": found["branch"], "branch_exists": exists,
-        "worktree": path, "worktree_state": state,
+        "worktree": path, "worktree_state": state, "persons": found["persons"],
     }  # fmt: skip
 
 
@@ -126,8 +127,9 @@ def detached(where: Scope, common: str, sha: str, until: float) -> list[str] | N
 def holders(where: Scope, repo: str | None, kept: dict[str, Any]) -> list[dict[str, Any]]:
     """Return who has a commit that ``kept`` names what contains it, by branch, HEAD or salvage.
 
-    {branch, worktree, session_id, agent_id, item_id, job_id, status, salvage_ref}: each None where
-    there is none. A branch without a worktree is that of the last session that worked on it.
+    {branch, worktree, session_id, agent_id, item_id, job_id, status, salvage_ref, persons}: each None
+    where there is none; ``persons``: it is a person's own checkout. A branch without a worktree is
+    that of the last session that worked on it.
     """
     common = where.common(repo)
     if common is None:
@@ -166,6 +168,7 @@ def _holder(brief: Brief | None, **what: str | None) -> dict[str, Any]:
         "item_id": None if brief is None else brief.item,
         "job_id": None if brief is None else brief.job,
         "status": None if brief is None else brief.status,
+        "persons": brief is not None and brief.persons,
     }  # fmt: skip
 
 

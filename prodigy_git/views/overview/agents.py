@@ -71,6 +71,8 @@ class Agent:
     pid: int | None = None
     prodigys: bool = False
     """Its worktree is one of Prodigy's."""
+    persons: bool = False
+    """It is a person's own checkout, and no agent."""
     claimed: bool = False
     """It has its item by a claim: `resume` gives that back if it is dead."""
     facts: Facts = field(default_factory=Facts, repr=False)
@@ -187,7 +189,7 @@ def _of_session(
         base=brief.base_branch or brief.base_commit, commits=brief.commits,
         last_commit=brief.last_commit,
         worktree=brief.worktree, trash=brief.trash, error=brief.error,
-        prodigys=brief.prodigy_session is not None,
+        prodigys=brief.prodigy_session is not None, persons=brief.persons,
     )  # fmt: skip
     if place is not None:
         with contextlib.suppress(OSError):
@@ -233,8 +235,9 @@ def _of_session(
         and not memory.stands_in(place),
         missing=away,
         removed=agent.removed,
-        unattended=place is not None and place.private == place.common
-        and brief.agent is None and brief.item is None,
+        persons=agent.persons,
+        unattended=brief.agent is None and brief.item is None and brief.prodigy_session is None
+        and brief.created_by not in (None, "new-worktree"),
         last=brief.updated,
     )  # fmt: skip
     return agent

@@ -42,7 +42,7 @@ class Repository:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(trouble.ORDER, 0))
     """Agents by state, all of them."""
     checkouts: list[Agent] = field(default_factory=list)
-    """Main worktrees that record without an agent or an item: a person's own, and no agents."""
+    """People's own (`record.persons`): they are no agents, and not counted."""
     trash: int = 0
     trash_bytes: int = 0
     trash_measured: bool = True
@@ -128,12 +128,13 @@ def _repository(
     found.jobs, found.ended_jobs = said.jobs, said.ended
     # There may be thousands that have ended: they are counted, and that is it.
     shown = {one.session_id for one in everybody}
-    found.counts["finished"] = sum(one.id not in shown for one in sessions)
+    agents_own = [one for one in sessions if not one.persons]
+    found.counts["finished"] = sum(one.id not in shown for one in agents_own)
     found.finished_worktrees = sum(
-        one.status in WELL and os.path.isdir(one.worktree or "") for one in sessions
+        one.status in WELL and os.path.isdir(one.worktree or "") for one in agents_own
     )
-    found.checkouts = [one for one in everybody if one.facts.unattended]
-    everybody = [one for one in everybody if not one.facts.unattended]
+    found.checkouts = [one for one in everybody if one.persons]
+    everybody = [one for one in everybody if not one.persons]
     for one in everybody:
         found.counts[one.state] += 1
     found.agents = [one for one in everybody if wish.ended or one.state != "finished"]

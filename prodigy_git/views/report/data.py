@@ -36,7 +36,8 @@ class Known:
     """What is known beside the events. ``job`` is as `summary.of` has it: also who is gone.
 
     ``given_up`` are the items that are dead or failed, ``mended`` those that are completed and had
-    failed before; ``now`` and ``stuck_after`` are in microseconds.
+    failed before, ``persons`` the sessions that are a person's own checkout; ``now`` and
+    ``stuck_after`` are in microseconds.
     """
 
     job: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Known:
     mended: Collection[str]
     now: int
     stuck_after: int = STUCK_AFTER
+    persons: Collection[str] = ()
 
 
 def build(
@@ -109,6 +111,7 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
             over=over,
             given_up=one.item_id in known.given_up,
             gone=(one.item_id, one.agent_id or "", one.number or 0) in gone,
+            persons=one.session_id in known.persons,
             now=known.now,
             stuck_after=known.stuck_after,
         )

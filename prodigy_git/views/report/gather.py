@@ -7,8 +7,9 @@ from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import index_counts, peek, prodigy_runs, summary
 from prodigy_git.model.selection import Selection
+from prodigy_git.names import is_safe
 from prodigy_git.record import clock
-from prodigy_git.store import events, stream
+from prodigy_git.store import briefs, events, stream
 from prodigy_git.store.events import Broken
 from prodigy_git.views.report import data, merging, overlaps, story
 from prodigy_git.views.report.story import Story
@@ -37,9 +38,21 @@ def of_job(
         mended=mended,
         now=clock.now(),
         stuck_after=stuck_after,
+        persons=_persons(store, told),
     )
     said = merging.of_job(store, repo, job, of_state)
     return data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))
+
+
+def _persons(store: str, told: Story) -> set[str]:
+    """Return the sessions of those that have not ended which are a person's own checkout."""
+    these = {
+        one.session_id
+        for one in told.attempts
+        if one.agent_id is None and one.item_id is None and one.outcome == "running"
+    }
+    known = briefs.read_some(store, sorted(name for name in these if name and is_safe(name)))
+    return {one.id for one in known if one.persons}
 
 
 def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
@@ -55,8 +68,8 @@ def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:
 def newest_job(store: str, repo: str) -> str | None:
     """Return the job of a repository whose log was written to last; None where it has none.
 
-    One session's own, as a person's checkout has it, only where there is no other. Where no log has
-    anything, the newest run of Prodigy's.
+    One session's own only where there is no other, and a person's own checkout never. Where no log
+    has anything, the newest run of Prodigy's.
     """
     runs = prodigy_runs.of_repository(store, repo, lambda _: None)
     found = [
@@ -68,7 +81,8 @@ def newest_job(store: str, repo: str) -> str | None:
             job,
         )
         for _, job in events.jobs(store, repo)
-        if not runs or any(map(os.path.getsize, events.log_files(store, repo, job)))
+        if not any(one.persons for one in briefs.read_some(store, [job]))
+        and (not runs or any(map(os.path.getsize, events.log_files(store, repo, job))))
     ]
     if not found and runs:
         return runs[-1].job_id

@@ -20,7 +20,7 @@ def test_a_commit_with_what_happened_around_it(wt, repo, commit):
         "repo": "repo", "job_id": "review", "session_id": "wt", "agent_id": "ann", "item_id": "i-1",
         "action": "commit", "branch": "prodigy-wt", "subject": "Step 4", "parent": shas[3],
         "worktree_name": "wt", "recovered": False, "status": "Running", "worktree": wt,
-        "worktree_state": "there",
+        "worktree_state": "there", "persons": False,
     }  # fmt: skip
     around = [one.get("commit", one["type"]) for one in made["around"]]
     assert around[1:] == shas  # five before it, itself, and the four after it

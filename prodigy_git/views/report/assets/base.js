@@ -89,6 +89,7 @@ const OUTCOMES = {
   dead: 'dead: its process is gone',
   abandoned: 'given up without an end',
   cancelled: 'cancelled',
+  own: 'a person’s own checkout',
 };
 const TROUBLE = ['dead', 'stuck', 'failed'];
 

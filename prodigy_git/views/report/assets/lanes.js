@@ -6,7 +6,7 @@ const HEAD = 26;
 const FOOT = 34;
 const IN_SIGHT = 22;
 const ON_PAPER = 60;
-const RANK = { dead: 0, stuck: 1, failed: 2, running: 3, retried: 4, abandoned: 5, completed: 6, cancelled: 7 };
+const RANK = { dead: 0, stuck: 1, failed: 2, running: 3, retried: 4, abandoned: 5, completed: 6, cancelled: 7, own: 8 };
 
 const lanes = {
   all: [], shown: [], chosen: null, first: 0, selected: null, paper: false, drawn: false,
