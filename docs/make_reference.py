@@ -57,6 +57,7 @@ MORE = {
     "verify": "../recording.md",
     "doctor": "../../guides/install.md",
     "statusline": "../../guides/shell.md",
+    "agent-hook": "../agent-hook.md",
     "shell-init": "../../guides/shell.md",
     "completion": "../../guides/shell.md",
 }

@@ -1,7 +1,7 @@
 """The program: ``prodigy-git``, and ``python -m prodigy_git``, which is the same.
 
 What has milliseconds is looked at before the command line with its libraries is imported: `statusline`,
-which is run at every prompt, and shell completion, at every TAB.
+which is run at every prompt, shell completion, at every TAB, `agent-hook`, at each step of an agent.
 """
 
 import atexit
@@ -31,6 +31,8 @@ def main() -> None:
         from prodigy_git import statusline
 
         statusline.run()
+    if sys.argv[1:2] == ["agent-hook"]:
+        _hear(sys.argv[2:])
     from prodigy_git.cli import main as command_line
 
     try:
@@ -39,6 +41,22 @@ def main() -> None:
         if not isinstance(stop.code, int):
             raise  # None, or a message: the interpreter knows what is meant
         _leave(stop.code)
+
+
+def _hear(words: list[str]) -> None:
+    """Take in an agent program's event and end the process; return where click has to answer.
+
+    That is for help, and for nobody's call. Whatever else is wrong does not fail: a status of 2 keeps
+    an agent from going on.
+    """
+    if not words or {"-h", "--help"} & set(words):
+        return
+    from prodigy_git.record import agent_hook, agent_programs
+
+    if words[0] not in agent_programs.PROGRAMS:
+        known = ", ".join(agent_programs.PROGRAMS)
+        print(f"prodigy-git: agent-hook knows {known}, not {words[0]!r:.80}", file=sys.stderr)  # noqa: T201
+    agent_hook.main(words[0], words[1] if len(words) > 1 else "")
 
 
 def _leave(code: int) -> None:

@@ -201,13 +201,17 @@ def _unquoted(word: bytes) -> str:
         return ""
 
 
-def _source(name: str) -> bytes:
+def source_path(name: str) -> str:
+    """Return the path of a script of ours. Raises `ProdigyError` where the installation lacks it."""
     here = os.path.dirname(os.path.abspath(__file__))
     # In a wheel the scripts are inside the package, in a checkout beside it.
     for folder in (os.path.join(here, "hooks"), os.path.join(os.path.dirname(here), "hooks")):
-        try:
-            with open(os.path.join(folder, f"{name}.sh"), "rb") as stream:
-                return stream.read()
-        except FileNotFoundError:
-            continue
+        path = os.path.join(folder, f"{name}.sh")
+        if os.path.isfile(path):
+            return path
     raise ProdigyError(f"the hook source {name}.sh is missing: install prodigy-git again")
+
+
+def _source(name: str) -> bytes:
+    with open(source_path(name), "rb") as stream:
+        return stream.read()

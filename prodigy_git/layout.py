@@ -133,6 +133,21 @@ def session(store: str, session_id: str) -> str:
     return f"{store}/sessions/{session_id}.json"
 
 
+def activity(store: str, repo: str, session_id: str) -> str:
+    """Return the path of what agent programs do in a session's worktree, a line per event."""
+    return f"{store}/activity/{repo}/{session_id}.jsonl"
+
+
+def program_session(store: str, program: str, digest: str) -> str:
+    """Return the path of the note which session a program's session belongs to, by its id's SHA-1."""
+    return f"{store}/agents/{program}/{digest}.json"
+
+
+def program_process(store: str, pid: int) -> str:
+    """Return the path of the mark of a process of an agent program that belongs to some session."""
+    return f"{store}/agents/processes/{pid}"
+
+
 def ports(store: str) -> str:
     """Return the path of the document that says which worktree has which ports."""
     return f"{store}/ports.json"

@@ -52,6 +52,7 @@ _COMMANDS = {
     "verify": "prodigy_git.cli.verify:verify",
     "doctor": "prodigy_git.cli.doctor:doctor",
     "statusline": "prodigy_git.cli.statusline:statusline",
+    "agent-hook": "prodigy_git.cli.agent_hook:agent_hook",
     "shell-init": "prodigy_git.cli.shell:shell_init",
     "completion": "prodigy_git.cli.shell:completion",
 }
@@ -87,6 +88,7 @@ _SHORT = {
     "verify": "Compare the log with git's own records.",
     "doctor": "Examine hooks, store, worktrees and sessions; exit 1 where there is an error.",
     "statusline": "Print one line on the session you stand in, for a prompt; nothing outside of one.",
+    "agent-hook": "Take in one event of an agent program: what its hooks call.",
     "shell-init": "Print what a shell's rc file evaluates: completion, and the function pgcd.",
     "completion": "Print the completion alone, as for a file in the shell's folder of completions.",
 }
@@ -116,8 +118,8 @@ def cli(context: click.Context) -> None:
 
 
 _AT_ONCE = frozenset(
-    ("install", "uninstall", "event", "statusline", "shell-init", "completion", "sync", "top",
-     "hooks", "trash", "dlq", "job")
+    ("install", "uninstall", "event", "statusline", "agent-hook", "shell-init", "completion", "sync",
+     "top", "hooks", "trash", "dlq", "job")
 )  # fmt: skip
 """The commands that need no commit to be recorded, or see to it themselves."""
 

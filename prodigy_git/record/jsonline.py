@@ -23,6 +23,12 @@ class _Scanning:
     parse_constant = float
 
 
+class _Lenient(_Scanning):
+    """The same, for strings that have control characters in them."""
+
+    strict = False
+
+
 def _refuse(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
@@ -31,13 +37,15 @@ try:
     from _json import encode_basestring_ascii, make_encoder, make_scanner
 
     _scan: Any = make_scanner(_Scanning)  # type: ignore[arg-type]  # it only reads attributes
+    _scan_leniently: Any = make_scanner(_Lenient)  # type: ignore[arg-type]
     _encoder: Any = make_encoder(
         None, _refuse, encode_basestring_ascii, None, ":", ",", False, False, False
     )
 except (ImportError, AttributeError, TypeError):  # not CPython, or a CPython with other internals
-    _scan = _encoder = None
+    _scan = _scan_leniently = _encoder = None
 
-_SPACE = " \t\n\r"
+SPACE = " \t\n\r"
+"""What may stand between the parts of JSON."""
 _DEEPEST = 200
 """Levels of nesting. How many more there is the stack for depends on who asks."""
 
@@ -56,30 +64,36 @@ def encode(value: Any) -> str:
 
 def decode(text: str) -> Any:
     """Return the value that ``text`` holds. Raises `ValueError` where it is not one JSON value."""
-    if _scan is not None:
-        start = 0
-        while start < len(text) and text[start] in _SPACE:
-            start += 1
-        try:
-            value, end = _scan(text, start)
-        except (StopIteration, SystemError):
-            # The scanner raises json.JSONDecodeError, unless json was never imported: then it fails
-            # without an exception, and the interpreter makes a SystemError of that.
-            raise ValueError("not JSON") from None
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        if text[end:].strip(_SPACE):
-            raise ValueError("more than one JSON value")
-    else:
-        import json
-
-        try:
-            value = json.loads(text)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-    if text.count("{") + text.count("[") > _DEEPEST and _is_deep(value):
-        raise ValueError("nested too deeply")
+    value, end = first(text)
+    if text[end:].strip(SPACE):
+        raise ValueError("more than one JSON value")
     return value
+
+
+def first(text: str, start: int = 0, *, strict: bool = True) -> tuple[Any, int]:
+    """Return the JSON value that begins at ``start``, and where it ends, whatever stands behind it.
+
+    Not ``strict``, a string may hold control characters as they are. Raises `ValueError` where there is
+    no value.
+    """
+    while start < len(text) and text[start] in SPACE:
+        start += 1
+    try:
+        if _scan is not None:
+            value, end = (_scan if strict else _scan_leniently)(text, start)
+        else:
+            import json
+
+            value, end = json.JSONDecoder(strict=strict).raw_decode(text, start)
+    except (StopIteration, SystemError):
+        # The scanner raises json.JSONDecodeError, unless json was never imported: then it fails
+        # without an exception, and the interpreter makes a SystemError of that.
+        raise ValueError("not JSON") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if text.count("{", start, end) + text.count("[", start, end) > _DEEPEST and _is_deep(value):
+        raise ValueError("nested too deeply")
+    return value, int(end)
 
 
 def _is_deep(value: Any) -> bool:

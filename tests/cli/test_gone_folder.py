@@ -12,7 +12,7 @@ from prodigy_git.cli import cli
 
 # What a command needs to come as far as looking where it stands.
 NEEDED = {
-    "completion": ["bash"], "shell-init": ["bash"], "clean": ["--yes"],
+    "agent-hook": ["claude"], "completion": ["bash"], "shell-init": ["bash"], "clean": ["--yes"],
     "dlq clear": ["--all", "--yes"], "dlq retry": ["--reprocess-all-eligible"], "dlq show": ["i"],
     "event add": ["--type", "Own"], "events query": ["select 1"], "events search": ["x"],
     "job add": ["j", "--items", "-"], "job reopen": ["j"],

@@ -107,6 +107,7 @@ worktree adopt
 worktree forget
 merge
 publish
+agent-hook
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}

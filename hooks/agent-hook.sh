@@ -1,0 +1,80 @@
+# What an agent program's settings call: sh agent-hook.sh PYTHON PROGRAM EVENT, with the event's JSON on
+# stdin. The agent waits for it, and it is called in every folder in which somebody works: so what is not
+# ours is told by builtins alone. It ends with 0 whatever happens, but where the program wants a worktree.
+prodigy_python=${1-} prodigy_program=${2-} prodigy_event=${3-}
+
+# In a wheel this script is inside the package, in a checkout beside it.
+prodigy_package=${0%/hooks/*}
+[ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || prodigy_package=${prodigy_package%/*}
+
+[ -z "${PRODIGY_GIT_SILENCE-}" ] || exit 0
+[ -x "$prodigy_python" ] || exit 0
+[ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || exit 0
+
+# Whether the worktree of a folder has a session of ours.
+prodigy_has_session() {
+	prodigy_at=$1
+	while [ ! -e "$prodigy_at/.git" ]; do
+		case $prodigy_at in
+		*/*) prodigy_at=${prodigy_at%/*} ;;
+		*) return 1 ;;
+		esac
+	done
+	prodigy_dir=$prodigy_at/.git
+	if [ -f "$prodigy_dir" ]; then
+		prodigy_line=
+		IFS= read -r prodigy_line 2>/dev/null <"$prodigy_dir"
+		case $prodigy_line in
+		"gitdir: /"*) prodigy_dir=${prodigy_line#gitdir: } ;;
+		"gitdir: "*) prodigy_dir=$prodigy_at/${prodigy_line#gitdir: } ;;
+		*) return 1 ;;
+		esac
+	fi
+	[ ! -f "$prodigy_dir/prodigy" ] || return 0
+	# Of several users in one worktree each has one; the first's may be gone.
+	set -- "$prodigy_dir"/prodigy.[0-9]*
+	[ -f "$1" ]
+}
+
+# Whether there is something to do. The program may stand elsewhere by now than where it began: then its
+# process has a mark in the store.
+prodigy_wanted() {
+	case $prodigy_event in
+	[Ss]ubagent*) ;;
+	*[Ss]tart | *[Ee]nd | *[Pp]rompt* | BeforeAgent | [Ww]orktree* | [Cc]wd* | session.* | server.* | "") return 0 ;;
+	esac
+	prodigy_has_session "$PWD" && return 0
+	for prodigy_folder in "${CLAUDE_PROJECT_DIR-}" "${GEMINI_PROJECT_DIR-}" "${CURSOR_PROJECT_DIR-}"; do
+		case $prodigy_folder in
+		/*) prodigy_has_session "$prodigy_folder" && return 0 ;;
+		esac
+	done
+	case ${PRODIGY_HOME-} in
+	"") prodigy_store=${HOME-}/.prodigy ;;
+	"~"*) return 0 ;;
+	*) prodigy_store=$PRODIGY_HOME ;;
+	esac
+	[ -e "$prodigy_store/agents/processes/$PPID" ]
+}
+
+if ! prodigy_wanted; then
+	case $prodigy_program in
+	gemini | cursor) printf '{}\n' 2>/dev/null ;;
+	esac
+	exit 0
+fi
+
+prodigy_call() {
+	"$prodigy_python" -I -S -X utf8 -c 'import sys;sys.path.insert(0,sys.argv[1]);from prodigy_git.record.agent_hook import main;main(sys.argv[2],sys.argv[3],int(sys.argv[4]))' "$prodigy_package" "$prodigy_program" "$prodigy_event" "$PPID"
+}
+
+case $prodigy_event in
+WorktreeCreate)
+	prodigy_call
+	exit $?
+	;;
+esac
+# A Python that cannot start, and a package of which pip has just replaced a half, are no failure of the
+# agent's: stderr would be shown to it.
+prodigy_call 2>/dev/null
+exit 0

@@ -1,0 +1,133 @@
+"""What the hook of an agent program starts: ``main`` and nothing more.
+
+The agent waits. So the event is read as far as it goes, and no further; nothing here fails, and nothing
+takes long: what is wrong is one line in the store's log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from prodigy_git.record.agent_programs import Heard
+
+LIMIT = 8.0
+"""Seconds after which the process ends, wherever it is: a filesystem may hang."""
+ANSWERS = {"gemini": b"{}\n", "cursor": b"{}\n"}
+"""The empty answer of those programs that read nothing but JSON."""
+
+
+def main(program: str, event: str = "", process: int | None = None) -> NoReturn:
+    """Take in the event that stands in standard input, answer, and end the process.
+
+    ``event`` is the name of the event that the hook was installed for, ``process`` the program's id.
+    The exit status is 0, but where a program wants a worktree of us and gets none.
+    """
+    status = 0
+    try:
+        _begin(program)
+        status = take(program, event, os.getppid() if process is None else process)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C meant the program
+    except Exception as error:
+        _complain(program, event, error)
+    _end(program, status)
+
+
+def take(program: str, event: str, process: int) -> int:
+    """Take in the event and return the exit status; what is wrong is in the store's log."""
+    try:
+        return run(program, event, process)
+    except Exception as error:
+        _complain(program, event, error)
+        return 0
+
+
+def run(program: str, event: str, process: int) -> int:
+    """Read the event and pass it on; return the exit status. Raises whatever goes wrong."""
+    from prodigy_git.record import agent_events, agent_programs, first_object
+
+    if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
+        return 0
+    raw, trouble = first_object.read(0)
+    heard = agent_programs.normal(program, event or None, raw)
+    if trouble:
+        _report(program, event, f"of an event: {trouble}")
+    if heard is None:
+        raise first_object.Unreadable("it names no event")
+    if heard.kind == "worktree_create":
+        return _make_worktree(heard)
+    agent_events.heard(heard, os.environ, process)
+    return 0
+
+
+def _make_worktree(heard: Heard) -> int:
+    """Make the worktree that a program wants, print its path; a status but 0 where there is none."""
+    del heard
+    sys.stderr.write("prodigy-git: worktrees are not made for agent programs\n")
+    return 1
+
+
+def _begin(program: str) -> None:
+    """Make sure of the three standard descriptors, and of an end."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Else a file of the store would get the number. The lowest free one is the missing one.
+            os.open(os.devnull, os.O_RDWR)
+    # signal(3) without its enums, which take a millisecond.
+    from _signal import (  # type: ignore[import-not-found, unused-ignore]
+        ITIMER_REAL,
+        SIG_UNBLOCK,
+        SIGALRM,
+        pthread_sigmask,
+        setitimer,
+        signal,
+    )
+
+    def late(*_: object) -> None:
+        _report(program, "", f"it took longer than {LIMIT:g} seconds")
+        _end(program, 0)
+
+    signal(SIGALRM, late)
+    pthread_sigmask(SIG_UNBLOCK, (SIGALRM,))
+    setitimer(ITIMER_REAL, LIMIT)
+
+
+def _end(program: str, status: int) -> NoReturn:
+    """Give the answer and end the process at once: taking an interpreter down takes a millisecond."""
+    try:
+        answer = ANSWERS.get(program)
+        if answer:
+            os.write(1, answer)
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody listens
+    finally:
+        os._exit(status)
+
+
+def _complain(program: str, event: str, error: Exception) -> None:
+    what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    where = getattr(error, "filename", None)
+    text = f"{what}: {where}" if where else what or type(error).__name__
+    _report(program, event, f"{type(error).__name__}: {text}")
+
+
+def _report(program: str, event: str, text: str) -> None:
+    """Write a line into the store's log; never raises. None where there is no store yet."""
+    try:
+        from prodigy_git import layout
+        from prodigy_git.record import log
+
+        store = layout.store_from(os.environ)
+        if os.path.isdir(store):
+            log.report(store, f"agent-hook {program[:64]} {event[:64]}: {text[:1000]}")
+    except Exception:
+        pass  # the place to report troubles to is the trouble

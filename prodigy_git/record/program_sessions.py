@@ -1,0 +1,117 @@
+"""Which session the session of an agent program belongs to.
+
+That of the worktree in which it started, wherever the program goes from there, and even when the
+worktree is gone. A small file says so, by the program's own id for its session. Who has no start (hooks
+that were installed in its midst, events out of order) is bound by the first event that is heard.
+
+Beside it is a mark of the program's process, empty but for the id: the hook's shell part, which cannot
+read an event, knows by it that a process belongs to a session though it stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prodigy_git import layout, names
+from prodigy_git.record import files, jsonline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prodigy_git.record.agent_programs import Heard
+
+
+class Binding:
+    """The session that a program's session belongs to, and its worktree when it was bound."""
+
+    __slots__ = ("job", "repo", "session", "store", "worktree")
+
+    def __init__(self, *, store: str, repo: str, session: str, job: str, worktree: str) -> None:
+        """Check the ids, since they become paths. Raises `names.BadName`."""
+        self.store = store
+        self.repo = names.checked(repo, "repository key")
+        self.session = names.checked(session, "session id")
+        self.job = names.checked(job, "job id")
+        self.worktree = worktree
+
+
+def path(store: str, program: str, program_session: str) -> str:
+    """Return the path of the note on one session of a program."""
+    return layout.program_session(store, program, files.sha1_hex(program_session.encode()))
+
+
+def read(store: str, program: str, program_session: str) -> Binding | None:
+    """Return what a program's session is bound to; None: to nothing, or the note is damaged.
+
+    Raises `OSError`.
+    """
+    try:
+        fields = jsonline.decode_object(files.read(path(store, program, program_session), 1 << 16))
+        return Binding(**{name: _text(fields[name]) for name in Binding.__slots__})
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+        return None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not names.is_text(value):
+        raise ValueError("no text")
+    return value
+
+
+def bind(there: Binding, heard: Heard, process: int | None, *, anew: bool) -> Binding:
+    """Bind a program's session, which has an id, and return what it is bound to. Raises `OSError`.
+
+    Of several that bind at once, the first one is heeded; ``anew``, it is bound though it was before.
+    """
+    assert heard.program_session is not None
+    fields = {name: getattr(there, name) for name in Binding.__slots__}
+    fields = {"program": heard.program, "program_session": heard.program_session, **fields}
+    goal = path(there.store, heard.program, heard.program_session)
+    temporary = f"{goal}.{os.getpid()}.new"
+    descriptor = files.create_anew(temporary, os.O_WRONLY)
+    try:
+        try:
+            files.write_all(descriptor, (jsonline.encode(fields) + "\n").encode("ascii"))
+        finally:
+            os.close(descriptor)
+        if anew:
+            os.rename(temporary, goal)
+        else:
+            _link(temporary, goal)
+    finally:
+        if not anew or os.path.lexists(temporary):
+            os.unlink(temporary)
+    if process is not None:
+        mark(there.store, process, heard)
+    return read(there.store, heard.program, heard.program_session) or there
+
+
+def _link(temporary: str, goal: str) -> None:
+    try:
+        os.link(temporary, goal)
+    except FileExistsError:
+        pass  # the other one's
+
+
+def mark(store: str, process: int, heard: Heard) -> None:
+    """Note that a process is a program's whose events are wanted, wherever it stands."""
+    goal = layout.program_process(store, process)
+    text = f"{heard.program} {heard.program_session}\n".encode()
+    try:
+        files.make_private(os.path.dirname(goal))
+        descriptor = files.create(goal, os.O_WRONLY | os.O_TRUNC)
+        try:
+            files.write_all(descriptor, text)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass  # then it is heard of only where it stands in a worktree of ours
+
+
+def unmark(store: str, process: int) -> None:
+    """Take back the mark of a process that has no session any more; never raises."""
+    try:
+        os.unlink(layout.program_process(store, process))
+    except OSError:
+        pass

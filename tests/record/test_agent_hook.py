@@ -1,0 +1,178 @@
+"""What an agent program's hook does: a line where the agent works in a session; never a failure."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support_agents import kinds, lines, say, states
+from support_cli import ok
+
+from prodigy_git import agent_command
+
+ANSWERS = [("gemini", b"{}\n"), ("cursor", b"{}\n"), ("codex", b"")]
+PROGRAM = os.path.join(os.path.dirname(sys.executable), "prodigy-git")
+
+
+@pytest.fixture
+def worktree(repo, store):
+    """A worktree with a session of ours, ``wt``."""
+    ok("install", cwd=repo)
+    return made(repo, "wt")
+
+
+def made(repo, name):
+    return Path(ok("new-worktree", name, cwd=repo).out.splitlines()[0])
+
+
+def errors(store):
+    log = store / "logs" / "hook-errors.log"
+    return log.read_text() if log.exists() else ""
+
+
+def silent(done, answer=b""):
+    assert (done.returncode, done.stdout, done.stderr) == (0, answer, b"")
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_a_session_from_its_start_to_its_end(worktree, store, scope):
+    events = [
+        ("SessionStart", {"source": "startup", "model": "m", "transcript_path": "/t.jsonl"}),
+        ("UserPromptSubmit", {"prompt": "do\nit"}),
+        ("PreToolUse", {"tool_name": "Edit", "tool_use_id": "t1", "tool_input": {}}),
+        ("PostToolUse", {"tool_name": "Edit", "tool_use_id": "t1", "tool_response": {},
+                         "tool_input": {"file_path": f"{worktree}/a"}}),
+        ("Stop", {"last_assistant_message": "done"}),
+    ]  # fmt: skip
+    for event, fields in events:
+        silent(say("claude", event, cwd=worktree, scope=scope, **fields))
+    assert kinds(store, "wt") == ["start", "prompt", "working", "tool", "idle"]
+    assert states(store, "wt") == [("claude", "s1", "idle")]
+    tool = lines(store)["wt"][3]
+    assert tool.pop("at").endswith("Z")
+    assert tool == {
+        "program": "claude", "program_session": "s1", "kind": "tool", "event": "PostToolUse",
+        "tool": "Edit", "tool_id": "t1", "files": [f"{worktree}/a"],
+    }  # fmt: skip
+    silent(say("claude", "SessionEnd", cwd=worktree, scope=scope, reason="other"))
+    assert states(store, "wt") == [("claude", "s1", "ended")]
+    assert "do" not in (store / "activity" / "repo" / "wt.jsonl").read_text().split('"')
+    assert errors(store) == ""
+
+
+def test_it_stays_with_its_session_wherever_it_goes(worktree, store, repo, tmp_path):
+    other = made(repo, "other")
+    say("claude", "SessionStart", cwd=worktree, source="startup")
+    for place in (other, repo, tmp_path):
+        silent(say("claude", "PostToolUse", cwd=place, tool_name="Bash"))
+    subprocess.run(["git", "worktree", "remove", "--force", worktree], cwd=repo, check=True)
+    silent(say("claude", "SessionEnd", cwd=repo, reason="other"))
+    assert kinds(store, "wt") == ["start", "tool", "tool", "tool", "end"]
+    assert list(lines(store)) == ["wt"]
+
+
+def test_a_session_that_is_taken_up_elsewhere_is_there_from_then_on(worktree, store, repo):
+    other = made(repo, "other")
+    say("claude", "SessionStart", cwd=worktree, source="startup")
+    say("claude", "SessionStart", cwd=other, source="compact")
+    say("claude", "SessionStart", cwd=other, source="resume")
+    say("claude", "Stop", cwd=worktree)
+    assert kinds(store, "wt") == ["start", "start"]
+    assert kinds(store, "other") == ["start", "idle"]
+
+
+def test_without_a_start_the_first_event_counts(worktree, store, repo):
+    other = made(repo, "other")
+    say("codex", "PostToolUse", cwd=worktree, tool_name="Bash")
+    say("codex", "Stop", cwd=other)
+    assert kinds(store, "wt") == ["tool", "idle"]
+
+
+def test_where_there_is_no_session_nothing_is_noted(repo, store, tmp_path):
+    for event in ("SessionStart", "PostToolUse", "SessionEnd"):
+        for place in (repo, tmp_path):
+            silent(say("claude", event, cwd=place))
+    assert lines(store) == {}
+    assert errors(store) == ""
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+@pytest.mark.parametrize(
+    ("program", "answer"), [("gemini", b"{}\n"), ("cursor", b"{}\n"), ("codex", b"")]
+)
+def test_the_empty_answer_is_what_the_program_wants(worktree, tmp_path, scope, program, answer):
+    for place in (worktree, tmp_path):
+        silent(say(program, "AfterTool", cwd=place, scope=scope), answer)
+    silent(say(program, "AfterTool", cwd=worktree, scope=scope, text=b"{"), answer)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"nonsense", b"\xff\xfe{", b"{}", b'{"a": "'])
+def test_what_is_no_event_is_a_line_in_the_log(worktree, store, text):
+    silent(say("claude", "", cwd=worktree, text=text))
+    assert errors(store).count("\n") == 1
+    assert lines(store) == {}
+
+
+def test_an_input_that_stays_open_is_not_waited_for(worktree, store):
+    command = agent_command.text("claude", "SessionStart", "user")
+    reading, writing = os.pipe()
+    os.write(writing, b'{"session_id": "s1", "source": "startup"}')
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=worktree, stdin=reading, timeout=60)
+    os.close(reading)
+    os.close(writing)
+    assert done.returncode == 0
+    assert kinds(store, "wt") == ["start"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_closed_descriptors(worktree, store, closed, scope):
+    before, _, call = agent_command.text("claude", "Stop", scope).rpartition("; ")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{before}; {{ {call}; }} {closed}"],
+        cwd=worktree, input=b'{"session_id": "s1"}', capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert kinds(store, "wt") == ([] if "<&-" in closed else ["idle"])
+
+
+def test_an_installation_that_is_gone_is_silent(worktree, tmp_path):
+    command = agent_command.text("claude", "Stop", "user")
+    script = command.split()[2]
+    for broken in (command.replace(script, "/gone.sh"), command.replace(sys.executable, "/gone")):
+        done = subprocess.run(
+            ["/bin/sh", "-c", broken], cwd=worktree, input=b"{}", capture_output=True
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho trouble >&2; exit 1\n")
+    broken.chmod(0o755)
+    told = command.replace(sys.executable, str(broken))
+    done = subprocess.run(["/bin/sh", "-c", told], cwd=worktree, input=b"{}", capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    nowhere = {**os.environ, "PATH": "/nowhere"}
+    project = agent_command.text("claude", "Stop", "project")
+    done = subprocess.run(
+        ["/bin/sh", "-c", project], env=nowhere, cwd=worktree, capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_program_that_nobody_knows_keeps_nobody_from_working(worktree):
+    done = subprocess.run(
+        [PROGRAM, "agent-hook", "cluade", "Stop"], cwd=worktree, input=b"{}", capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"not 'cluade'" in done.stderr
+
+
+def test_its_own_command_is_told_from_others():
+    for scope in ("user", "project"):
+        command = agent_command.text("claude", "PostToolUse", scope)
+        assert agent_command.read(command) == ("claude", "PostToolUse")
+        assert agent_command.works(command)
+    for other in ("true", "echo prodigy-git", "prodigy-git finish", "agent-hook claude Stop", ""):
+        assert agent_command.read(other) is None
+    gone = agent_command.text("codex", "Stop", "user").replace(sys.executable, "/gone")
+    assert not agent_command.works(gone)
