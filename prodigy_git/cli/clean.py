@@ -137,9 +137,9 @@ def _take_up(asked: _Asked) -> None:
     """Finish or roll back what killed commands have left."""
     from prodigy_git.cleanup import interrupted
     from prodigy_git.cleanup.trash import entry
-    from prodigy_git.lifecycle import unended
+    from prodigy_git.cli import over
 
-    unended.settle(asked.store, output.note, repo=asked.repo)
+    over.settle(asked.store, repo=asked.repo)
     keys = entry.folders(f"{asked.store}/trash", None) if asked.repo is None else [asked.repo]
     for key in sorted(keys):
         try:

@@ -183,9 +183,9 @@ def reopen(name: str, reason: str | None, as_json: bool) -> None:
 
 def _settle(store: str, repo: str, known: str) -> None:
     """End the sessions of a job whose items are over and whose processes are gone; name the others."""
-    from prodigy_git.lifecycle import unended
+    from prodigy_git.cli import over
 
-    done = unended.settle(store, output.note, repo=repo, job=known)
+    done = over.settle(store, repo=repo, job=known)
     for session, status in done.ended.items():
         output.note(f"session {session} was over, is {status}")
     for session in done.at_work:

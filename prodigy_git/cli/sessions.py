@@ -41,12 +41,12 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     Example:
       prodigy-git sessions list --job review --status Running
     """
-    from prodigy_git.lifecycle import unended
+    from prodigy_git.cli import over
     from prodigy_git.prodigy.sessions import filled
     from prodigy_git.store import sessions as stored
 
     store = home.here()
-    unended.settle(store, output.note, job=job)
+    over.settle(store, job=job)
     known = stored.Known()
     found = [
         stored.catch_up(store, one, output.note, known)
@@ -124,7 +124,7 @@ def show(id_: str, as_json: bool) -> None:
     Example:
       prodigy-git sessions show login
     """
-    from prodigy_git.lifecycle import unended
+    from prodigy_git.cli import over
     from prodigy_git.prodigy.sessions import filled
     from prodigy_git.setup import ports
     from prodigy_git.store import by_name
@@ -132,7 +132,7 @@ def show(id_: str, as_json: bool) -> None:
 
     store = home.here()
     id_ = by_name.session(store, gitenv.here(), id_)
-    unended.settle(store, output.note, name=id_)
+    over.settle(store, name=id_)
     (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
     where = stored.enrolled_place(store, found)
     port = None if where is None else ports.block(where[0], output.note)

@@ -72,7 +72,7 @@ def clean(
       prodigy-git worktree clean --all --merged-only --dry-run
     """
     from prodigy_git.cleanup import worktrees
-    from prodigy_git.lifecycle import unended
+    from prodigy_git.cli import over
 
     if every == bool(names):
         raise click.UsageError("Give either NAMEs or --all.")
@@ -86,7 +86,7 @@ def clean(
     store, here = home.here(), gitenv.here()
     _expire(store, here, dry_run=dry_run)
     if not dry_run:
-        unended.settle(store, output.note)
+        over.settle(store)
     with progress_bar("cleaning worktrees") as progress:
         outcomes = worktrees.clean(
             store, here, None if every else names, options, output.note, progress

@@ -6,6 +6,7 @@ from prodigy_git.git.ask import look
 from prodigy_git.git.integration import Question
 from prodigy_git.model.session import Session
 from prodigy_git.record.gitdir import Place
+from prodigy_git.store.ended_by_others import MERGED
 
 _EXPIRE = "2.weeks.ago"  # gc.pruneExpire, where it is not set (git-gc(1))
 
@@ -28,7 +29,7 @@ def commits(common: str, found: Session) -> str | None:
         with ThreadPoolExecutor(1) as pool:
             (answer,) = integration.how(place, known, default, [question], pool)
         if answer.kind == "integrated":
-            return f"merged into {answer.into} ({answer.how})"
+            return f"{MERGED} {answer.into} ({answer.how})"
         status, out, _ = look(
             place, "for-each-ref", "--count=1", "--format=%(refname:short)", f"--contains={last}",
             "refs/heads", "refs/remotes", "refs/tags",

@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Settled:
-    """The sessions that were ended, with how; and those that go on though their items are over."""
+    """The sessions that were ended, with how; and those that go on though their items are over.
+
+    ``left_behind`` have ended, now or before, and have commits, but no worktree: git may have been told
+    to remove that, and their branches with it.
+    """
 
     ended: dict[str, str] = field(default_factory=dict)
     at_work: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
 
 
 def settle(
@@ -53,11 +58,15 @@ def settle(
     standing: processes.Standing | None = None
     held: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for one in known:
-        if one.over or one.status == "Initializing" or one.repo is None:
+        if one.status == "Initializing" or one.repo is None:
             continue
         if repo not in (None, one.repo) or job not in (None, one.job):
             continue
         if name not in (None, one.id):
+            continue
+        if one.over:
+            if _is_left_behind(one):
+                done.left_behind.append(one.id)
             continue
         try:
             if _is_at_work(store, one, held):
@@ -71,9 +80,18 @@ def settle(
                 done.at_work.append(one.id)
             elif status := _ended(store, one, end, broken):
                 done.ended[one.id] = status
+                if end.because == REMOVED:
+                    done.left_behind.append(one.id)
         except (ProdigyError, OSError, ValueError) as error:
             broken(errors.not_noted(error) or f"session {one.id}: {error}")
     return done
+
+
+def _is_left_behind(one: Brief) -> bool:
+    """Whether nothing may name an ended session's commits: asked of all, so no ref is looked at."""
+    if one.commits_settled or not one.commits or one.last_commit is None or one.trash is not None:
+        return False
+    return one.worktree is not None and not os.path.lexists(one.worktree)
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,9 @@ def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
     if end.because == REMOVED:
         common = sessions.common_of(store, found)
         found, well = _with_commits(store, one.repo, found, broken)
-        well = well or end.status == "Completed"
+        # A program has its worktree removed when it is done: that it only talked is no failure.
+        talked = one.program is not None and one.item is None
+        well = well or talked or end.status == "Completed"
         where = None if common is None else kept_commits.commits(common, found)
         finishing.finish(
             store, one.id, cancelled=not well, error=None if well else end.because,

@@ -45,6 +45,9 @@ class _Metadata(msgspec.Struct, gc=False):
     created_by: Any = None
     repo_path: Any = None
     git_dir: Any = None
+    commits_settled: Any = None
+    agent_program: Any = None
+    made_for: Any = None
 
 
 class _MapReduce(msgspec.Struct, gc=False):
@@ -97,6 +100,10 @@ class Brief(msgspec.Struct, gc=False):
     """The common git directory of its repository, as its file has it."""
     git_dir: str | None = None
     """Its private one within that; None in files of earlier versions."""
+    commits_settled: bool = False
+    """Whether nothing need be done about its commits (`ended_by_others.COMMITS_SETTLED`)."""
+    program: str | None = None
+    """The agent program that works in it, or for which its worktree was made."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
@@ -230,6 +237,7 @@ def _brief(name: str, data: bytes) -> Brief:
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
         own.resumed if isinstance(own.resumed, int) else 0, process, _text(own.prodigy_session),
         _text(own.name), _text(own.created_by), _text(own.repo_path), _text(own.git_dir),
+        bool(own.commits_settled), _text(own.agent_program) or _text(own.made_for),
     )  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from support_cli import call, new, ok, refused, rewrite_session, session_file
 
+from prodigy_git.cleanup.salvage import salvage
+from prodigy_git.cleanup.trash import branch_removal, lost_branch
+from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import claims, owner
 
 
@@ -46,7 +49,7 @@ def listed(known):
         ("merge", "merged into main"),
         ("squash", "merged into main"),
         ("keep", "on feature"),
-        ("delete", "in no branch any more: git keeps them for 2 weeks"),
+        ("delete", "in no branch any more: 'prodigy-git worktree restore"),
         ("prune", "no longer in the repository"),
     ],
 )
@@ -100,6 +103,77 @@ def test_each_command_that_records_ends_it(known, git, store, command):
     assert session_file(store, session)["status"] in ("Cancelled", "Running")
     if command != ("resume",):  # which makes it again, and it goes on
         assert session_file(store, session)["status"] == "Cancelled"
+
+
+@pytest.mark.parametrize("when", ["never", "before", "between", "after"])
+def test_commits_whose_branch_goes_with_the_worktree_come_back(known, git, store, when):
+    """As an agent program does with its own; its session may end before that, or after."""
+    path, session = added(known, git, commits=2)
+    tip = git("rev-parse", "HEAD", cwd=path)
+    if when == "before":
+        ok("finish", session, cwd=known)
+    git("worktree", "remove", "--force", path, cwd=known)
+    if when == "between":  # somebody looks just then
+        assert listed(known)[session]["status"] == "Completed"
+        assert "commits_settled" not in session_file(store, session)["metadata"]
+    git("branch", "-q", "-D", "feature", cwd=known)
+    if when == "after":
+        ok("finish", session, cwd=known)
+    assert agents(known, "--all")[session]["state"] == "finished"
+    assert listed(known)[session]["status"] == "Completed"
+    git("reflog", "expire", "--expire=now", "--all", cwd=known)
+    git("gc", "-q", "--prune=now", cwd=known)
+    assert [one["session_id"] for one in ok("trash", "list", "--json", cwd=known).json] == [session]
+    listed(known)
+    assert len(ok("trash", "list", "--json", cwd=known).json) == 1  # and not once more
+    done = ok("worktree", "restore", session, "--json", cwd=known).json
+    assert done["worktree"] == str(path)
+    assert git("rev-parse", "feature", "HEAD", cwd=path).split() == [tip, tip]
+    ok("verify", cwd=known)
+
+
+def test_what_another_ref_has_needs_no_keeping(known, git, store):
+    for name, keeps in (("tagged", "tag"), ("copied", "branch")):
+        path, session = added(known, git, name)
+        git(keeps, f"other-{name}", name, cwd=known)
+        git("worktree", "remove", path, cwd=known)
+        git("branch", "-q", "-D", name, cwd=known)
+        assert listed(known)[session]["status"] == "Completed"
+        assert session_file(store, session)["metadata"]["commits_settled"] is True
+    assert ok("trash", "list", "--json", cwd=known).json == []
+
+
+def test_a_program_that_only_talked_leaves_nothing_that_failed(known, git, store, events):
+    path, session = added(known, git, commits=0)
+    rewrite_session(store, session, metadata={"agent_program": "claude", "agent_id": "claude-1"})
+    git("worktree", "remove", path, cwd=known)
+    git("branch", "-q", "-D", "feature", cwd=known)
+    assert listed(known)[session]["status"] == "Completed"
+    assert "AgentFailed" not in {one["type"] for one in events(session)}
+    assert ok("trash", "list", "--json", cwd=known).json == []
+
+
+@pytest.mark.parametrize("step", ["anchor_branch", "finish", "_note"])
+def test_a_keeping_that_was_killed_is_done_again(known, git, store, monkeypatch, step):
+    path, session = added(known, git)
+    tip = git("rev-parse", "HEAD", cwd=path)
+    git("worktree", "remove", path, cwd=known)
+    git("branch", "-q", "-D", "feature", cwd=known)
+    room = {"anchor_branch": salvage, "finish": branch_removal, "_note": lost_branch}[step]
+    with monkeypatch.context() as patch:
+        patch.setattr(room, step, _killed)
+        patch.setattr(branch_removal, "resume", _killed)  # nobody is there to take it back
+        assert "as if killed" in call("sessions", "list", cwd=known).err
+    ok("clean", "--yes", cwd=known)
+    assert "commits_settled" in session_file(store, session)["metadata"]
+    git("gc", "-q", "--prune=now", cwd=known)
+    ok("worktree", "restore", session, cwd=known)
+    assert git("rev-parse", "HEAD", cwd=path) == tip
+    assert len(ok("trash", "list", "--json", cwd=known).json) == 0
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise ProdigyError("as if killed")
 
 
 def test_what_is_only_out_of_sight_is_not_over(known, git, store, tmp_path):

@@ -12,6 +12,7 @@ DOOR = {
     "full_disk": "remedy said",
     "halves": "anchor_folder in_place join last_known name_private of_folder registered",
     "intent": "begun drop head_is_sound MOMENT",
+    "lost_branch": "keep",
     "removal": "remove resume",
     "settling": "store_of",
     "together": "checked_out Together",

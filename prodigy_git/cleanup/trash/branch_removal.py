@@ -63,7 +63,7 @@ def remove(
             with contextlib.suppress(ProdigyError):  # a later command takes it up
                 resume(found)
             raise
-        _finish(found)
+        finish(found)
         return found
 
 
@@ -117,7 +117,7 @@ def resume(found: Entry) -> str:
         salvage.delete(found.common, found.session, found.moment)
         intent.drop(found.path)
         return f"{found.session}: the removal of branch {found.branch} was interrupted; it is there"
-    _finish(found)
+    finish(found)
     return f"{found.session}: branch {found.branch} is removed; it is in {found.path}"
 
 
@@ -128,7 +128,8 @@ def _is_there(common: str, ref: str) -> bool:
     return status == 0
 
 
-def _finish(found: Entry) -> None:
+def finish(found: Entry) -> None:
+    """Write down that a branch is gone, and what it had is in the entry."""
     found.state, found.settled = "trashed", True
     found.branch_deleted = found.branch
     entries.write(found)
