@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "prodigy_git"
 HEIGHTS = {
     "errors": -1,
     "layout": 0, "names": 0, "amounts": 0, "encoding": 0, "holes": 0, "descriptors": 0, "digest": 0,
+    "redaction": 0.5,
     "record": 1,
     "gitenv": 0,
     "tally": 1,
     "glance": 2,
-    "duration": 2, "redaction": 2, "statusline": 3,
+    "duration": 2, "statusline": 3,
     "model": 2,
     "store": 3, "git": 3, "prodigy": 3.5,
     "setup": 4.5,

@@ -10,7 +10,7 @@ import msgspec
 from prodigy_git import layout
 from prodigy_git.model.dlq import Item, Queue
 from prodigy_git.prodigy.dead_letters import dead_letters_of_job
-from prodigy_git.record import files, jsonline, within
+from prodigy_git.record import files, jsonline, redacting, within
 from prodigy_git.store import dead_letters
 from prodigy_git.store.events import Broken
 
@@ -65,7 +65,8 @@ def write(store: str, repo: str, job: str, queue: Queue) -> bool:
     if not queue.items and not os.path.exists(path):
         return False
     within.make_folder(store, os.path.dirname(path))
-    text = jsonline.encode(for_both(queue.as_json(none=False)))
+    written = redacting.value(store, repo, queue.as_json(none=False))
+    text = jsonline.encode(for_both(written))
     files.replace(path, (text + "\n").encode("ascii"))
     return True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline, within
+from prodigy_git.record import clock, files, jsonline, redacting, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +62,15 @@ def append(
     """Append ``events`` to a job's log, durably, and return the position behind them.
 
     Each event is a dict with ``id`` and ``type``, then what else it holds in the order in which it
-    is to be written; ``timestamp`` and ``event_type`` are put in here. ``before`` is called under
+    is to be written; ``timestamp`` and ``event_type`` are put in here, and what looks like a secret is
+    taken out of its texts (`redacting`). ``before`` is called under
     the log's lock with the position at which the events will begin. Raises `files.Busy` where the
     lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line that
     the next append closes off, was written: what cannot be made durable is taken back.
     """
     folder = layout.job_log(store, repo, job)
     within.refuse_links(store, folder)
+    events = [redacting.value(store, repo, event) for event in events]
     lock = files.lock(layout.log_lock(store, repo, job), patience)
     try:
         last, newest, packed = _last_stamp(folder)
@@ -173,7 +175,7 @@ def report(store: str, text: str) -> None:
         files.make_private(f"{store}/logs")
         descriptor = files.create(layout.hook_errors(store), os.O_WRONLY | os.O_APPEND)
         try:
-            line = f"{clock.stamp(clock.now())} {os.getpid()} {text!r}\n"
+            line = f"{clock.stamp(clock.now())} {os.getpid()} {redacting.line(text)!r}\n"
             files.write_all(descriptor, line.encode("utf-8", "backslashreplace"))
         finally:
             os.close(descriptor)

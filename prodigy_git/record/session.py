@@ -110,10 +110,14 @@ def write(store: str, session: str, fields: dict[str, Any], *, commits_only: boo
     """
     fields["updated_at"] = clock.stamp(clock.now())
     if not commits_only:
-        from prodigy_git.record import prodigys
+        from prodigy_git.record import prodigys, redacting
 
         if prodigys.wrote(_metadata(store, session)):
             raise ValueError("it is Prodigy's, which would write over it")
+        metadata = fields.get("metadata")
+        repo = metadata.get("repo") if isinstance(metadata, dict) else None
+        for name in fields.keys() & {"error", "metadata"}:
+            fields[name] = redacting.value(store, str(repo), fields[name], name)
     files.replace(layout.session(store, session), _encoded(fields))
     if not commits_only:
         from prodigy_git.record import worktree_state

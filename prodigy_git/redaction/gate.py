@@ -2,10 +2,10 @@
 
 import functools
 import json
+import os
 import re
 import string
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from prodigy_git.redaction.own_rules import RULES, Rule, Span, is_word_or_path
 
@@ -105,8 +105,8 @@ _FOLDED = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 @functools.cache
 def _rules() -> tuple[Rule, ...]:
     """Return all rules: ours, and those of gitleaks that read a line."""
-    path = Path(__file__).with_name("gitleaks_rules.json")
-    foreign = json.loads(path.read_text())["rules"]
+    with open(os.path.join(os.path.dirname(__file__), "gitleaks_rules.json"), "rb") as stream:
+        foreign = json.load(stream)["rules"]
     return (
         *RULES,
         *(Rule(name, tuple(words), pattern, None, group, least)

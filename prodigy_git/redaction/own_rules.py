@@ -7,13 +7,11 @@ maker's name on the line. In each pattern the group ``secret`` is what is taken 
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import log2
 
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True)
 class Rule:
     """One of ``words`` is in each match, in lower case: most lines are left at that. None: all are asked.
 
@@ -21,13 +19,22 @@ class Rule:
     the first that took something, or else all. ``least``: how many bits a character has (`entropy`).
     """
 
-    name: str
-    words: tuple[str, ...]
-    pattern: str
-    judge: "Callable[[re.Match[str]], bool] | None" = None
-    group: int | str = "secret"
-    least: float = 0
-    has_lines: bool = False
+    __slots__ = ("group", "has_lines", "judge", "least", "name", "pattern", "words")
+    # Not a dataclass, which would take a hook as long to load as all the rules.
+
+    def __init__(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        pattern: str,
+        judge: "Callable[[re.Match[str]], bool] | None" = None,
+        group: int | str = "secret",
+        least: float = 0,
+        has_lines: bool = False,
+    ) -> None:
+        """Take what a rule consists of; see the class."""
+        self.name, self.words, self.pattern = name, words, pattern
+        self.judge, self.group, self.least, self.has_lines = judge, group, least, has_lines
 
     def spans(self, text: str, start: int, end: int) -> Iterator[Span]:
         """Yield where the secrets are that lie between ``start`` and ``end`` of ``text``."""

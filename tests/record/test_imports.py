@@ -80,7 +80,8 @@ def test_nothing_in_record_imports_another_room(path: Path) -> None:
         top = name.partition(".")[0]
         if top == "prodigy_git":
             inside = name.startswith("prodigy_git.record")
-            assert inside or name in ROOMS, f"{path.name} imports {name}"
+            gate = path.name == "redacting.py" and name == "prodigy_git.redaction.gate.redact"
+            assert inside or gate or name in ROOMS, f"{path.name} imports {name}"
         else:
             assert top in sys.stdlib_module_names, f"{path.name} imports {name}"
 

@@ -1,0 +1,111 @@
+"""What goes into the store's files goes through here: texts with a secret in them lose it.
+
+Asked is first what costs nothing (`suspicion`); the gate (`redaction`), and whether ``git config
+prodigy.redact`` is off, only where that says yes. Names of things, which others compare, are left as
+they are: ids, hashes, paths, branches (`_NAMES`). So is a work item's own data, which an agent reads.
+"""
+
+from __future__ import annotations
+
+from prodigy_git import layout
+from prodigy_git.record import files, gitdir, jsonline
+from prodigy_git.record.suspicion import suspicious
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_NAMES = frozenset((
+    "id", "type", "event_type", "timestamp", "correlation_id", "job_id", "session_id", "agent_id",
+    "item_id", "item_ids", "items", "repo", "parent_session", "resumed", "nonce", "owner",
+    "agent_program", "program_session", "subagent_id", "error_signature", "items_sha256",
+    "commit", "commits", "last_commit", "parent", "old", "new", "base", "head",
+    "branch", "base_branch", "branch_name", "target_branch", "with", "salvage_ref",
+    "worktree", "worktree_name", "worktree_path", "repo_path", "git_dir", "trash_path",
+    "path", "file", "files", "log", "transcript", "json_log_location", "checkpoint_path",
+))  # fmt: skip
+"""Fields whose values are compared, looked up or opened; of an event of somebody's own, too."""
+_ITEMS = frozenset(("item_data", "work_item"))
+"""Fields that hold a work item as it was given."""
+_SHORTEST = 6
+"""Letters: no rule of the gate takes less."""
+_off: dict[tuple[str, str], bool] = {}
+
+
+def text(store: str, repo: str, given: str, env: Mapping[str, str] | None = None) -> str:
+    """Return ``given`` without what looks like a secret, unless the repository has that off.
+
+    ``env`` is the environment of who wrote it, whose secret values are taken out too.
+    """
+    if (env is None and not suspicious(given)) or is_off(store, repo):
+        return given
+    from prodigy_git.redaction.gate import redact  # 20 ms, for few texts
+
+    return redact(given, env)
+
+
+def value(store: str, repo: str, given: Any, name: str = "") -> Any:
+    """Return ``given``, any value of JSON, with each text in it as by `text`.
+
+    ``name`` is the field that it is the value of: what stands behind ``password`` is a password. What
+    is unchanged is returned as it is, not copied.
+    """
+    if isinstance(given, str):
+        if len(given) < _SHORTEST or name in _NAMES:
+            return given
+        if _is_telling(name):
+            before = f"{name}="
+            whole = text(store, repo, before + given)
+            if whole.startswith(before):
+                return whole[len(before) :]
+        return text(store, repo, given)
+    if isinstance(given, dict):
+        if name in _ITEMS:
+            return given
+        changed = {
+            key: new for key, old in given.items()
+            if (new := value(store, repo, old, key if isinstance(key, str) else "")) is not old
+        }  # fmt: skip
+        return {**given, **changed} if changed else given
+    if isinstance(given, list | tuple):
+        new_ones = [value(store, repo, one, name) for one in given]
+        same = all(new is old for new, old in zip(new_ones, given, strict=True))
+        return given if same else new_ones
+    return given
+
+
+def _is_telling(name: str) -> bool:
+    folded = name.lower()
+    return any(
+        word in folded for word in ("pass", "pwd", "secret", "token", "key", "credential", "auth")
+    )
+
+
+def line(given: str) -> str:
+    """Return a line for the store's own log, of which nobody can say whose repository it is about."""
+    if not suspicious(given):
+        return given
+    from prodigy_git.redaction.gate import redact
+
+    return redact(given)
+
+
+def is_off(store: str, repo: str) -> bool:
+    """Whether a repository's ``git config prodigy.redact`` is off. Asked of git once in a process."""
+    known = _off.get((store, repo))
+    if known is None:
+        known = _off[store, repo] = _asked(store, repo)
+    return known
+
+
+def _asked(store: str, repo: str) -> bool:
+    try:
+        place = jsonline.decode_object(files.read(layout.repository(store, repo))).get("common_dir")
+        if not isinstance(place, str):
+            return False
+        there = gitdir.Place(place, place, place)
+        status, out = gitdir.ask(there, "config", "--type=bool", "--get", "prodigy.redact")
+    except (OSError, ValueError):
+        return False  # gone, or moved: nobody can have said so
+    return status == 0 and out.strip() == b"false"
