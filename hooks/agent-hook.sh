@@ -1,6 +1,10 @@
 # What an agent program's settings call: sh agent-hook.sh PYTHON PROGRAM EVENT, with the event's JSON on
 # stdin. The agent waits for it, and it is called in every folder in which somebody works: so what is not
-# ours is told by builtins alone. It ends with 0 whatever happens, but where the program wants a worktree.
+# ours is told by builtins alone.
+#
+# It ends with 0 also where pip has just replaced a half of this file (a status but 0 keeps some programs
+# from going on), but where the program asks something of us.
+trap 'exit 0' EXIT
 prodigy_python=${1-} prodigy_program=${2-} prodigy_event=${3-}
 
 # In a wheel this script is inside the package, in a checkout beside it.
@@ -69,7 +73,8 @@ prodigy_call() {
 }
 
 case $prodigy_event in
-WorktreeCreate)
+WorktreeCreate | WorktreeRemove)
+	trap - EXIT
 	prodigy_call
 	exit $?
 	;;

@@ -6,10 +6,13 @@ import shlex
 from typing import Literal
 
 from prodigy_git import hookfiles
+from prodigy_git.record import agent_hook
 
 Scope = Literal["user", "project"]
 
-_OURS = re.compile(r"(?:/agent-hook\.sh'? \S.*|\bprodigy-git agent-hook) ([a-z]+) ([A-Za-z.]+)$")
+_OURS = re.compile(
+    r"(?:/agent-hook\.sh'? \S.*|\bprodigy-git agent-hook) ([a-z]+) ([A-Za-z.]+)(?:; exit 0)?$"
+)
 
 
 def text(program: str, event: str, scope: Scope) -> str:
@@ -21,13 +24,14 @@ def text(program: str, event: str, scope: Scope) -> str:
     installation lacks the script.
     """
     if scope == "project":
-        return (
-            "command -v prodigy-git >/dev/null 2>&1 || exit 0; "
-            f"exec prodigy-git agent-hook {program} {event}"
-        )
+        command = f"prodigy-git agent-hook {program} {event}"
+        if event in agent_hook.ASKING:
+            return f"command -v prodigy-git >/dev/null 2>&1 || exit 1; exec {command}"
+        return f"command -v prodigy-git >/dev/null 2>&1 && {command}; exit 0"
     script = shlex.quote(hookfiles.source_path("agent-hook"))
     python = shlex.quote(hookfiles.interpreter())
-    return f"test -r {script} || exit 0; exec sh {script} {python} {program} {event}"
+    failed = 1 if event in agent_hook.ASKING else 0
+    return f"test -r {script} || exit {failed}; exec sh {script} {python} {program} {event}"
 
 
 def read(command: str) -> tuple[str, str] | None:

@@ -1,7 +1,5 @@
 """agent-hook: its help, errors and completion; `prodigy_git.record.agent_hook` does the rest."""
 
-import os
-
 import click
 
 from prodigy_git.record import agent_hook as plain
@@ -24,4 +22,4 @@ def agent_hook(program: str, event: str) -> None:
       echo '{"session_id": "s1"}' | prodigy-git agent-hook claude Stop
     """
     # Who is called by a program does not come here: `__main__` sees to it, without click.
-    raise click.exceptions.Exit(plain.take(program, event, os.getppid()))
+    raise click.exceptions.Exit(plain.take(program, event))

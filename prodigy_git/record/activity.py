@@ -46,9 +46,11 @@ def append(store: str, repo: str, session: str, heard: Heard) -> dict[str, Any]:
         files.make_private(os.path.dirname(path))
         descriptor = files.create(path, flags)
     try:
-        held = _hold(descriptor)
         line = _line(heard)
-        text = (jsonline.encode(line) + "\n").encode("ascii")
+        rest = jsonline.encode(line)
+        held = _hold(descriptor)
+        line["at"] = clock.stamp(clock.now())
+        text = f'{{"at":"{line["at"]}",{rest[1:]}\n'.encode("ascii")
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             text = b"\n" + text
@@ -68,13 +70,15 @@ def _hold(descriptor: int) -> bool:
     import time
 
     deadline = time.monotonic() + PATIENCE
+    pause = 0.0002
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(0.001)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.004)
         except OSError:
             return False  # a filesystem that has no locks
         else:
@@ -83,7 +87,6 @@ def _hold(descriptor: int) -> bool:
 
 def _line(heard: Heard) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "at": clock.stamp(clock.now()),
         "program": heard.program,
         "program_session": heard.program_session,
         "kind": heard.kind,

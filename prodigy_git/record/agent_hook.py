@@ -11,68 +11,96 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import NoReturn
-
-    from prodigy_git.record.agent_programs import Heard
 
 LIMIT = 8.0
 """Seconds after which the process ends, wherever it is: a filesystem may hang."""
 ANSWERS = {"gemini": b"{}\n", "cursor": b"{}\n"}
 """The empty answer of those programs that read nothing but JSON."""
 
+ASKING = ("WorktreeCreate", "WorktreeRemove")
+"""The events whose exit status counts: at any other one than 0 the program goes without."""
+_WITH_LIBRARIES = (
+    "import sys;sys.path.insert(0,sys.argv.pop(1));"
+    "from prodigy_git.cli.program_worktrees import main;main()"
+)
+
 
 def main(program: str, event: str = "", process: int | None = None) -> NoReturn:
     """Take in the event that stands in standard input, answer, and end the process.
 
-    ``event`` is the name of the event that the hook was installed for, ``process`` the program's id.
-    The exit status is 0, but where a program wants a worktree of us and gets none.
+    ``event`` is the name of the event that the hook was installed for, ``process`` the program's id,
+    where it is known. The exit status is 0, but where a program asks something of us: a worktree, or to
+    remove one.
     """
     status = 0
     try:
-        _begin(program)
-        status = take(program, event, os.getppid() if process is None else process)
-    except KeyboardInterrupt:
-        pass  # Ctrl-C meant the program
-    except Exception as error:
-        _complain(program, event, error)
+        _begin(program, event)
+        status = take(program, event, process)
+    except BaseException:
+        status = 1 if event in ASKING else 0  # Ctrl-C, which meant the program
     _end(program, status)
 
 
-def take(program: str, event: str, process: int) -> int:
+def take(program: str, event: str, process: int | None = None) -> int:
     """Take in the event and return the exit status; what is wrong is in the store's log."""
     try:
         return run(program, event, process)
     except Exception as error:
         _complain(program, event, error)
-        return 0
+        return 1 if event in ASKING else 0
 
 
-def run(program: str, event: str, process: int) -> int:
+def run(program: str, event: str, process: int | None) -> int:
     """Read the event and pass it on; return the exit status. Raises whatever goes wrong."""
     from prodigy_git.record import agent_events, agent_programs, first_object
 
     if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
         return 0
     raw, trouble = first_object.read(0)
-    heard = agent_programs.normal(program, event or None, raw)
+    heard = agent_programs.normal(_caller(program, os.environ), event or None, raw)
     if trouble:
         _report(program, event, f"of an event: {trouble}")
     if heard is None:
         raise first_object.Unreadable("it names no event")
+    program = heard.program
     if heard.kind == "worktree_create":
-        return _make_worktree(heard)
-    agent_events.heard(heard, os.environ, process)
+        _go_on("create", program, heard.name, heard.cwd)
+    try:
+        agent_events.heard(heard, os.environ, process)
+    except Exception as error:
+        _complain(program, event, error)
+    if heard.kind == "worktree_remove":
+        _go_on("remove", program, heard.path, heard.cwd)
     return 0
 
 
-def _make_worktree(heard: Heard) -> int:
-    """Make the worktree that a program wants, print its path; a status but 0 where there is none."""
-    del heard
-    sys.stderr.write("prodigy-git: worktrees are not made for agent programs\n")
-    return 1
+def _caller(program: str, environ: Mapping[str, str]) -> str:
+    """Return which program calls: Copilot CLI runs the hooks of Claude Code's project files, too."""
+    if program == "claude" and "COPILOT_CLI" in environ and "CLAUDECODE" not in environ:
+        return "copilot"
+    return program
 
 
-def _begin(program: str) -> None:
+def _go_on(what: str, *given: str | None) -> NoReturn:
+    """Become the program that makes and removes worktrees, with all its libraries.
+
+    What it prints and its exit status are the answer. It takes as long as it takes: the timer would
+    outlive execve(2). Raises `OSError`.
+    """
+    from _signal import (  # type: ignore[import-not-found, unused-ignore]
+        ITIMER_REAL,
+        setitimer,
+    )
+
+    setitimer(ITIMER_REAL, 0)
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    words = [what, *(one or "" for one in given)]
+    os.execv(sys.executable, [sys.executable, "-P", "-c", _WITH_LIBRARIES, package, *words])
+
+
+def _begin(program: str, event: str) -> None:
     """Make sure of the three standard descriptors, and of an end."""
     for number in (0, 1, 2):
         try:
@@ -91,8 +119,8 @@ def _begin(program: str) -> None:
     )
 
     def late(*_: object) -> None:
-        _report(program, "", f"it took longer than {LIMIT:g} seconds")
-        _end(program, 0)
+        _report(program, event, f"it took longer than {LIMIT:g} seconds")
+        _end(program, 1 if event in ASKING else 0)
 
     signal(SIGALRM, late)
     pthread_sigmask(SIG_UNBLOCK, (SIGALRM,))
@@ -117,6 +145,8 @@ def _complain(program: str, event: str, error: Exception) -> None:
     what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     where = getattr(error, "filename", None)
     text = f"{what}: {where}" if where else what or type(error).__name__
+    if event in ASKING and sys.stderr is not None:
+        sys.stderr.write(f"prodigy-git: {event}: {text!a:.1000}\n")
     _report(program, event, f"{type(error).__name__}: {text}")
 
 

@@ -8,10 +8,17 @@ control characters.
 
 from __future__ import annotations
 
-import os
-
-from prodigy_git import names
-from prodigy_git.record import files
+from prodigy_git.record.foreign_values import (
+    as_id,
+    as_line,
+    as_model,
+    as_path,
+    as_paths,
+    as_text,
+    as_word,
+    bare,
+    first_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,14 +26,6 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("claude", "codex", "gemini", "cursor", "copilot", "opencode")
 """The agent programs whose hooks are understood."""
-LONGEST_TEXT = 64 * 1024
-"""How many characters of a prompt or a message are kept."""
-LONGEST_WORD = 256
-"""How many characters a name has at most: of an event, a tool, a model."""
-LONGEST_PATH = 4096
-MOST_FILES = 64
-"""How many edited files one event names at most."""
-
 KINDS = {
     "start": "sessionstart sessioncreated",
     "prompt": "userpromptsubmit userpromptsubmitted beforesubmitprompt beforeagent chatmessage",
@@ -50,7 +49,7 @@ KINDS = {
     "worktree_remove": "worktreeremove",
     "cwd": "cwdchanged",
 }
-"""The names of events, as `_plain` has them, by kind; every other event is ``seen``."""
+"""The names of events, as `bare` has them, by kind; every other event is ``seen``."""
 _KIND = {name: kind for kind, known in KINDS.items() for name in known.split()}
 
 _EDITS = frozenset(
@@ -58,7 +57,7 @@ _EDITS = frozenset(
      "strreplaceeditor", "strreplace", "replace", "writefile", "editfile",
      "searchreplace", "delete", "deletefile", "patch", "applypatch", "insert", "insertedit")
 )  # fmt: skip
-"""The tools that change the files they name, as `_plain` has them."""
+"""The tools that change the files they name, as `bare` has them."""
 _ASKS = {"askuserquestion": "question", "askuser": "question", "question": "question",
          "requestuserinput": "question", "exitplanmode": "permission"}  # fmt: skip
 """The tools that are a question to the person; for what is waited."""
@@ -69,7 +68,6 @@ _NOTICES = {
 _NOBODYS = "<task-notification>"
 """What a prompt begins with by which Claude Code itself tells its agent that a subagent is done."""
 _PATCHED = ("*** Update File: ", "*** Add File: ", "*** Delete File: ", "*** Move to: ")
-_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class Heard:
@@ -119,31 +117,38 @@ def normal(program: str, hint: str | None, raw: dict[str, Any]) -> Heard | None:
     ``hint`` is the name of the event that the hook was installed for. The object's own goes before it:
     but some programs have none in it.
     """
-    given = {_plain(name): value for name, value in reversed(raw.items())}
+    given = {bare(name): value for name, value in reversed(raw.items())}
     if program == "opencode":
         given = _of_opencode(given)
     elif program == "claude" and "cursorversion" in given:
         program = "cursor"  # it runs the hooks of Claude Code's settings, too
-    event = _word(_first(given, "hookeventname", "eventname", "type", "event")) or _word(hint)
+    event = as_word(first_of(given, "hookeventname", "eventname", "type", "event")) or as_word(hint)
     if event is None:
         return None
-    plain = _plain(event)
+    plain = bare(event)
     heard = Heard(program, _KIND.get(plain, "seen"), event)
-    heard.program_session = identifier(
-        _first(given, "conversationid", "sessionid")
+    heard.program_session = as_id(
+        first_of(given, "conversationid", "sessionid")
         if program == "cursor"
-        else _first(given, "sessionid", "conversationid", "threadid")
+        else first_of(given, "sessionid", "conversationid", "threadid")
     )
-    heard.cwd = _path(_first(given, "cwd", "directory"))
+    heard.cwd = as_path(first_of(given, "cwd", "directory"))
     if heard.cwd is None:
         roots = given.get("workspaceroots")
-        heard.cwd = _path(roots[0]) if isinstance(roots, list) and roots else None
-    heard.transcript = _path(given.get("transcriptpath"))
-    heard.subagent_transcript = _path(given.get("agenttranscriptpath"))
-    heard.subagent = identifier(_first(given, "agentid", "subagentid"))
-    heard.subagent_type = _word(_first(given, "agenttype", "subagenttype", "agentname"))
-    heard.model = _model(_first(given, "model", "modelid"))
-    heard.source = _word(given.get("source"))
+        heard.cwd = as_path(roots[0]) if isinstance(roots, list) and roots else None
+    heard.transcript = as_path(given.get("transcriptpath"))
+    heard.subagent_transcript = as_path(given.get("agenttranscriptpath"))
+    heard.subagent = as_id(first_of(given, "agentid", "subagentid"))
+    parent = as_id(given.get("parentagentid"))
+    if (
+        heard.subagent is not None
+        and heard.subagent == heard.program_session
+        and parent is not None
+    ):
+        heard.program_session = parent  # Copilot's, which calls a subagent's part a session
+    heard.subagent_type = as_word(first_of(given, "agenttype", "subagenttype", "agentname"))
+    heard.model = as_model(first_of(given, "model", "modelid"))
+    heard.source = as_word(given.get("source"))
     _of_kind(heard, plain, given)
     return heard
 
@@ -153,60 +158,62 @@ def _of_kind(heard: Heard, plain: str, given: dict[str, Any]) -> None:
     kind = heard.kind
     if kind in ("tool", "working", "waiting"):
         _tool(heard, plain, given)
-    if kind == "waiting":
+    if kind == "waiting" and heard.program == "copilot" and plain == "permissionrequest":
+        heard.kind = "working"  # it comes before each tool, also where nobody has to be asked
+    elif kind == "waiting":
         _waiting(heard, plain, given)
     if kind == "prompt":
-        heard.text = _text(_first(given, "prompt", "text", "message"))
+        heard.text = as_text(first_of(given, "prompt", "text", "message"))
         if heard.subagent is not None or (heard.text or "").startswith(_NOBODYS):
             heard.kind, heard.text = "working", None
     elif heard.kind == "idle":
         _idle(heard, plain, given)
     elif kind == "start":
-        heard.text = _text(given.get("initialprompt"))
+        heard.text = as_text(given.get("initialprompt"))
     elif kind == "subagent_end":
-        heard.text = _text(_first(given, "lastassistantmessage", "response", "text"))
+        heard.text = as_text(first_of(given, "lastassistantmessage", "response", "text"))
         heard.failed = given.get("status") in ("error", "aborted")
     elif kind == "end":
-        heard.reason = _word(_first(given, "reason", "finalstatus"))
+        heard.reason = as_word(first_of(given, "reason", "finalstatus"))
     elif kind in ("worktree_create", "worktree_remove"):
-        heard.name = _line(_first(given, "name", "worktreename"), 1024)
-        heard.path = _path(_first(given, "worktreepath", "path"))
+        heard.name = as_line(first_of(given, "name", "worktreename"), 1024)
+        heard.path = as_path(first_of(given, "worktreepath", "path"))
     elif kind == "cwd":
-        heard.path = _path(_first(given, "newcwd", "cwd"))
+        heard.path = as_path(first_of(given, "newcwd", "cwd"))
     elif plain == "afteragentresponse":
-        heard.text = _text(_first(given, "text", "response"))
+        heard.text = as_text(first_of(given, "text", "response"))
 
 
 def _tool(heard: Heard, plain: str, given: dict[str, Any]) -> None:
-    heard.tool = _word(_first(given, "toolname", "tool"))
-    heard.tool_id = identifier(_first(given, "tooluseid", "toolcallid", "callid"))
+    heard.tool = as_word(first_of(given, "toolname", "tool"))
+    heard.tool_id = as_id(first_of(given, "tooluseid", "toolcallid", "callid"))
     if heard.tool is None and plain.endswith("shellexecution"):
         heard.tool = "Shell"
     if heard.kind == "tool":
         heard.failed = plain == "posttoolusefailure" or _has_failed(
-            _first(given, "toolresponse", "toolresult", "tooloutput", "output")
+            first_of(given, "toolresponse", "toolresult", "tooloutput", "output")
         )
         if plain in ("afterfileedit", "fileedited"):
             heard.tool = None
-            heard.files = _paths([_first(given, "filepath", "file")], heard.cwd)
-        elif heard.tool is not None and _plain(heard.tool) in _EDITS:
-            heard.files = _edited(_first(given, "toolinput", "toolargs", "args"), heard.cwd)
+            heard.files = as_paths([first_of(given, "filepath", "file")], heard.cwd)
+        elif heard.tool is not None and bare(heard.tool) in _EDITS:
+            heard.files = _edited(first_of(given, "toolinput", "toolargs", "args"), heard.cwd)
     elif heard.kind == "working" and heard.tool is not None and plain.startswith(("pre", "before")):
-        asked = _ASKS.get(_plain(heard.tool))
+        asked = _ASKS.get(bare(heard.tool))
         if asked is not None:
             heard.kind, heard.reason = "waiting", asked
 
 
 def _waiting(heard: Heard, plain: str, given: dict[str, Any]) -> None:
-    heard.text = _text(_first(given, "message", "title"))
+    heard.text = as_text(first_of(given, "message", "title"))
     if plain != "notification":
-        asks = _ASKS.get(_plain(heard.tool or ""), "permission")
+        asks = _ASKS.get(bare(heard.tool or ""), "permission")
         heard.reason = "question" if plain.startswith("question") else asks
         return
     kind = given.get("notificationtype")
     said = (heard.text or "").lower()
     if isinstance(kind, str):
-        heard.reason = _NOTICES.get(_plain(kind))
+        heard.reason = _NOTICES.get(bare(kind))
     elif "permission" in said:
         heard.reason = "permission"
     elif "waiting for your input" in said:
@@ -216,13 +223,16 @@ def _waiting(heard: Heard, plain: str, given: dict[str, Any]) -> None:
 
 
 def _idle(heard: Heard, plain: str, given: dict[str, Any]) -> None:
-    heard.text = _text(_first(given, "lastassistantmessage", "promptresponse", "response"))
+    heard.text = as_text(first_of(given, "lastassistantmessage", "promptresponse", "response"))
+    if heard.subagent is not None:
+        heard.kind = "seen"  # a subagent's turn, not the session's
+        return
     error = given.get("error")
     if plain in ("stopfailure", "sessionerror", "erroroccurred"):
         heard.failed = True
         if isinstance(error, dict):
-            error = _first(error, "name", "message")
-        heard.reason = _word(error)
+            error = first_of(error, "name", "message")
+        heard.reason = as_word(error)
         if given.get("recoverable") is True:
             heard.kind = "working"
     elif plain == "interrupt":
@@ -235,23 +245,23 @@ def _idle(heard: Heard, plain: str, given: dict[str, Any]) -> None:
             heard.kind = "working"
     elif given.get("status") in ("error", "aborted"):
         heard.failed = True
-        heard.reason = _word(given.get("status"))
+        heard.reason = as_word(given.get("status"))
 
 
 def _of_opencode(given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of an event of OpenCode's bus, nested there, as other programs have them."""
     event = given.get("event")
     if isinstance(event, dict):
-        given = {**given, **{_plain(name): value for name, value in event.items()}}
+        given = {**given, **{bare(name): value for name, value in event.items()}}
         del given["event"]
     properties = given.get("properties")
     if not isinstance(properties, dict):
         return given
-    inner = {_plain(name): value for name, value in properties.items()}
+    inner = {bare(name): value for name, value in properties.items()}
     info = inner.get("info")
     if isinstance(info, dict):
-        inner = {**{_plain(name): value for name, value in info.items()}, **inner}
-        kind = _plain(str(given.get("type")))
+        inner = {**{bare(name): value for name, value in info.items()}, **inner}
+        kind = bare(str(given.get("type")))
         if kind.startswith("session") and isinstance(info.get("id"), str):
             inner["sessionid"] = info["id"]
             if isinstance(info.get("parentID"), str):
@@ -282,19 +292,19 @@ def _edited(given: Any, cwd: str | None) -> tuple[str, ...] | None:
         except ValueError:
             return None
     if isinstance(given, str):
-        return _paths(_patched(given), cwd)
+        return as_paths(_patched(given), cwd)
     if not isinstance(given, dict):
         return None
-    plain = {_plain(name): value for name, value in given.items()}
-    found = _first(
+    plain = {bare(name): value for name, value in given.items()}
+    found = first_of(
         plain, "filepath", "absolutepath", "notebookpath", "targetfile", "targetnotebook", "path"
     )
     if found is not None:
-        return _paths([found], cwd)
-    patch = _first(plain, "patchtext", "patch", "input", "command")
+        return as_paths([found], cwd)
+    patch = first_of(plain, "patchtext", "patch", "input", "command")
     if isinstance(patch, list):
         patch = patch[-1] if patch else None
-    return _paths(_patched(patch), cwd) if isinstance(patch, str) else None
+    return as_paths(_patched(patch), cwd) if isinstance(patch, str) else None
 
 
 def _patched(text: str) -> list[str]:
@@ -304,86 +314,3 @@ def _patched(text: str) -> list[str]:
         if line.startswith("*** "):
             found += [line.removeprefix(mark) for mark in _PATCHED if line.startswith(mark)]
     return found
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace(".", "").replace("-", "").replace(" ", "").lower()
-
-
-def _first(given: dict[str, Any], *wanted: str) -> Any:
-    """Return the first of these fields that is there and is not null."""
-    for name in wanted:
-        value = given.get(name)
-        if value is not None:
-            return value
-    return None
-
-
-def identifier(value: Any) -> str | None:
-    """Return an id from outside as a safe name: as it is, or where it is none, as a hash of it."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not value:
-        return None
-    if names.is_safe(value):
-        return value
-    return "x-" + files.sha1_hex(value.encode("utf-8", "surrogatepass"))[:32]
-
-
-def _line(value: Any, most: int) -> str | None:
-    """Return a text on one line, cut; None where it is none, or empty."""
-    if not isinstance(value, str):
-        return None
-    value = value[:most]
-    if not (value.isascii() and value.isprintable()):
-        value = names.printable(value)
-    return value.strip() or None
-
-
-def _word(value: Any) -> str | None:
-    return _line(value, LONGEST_WORD)
-
-
-def _model(value: Any) -> str | None:
-    if isinstance(value, dict):
-        value = _first(value, "id", "modelID", "name")
-    return _word(value)
-
-
-def _text(value: Any) -> str | None:
-    """Return a text, cut, without control characters but line breaks and tabs."""
-    if isinstance(value, dict):
-        value = _first(value, "content", "text", "message")
-    if not isinstance(value, str):
-        return None
-    value = value[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8").translate(_CONTROL)
-    return value or None
-
-
-def _path(value: Any) -> str | None:
-    """Return an absolute path, None for anything else."""
-    if not isinstance(value, str) or not value.startswith("/") or len(value) > LONGEST_PATH:
-        return None
-    if not names.is_text(value) or not (value.isprintable() or _is_path(value)):
-        return None
-    # Behind a symlink, `..` is the target's parent.
-    return value if "/.." in value else os.path.normpath(value)
-
-
-def _is_path(value: str) -> bool:
-    """Whether a text without control characters; what stands for bytes is not printable, but a path."""
-    return value.translate(_CONTROL) == value and "\n" not in value and "\t" not in value
-
-
-def _paths(values: list[Any], cwd: str | None) -> tuple[str, ...] | None:
-    """Return the paths among some values, those that are relative put behind ``cwd``."""
-    found: dict[str, None] = {}
-    for value in values:
-        if isinstance(value, str) and value and cwd is not None:
-            value = os.path.join(cwd, value)
-        path = _path(value)
-        if path is not None:
-            found[path] = None
-        if len(found) == MOST_FILES:
-            break
-    return tuple(found) or None

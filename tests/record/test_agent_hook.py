@@ -128,9 +128,9 @@ def test_an_input_that_stays_open_is_not_waited_for(worktree, store):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("scope", ["user", "project"])
 def test_closed_descriptors(worktree, store, closed, scope):
-    before, _, call = agent_command.text("claude", "Stop", scope).rpartition("; ")
+    command = agent_command.text("claude", "Stop", scope)
     done = subprocess.run(
-        ["/bin/sh", "-c", f"{before}; {{ {call}; }} {closed}"],
+        ["/bin/sh", "-c", f"{{ {command}; }} {closed}"],
         cwd=worktree, input=b'{"session_id": "s1"}', capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0
@@ -176,3 +176,44 @@ def test_its_own_command_is_told_from_others():
         assert agent_command.read(other) is None
     gone = agent_command.text("codex", "Stop", "user").replace(sys.executable, "/gone")
     assert not agent_command.works(gone)
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_a_worktree_that_the_program_wants_is_all_that_it_answers(worktree, repo, store, scope):
+    done = say("claude", "WorktreeCreate", cwd=repo, scope=scope, name="feature/auth")
+    assert done.returncode == 0, done
+    made = Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
+    assert (made / ".git").is_file()
+    done = say("claude", "WorktreeRemove", cwd=made, scope=scope, worktree_path=str(made))
+    assert (done.returncode, done.stdout) == (0, b""), done
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_no_worktree_is_a_failure_that_says_why(repo, tmp_path, scope):
+    for place, text in ((repo, b"{"), (tmp_path, None)):
+        done = say("claude", "WorktreeCreate", cwd=place, scope=scope, text=text, name="x")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.startswith(b"prodigy-git: ")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_copilot_runs_the_hooks_of_claude_code_too(worktree, store):
+    say("claude", "SessionStart", cwd=worktree, environ={"COPILOT_CLI": "1"})
+    say("claude", "SessionStart", cwd=worktree, environ={"COPILOT_CLI": "1", "CLAUDECODE": "1"})
+    assert [line["program"] for line in lines(store)["wt"]] == ["copilot", "claude"]
+
+
+@pytest.mark.parametrize("length", [400, 1000, 1500, 2000])
+def test_a_half_of_the_script_keeps_nobody_from_working(worktree, tmp_path, length):
+    """pip is about to replace it, and some programs take a status but 0 for a no."""
+    command = agent_command.text("claude", "PreToolUse", "user")
+    script = Path(command.split()[2])
+    half = tmp_path / "agent-hook.sh"
+    half.write_bytes(script.read_bytes()[:length])
+    assert half.stat().st_size == length
+    done = subprocess.run(
+        ["/bin/sh", "-c", command.replace(str(script), str(half))],
+        cwd=worktree, input=b"{}", capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"")
