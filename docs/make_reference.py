@@ -37,6 +37,7 @@ MORE = {
     "status": "../status.md",
     "top": "../status.md",
     "explain": "../explain.md",
+    "logs": "../logs.md",
     "diff": "../merging.md",
     "report": "../report.md",
     "job": "../jobs.md",

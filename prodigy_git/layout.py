@@ -153,6 +153,16 @@ def ports(store: str) -> str:
     return f"{store}/ports.json"
 
 
+def tokens(store: str) -> str:
+    """Return the path of the sums of what transcripts tell of tokens: derived, made anew at need."""
+    return f"{store}/tokens.sqlite"
+
+
+def kept_transcript(store: str, repo: str, job: str, session_id: str, name: str) -> str:
+    """Return the path of the copy of a session's transcript; it goes with its job's output."""
+    return f"{run_logs(store, repo, job)}/{session_id}.{name}.transcript.jsonl"
+
+
 def setups(store: str) -> str:
     """Return the folder of what is remembered of worktrees that were set up: ``{session}.json``."""
     return f"{store}/setup"

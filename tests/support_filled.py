@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support_cli import Done, call, environment, new, ok
+from support_cli import Done, call, environment, new, ok, rewrite_session
 from support_prodigy import failed_mapreduce
 from support_removal import commit, git
+from support_transcripts import claude_with_subagent, run_of
 
 Said = dict[str, list[Any]]
 """What each command said, each time: the values, whole arrays and the lines of a stream alike."""
@@ -144,6 +145,8 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
     )
     for name in ("w1", "w5"):
         say("worktree env", name)
+    transcript = claude_with_subagent(repo.parent)
+    rewrite_session(store, "w1", metadata={"program_sessions": [run_of(transcript)]})
     (silent / "untracked").write_text("work\n")
     subprocess.run(["git", "stash", "-q", "-u"], cwd=silent, check=True)
     # Prodigy's own sessions and queue have fields of theirs.
@@ -198,6 +201,9 @@ def _look(repo: Path, store: Path, say: Callable[..., Any]) -> None:
         say("worktree show", name)
     say("job list")
     say("job show", "review")
+    say("logs", "w1")
+    say("logs", "w1", "--keep")
+    say("logs", cwd=repo.parent)
     say("job show", "review", "--items")
     say("diff", "i6")
     say("job show", "docs")

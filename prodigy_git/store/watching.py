@@ -1,15 +1,17 @@
-"""Being told of what changes below the event logs' folder, two levels of folders deep.
+"""Being told of what changes: below the event logs' folder, two levels of folders deep, or in folders.
 
 On Linux by inotify(7): waiting costs nothing and ends with the change. watchfiles, which is used
 elsewhere, sleeps for a few milliseconds again and again, also where nothing happens, and takes a second
 to begin with ten thousand folders.
 """
 
+import contextlib
 import errno
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from prodigy_git.store.stream import Broken
 
@@ -33,6 +35,37 @@ def changes(folder: str, stop: threading.Event, broken: Broken) -> Iterator[Told
         broken(f"changes are not told, and looked for once a second ({error})")
         while not stop.wait(_LOOK / 1000):
             yield []
+
+
+def stirred(folders: Callable[[], Iterable[str]], broken: Broken) -> Iterator[None]:
+    """Yield at once, then each time that something may have changed in ``folders``, or in a second.
+
+    They are asked for anew each time. Who is told looks at all that it follows: this only says when.
+    """
+    try:
+        yield from _pauses(folders)
+    except OSError as error:  # as for a user who has no watches left
+        broken(f"changes are not told, and looked for once a second ({error})")
+        while True:
+            yield None
+            time.sleep(_LOOK / 1000)
+
+
+def _pauses(folders: Callable[[], Iterable[str]]) -> Iterator[None]:
+    if sys.platform != "linux":
+        while True:
+            yield None
+            time.sleep(_LOOK / 1000)
+    from inotify_simple import INotify, flags
+
+    mask = flags.MODIFY | flags.MOVED_TO | flags.CREATE | flags.ONLYDIR
+    with INotify() as inotify:
+        while True:
+            for one in set(folders()):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                    inotify.add_watch(one, mask)  # again is the same watch
+            yield None
+            inotify.read(_LOOK, read_delay=_SETTLE)
 
 
 def _watchfiles(folder: str, stop: threading.Event) -> Iterator[Told]:

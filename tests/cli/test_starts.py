@@ -23,6 +23,7 @@ ALLOWED = {
     "sessions list --json": MSGSPEC,
     # The first who asks for a worktree's ports looks whether somebody listens there.
     "sessions show one": MSGSPEC | {"socket"},
+    "logs": MSGSPEC,
     "worktree ls": MSGSPEC,
     "worktree ls --json": MSGSPEC,
     "trash list": MSGSPEC,

@@ -51,6 +51,8 @@ status --all --dirty
 diff i6
 diff i6 --json
 diff w1 --stat
+logs
+logs w1
 explain w1
 explain i3
 explain i1 --job review

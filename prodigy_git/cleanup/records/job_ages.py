@@ -23,8 +23,10 @@ CHECKPOINTS = ("setup-checkpoint", "map-checkpoint-", "reduce-checkpoint-", "job
 """How the names of a job's checkpoints begin, and of its state."""
 _OUTPUT = (
     ".log", ".item.json", ".result.json", ".log.tail-1", ".log.tail-2", ".process.json", ".stop",
+    ".transcript.jsonl", ".transcript.jsonl.new",
 )  # fmt: skip
-"""How the names end of what a command of `run` has; a killed worker leaves the last four, too."""
+"""How the names end of what a command of `run` has; a killed worker leaves four of them, too.
+And copies of transcripts (`logs --keep`), whole, or half of one."""
 _ACTIVE = frozenset(("initializing", "running", "paused"))
 
 
