@@ -11,7 +11,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import NoReturn
 
 LIMIT = 8.0
@@ -59,7 +58,14 @@ def run(program: str, event: str, process: int | None) -> int:
     if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
         return 0
     raw, trouble = first_object.read(0)
-    heard = agent_programs.normal(_caller(program, os.environ), event or None, raw)
+    if program == "claude" and "CLAUDECODE" not in os.environ:
+        from prodigy_git.record import agent_caller
+
+        calling = agent_caller.caller(os.environ)
+        if calling is None:
+            return 0
+        program = calling
+    heard = agent_programs.normal(program, event or None, raw)
     if trouble:
         _report(program, event, f"of an event: {trouble}")
     if heard is None:
@@ -74,13 +80,6 @@ def run(program: str, event: str, process: int | None) -> int:
     if heard.kind == "worktree_remove":
         _go_on("remove", program, heard.path, heard.cwd)
     return 0
-
-
-def _caller(program: str, environ: Mapping[str, str]) -> str:
-    """Return which program calls: Copilot CLI runs the hooks of Claude Code's project files, too."""
-    if program == "claude" and "COPILOT_CLI" in environ and "CLAUDECODE" not in environ:
-        return "copilot"
-    return program
 
 
 def _go_on(what: str, *given: str | None) -> NoReturn:
