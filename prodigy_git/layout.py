@@ -138,6 +138,16 @@ def activity(store: str, repo: str, session_id: str) -> str:
     return f"{store}/activity/{repo}/{session_id}.jsonl"
 
 
+def activity_cursor(store: str, repo: str, session_id: str) -> str:
+    """Return the path of what says how far a session's activity has been told to its job's log."""
+    return f"{store}/activity/{repo}/{session_id}.cursor"
+
+
+def program_ends(store: str) -> str:
+    """Return the folder of the notes on conversations of agent programs that have just ended."""
+    return f"{store}/agents/ended"
+
+
 def program_session(store: str, program: str, digest: str) -> str:
     """Return the path of the note which session a program's session belongs to, by its id's SHA-1."""
     return f"{store}/agents/{program}/{digest}.json"
@@ -267,6 +277,11 @@ def session_lock(store: str, session_id: str) -> str:
 def log_lock(store: str, repo: str, job: str) -> str:
     """Return the lock of a job's event log."""
     return f"{store}/locks/log-{repo}-{job}.lock"
+
+
+def program_end_lock(store: str, session_id: str) -> str:
+    """Return the lock under which is done what the end of a program in a session asks for."""
+    return f"{store}/locks/program-end-{session_id}.lock"
 
 
 def state_lock(store: str, repo: str) -> str:

@@ -127,8 +127,11 @@ _AT_ONCE = frozenset(
 
 
 def settle() -> None:
-    """Have recorded what hooks have left to recorders: `git commit`, then a look, shows the commit."""
-    from prodigy_git.record import underway
+    """Have recorded what hooks have left to recorders: `git commit`, then a look, shows the commit.
+
+    And done what the ends of agent programs ask for, where the process that was to do it was killed.
+    """
+    from prodigy_git.record import program_ends, underway
     from prodigy_git.store import home
 
     try:
@@ -140,6 +143,11 @@ def settle() -> None:
         from prodigy_git.store import sessions
 
         sessions.settle(store, output.note)
+    if program_ends.notes(store):
+        from prodigy_git.cli import output
+        from prodigy_git.lifecycle import program_ended
+
+        program_ended.settle(store, output.note)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

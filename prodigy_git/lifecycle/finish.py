@@ -261,7 +261,8 @@ def _of_agent(found: Session, how: _How) -> dict[str, Any]:
         }  # fmt: skip
     if how.log is not None:
         own["json_log_location"] = how.log
-    return ended_by_others.envelope(found, kind, kind) | own
+    again = ended_by_others.resumptions(found)
+    return ended_by_others.envelope(found, f"{kind}:{again}" if again else kind, kind) | own
 
 
 def _checkpoint(

@@ -19,6 +19,7 @@ from prodigy_git.record import (
     clock,
     files,
     gitdir,
+    going_on,
     jsonline,
     log,
     ownership,
@@ -88,7 +89,7 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
                     made = sessions.load(store, one).text("worktree_path")
                     done.worktrees.append(made or one)
                 if again:
-                    _take_up(store, repo, found)
+                    going_on.go_on(store, one, launcher.described())
                     done.taken_up.append(one)
                 done.sessions.append(one)
             except (ProdigyError, OSError, ValueError) as error:
@@ -240,23 +241,6 @@ def _add_again(store: str, repo: str, found: Session, common: str, path: str) ->
     wake.keep(made, enrolment, os.environ)
     whose.note_place(made, enrolment)
     ownership.hand_over_tree(path)
-
-
-def _take_up(store: str, repo: str, found: Session) -> None:
-    """Let a session that others ended go on; killed between log and file, it can be repeated."""
-    again = ended_by_others.resumptions(found) + 1
-    resumed = ended_by_others.envelope(found, f"SessionResumed:{again}", "SessionResumed")
-    log.append(store, repo, found.job, [resumed | {"resumed": again}])
-    lock = files.lock(layout.session_lock(store, found.id))
-    try:
-        fields = session.read(store, found.id)
-        fields["metadata"].pop(ended_by_others.BECAUSE, None)
-        # Whoever has it now is not who began it.
-        fields["metadata"] |= {ended_by_others.RESUMED: again, **launcher.described()}
-        fields.update(status="Running", completed_at=None, error=None)
-        session.write(store, found.id, fields)
-    finally:
-        os.close(lock)
 
 
 def _back(common: str, found: Session) -> str:

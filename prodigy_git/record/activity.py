@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import agent_call, clock, files, jsonline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ WORKING, WAITING, IDLE, ENDED = "working", "waiting", "idle", "ended"
 _ALWAYS = ("event", "source", "reason", "tool", "tool_id", "subagent", "subagent_type")
 _AT_TIMES = ("transcript", "subagent_transcript", "model", "cwd", "name", "path")
 _OFTEN = ("tool", "working", "seen")
+TOLD = ("start", "prompt", "tool", "waiting", "idle", "subagent_start", "subagent_end", "end")
+"""The kinds of events from which others follow in the job's log (`activity_events`)."""
+_SPEECH = ("prompt", "idle", "subagent_end")
 
 
 def append(store: str, repo: str, session: str, heard: Heard) -> dict[str, Any]:
@@ -95,6 +98,10 @@ def _line(heard: Heard) -> dict[str, Any]:
         value = getattr(heard, name)
         if value is not None:
             line[name] = value
+    if heard.kind in TOLD:
+        line["call"] = agent_call.call_of(heard)
+        if heard.text is not None and heard.kind in _SPEECH:
+            line["said"] = True
     if heard.failed:
         line["failed"] = True
     if heard.files:

@@ -1,11 +1,26 @@
-"""What becomes of an agent program's event: it goes to a session, and stands in its activity."""
+"""What becomes of an event of an agent program: bound to a session, noted as its activity, recorded.
+
+Tools and what says that work goes on are noted and no more: the agent waits for each of them. At the
+others the events that follow are recorded (`activity_events`).
+"""
 
 from __future__ import annotations
 
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import activity, program_sessions
+from prodigy_git.record import (
+    activity,
+    activity_events,
+    agent_call,
+    agent_programs,
+    agent_sessions,
+    agent_texts,
+    agent_turns,
+    gitdir,
+    program_ends,
+    program_sessions,
+)
 from prodigy_git.record.program_sessions import Binding
 
 TYPE_CHECKING = False
@@ -13,6 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.enrolment import Enrolment
+    from prodigy_git.record.gitdir import Place
+
+PATIENCE = 2.0
+"""Seconds that a lock is waited for, at most; what is left then, the next event records."""
+_LEFT = 4
+"""How many sessions are remembered that a program has left for another worktree."""
+_QUIET = ("tool", "working", "seen", "cwd", "worktree_create", "worktree_remove")
+"""The kinds of events at which nothing is recorded yet."""
 
 
 def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None:
@@ -24,36 +48,118 @@ def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None
     if event.program_session is None:
         return
     store = layout.store_from(environ)
-    there = program_sessions.read(store, event.program, event.program_session)
+    bound = program_sessions.read(store, event.program, event.program_session)
+    here: tuple[Place, Enrolment] | None = None
+    new = bound is None
     # What compacts its memory goes on where it was, wherever it stands just now.
-    if there is None or (event.kind == "start" and event.source != "compact"):
-        there = _bound(event, process) or there
-    if there is None:
+    if bound is None or (event.kind == "start" and event.source != "compact"):
+        here = agent_sessions.around(event, environ)
+        there = None if here is None else _bind(event, here, bound, process)
+        new = new or (there is not None and bound is not None and there.session != bound.session)
+        bound = there or bound
+    if bound is None:
         return
-    activity.append(there.store, there.repo, there.session, event)
-    if event.kind == "end" and process is not None:
-        program_sessions.unmark(store, process)
+    if bound.before:
+        bound = _where_heard(event, bound)
+    if event.kind == "end":
+        if process is not None:
+            program_sessions.unmark(bound.store, process)
+        _end(event, bound)
+        return
+    activity.append(bound.store, bound.repo, bound.session, event)
+    if event.kind not in _QUIET or new:
+        _record(event, bound, here, environ)
 
 
-def _bound(event: Heard, process: int | None) -> Binding | None:
-    """Bind a program's session to that of the worktree it stands in; None where that has none."""
-    from prodigy_git.record import enrolment, gitdir
-
-    try:
-        here = event.cwd or os.getcwd()
-    except OSError:
-        return None  # the folder is gone
-    # Not from the environment: what is there of git's is the program's business.
-    place = gitdir.find(os.path.realpath(here), {})
-    found = None if place is None else enrolment.read(place.private)
-    if place is None or found is None or not found.known:
-        return None
+def _bind(
+    event: Heard, here: tuple[Place, Enrolment], bound: Binding | None, process: int | None
+) -> Binding:
+    """Bind a program's session to that of the worktree it stands in, or return what it is bound to."""
+    place, found = here
     assert event.program_session is not None
-    anew = event.kind == "start"
     known = program_sessions.read(found.store, event.program, event.program_session)
-    if known is not None and not anew:
+    if known is not None and event.kind != "start":
         return known  # in the enrolment's store, which the environment does not name
     there = Binding(
         store=found.store, repo=found.repo, session=found.session, job=found.job, worktree=place.top
     )
-    return program_sessions.bind(there, event, process, anew=anew)
+    earlier = bound or known
+    if earlier is not None and earlier.session == there.session:
+        there.before = earlier.before
+    elif earlier is not None:
+        if _is_late(event, there):
+            return earlier
+        _leave(event, earlier)
+        left = ((earlier.repo, earlier.session), *earlier.before)
+        there.before = tuple(one for one in left if one[1] != there.session)[:_LEFT]
+    return program_sessions.bind(there, event, process, anew=event.kind == "start")
+
+
+def _is_late(event: Heard, there: Binding) -> bool:
+    """Whether a start was heard in a session already: the program has gone on elsewhere since."""
+    state = activity_events.state_of(there.store, there.repo, there.session) or {}
+    known = state.get(agent_turns.name_of(event.program, event.program_session))
+    return known is not None and agent_turns.has_heard(known, agent_call.call_of(event))
+
+
+def _where_heard(event: Heard, bound: Binding) -> Binding:
+    """Return in which session a call was heard before that the program has left; else its own.
+
+    Told again, it is told there again, and known for what it is.
+    """
+    if event.kind in activity.TOLD:
+        for repo, name in bound.before:
+            there = Binding(
+                store=bound.store, repo=repo, session=name, job=bound.job, worktree=bound.worktree
+            )
+            if _is_late(event, there):
+                return there
+    return bound
+
+
+def _leave(event: Heard, earlier: Binding) -> None:
+    """End a conversation where it was: it goes on in another worktree."""
+    state = activity_events.state_of(earlier.store, earlier.repo, earlier.session) or {}
+    if not agent_turns.has_ended(state, agent_turns.name_of(event.program, event.program_session)):
+        left = agent_programs.Heard(event.program, "end", None)
+        left.program_session, left.reason, left.mark = event.program_session, "moved", event.mark
+        _end(left, earlier)
+
+
+def _end(event: Heard, bound: Binding) -> None:
+    """Note and record an end, and have done in the background what it asks for.
+
+    The note comes first: what is killed behind it, the next command finds.
+    """
+    program_ends.note(bound.store, bound.session, event)
+    try:
+        activity.append(bound.store, bound.repo, bound.session, event)
+        activity_events.bring(bound.store, bound.session, patience=PATIENCE)
+    finally:
+        program_ends.wake(bound.store, bound.session)
+
+
+def _record(
+    event: Heard,
+    bound: Binding,
+    here: tuple[Place, Enrolment] | None,
+    environ: Mapping[str, str],
+) -> None:
+    """Record what follows from an event that stands in the activity file."""
+    if here is None and event.kind in agent_sessions.BEGIN:
+        here = agent_sessions.around(event, environ)
+    # Wherever the program stands by now, it takes part where it began.
+    if here is not None and here[1].session != bound.session:
+        here = None
+    text = None
+    if event.kind in activity.TOLD:
+        place = here[0] if here is not None else _place_of(bound)
+        text = agent_texts.of(event, bound.store, bound.repo, bound.session, place)
+    told = activity_events.bring(bound.store, bound.session, text=text, patience=PATIENCE)
+    if here is not None and told is not None:
+        agent_sessions.take_part(*here, event, told.state, environ)
+
+
+def _place_of(bound: Binding) -> Place | None:
+    """Return the worktree that a program's session was bound in; None where that is gone."""
+    return gitdir.find(bound.worktree, {}) if os.path.isdir(bound.worktree) else None

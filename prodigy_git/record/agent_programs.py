@@ -79,11 +79,12 @@ class Heard:
     ``text`` is the person's in a ``prompt``, the agent's in ``idle``, ``working`` and
     ``subagent_end``, the program's in ``waiting``. A ``tool`` event without the name of a tool only
     says which ``files`` were edited. ``name`` and ``path`` are those of a worktree; ``path`` is also
-    where a ``cwd`` event leads.
+    where a ``cwd`` event leads. ``mark`` tells it from others that say
+    the same: its time, behind ``at:``, or the turn it is of.
     """
 
     __slots__ = (
-        "cwd", "event", "failed", "files", "kind", "model", "name", "path", "program",
+        "cwd", "event", "failed", "files", "kind", "mark", "model", "name", "path", "program",
         "program_session", "reason", "source", "subagent", "subagent_transcript", "subagent_type",
         "text", "tool", "tool_id", "transcript",
     )  # fmt: skip
@@ -94,6 +95,7 @@ class Heard:
         self.kind = kind
         self.event = event
         self.program_session: str | None = None
+        self.mark: str | None = None
         self.source: str | None = None
         self.reason: str | None = None
         self.text: str | None = None
@@ -132,6 +134,7 @@ def normal(program: str, hint: str | None, raw: dict[str, Any]) -> Heard | None:
         if program == "cursor"
         else first_of(given, "sessionid", "conversationid", "threadid")
     )
+    heard.mark = _mark(given)
     heard.cwd = as_path(first_of(given, "cwd", "directory"))
     if heard.cwd is None:
         roots = given.get("workspaceroots")
@@ -151,6 +154,14 @@ def normal(program: str, hint: str | None, raw: dict[str, Any]) -> Heard | None:
     heard.source = as_word(given.get("source"))
     _of_kind(heard, plain, given)
     return heard
+
+
+def _mark(given: dict[str, Any]) -> str | None:
+    """Return what tells a call from others that say the same, see `Heard`."""
+    at = given.get("timestamp")
+    if isinstance(at, str | int | float) and at:
+        return as_word(f"at:{at}")
+    return as_id(first_of(given, "promptid", "turnid", "generationid", "messageid"))
 
 
 def _of_kind(heard: Heard, plain: str, given: dict[str, Any]) -> None:

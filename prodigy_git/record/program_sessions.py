@@ -17,23 +17,40 @@ from prodigy_git.record import files, jsonline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from prodigy_git.record.agent_programs import Heard
 
 
 class Binding:
-    """The session that a program's session belongs to, and its worktree when it was bound."""
+    """The session that a program's session belongs to, and its worktree when it was bound.
 
-    __slots__ = ("job", "repo", "session", "store", "worktree")
+    ``before`` are those that it has left, the last one first: each its repository's key and its id.
+    """
 
-    def __init__(self, *, store: str, repo: str, session: str, job: str, worktree: str) -> None:
+    __slots__ = ("before", "job", "repo", "session", "store", "worktree")
+
+    def __init__(
+        self,
+        *,
+        store: str,
+        repo: str,
+        session: str,
+        job: str,
+        worktree: str,
+        before: Iterable[tuple[str, str]] = (),
+    ) -> None:
         """Check the ids, since they become paths. Raises `names.BadName`."""
         self.store = store
         self.repo = names.checked(repo, "repository key")
         self.session = names.checked(session, "session id")
         self.job = names.checked(job, "job id")
         self.worktree = worktree
+        self.before = tuple(
+            (names.checked(key, "repository key"), names.checked(one, "session id"))
+            for key, one in before
+        )
 
 
 def path(store: str, program: str, program_session: str) -> str:
@@ -48,8 +65,12 @@ def read(store: str, program: str, program_session: str) -> Binding | None:
     """
     try:
         fields = jsonline.decode_object(files.read(path(store, program, program_session), 1 << 16))
-        return Binding(**{name: _text(fields[name]) for name in Binding.__slots__})
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+        texts = {name: _text(fields[name]) for name in Binding.__slots__ if name != "before"}
+        there = Binding(**texts, before=fields.get("before", ()))
+        if not os.path.isdir(there.store):
+            there.store = store  # it has been moved
+        return there
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -186,10 +186,7 @@ def register_in_hook(
     another user has a session in the worktree, it was there before, and what that user made stays out.
     ``prodigy.autoRegister false`` switches this off; a worktree in which is merged has no session.
     """
-    if os.path.lexists(f"{place.private}/{layout.UNRECORDED}"):
-        return None
-    status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
-    if status == 0 and out.strip() == b"false":
+    if _is_to_have_none(place):
         return None
     movements, _ = new_commits.behind(place, cursors.Cursor())
     original = whose.copied_from(place)
@@ -204,6 +201,51 @@ def register_in_hook(
         return None
     if original is None:
         first = beginnings.first(place, movements, first, installed, suffix)
+    return _register_once(place, hook, movements, first, environ, original)
+
+
+def register_for_program(
+    place: Place, program: str, environ: Mapping[str, str], agent: str | None
+) -> Enrolment | None:
+    """Register a session for a worktree in which an agent program starts; None: it is to have none.
+
+    It begins at the journal's end: what was committed before is not the program's, but for what a hook
+    has seen and could not register. ``agent`` is who works there, where the environment does not say.
+    """
+    if _is_to_have_none(place):
+        return None
+    movements, _ = new_commits.behind(place, cursors.Cursor())
+    original = whose.copied_from(place)
+    if original is None:
+        suffix = whose.suffix(place.private)
+        first = beginnings.first(place, movements, len(movements), 0, suffix)
+    else:
+        made_there = whose.first_of_copy(place.private, original, movements)
+        first = len(movements) if made_there is None else made_there
+    return _register_once(
+        place, session.BY_PROGRAM + program, movements, first, environ, original, agent=agent
+    )
+
+
+def _is_to_have_none(place: Place) -> bool:
+    """Whether a worktree is to have no session: what is merged in, or as the user has configured."""
+    if os.path.lexists(f"{place.private}/{layout.UNRECORDED}"):
+        return True
+    status, out = gitdir.ask(place, "config", "--type=bool", "--get", "prodigy.autoRegister")
+    return status == 0 and out.strip() == b"false"
+
+
+def _register_once(
+    place: Place,
+    hook: str,
+    movements: list[journal.Movement],
+    first: int,
+    environ: Mapping[str, str],
+    original: Enrolment | None,
+    *,
+    agent: str | None = None,
+) -> Enrolment:
+    """Register a session that begins at ``movements[first]``, unless another hook was faster."""
     try:
         store = layout.store_from(environ)
         repo = repokey.take(store, place.common)
@@ -212,7 +254,9 @@ def register_in_hook(
         try:
             there = enrolments.read(place.private)
             if there is None:
-                there = _register(place, hook, movements, first, store, repo, environ, original)
+                there = _register(
+                    place, hook, movements, first, store, repo, environ, original, agent
+                )
                 if original is not None:
                     sys.stderr.write(whose.describe_copy(original, there.session, place))
         finally:
@@ -233,12 +277,13 @@ def _register(
     repo: str,
     environ: Mapping[str, str],
     original: Enrolment | None,
+    otherwise: str | None,
 ) -> Enrolment:
     job = _id_from(environ, "PRODIGY_JOB_ID", store)
     if job is None:
         _, out = gitdir.ask(place, "config", "--get", "prodigy.job")
         job = _safe(out.decode("utf-8", "replace").strip(), "git config prodigy.job", store)
-    agent = _id_from(environ, "PRODIGY_AGENT_ID", store)
+    agent = _id_from(environ, "PRODIGY_AGENT_ID", store) or otherwise
     item = _id_from(environ, "PRODIGY_ITEM_ID", store)
     branch, _ = gitdir.head(place)
     known = prodigys.origin(store, place.top, branch)
@@ -246,6 +291,8 @@ def _register(
     base = movements[first].old if first < len(movements) else ""
     if first == 0 and movements and journal.is_null(base) and not movements[0].message:
         base = movements[0].new  # the line that `worktree add` begins a journal with
+    if hook.startswith(session.BY_PROGRAM) and first == len(movements):
+        base = movements[-1].new if movements else gitdir.head(place)[1] or ""
     base = "" if journal.is_null(base) else base
     worktree = os.path.basename(place.top) or repo
     shown = gitdir.printable(worktree)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git import layout
+from prodigy_git import layout, names
 from prodigy_git.record import clock, files, jsonline
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROCESS = ("host", "pid", "pid_started", "pid_ticks", "pid_namespace", "boot", "machine")
 """What a session's file has of the process that started it."""
 CHECKPOINTS_KEPT = 10
+BY_PROGRAM = "agent-hook:"
+"""What ``created_by`` begins with where an agent program's start has made a session; then its name."""
 NONCE = "nonce"
 """Where in the metadata the enrolment's nonce is: it tells a store from another one at its path."""
 ELSEWHERE = "made_elsewhere"
@@ -123,6 +125,16 @@ def write(store: str, session: str, fields: dict[str, Any], *, commits_only: boo
         from prodigy_git.record import worktree_state
 
         worktree_state.keep(store, fields)
+
+
+def job_of(fields: dict[str, Any]) -> str:
+    """Return the job that a session works on: its own id where it has none. Raises `names.BadName`."""
+    of_job, metadata = fields.get("mapreduce_data"), fields.get("metadata")
+    for holder in (of_job, metadata):
+        job = holder.get("job_id") if isinstance(holder, dict) else None
+        if isinstance(job, str):
+            return names.checked(job, "job id")
+    return names.checked(fields["id"], "session id")
 
 
 def _metadata(store: str, session: str) -> object:

@@ -13,21 +13,19 @@ from typing import Any
 
 from prodigy_git import glance, layout
 from prodigy_git.model.session import ENDED, Session
-from prodigy_git.record import clock, files, log, session
+from prodigy_git.record import clock, files, going_on, log, session
 from prodigy_git.store.broken import Broken
 
-BECAUSE = "ended_because"
+BECAUSE = going_on.BECAUSE
+"""Where in the metadata it says why others ended the session."""
 REMOVED = "its worktree was removed with git"
 """What that is where git, and not `worktree clean`, has removed a worktree."""
-"""Where in the metadata it says why others ended the session."""
 LEFT = "commits_are"
 """Where in the metadata it says where the commits of a worktree that is gone are."""
 MERGED = "merged into"
 """How that begins where another branch has what they change."""
 COMMITS_SETTLED = "commits_settled"
 """Whether it was seen to that the commits of a worktree that git has removed are not lost."""
-RESUMED = "resumed"
-"""Where in the metadata it says how often the session has been resumed."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,7 @@ class End:
 
 def resumptions(found: Session) -> int:
     """Return how often a session has been resumed."""
-    count = found.metadata.get(RESUMED)
-    return count if isinstance(count, int) and 0 <= count < 1 << 31 else 0
+    return going_on.times(found.metadata)
 
 
 def by_others(found: Session) -> str | None:

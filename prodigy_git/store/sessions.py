@@ -6,6 +6,7 @@ from prodigy_git import errors, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
+    activity_events,
     enrolment,
     files,
     gitdir,
@@ -227,6 +228,9 @@ def record_pending(
     None instead of a number: nothing was drained, since git has no such worktree (any more). ``where``
     as in `catch_up`. Raises `OSError`, or `ValueError`.
     """
+    repo = found.text("repo")
+    if repo is not None and activity_events.is_due(store, repo, found.id):
+        activity_events.bring(store, found.id, patience=patience)
     # Through git's own files: the journal is there though the folder may have been moved.
     where = where or journal_of(store, found, known)
     marked = _is_marked(store, found, known)

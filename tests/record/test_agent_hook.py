@@ -53,7 +53,7 @@ def test_a_session_from_its_start_to_its_end(worktree, store, scope):
     assert tool.pop("at").endswith("Z")
     assert tool == {
         "program": "claude", "program_session": "s1", "kind": "tool", "event": "PostToolUse",
-        "tool": "Edit", "tool_id": "t1", "files": [f"{worktree}/a"],
+        "tool": "Edit", "tool_id": "t1", "files": [f"{worktree}/a"], "call": tool["call"],
     }  # fmt: skip
     silent(say("claude", "SessionEnd", cwd=worktree, scope=scope, reason="other"))
     assert states(store, "wt") == [("claude", "s1", "ended")]
@@ -78,7 +78,7 @@ def test_a_session_that_is_taken_up_elsewhere_is_there_from_then_on(worktree, st
     say("claude", "SessionStart", cwd=other, source="compact")
     say("claude", "SessionStart", cwd=other, source="resume")
     say("claude", "Stop", cwd=worktree)
-    assert kinds(store, "wt") == ["start", "start"]
+    assert kinds(store, "wt") == ["start", "start", "end"]
     assert kinds(store, "other") == ["start", "idle"]
 
 
@@ -90,6 +90,7 @@ def test_without_a_start_the_first_event_counts(worktree, store, repo):
 
 
 def test_where_there_is_no_session_nothing_is_noted(repo, store, tmp_path):
+    subprocess.run(["git", "config", "prodigy.autoRegister", "false"], cwd=repo, check=True)
     for event in ("SessionStart", "PostToolUse", "SessionEnd"):
         for place in (repo, tmp_path):
             silent(say("claude", event, cwd=place))

@@ -1,0 +1,187 @@
+"""What the end of an agent program's conversation asks for: recording what is left, ending the session.
+
+The hook has noted the end (`record.program_ends`) and started this in the detached, so that the
+program need not wait. Whoever comes later does the same where that was killed: each step can be
+repeated, and the note goes last.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+
+from prodigy_git import layout
+from prodigy_git.errors import ProdigyError
+from prodigy_git.model.session import Session
+from prodigy_git.record import (
+    activity,
+    activity_events,
+    agent_turns,
+    clock,
+    files,
+    going_on,
+    log,
+    program_ends,
+    session,
+)
+from prodigy_git.record.agent_programs import Heard
+from prodigy_git.store.broken import Broken
+
+# Most commands look whether there is a note and find none: the rest is imported where it is needed.
+
+FRESH = 5.0
+"""Seconds for which a note is left to the process that the hook has started for it."""
+SILENT = 12 * 3600 * clock.SECOND
+"""After how long without a word a program that has not ended counts no more: it was killed."""
+_TEXTS = 10.0
+"""Seconds that messages are waited for that are looked through for secrets in the background."""
+_GOES_ON = ("clear", "compact", "resume")
+"""The reasons of an end behind which the program goes on with another conversation."""
+_BY_HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "post-applypatch")
+"""Who has made the session of a worktree that nobody asked us to make."""
+_SETTING = "prodigy.agentend"
+PATIENCE = 60.0
+"""Seconds for which another process that does the same is waited for in the background."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do what the ends of programs in a session ask for; ``arguments`` are store and session."""
+    store, name = arguments
+
+    def broken(text: str) -> None:
+        log.report(store, f"end of an agent program: {text}")
+
+    try:
+        see_to(store, name, broken, PATIENCE)
+    except (ProdigyError, OSError, ValueError) as error:
+        if os.path.isdir(store):
+            broken(f"session {name}: {error}")
+
+
+def settle(store: str, broken: Broken) -> None:
+    """Do what ends ask for whose own process was killed; what cannot be done is told to ``broken``."""
+    now = time.time()
+    left = set()
+    for name, path in program_ends.notes(store):
+        try:
+            if now - os.stat(path).st_mtime > FRESH:
+                left.add(name)
+        except OSError:
+            continue  # done meanwhile
+    for name in sorted(left):
+        if files.is_held(layout.program_end_lock(store, name)):
+            continue
+        try:
+            see_to(store, name, broken)
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(f"session {name}: its agent program has ended, and that is not noted: {error}")
+
+
+def see_to(store: str, name: str, broken: Broken, patience: float = files.PATIENCE) -> None:
+    """Do what the notes on ends in a session ask for, one process at a time.
+
+    ``patience`` is in seconds. Raises `ProdigyError`, `OSError`, `ValueError`; then the notes stay.
+    """
+    lock = files.lock(layout.program_end_lock(store, name), patience)
+    try:
+        mine = [path for one, path in program_ends.notes(store) if one == name]
+        for path in mine:
+            noted = os.stat(path)
+            heard = program_ends.read(path)
+            if heard is not None and os.path.lexists(layout.session(store, name)):
+                _see_to(store, name, heard, broken)
+            # What has been noted anew meanwhile is for the process that waits for the lock.
+            if os.stat(path).st_ino == noted.st_ino:
+                os.unlink(path)
+    finally:
+        os.close(lock)
+
+
+def _see_to(store: str, name: str, heard: Heard, broken: Broken) -> None:
+    from prodigy_git.store import sessions
+
+    found = sessions.load(store, name)
+    state = _told(store, found, heard)
+    found = sessions.catch_up(store, found, broken)
+    if state is None or found.ended or heard.reason in _GOES_ON:
+        return
+    whose = agent_turns.name_of(heard.program, heard.program_session)
+    if not agent_turns.has_ended(state, whose) or agent_turns.going(state, clock.now(), SILENT):
+        return
+    if not _is_to_end(store, found):
+        return
+    _end(store, found, broken)
+    # A program may have started just now, and found the session as it was.
+    cursor = activity_events.bring(store, name)
+    going = {} if cursor is None else cursor.state
+    if agent_turns.going(going, clock.now(), SILENT):
+        by = session.BY_PROGRAM + heard.program
+        going_on.go_on(store, name, dict.fromkeys(session.PROCESS), program=by)
+
+
+def _told(store: str, found: Session, heard: Heard) -> dict[str, object] | None:
+    """Record what the session's activity says, to its end; return its state, None where it has none."""
+    name, repo = found.id, found.text("repo")
+    cursor = activity_events.bring(store, name)
+    whose = agent_turns.name_of(heard.program, heard.program_session)
+    if repo is not None and (cursor is None or not agent_turns.has_ended(cursor.state, whose)):
+        # Killed between the note and the line: the note has what the line is to say.
+        activity.append(store, repo, name, heard)
+        cursor = activity_events.bring(store, name)
+    deadline = time.monotonic() + _TEXTS
+    while cursor is not None and cursor.open and time.monotonic() < deadline:
+        time.sleep(0.05)
+        cursor = activity_events.bring(store, name)
+    if cursor is not None:
+        cursor = activity_events.bring(store, name, over=True)
+    return None if cursor is None else cursor.state
+
+
+def _is_to_end(store: str, found: Session) -> bool:
+    """Whether a session ends with the program in it.
+
+    It does if nobody else began it: it was made for the program, or goes on only for it; or by a hook,
+    for a worktree that the program, or a person for it, has made with git. Not a person's own checkout;
+    not what `run` began, or whoever gave it an item; and what a person made with `new-worktree` only
+    where git config ``prodigy.agentEnd`` is ``finish``. With ``keep`` none ends.
+    """
+    if found.text("git_dir") == "." or found.text("prodigy_session") is not None:
+        return False
+    if found.text(going_on.BY) is not None:
+        return True
+    wanted = _setting(store, found)
+    if wanted == "keep":
+        return False
+    if found.text("item_id") is not None:
+        return False
+    by = found.text("created_by") or ""
+    return by.startswith(session.BY_PROGRAM) or by in _BY_HOOKS or wanted == "finish"
+
+
+def _setting(store: str, found: Session) -> str | None:
+    from prodigy_git.git import repository
+    from prodigy_git.store import sessions
+
+    common = sessions.common_of(store, found)
+    if common is None:
+        return None
+    path = found.text("worktree_path")
+    here = path if path is not None and os.path.isdir(path) else common
+    return (repository.settings(here, f"^{_SETTING}$").get(_SETTING) or "").strip().lower() or None
+
+
+def _end(store: str, found: Session, broken: Broken) -> None:
+    """End a session whose program has ended: as one that is done, or as it had ended before."""
+    from prodigy_git.lifecycle import finish, unended
+    from prodigy_git.store import ended_by_others
+
+    earlier = found.text(going_on.ENDED_AS)
+    if found.text(going_on.BY) is not None and found.text("item_id") is not None:
+        # Its item has ended, or is another's: this ends the session, and nothing more.
+        end = ended_by_others.End(
+            earlier or "Completed", None, "its agent program has ended",
+            ended_by_others.resumptions(found),
+        )  # fmt: skip
+        ended_by_others.end_now(store, found.text("repo") or "", found, end)
+        return
+    if not unended.settle(store, broken, name=found.id).ended:
+        finish.finish(store, found.id, log_path=found.text("json_log_location"), broken=broken)

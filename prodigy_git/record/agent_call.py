@@ -1,0 +1,41 @@
+"""What one call of an agent program's hook is known by, so that the same one is known again."""
+
+from __future__ import annotations
+
+from prodigy_git.record import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from prodigy_git.record.agent_programs import Heard
+
+DIGITS = 10
+"""Hexadecimal digits by which a call is remembered."""
+FIRST = ("startup", "new")
+"""The sources of a start that a session of a program has once."""
+
+
+def call_of(heard: Heard) -> str:
+    """Return what a call is known by, in `DIGITS` digits, with a ``!`` where it has one of its own."""
+    once = _of_its_own(heard)
+    if heard.kind == "tool" and heard.tool_id is not None:
+        said: tuple[object, ...] = (heard.tool_id,)
+    else:
+        said = (
+            heard.mark, heard.tool, heard.tool_id, heard.files, heard.failed, heard.source,
+            heard.reason, heard.text,
+        )  # fmt: skip
+    whole = repr((heard.kind, heard.subagent, *said))
+    digest = files.sha1_hex(whole.encode("utf-8", "surrogatepass"))[:DIGITS]
+    return f"{digest}!" if once else digest
+
+
+def _of_its_own(heard: Heard) -> bool:
+    """Whether a call bears something that no other call of its kind has."""
+    if heard.kind == "tool" and heard.tool_id is not None:
+        return True
+    if heard.kind == "start":
+        return heard.source in FIRST or heard.mark is not None
+    # A turn asks, and a conversation ends, more than once in the same words.
+    return heard.mark is not None and (
+        heard.mark.startswith("at:") or heard.kind not in ("waiting", "tool", "end")
+    )
