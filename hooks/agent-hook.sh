@@ -11,9 +11,22 @@ prodigy_python=${1-} prodigy_program=${2-} prodigy_event=${3-}
 prodigy_package=${0%/hooks/*}
 [ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || prodigy_package=${prodigy_package%/*}
 
+# The program makes no worktree itself where it asks us, and takes an empty answer for a failure: where we
+# are not there (any more), git makes one at the place where the program would have it.
+prodigy_gone() {
+	[ "$prodigy_event" = WorktreeCreate ] || exit "${1-0}"
+	trap - EXIT
+	prodigy_top=$(git rev-parse --show-toplevel) || exit 1
+	prodigy_name=agent-$$-$(date +%s)
+	prodigy_path=$prodigy_top/.claude/worktrees/$prodigy_name
+	git worktree add -q -b "worktree-$prodigy_name" "$prodigy_path" >&2 || exit 1
+	printf '%s\n' "$prodigy_path"
+	exit 0
+}
+
 [ -z "${PRODIGY_GIT_SILENCE-}" ] || exit 0
-[ -x "$prodigy_python" ] || exit 0
-[ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || exit 0
+[ -x "$prodigy_python" ] || prodigy_gone
+[ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || prodigy_gone
 
 # Whether the worktree of a folder has a session of ours.
 prodigy_has_session() {
@@ -76,7 +89,11 @@ case $prodigy_event in
 WorktreeCreate | WorktreeRemove)
 	trap - EXIT
 	prodigy_call
-	exit $?
+	prodigy_status=$?
+	case $prodigy_status in
+	0 | 3 | 1[3-9]?) exit $prodigy_status ;; # done, refused, or ended by a signal
+	esac
+	prodigy_gone $prodigy_status # a Python that cannot start, an installation that lacks a library
 	;;
 esac
 # A Python that cannot start, and a package of which pip has just replaced a half, are no failure of the

@@ -20,18 +20,27 @@ def text(program: str, event: str, scope: Scope) -> str:
 
     For any shell: a program takes the user's. In a ``user``'s own settings it names interpreter and
     package, as git's hooks do; in a ``project``'s, which are committed, it asks for a `prodigy-git` on
-    the PATH. Where there is none (any more), it does nothing. Raises `ProdigyError` where this
-    installation lacks the script.
+    the PATH. Where there is none (any more), it does nothing; git makes a worktree that the program
+    wants of us then. Raises `ProdigyError` where this installation lacks the script.
     """
     if scope == "project":
         command = f"prodigy-git agent-hook {program} {event}"
         if event in agent_hook.ASKING:
-            return f"command -v prodigy-git >/dev/null 2>&1 || exit 1; exec {command}"
+            return f"command -v prodigy-git >/dev/null 2>&1 || {_without(event)}; exec {command}"
         return f"command -v prodigy-git >/dev/null 2>&1 && {command}; exit 0"
     script = shlex.quote(hookfiles.source_path("agent-hook"))
     python = shlex.quote(hookfiles.interpreter())
-    failed = 1 if event in agent_hook.ASKING else 0
-    return f"test -r {script} || exit {failed}; exec sh {script} {python} {program} {event}"
+    return f"test -r {script} || {_without(event)}; exec sh {script} {python} {program} {event}"
+
+
+def _without(event: str) -> str:
+    """Return what a command does for a program where we are not there (any more)."""
+    if event == "WorktreeCreate":
+        return (
+            "{ d=$(git rev-parse --show-toplevel)/.claude/worktrees/agent-$$ && git worktree add -q "
+            '-b worktree-agent-$$ "$d" >&2 && echo "$d"; exit; }'
+        )
+    return f"exit {1 if event in agent_hook.ASKING else 0}"
 
 
 def read(command: str) -> tuple[str, str] | None:

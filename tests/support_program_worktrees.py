@@ -15,9 +15,11 @@ CODE = (
 )
 
 
-def started(*arguments: str | Path | None, **settings: Any) -> subprocess.Popen[Any]:
-    """Start what the entry of the hooks starts, with ``create`` or ``remove`` and its arguments."""
-    words = ["" if one is None else os.fspath(one) for one in arguments]
+def started(
+    what: str, where: str | Path, about: str | Path | None, **settings: Any
+) -> subprocess.Popen[Any]:
+    """Start what the entry of the hooks starts, to ``create`` or ``remove``, for who is there."""
+    words = [what, "claude", str(os.getpid()), os.fspath(where), os.fspath(about or "")]
     return Forked(
         [sys.executable, "-P", "-c", CODE, PACKAGE_PARENT, *words],
         **{
@@ -27,18 +29,18 @@ def started(*arguments: str | Path | None, **settings: Any) -> subprocess.Popen[
     )  # fmt: skip
 
 
-def asked(*arguments: str | Path | None, **settings: Any) -> Done:
-    with started(*arguments, **settings) as running:
+def asked(what: str, where: str | Path, about: str | Path | None, **settings: Any) -> Done:
+    with started(what, where, about, **settings) as running:
         out, err = running.communicate(timeout=120)
     return Done(running.returncode, out or "", err or "")
 
 
 def create(repo: Path, name: str | None = "login", **settings: Any) -> Path:
     """Have a worktree made that must be; return its path."""
-    done = asked("create", "claude", name, repo, **settings)
+    done = asked("create", repo, name, **settings)
     assert (done.code, done.out.count("\n")) == (0, 1), done
     return Path(done.out.removesuffix("\n"))
 
 
 def remove(repo: Path, path: Path, **settings: Any) -> Done:
-    return asked("remove", "claude", path, repo, **settings)
+    return asked("remove", repo, path, **settings)

@@ -2,35 +2,54 @@
 
 Started by the entry of the programs' hooks (`record.agent_hook`), which has no libraries, for Claude
 Code's hooks WorktreeCreate and WorktreeRemove. The program takes the last line of our standard
-output for the new worktree's path, and an exit status other than 0 for a failure.
+output for the new worktree's path, and an exit status other than 0 for a failure. Ours is `FAILED`:
+any other says that we could not even begin.
 """
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from prodigy_git import cli, descriptors, encoding, gitenv
 from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 
+FAILED = 3
+"""The exit status where there is no worktree, or one still is."""
 _PID = "CLAUDE_PID"
-"""Where the program says which process it is: a hook's own parent is a shell that is soon gone."""
+"""Where the program says which process it is."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The program that asks: its name, the folder that it works in, and its process.
+
+    ``parent`` is who started the hook, which may be another by now; ``process`` is None where the
+    program does not say.
+    """
+
+    program: str
+    cwd: str
+    parent: int | None
+    process: int | None
 
 
 def main() -> None:
-    """Do what the entry asks for, with ``create`` or ``remove`` and its arguments, and exit."""
+    """Do what the entry asks for and exit: ``create``, or ``remove``, and who asks for what."""
     encoding.settle()
     descriptors.reserve()
-    what, program, *rest = sys.argv[1:]
-    given = [one or None for one in rest]
-    cli.call(lambda: (create if what == "create" else remove)(program, *given))
+    what, program, process, cwd, about = sys.argv[1:]
+    asking = Asking(program, _folder(cwd), _number(process), _number(os.environ.get(_PID, "")))
+    work = create if what == "create" else remove
+    cli.call(lambda: FAILED if work(asking, about or None) else 0)
 
 
-def create(program: str, name: str | None, cwd: str | None, base: str | None = None) -> int:
-    """Make the worktree that a program calls ``name``, print its path, and return the exit status.
+def create(asking: Asking, name: str | None) -> int:
+    """Make the worktree that a program calls ``name``, print its path, and return whether that failed.
 
-    ``cwd`` is where the program works. Whoever cannot be told the path gets no worktree.
+    Whoever cannot be told the path gets no worktree.
     """
     with _stdout_is_for_the_path() as descriptor:
         if descriptor is None:
@@ -40,8 +59,9 @@ def create(program: str, name: str | None, cwd: str | None, base: str | None = N
 
         try:
             made = made_for_program.create(
-                _folder(cwd), name, program, pid=_process(), base=base, broken=output.note
-            )
+                asking.cwd, name, asking.program, pid=asking.process or asking.parent,
+                broken=output.note,
+            )  # fmt: skip
         except (ProdigyError, OSError) as error:
             output.error(str(error))
             return 1
@@ -55,15 +75,15 @@ def create(program: str, name: str | None, cwd: str | None, base: str | None = N
     return 0
 
 
-def remove(program: str, path: str | None, cwd: str | None) -> int:
-    """Remove the worktree at ``path`` since its program is done with it; return the exit status.
+def remove(asking: Asking, path: str | None) -> int:
+    """Remove the worktree at ``path`` since its program is done with it; return whether it is there.
 
     It goes to the trash with all that is in it, and its session ends. One that has no session is left
-    to git, which keeps what has changes. 0 means that nothing is there any more.
+    to git, which keeps what has changes.
     """
     with _stdout_is_for_the_path():
         try:
-            why = _removed(program, path, _folder(cwd))
+            why = _removed(asking, path)
         except (ProdigyError, OSError, ValueError) as error:
             why = str(error)
     if why is not None:
@@ -72,7 +92,7 @@ def remove(program: str, path: str | None, cwd: str | None) -> int:
     return 0
 
 
-def _removed(program: str, given: str | None, cwd: str) -> str | None:
+def _removed(asking: Asking, given: str | None) -> str | None:
     """Remove a worktree; return why it is still there, None where it is not."""
     from prodigy_git.git import repository
     from prodigy_git.git.ask import git_status, said
@@ -80,7 +100,7 @@ def _removed(program: str, given: str | None, cwd: str) -> str | None:
 
     if not given:
         return "no worktree is named that is to be removed"
-    path = os.path.realpath(os.path.join(cwd, given))
+    path = os.path.realpath(os.path.join(asking.cwd, given))
     if not os.path.lexists(path):
         return None
     place = repository.private_of(path)
@@ -92,34 +112,36 @@ def _removed(program: str, given: str | None, cwd: str) -> str | None:
     if there is None or not there.known:
         status, _, err = git_status(place.common, "worktree", "remove", path)
         return None if status == 0 else f"git worktree remove: {said(err, f'exit {status}')}"
-    return _cleaned(program, there.store, there.session)
+    return _cleaned(asking, there.store, there.session)
 
 
-def _cleaned(program: str, store: str, session: str) -> str | None:
+def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     """End a session, and move its worktree to the trash; return why it is still there."""
     from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.account import presence
     from prodigy_git.lifecycle import finish as ending
     from prodigy_git.lifecycle.made_for_program import MADE_FOR
     from prodigy_git.store import sessions
 
     found = sessions.load(store, session)
     # What was made for the program ends with it; of any other, who began it says how it ended.
-    if found.text(MADE_FOR) == program and not found.ended and found.text("item_id") is None:
+    if found.text(MADE_FOR) == asking.program and not found.ended and found.text("item_id") is None:
         ending.finish(store, session, broken=output.note)
     options = worktrees.Options(force=True)
-    (outcome,) = worktrees.clean(store, gitenv.here(), [session], options, output.note)
+    # Its servers and shells are there still, when it asks at its end.
+    with presence.asked_by(asking.process):
+        (outcome,) = worktrees.clean(store, gitenv.here(), [session], options, output.note)
     if outcome.result == "cleaned":
         return None
     return f"{session} is kept: {'; '.join(outcome.reasons)}"
 
 
-def _folder(cwd: str | None) -> str:
+def _folder(cwd: str) -> str:
     """Return where the program works: what it says, else where we stand."""
-    return cwd if cwd and os.path.isabs(cwd) and os.path.isdir(cwd) else gitenv.here()
+    return cwd if os.path.isabs(cwd) and os.path.isdir(cwd) else gitenv.here()
 
 
-def _process() -> int | None:
-    said = os.environ.get(_PID, "")
+def _number(said: str) -> int | None:
     return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
 
 

@@ -50,25 +50,22 @@ def create(
     program: str,
     *,
     pid: int | None = None,
-    base: str | None = None,
     broken: Broken,
 ) -> Made:
     """Make a worktree of the repository around ``cwd`` for a program that calls it ``name``.
 
-    ``pid`` is the program's process, ``base`` the revision that it wants. Nobody is asked anything.
-    Where our part of it fails, git makes a plain worktree where the program would. Raises
-    `ProdigyError` or `OSError` where git cannot either, and `Unready` where a set-up command or the
-    repository's own hook has failed: then nothing is there.
+    ``pid`` is the program's process. Nobody is asked anything. Where our part of it fails, git makes a
+    plain worktree where the program would. Raises `ProdigyError` or `OSError` where git cannot either,
+    and `Unready` where a set-up command or the repository's own hook has failed: nothing is there then.
     """
     place = repository.find(cwd)
-    base = _revision(cwd, base, broken)
     try:
-        made = _ours(cwd, place, name, program, pid, base, broken)
+        made = _ours(cwd, place, name, program, pid, broken)
     except Unready:
         raise
     except Exception as error:  # whatever it is: git can do without us
         why = told(error)
-        return Made(_gits(cwd, place, name, base, why), None, why)
+        return Made(_gits(cwd, place, name, why), None, why)
     top = enrolled.top(place.common, place.common)
     try:
         _bring_settings(top, made.worktree)
@@ -82,24 +79,12 @@ def create(
     return Made(made.worktree, made.session_id)
 
 
-def _revision(cwd: str, base: str | None, broken: Broken) -> str | None:
-    """Return what a program wants its worktree to begin with; None: HEAD."""
-    if base is None:
-        return None
-    try:
-        return repository.commit_of(cwd, base)
-    except ProdigyError:
-        broken(f"{base} names no commit here: the worktree begins at HEAD")
-        return None
-
-
 def _ours(
     cwd: str,
     place: Place,
     name: str | None,
     program: str,
     pid: int | None,
-    base: str | None,
     broken: Broken,
 ) -> NewWorktree:
     store = home.here(cwd)
@@ -110,7 +95,7 @@ def _ours(
         if plain_name and os.path.lexists(layout.session(store, str(wanted))):
             continue
         try:
-            return new_worktree(cwd, name=wanted, base=base, more=more, broken=broken, say=broken)
+            return new_worktree(cwd, name=wanted, more=more, broken=broken, say=broken)
         except naming.NameInUse:
             continue
     raise AssertionError("a name that is made up is nobody else's")
@@ -149,7 +134,7 @@ def _without_accents(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
-def _gits(cwd: str, place: Place, name: str | None, base: str | None, why: str) -> str:
+def _gits(cwd: str, place: Place, name: str | None, why: str) -> str:
     """Have git make a worktree where the program would; return its path.
 
     Raises `ProdigyError` with ``why`` ours could not be made, too.
@@ -163,7 +148,7 @@ def _gits(cwd: str, place: Place, name: str | None, base: str | None, why: str) 
         if os.path.lexists(path) or branch_names.in_the_way(place, branch) is not None:
             continue
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        how = ("worktree", "add", "--quiet", "-b", branch, path, base or "HEAD")
+        how = ("worktree", "add", "--quiet", "-b", branch, path)
         # As the program would, with our hooks: they fail nothing, and give it a session if they can.
         status, _, err = git_status(cwd, *how, env={SILENCE: ""})
         if status == 0:

@@ -48,6 +48,11 @@ def take(program: str, event: str, process: int | None = None) -> int:
         return run(program, event, process)
     except Exception as error:
         _complain(program, event, error)
+        if event == "WorktreeCreate":  # also of who could not say what it is to be called
+            try:
+                _go_on("create", program, process, None, None)
+            except OSError as trouble:
+                _complain(program, event, trouble)
         return 1 if event in ASKING else 0
 
 
@@ -72,17 +77,20 @@ def run(program: str, event: str, process: int | None) -> int:
         raise first_object.Unreadable("it names no event")
     program = heard.program
     if heard.kind == "worktree_create":
-        _go_on("create", program, heard.name, heard.cwd)
+        name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
+        _go_on("create", program, process, heard.cwd, name)
     try:
         agent_events.heard(heard, os.environ, process)
     except Exception as error:
         _complain(program, event, error)
     if heard.kind == "worktree_remove":
-        _go_on("remove", program, heard.path, heard.cwd)
+        _go_on("remove", program, process, heard.cwd, heard.path)
     return 0
 
 
-def _go_on(what: str, *given: str | None) -> NoReturn:
+def _go_on(
+    what: str, program: str, process: int | None, cwd: str | None, about: str | None
+) -> NoReturn:
     """Become the program that makes and removes worktrees, with all its libraries.
 
     What it prints and its exit status are the answer. It takes as long as it takes: the timer would
@@ -95,8 +103,8 @@ def _go_on(what: str, *given: str | None) -> NoReturn:
 
     setitimer(ITIMER_REAL, 0)
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    words = [what, *(one or "" for one in given)]
-    os.execv(sys.executable, [sys.executable, "-P", "-c", _WITH_LIBRARIES, package, *words])
+    words = [package, what, program, str(process or ""), cwd or "", about or ""]
+    os.execv(sys.executable, [sys.executable, "-P", "-X", "utf8", "-c", _WITH_LIBRARIES, *words])
 
 
 def _begin(program: str, event: str) -> None:

@@ -192,11 +192,10 @@ def test_a_worktree_that_the_program_wants_is_all_that_it_answers(worktree, repo
 
 @pytest.mark.parametrize("scope", ["user", "project"])
 def test_no_worktree_is_a_failure_that_says_why(repo, tmp_path, scope):
-    for place, text in ((repo, b"{"), (tmp_path, None)):
-        done = say("claude", "WorktreeCreate", cwd=place, scope=scope, text=text, name="x")
-        assert (done.returncode, done.stdout) == (1, b"")
-        assert done.stderr.startswith(b"prodigy-git: ")
-        assert done.stderr.count(b"\n") == 1
+    done = say("claude", "WorktreeCreate", cwd=tmp_path, scope=scope, name="x")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.startswith(b"prodigy-git: ")
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_copilot_runs_the_hooks_of_claude_code_too(worktree, store):

@@ -6,7 +6,7 @@ Looks, and changes nothing. Many at once: `gathering`; what follows from what is
 DOOR = {
     "evidence": "Evidence left_out remarks Subject touched",
     "gathering": "gather",
-    "presence": "inside recorded scan",
+    "presence": "asked_by inside recorded scan",
     "verdicts": "describe Options verdict",
 }
 """What others take of this room, by its modules."""

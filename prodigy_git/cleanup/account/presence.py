@@ -5,6 +5,7 @@ one behind a bind mount or in a container. So folders are compared by device and
 filesystem (`mounts`), in each mount namespace once.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -81,7 +82,7 @@ def _note(sight: Sight, spot: Spot, pid: int, what: str) -> None:
 
 def _scan_anywhere(sight: Sight) -> None:
     """Look by what psutil knows, on systems without mount namespaces."""
-    asking = _ancestors()
+    asking = _asking()
     try:
         running = list(psutil.process_iter())
     except (psutil.Error, OSError, LookupError) as error:  # as in a chroot without /proc
@@ -104,7 +105,7 @@ def _scan_anywhere(sight: Sight) -> None:
 
 def _scan_proc(sight: Sight, own: Namespace) -> None:
     """Look by /proc itself: psutil asks for more of each process than is needed of hundreds."""
-    asking = _ancestors()
+    asking = _asking()
     here = _link("self/ns/mnt")
     # By what tells one namespace from another, the root of a process that is shut into a folder too.
     known: dict[tuple[str, str], Namespace] = {}
@@ -268,6 +269,37 @@ def away(found: Session | None) -> list[str]:
     if host in (None, os.uname().nodename):
         return []
     return [f"processes on {host}, where its session began"]
+
+
+_programs: list[int] = []
+"""Whose processes are in nobody's way: see `asked_by`."""
+
+
+@contextlib.contextmanager
+def asked_by(pid: int | None) -> Iterator[None]:
+    """Have processes that a program started not be in the way of what that program asks for.
+
+    Only if this command descends from it, and it is not the system's first process. They go on,
+    wherever their folder is.
+    """
+    if pid is None or pid <= 1:
+        yield
+        return
+    _programs.append(pid)
+    try:
+        yield
+    finally:
+        _programs.remove(pid)
+
+
+def _asking() -> set[int]:
+    """Return the processes whose wish is what this command does, as /proc numbers them."""
+    found = _ancestors()
+    for pid in _programs:
+        if pid in found:
+            with contextlib.suppress(psutil.Error, OSError):
+                found.update(one.pid for one in psutil.Process(pid).children(recursive=True))
+    return found
 
 
 def _ancestors() -> set[int]:
