@@ -29,6 +29,7 @@ MORE = {
     "install": "../hooks.md",
     "uninstall": "../hooks.md",
     "hooks": "../hooks.md",
+    "agents": "../agents.md",
     "new-worktree": "../sessions.md",
     "setup": "../setup-commands.md",
     "finish": "../sessions.md",

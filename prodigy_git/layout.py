@@ -214,6 +214,11 @@ def worktree_now(store: str, repo: str, path: str) -> str:
     )
 
 
+def agent_settings(store: str, key: str) -> str:
+    """Return the path of the note on what was put into one settings file of an agent program."""
+    return f"{store}/agents/settings/{key}.json"
+
+
 def trash(store: str, repo: str, session_id: str) -> str:
     """Return the folder where one session's removed worktrees wait."""
     return f"{store}/trash/{repo}/{session_id}"
@@ -332,6 +337,11 @@ def register_lock(store: str, repo: str) -> str:
 def ports_lock(store: str) -> str:
     """Return the lock under which ports are leased."""
     return f"{store}/locks/ports.lock"
+
+
+def agent_settings_lock(store: str) -> str:
+    """Return the lock under which settings files of agent programs are changed."""
+    return f"{store}/locks/agent-settings.lock"
 
 
 def emptying_lock(store: str) -> str:

@@ -37,8 +37,18 @@ def filled(repo: Path, store: Path, monkeypatch: Any) -> Said:
     _merge(repo, say)
     _remove(repo, store, say)
     _set_up(repo, say)
+    _plug_in(say)
     say("uninstall")
     return said
+
+
+def _plug_in(say: Callable[..., Any]) -> None:
+    broken = Path(os.environ["HOME"], ".gemini")
+    broken.mkdir()
+    (broken / "settings.json").write_text("{")
+    say("agents install", "claude", "codex", "gemini", code=1)
+    say("agents list")
+    say("agents uninstall", "claude", "codex")
 
 
 def work(repo: Path, store: Path, monkeypatch: Any) -> None:

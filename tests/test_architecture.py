@@ -24,6 +24,7 @@ HEIGHTS = {
     "setup": 4.5, "transcripts": 4.6,
     "jobs": 4, "hookstate": 4, "out_of_reach": 4,
     "hookfiles": 3, "agent_command": 4,
+    "agents": 5,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "merging": 5.5,
     "verify": 6,

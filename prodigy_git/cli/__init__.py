@@ -24,6 +24,7 @@ _COMMANDS = {
     "install": "prodigy_git.cli.hooks:install",
     "uninstall": "prodigy_git.cli.hooks:uninstall",
     "hooks": "prodigy_git.cli.hooks:hooks",
+    "agents": "prodigy_git.cli.plug_in:agents",
     "new-worktree": "prodigy_git.cli.worktrees:new_worktree",
     "setup": "prodigy_git.cli.setup:setup",
     "finish": "prodigy_git.cli.worktrees:finish",
@@ -61,6 +62,7 @@ _SHORT = {
     "install": "Install the git hooks that record commits.",
     "uninstall": "Take our hooks out and put back what was there before, byte for byte.",
     "hooks": "Show whether the hooks are in effect here, and what this worktree is enrolled as.",
+    "agents": "Agent programs: plug in, so that they tell what their agents do.",
     "new-worktree": "Make a worktree with a branch and a session of its own, and print its path.",
     "setup": "Set-up commands: what would run in a new worktree, and whether a person has allowed it.",
     "finish": "End a session: of the worktree you stand in, or NAME.",
@@ -121,7 +123,7 @@ def cli(context: click.Context) -> None:
 
 _AT_ONCE = frozenset(
     ("install", "uninstall", "event", "statusline", "agent-hook", "shell-init", "completion", "sync",
-     "top", "hooks", "trash", "dlq", "job")
+     "top", "hooks", "trash", "dlq", "job", "agents")
 )  # fmt: skip
 """The commands that need no commit to be recorded, or see to it themselves."""
 

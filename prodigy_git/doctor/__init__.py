@@ -10,7 +10,7 @@ from pathlib import Path
 from prodigy_git import hookstate, install, layout, trial_commit
 from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.trash import full_disk
-from prodigy_git.doctor import session_places, waiting
+from prodigy_git.doctor import plugged_in, session_places, waiting
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
@@ -38,6 +38,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
             *_store(store, cwd, fix=fix),
             *_other_store(store),
             *session_places.half_way(store),
+            *plugged_in.examine(store, cwd, fix=fix),
         ]
     try:
         place = repository.find(cwd)

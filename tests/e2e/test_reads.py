@@ -71,6 +71,7 @@ events clean --dry-run --older-than 0s
 trash list --sizes
 trash empty --dry-run
 hooks
+agents list
 verify
 doctor
 statusline
@@ -85,6 +86,8 @@ WRITES = set(
     """\
 install
 uninstall
+agents install
+agents uninstall
 new-worktree
 setup trust
 setup run

@@ -1,0 +1,56 @@
+"""The command that a program calls at an event: ours written, and told from what others wrote."""
+
+import json
+import re
+from typing import Any
+
+from prodigy_git import agent_command
+from prodigy_git.agents.programs import Hook, Program, Scope
+from prodigy_git.errors import ProdigyError
+
+_BEGINNINGS = ("test -r ", "command -v prodigy-git ")
+"""How a command of ours begins, and `agent_command.read` knows its end. That is its mark: programs that
+write their settings anew drop fields that they do not know, and Codex refuses them."""
+
+
+def text(program: Program, hook: Hook, scope: Scope) -> str:
+    """Return the command for one event. Raises `ProdigyError` for a path that no JSON text can hold.
+
+    In a file that a team shares it finds prodigy-git by itself, and does nothing where there is none.
+    """
+    call = agent_command.text(program.name, hook.event, "project" if scope == "project" else "user")
+    try:
+        json.dumps(call, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ProdigyError(
+            f"prodigy-git lies in a folder whose name is not UTF-8 ({call!a}): install it elsewhere"
+        ) from None
+    return call
+
+
+def command_of(handler: dict[str, Any]) -> str:
+    """Return the command of a handler of ours, of Copilot by its name for it."""
+    return str(handler.get("command", handler.get("bash")))
+
+
+def is_ours(command: object) -> bool:
+    """Whether a command is one that we put in, perhaps an earlier version of us, or from elsewhere."""
+    return (
+        isinstance(command, str)
+        and command.startswith(_BEGINNINGS)
+        and agent_command.read(command) is not None
+    )
+
+
+def is_by_hand(command: object) -> bool:
+    """Whether a command calls us, but was written, or changed, by somebody else."""
+    return (
+        isinstance(command, str)
+        and not is_ours(command)
+        and re.search(r"prodigy-git\s+agent-hook|/agent-hook\.sh", command) is not None
+    )
+
+
+def mentioned(text: str) -> bool:
+    """Whether there is anything of ours in a settings file, at a glance."""
+    return "agent-hook" in text

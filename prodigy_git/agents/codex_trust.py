@@ -1,0 +1,90 @@
+"""Whether a person has trusted our hooks in Codex, which runs no other ones and says nothing of it.
+
+Codex notes in its config.toml, ``[hooks.state."FILE:EVENT:GROUP:PLACE"]``, the hash of what was trusted
+(codex-rs/hooks/src/engine/discovery.rs, `hook_hash`; seen in 0.171). We look, and never write there: to
+trust a command is the person's part.
+"""
+
+import json
+import os
+import re
+import tomllib
+from typing import Any
+
+from prodigy_git import digest
+from prodigy_git.agents import calls, settings_file
+from prodigy_git.errors import ProdigyError
+
+HOW = "start codex, type /hooks, and trust the hooks of prodigy-git there"
+_SHORT = ("session_end", "interrupt")
+"""Events whose hooks have one second where none is asked for, and three at most."""
+_NO_MATCHER = ("user_prompt_submit", "stop", "interrupt")
+
+
+def untrusted(home: str, path: str, hooks: Any) -> tuple[list[str], list[str]]:
+    """Return the events of ours that nobody has trusted, and those trusted in another form.
+
+    ``home`` is Codex's folder of settings, ``hooks`` what the file ``path`` has under that name.
+    """
+    states = _states(home)
+    # The folder is named without links, the file in it as it is.
+    source = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    fresh, changed = [], []
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        for number, group in enumerate(groups if isinstance(groups, list) else ()):
+            inner = group.get("hooks") if isinstance(group, dict) else None
+            for place, handler in enumerate(inner if isinstance(inner, list) else ()):
+                if not isinstance(handler, dict) or not calls.is_ours(handler.get("command")):
+                    continue
+                label = _label(str(event))
+                state = states.get(f"{source}:{label}:{number}:{place}", {})
+                trusted = state.get("trusted_hash") if isinstance(state, dict) else None
+                if trusted is None or state.get("enabled") is False:
+                    fresh.append(str(event))
+                elif trusted != _hash(label, group.get("matcher"), handler):
+                    changed.append(str(event))
+    return fresh, changed
+
+
+def config(home: str) -> dict[str, Any]:
+    """Return the settings in a folder of Codex, as `toml` does."""
+    return toml(f"{home}/config.toml")
+
+
+def toml(path: str) -> dict[str, Any]:
+    """Return what a TOML file says; empty where there is none, or where it cannot be read."""
+    try:
+        text = settings_file.look(path).text()
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except (ProdigyError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def _states(home: str) -> dict[str, Any]:
+    hooks = config(home).get("hooks")
+    states = hooks.get("state") if isinstance(hooks, dict) else None
+    return states if isinstance(states, dict) else {}
+
+
+def _label(event: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", event).lower()
+
+
+def _hash(label: str, matcher: object, handler: dict[str, Any]) -> str:
+    short = label in _SHORT
+    timeout = handler.get("timeout", 1 if short else 600)
+    if isinstance(timeout, int):
+        timeout = min(3, max(1, timeout)) if short else max(1, timeout)
+    plain: dict[str, Any] = {
+        "type": "command",
+        "command": handler.get("command"),
+        "timeout": timeout,
+        "async": handler.get("async", False),
+    }
+    if "statusMessage" in handler:
+        plain["statusMessage"] = handler["statusMessage"]
+    whole: dict[str, Any] = {"event_name": label, "hooks": [plain]}
+    if matcher is not None and label not in _NO_MATCHER:
+        whole["matcher"] = matcher
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{digest.sha256_hex(text.encode())}"

@@ -1,0 +1,117 @@
+"""How it stands with each agent program: is it here, has it our hooks, do they run, was it heard."""
+
+import dataclasses
+import glob
+import json
+import os
+import re
+from typing import Any
+
+from prodigy_git.agents import in_effect, plugging, programs
+from prodigy_git.agents.plugging import Site, Standing
+from prodigy_git.agents.programs import Program, Scope
+from prodigy_git.errors import ProdigyError
+from prodigy_git.record import activity, clock, files
+
+_FILES = 64
+"""How many files of activity are looked into for the last event, the newest first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Our hooks in one file of a program: how they stand there, and what keeps them from running."""
+
+    scope: Scope
+    path: str
+    state: Standing
+    obstacles: tuple[str, ...]
+
+    @property
+    def in_effect(self) -> bool:
+        """Whether the program runs them, as far as files tell."""
+        return self.state == "installed" and not self.obstacles
+
+
+@dataclasses.dataclass(frozen=True)
+class Surveyed:
+    """One program: where it is called from, None where it is not; ``found`` also by its settings."""
+
+    program: Program
+    found: bool
+    binary: str | None
+    version: str | None
+    places: tuple[Place, ...]
+    last_event: str | None
+
+    @property
+    def in_effect(self) -> bool:
+        """Whether the program tells us of its sessions."""
+        return any(one.in_effect for one in self.places)
+
+
+def survey(site: Site, which: tuple[Program, ...]) -> list[Surveyed]:
+    """Return how it stands with some programs; a place that our hooks are not in is left out."""
+    last = _last_events(site.store)
+    found = []
+    for program in which:
+        binary = programs.binary(program, site.environ)
+        found.append(
+            Surveyed(
+                program,
+                programs.is_found(program, site.environ),
+                binary,
+                None if binary is None else _version(binary),
+                tuple(_places(site, program)),
+                last.get(program.name),
+            )
+        )
+    return found
+
+
+def _places(site: Site, program: Program) -> list[Place]:
+    found = []
+    for scope in programs.SCOPES:
+        try:
+            path = plugging.place(site, program, scope)
+        except ProdigyError:
+            continue  # it has no such file, or we stand in no repository
+        state, why = plugging.state(site, program, scope)
+        if state == "absent":
+            continue
+        obstacles = [why] if why else in_effect.obstacles(site, program, scope, path)
+        found.append(Place(scope, path, state, tuple(obstacles)))
+    return found
+
+
+def _version(binary: str) -> str | None:
+    """Return a program's version where its place tells it: asking the program takes a second."""
+    real = os.path.realpath(binary)
+    name = os.path.basename(real)
+    if re.fullmatch(r"\d+\.\d+[\w.-]*", name):
+        return name
+    folder = os.path.dirname(real)
+    for _ in range(3):  # as npm has it: PACKAGE/bin/NAME
+        try:
+            value: Any = json.loads(files.read(f"{folder}/package.json", 1 << 20))
+        except (OSError, ValueError):
+            folder = os.path.dirname(folder)
+            continue
+        version = value.get("version") if isinstance(value, dict) else None
+        return version if isinstance(version, str) else None
+    return None
+
+
+def _last_events(store: str) -> dict[str, str]:
+    """Return when each program was last heard of, by its name."""
+    dated = []
+    for path in glob.glob(f"{glob.escape(store)}/activity/*/*.jsonl"):
+        try:
+            dated.append((os.stat(path).st_mtime, path))
+        except OSError:
+            continue  # cleaned away just now
+    found: dict[str, int] = {}
+    for _, path in sorted(dated, reverse=True)[:_FILES]:
+        folder, name = os.path.split(path)
+        for state in activity.tail(store, os.path.basename(folder), name.removesuffix(".jsonl")):
+            found[state.program] = max(found.get(state.program, 0), state.seen)
+    return {program: clock.stamp(at) for program, at in found.items() if at}

@@ -1,0 +1,494 @@
+"""agents install, uninstall and list, with settings files as people have them."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from support_cli import call, ok, refused, snapshot
+from support_user import User, environment, interpreter
+
+from prodigy_git.agents import calls, hooks_in_json, plugging, programs, settings_file
+from prodigy_git.errors import ProdigyError
+
+CLAUDE = ".claude/settings.json"
+FILES = {
+    "claude": CLAUDE,
+    "codex": ".codex/hooks.json",
+    "gemini": ".gemini/settings.json",
+    "cursor": ".cursor/hooks.json",
+    "copilot": ".copilot/hooks/prodigy-git.json",
+    "opencode": ".config/opencode/plugins/prodigy-git.js",
+}
+REAL = {
+    "a person's": """\
+{
+  "model": "opus",
+  "permissions": {
+    "allow": ["Bash(git *)"]
+  },
+  "hooks": {
+    "PostToolUse": [
+      {
+        "matcher": "Edit|Write",
+        "hooks": [
+          { "type": "command", "command": "jq -r .tool_input.file_path | xargs prettier -w" }
+        ]
+      }
+    ]
+  },
+  "env": { "TOKEN": "x" }
+}
+""",
+    "with comments": '// mine\n{\n\t"hooks": {\n\t\t// later\n\t\t"Stop": [],\n\t},\n}\n',
+    "on one line": '{"a":1,"hooks":{}}',
+    "of Windows": '\ufeff{\r\n  "a": 1\r\n}\r\n',
+    "without an end": '{\n    "a": 1.0\n}',
+    "empty": "",
+    "of blanks": "\n \n",
+    "an object": "{}\n",
+    "an object with a line": "{\n}",
+    "keys twice": '{"hooks": {"Stop": []}, "a": 1, "hooks": {"Stop": [], "Stop": [ ]}}',
+}
+
+
+@pytest.fixture
+def home(sealed):
+    return sealed
+
+
+def written(home, text, name=CLAUDE):
+    path = home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+    return path
+
+
+def ours(path):
+    return path.read_text().count("; exec sh ")
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_uninstall_leaves_settings_as_they_were(home, tmp_path, kind):
+    path = written(home, REAL[kind])
+    before = path.read_bytes()
+    assert ok("agents", "install", "claude").out.startswith("claude\tinstalled, ")
+    after = path.read_bytes()
+    assert ours(path) == len(programs.CLAUDE.hooks)
+    assert ok("agents", "install", "claude").out.startswith("claude\twas there already")
+    assert path.read_bytes() == after
+    assert ok("agents", "uninstall", "claude").out.startswith("claude\tremoved, ")
+    assert path.read_bytes() == before
+    assert ok("agents", "uninstall", "claude").out.startswith("claude\twas not there")
+    assert os.listdir(path.parent) == ["settings.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_made_goes_again(home, store, name):
+    before = snapshot(home)
+    ok("agents", "install", name)
+    text = (home / FILES[name]).read_text()
+    assert "agent-hook.sh" in text
+    assert ok("agents", "list", name, "--json").json[0]["installed"][0]["state"] == "installed"
+    ok("agents", "install", name)
+    assert (home / FILES[name]).read_text() == text
+    ok("agents", "uninstall", name)
+    assert snapshot(home) == before
+    # The same for who has another store, where nothing is noted.
+    ok("agents", "install", name)
+    shutil.rmtree(store / "agents")
+    ok("agents", "uninstall", name)
+    left = home / FILES[name]
+    assert not left.exists() or hooks_in_json.is_bare(left.read_text())
+
+
+def test_a_program_may_rewrite_its_settings(home):
+    path = written(home, REAL["a person's"])
+    ok("agents", "install", "claude")
+    document = json.loads(path.read_text())
+    document["hooks"]["Stop"].append({"hooks": [{"type": "command", "command": "say done"}]})
+    path.write_text(json.dumps(document, indent=2))
+    rewritten = path.read_text()
+    assert ok("agents", "install", "claude").out.startswith("claude\twas there already")
+    assert path.read_text() == rewritten
+    ok("agents", "uninstall", "claude")
+    rest = json.loads(REAL["a person's"])
+    rest["hooks"]["Stop"] = document["hooks"]["Stop"][1:]
+    assert json.loads(path.read_text()) == rest
+
+
+def test_containers_that_were_there_stay_when_the_file_has_changed_since(home):
+    path = written(home, '{\n  "hooks": {\n    "Stop": []\n  }\n}\n')
+    ok("agents", "install", "claude")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({"new": 1, **document}, indent=2))
+    ok("agents", "uninstall", "claude")
+    assert json.loads(path.read_text()) == {"new": 1, "hooks": {"Stop": []}}
+
+
+def test_an_installation_elsewhere_is_replaced_at_its_place(home):
+    path = written(home, REAL["a person's"])
+    ok("agents", "install", "claude")
+    now = path.read_text()
+    old = now.replace("/agent-hook.sh", "/before/agent-hook.sh")
+    path.write_text(old)
+    assert "out of date (--user)" in ok("agents", "list", "claude").out
+    assert ok("agents", "install", "claude").out.startswith("claude\tupdated, ")
+    assert path.read_text() == now
+    path.write_text(old)
+    ok("agents", "uninstall", "claude")
+    assert path.read_text() == REAL["a person's"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1', "{'a': 1}", '{"hooks": []}', "[]", '{"hooks": {"Stop": 1}}']
+)
+def test_what_cannot_be_understood_is_left_alone(home, text):
+    path = written(home, text)
+    line = call("agents", "install", "claude")
+    assert (line.code, line.out) == (1, "")
+    assert str(path) in line.err
+    assert line.err.count("\n") == 1
+    assert path.read_text() == text
+    if "hooks" not in text and text != "[]":
+        assert "line 1, column" in line.err
+        assert call("agents", "uninstall", "claude").code == 1
+    assert path.read_text() == text
+
+
+def test_one_that_cannot_be_done_does_not_keep_the_others(home):
+    written(home, "{")
+    (home / ".codex").mkdir()
+    done = call("agents", "install", "all", "--json")
+    assert done.code == 1
+    assert [(one["program"], one["outcome"]) for one in done.json] == [
+        ("claude", "refused"), ("codex", "installed"),
+    ]  # fmt: skip
+    assert (home / FILES["codex"]).exists()
+
+
+def test_links_are_followed_and_kept(home, tmp_path):
+    target = tmp_path / "dotfiles" / "claude.json"
+    target.parent.mkdir()
+    target.write_text(REAL["a person's"])
+    target.chmod(0o640)
+    (home / ".claude").mkdir()
+    link = home / CLAUDE
+    link.symlink_to("../../dotfiles/claude.json")
+    ok("agents", "install", "claude")
+    assert link.is_symlink()
+    assert ours(target) == len(programs.CLAUDE.hooks)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    ok("agents", "uninstall", "claude")
+    assert target.read_text() == REAL["a person's"]
+    assert link.is_symlink()
+    assert os.listdir(target.parent) == ["claude.json"]
+    target.unlink()
+    target.parent.rmdir()
+    assert "leads nowhere" in call("agents", "install", "claude").err
+    link.unlink()
+    link.symlink_to("settings.json")
+    assert "circle" in call("agents", "install", "claude").err
+
+
+def test_what_is_no_file_or_not_to_be_written_is_left_alone(home):
+    path = written(home, "{}")
+    path.chmod(0o444)
+    assert "is read-only" in call("agents", "install", "claude").err
+    assert path.read_text() == "{}"
+    path.unlink()
+    os.mkfifo(path)
+    assert "is a FIFO" in call("agents", "install", "claude").err
+    path.unlink()
+    path.mkdir()
+    assert "is a folder" in call("agents", "install", "claude").err
+    path.rmdir()
+    path.write_bytes(b'{"a": "\xff"}')
+    assert "not UTF-8" in call("agents", "install", "claude").err
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_text("a file")
+    assert call("agents", "install", "claude").code == 1
+    assert path.parent.read_text() == "a file"
+
+
+def test_modes_do_not_stop_root_but_others(tmp_path_factory):
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="prodigy-agents-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        user = User(folder)
+        interpreter()
+        home = folder / "home"
+        user.run("mkdir", home / ".claude", cwd=folder)
+        # A file that root owns, in the user's own folder: a rename would do.
+        (home / CLAUDE).write_text("{}")
+        done = user.run("prodigy-git", "agents", "install", "claude", cwd=folder, check=False)
+        if os.geteuid() == 0:
+            assert "belongs to another user" in done.stderr
+            assert (home / CLAUDE).read_text() == "{}"
+            (home / CLAUDE).unlink()
+            # And root in the user's home leaves all to the user.
+            words = ("prodigy-git", "agents", "install", "claude")
+            user._run([], words, folder, True, environment(folder))
+            assert (home / CLAUDE).stat().st_uid == user.uid
+        user.run("chmod", "555", home / ".claude", cwd=folder)
+        before = (home / CLAUDE).read_bytes()
+        done = user.run("prodigy-git", "agents", "uninstall", "claude", cwd=folder, check=False)
+        assert done.returncode == 1
+        assert "cannot be" in done.stderr
+        assert (home / CLAUDE).read_bytes() == before
+        user.run("chmod", "755", home / ".claude", cwd=folder)
+
+
+CALLS = ("open", "write", "fsync", "fchmod", "fchown", "rename", "unlink", "mkdir", "rmdir")
+
+
+def at_call(number, what):
+    """Have the ``number``-th call that changes something on disk do something else; return a count."""
+    seen = [0]
+
+    def wrapped(name):
+        real = getattr(os, name)
+
+        def instead(*arguments, **more):
+            if name == "open" and not arguments[1] & (os.O_WRONLY | os.O_RDWR):
+                return real(*arguments, **more)
+            seen[0] += 1
+            if seen[0] == number:
+                what()
+            return real(*arguments, **more)
+
+        return instead
+
+    for name in CALLS:
+        setattr(os, name, wrapped(name))
+    return seen
+
+
+def in_a_child(action):
+    """Run something in a process of its own and return its exit status, -1 where it was killed."""
+    sys_status = os.fork()
+    if sys_status == 0:
+        status = 99
+        try:
+            status = action()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(sys_status, 0)[1])
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+@pytest.mark.parametrize("made", [False, True])
+def test_killed_at_any_step_the_file_is_whole(home, store, command, made):
+    path = home / CLAUDE
+    text = REAL["a person's"]
+
+    def begin():
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.rmtree(path.parent, ignore_errors=True)
+        if not made:
+            written(home, text)
+        if command == "uninstall":
+            ok("agents", "install", "claude")
+
+    begin()
+    old = path.read_bytes() if path.exists() else None
+    ok("agents", command, "claude")
+    new = path.read_bytes() if path.exists() else None
+    number = 0
+    while True:
+        number += 1
+        begin()
+
+        def killed(number=number):
+            at_call(number, lambda: os._exit(42))
+            return call("agents", command, "claude").code
+
+        status = in_a_child(killed)
+        there = path.read_bytes() if path.exists() else None
+        assert there in (old, new), number
+        ok("agents", "install", "claude")
+        assert ours(path) == len(programs.CLAUDE.hooks)
+        ok("agents", "uninstall", "claude")
+        assert (path.read_bytes() if path.exists() else None) == (None if made else text.encode())
+        assert not path.parent.exists() or os.listdir(path.parent) in ([], ["settings.json"])
+        if status != 42:
+            assert status == 0
+            break
+    assert number > 5
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(home, store):
+    path = written(home, REAL["a person's"])
+    number = 0
+    while True:
+        number += 1
+
+        def full():
+            raise OSError(28, "No space left on device")
+
+        def tried(number=number):
+            at_call(number, full)
+            done = call("agents", "install", "claude")
+            assert done.err.count("\n") == (1 if done.code else 0), done
+            assert "internal error" not in done.err, done
+            return done.code
+
+        status = in_a_child(tried)
+        assert status in (0, 1)
+        if status == 1:
+            assert path.read_text() == REAL["a person's"]
+            assert os.listdir(path.parent) == ["settings.json"]
+        else:
+            assert ours(path) == len(programs.CLAUDE.hooks)
+            ok("agents", "uninstall", "claude")
+            assert path.read_text() == REAL["a person's"]
+            if number > 20:
+                break
+
+
+def test_what_the_program_writes_meanwhile_is_not_lost(home, monkeypatch):
+    path = written(home, '{"a": 1}')
+    real = settings_file._dress
+    texts = iter(['{"a": 2}', '{"a": 3}'])
+
+    def slow(*arguments):
+        real(*arguments)
+        with_text = next(texts, None)
+        if with_text is not None:
+            path.write_text(with_text)
+
+    monkeypatch.setattr(settings_file, "_dress", slow)
+    ok("agents", "install", "claude")
+    assert json.loads(path.read_text())["a"] == 3
+    assert ours(path) == len(programs.CLAUDE.hooks)
+    monkeypatch.setattr(settings_file, "_dress", real)
+    ok("agents", "uninstall", "claude")
+    assert path.read_text() == '{"a": 3}'
+
+    def restless(*arguments):
+        real(*arguments)
+        path.write_text(path.read_text() + " ")
+
+    monkeypatch.setattr(settings_file, "_dress", restless)
+    assert "all the time" in refused("agents", "install", "claude")
+
+
+def test_scopes(home, repo, git):
+    ok("agents", "install", "claude", "--project", cwd=repo)
+    shared = repo / ".claude/settings.json"
+    text = shared.read_text()
+    assert str(Path(calls.__file__).parents[2]) not in text
+    assert "command -v prodigy-git" in text
+    # Who has no prodigy-git could make no worktree.
+    assert "WorktreeCreate" not in json.loads(text)["hooks"]
+    done = call("agents", "install", "claude", "--local", cwd=repo)
+    assert done.code == 0
+    assert "git does not ignore" in done.err
+    assert "too, and runs both" in done.err
+    assert (repo / ".claude/settings.local.json").exists()
+    for name in ("codex", "gemini", "cursor", "opencode"):
+        assert "--project" in call("agents", "install", name, "--local", cwd=repo).err
+    assert "repository" in call("agents", "install", "claude", "--project", cwd=home).err
+    states = ok("agents", "list", "claude", "--json", cwd=repo).json[0]["installed"]
+    assert [one["scope"] for one in states] == ["project", "local"]
+    ok("agents", "uninstall", "--local", cwd=repo)
+    ok("agents", "uninstall", "all", "--project", cwd=repo)
+    assert git("status", "--porcelain", cwd=repo) == ""
+
+
+def test_the_portable_command_does_nothing_where_there_is_no_prodigy_git(repo, tmp_path):
+    command = calls.text(programs.CLAUDE, programs.Hook("Stop"), "project")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for shell in filter(None, map(shutil.which, ("sh", "bash", "dash", "zsh", "fish"))):
+        done = subprocess.run(
+            [shell, "-c", command], env={"PATH": str(empty), "HOME": str(tmp_path)},
+            capture_output=True, check=False, input=b"{}",
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), shell
+
+
+def test_codex_hooks_go_where_others_are(home):
+    config = 'model = "x"  # mine\n\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\n'
+    config += 'type = "command"\ncommand = "a"'
+    path = written(home, config, ".codex/config.toml")
+    done = call("agents", "install", "codex")
+    assert done.code == 0
+    assert path.read_text().startswith(config + "\n\n[[hooks.SessionStart]]")
+    assert not (home / FILES["codex"]).exists()
+    first = path.read_text()
+    ok("agents", "install", "codex")
+    assert path.read_text() == first
+    # Codex notes there whom it trusts, and somebody else adds something.
+    later = first + '\n[hooks.state."x:stop:0:0"]\ntrusted_hash = "sha256:0"\n'
+    path.write_text(later.replace("/agent-hook.sh", "/before/agent-hook.sh"))
+    ok("agents", "install", "codex")
+    ok("agents", "uninstall", "codex")
+    assert (
+        path.read_text() == config + '\n\n[hooks.state."x:stop:0:0"]\ntrusted_hash = "sha256:0"\n'
+    )
+    path.write_text("hooks = [1]\n[[[")
+    ok("agents", "install", "codex")  # what cannot be read has no hooks: they go into hooks.json
+    assert path.read_text() == "hooks = [1]\n[[["
+
+
+def test_codex_inline_hooks_are_refused(home):
+    text = 'hooks.Stop = [{hooks = [{type = "command", command = "a"}]}]\n'
+    path = written(home, text, ".codex/config.toml")
+    assert "left alone" in refused("agents", "install", "codex")
+    assert path.read_text() == text
+
+
+def test_a_plugin_of_another_or_edited_is_left_alone(home):
+    path = written(home, "export const X = 1\n", FILES["opencode"])
+    assert "not ours" in call("agents", "install", "opencode").err
+    path.unlink()
+    ok("agents", "install", "opencode")
+    path.write_text(path.read_text() + "// more\n")
+    for command in ("install", "uninstall"):
+        assert "edited" in call("agents", command, "opencode").err
+    assert path.read_text().endswith("// more\n")
+
+
+def test_hard_to_write_paths(home, monkeypatch):
+    site = plugging.Site(str(home / "store"), None, dict(os.environ))
+    monkeypatch.setattr("prodigy_git.hookfiles.interpreter", lambda: "/tmp/py\udcff/python")
+    with pytest.raises(ProdigyError, match="not UTF-8"):
+        plugging.install(site, programs.CLAUDE, "user")
+    monkeypatch.setattr("prodigy_git.hookfiles.interpreter", lambda: '/o\'d dir/$(x)/"py"; é')
+    plugging.install(site, programs.CLAUDE, "user")
+    assert plugging.install(site, programs.CLAUDE, "user").outcome == "unchanged"
+    assert plugging.uninstall(site, programs.CLAUDE, "user").outcome == "removed"
+    assert not (home / CLAUDE).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "path"),
+    [
+        ("claude", "CLAUDE_CONFIG_DIR", "settings.json"),
+        ("codex", "CODEX_HOME", "hooks.json"),
+        ("gemini", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+        ("copilot", "COPILOT_HOME", "hooks/prodigy-git.json"),
+        ("opencode", "XDG_CONFIG_HOME", "opencode/plugins/prodigy-git.js"),
+        ("opencode", "OPENCODE_CONFIG_DIR", "plugins/prodigy-git.js"),
+    ],
+)
+def test_variables_that_move_settings_are_heeded(tmp_path, monkeypatch, name, variable, path):
+    monkeypatch.setenv(variable, str(tmp_path / "moved"))
+    ok("agents", "install", name)
+    assert (tmp_path / "moved" / path).exists()
+    ok("agents", "uninstall", name)
+    assert not (tmp_path / "moved").exists()
+    monkeypatch.setenv(variable, "relative")
+    assert "absolute" in call("agents", "install", name).err
+
+
+def test_none_found_wants_a_name(home):
+    assert "name one" in refused("agents", "install")
+    assert ok("agents", "uninstall").out == ""
