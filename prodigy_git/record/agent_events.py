@@ -1,42 +1,22 @@
-"""What becomes of an event of an agent program: bound to a session, noted as its activity, recorded.
+"""What becomes of an agent program's event: it goes to a session, and stands in its activity.
 
-Tools and what says that work goes on are noted and no more: the agent waits for each of them. At the
-others the events that follow are recorded (`activity_events`).
+Most say that the agent works, and no more; the agent waits for each of them, so what is needed for the
+others (`conversations`) is loaded for those.
 """
 
 from __future__ import annotations
 
-import os
-
 from prodigy_git import layout
-from prodigy_git.record import (
-    activity,
-    activity_events,
-    agent_call,
-    agent_programs,
-    agent_sessions,
-    agent_texts,
-    agent_turns,
-    gitdir,
-    program_ends,
-    program_sessions,
-)
-from prodigy_git.record.program_sessions import Binding
+from prodigy_git.record import program_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from prodigy_git.record.agent_programs import Heard
-    from prodigy_git.record.enrolment import Enrolment
-    from prodigy_git.record.gitdir import Place
 
-PATIENCE = 2.0
-"""Seconds that a lock is waited for, at most; what is left then, the next event records."""
-_LEFT = 4
-"""How many sessions are remembered that a program has left for another worktree."""
-_QUIET = ("tool", "working", "seen", "cwd", "worktree_create", "worktree_remove")
-"""The kinds of events at which nothing is recorded yet."""
+_NOTED = ("tool", "working", "seen", "cwd", "worktree_create", "worktree_remove")
+"""The kinds of events that are noted, and no more."""
 
 
 def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None:
@@ -49,117 +29,19 @@ def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None
         return
     store = layout.store_from(environ)
     bound = program_sessions.read(store, event.program, event.program_session)
-    here: tuple[Place, Enrolment] | None = None
-    new = bound is None
-    # What compacts its memory goes on where it was, wherever it stands just now.
-    if bound is None or (event.kind == "start" and event.source != "compact"):
-        here = agent_sessions.around(event, environ)
-        there = None if here is None else _bind(event, here, bound, process)
-        new = new or (there is not None and bound is not None and there.session != bound.session)
-        bound = there or bound
-    if bound is None:
-        return
-    if bound.before:
-        bound = _where_heard(event, bound)
-    if event.kind == "end":
-        if process is not None:
-            program_sessions.unmark(bound.store, process)
-        _end(event, bound)
-        return
-    activity.append(bound.store, bound.repo, bound.session, event)
-    if event.kind not in _QUIET or new:
-        _record(event, bound, here, environ)
+    if bound is not None and not bound.before:
+        if event.kind in _NOTED:
+            from prodigy_git.record import activity
 
+            activity.append(bound.store, bound.repo, bound.session, event)
+            return
+        if event.kind == "end":
+            from prodigy_git.record import program_ends
 
-def _bind(
-    event: Heard, here: tuple[Place, Enrolment], bound: Binding | None, process: int | None
-) -> Binding:
-    """Bind a program's session to that of the worktree it stands in, or return what it is bound to."""
-    place, found = here
-    assert event.program_session is not None
-    known = program_sessions.read(found.store, event.program, event.program_session)
-    if known is not None and event.kind != "start":
-        return known  # in the enrolment's store, which the environment does not name
-    there = Binding(
-        store=found.store, repo=found.repo, session=found.session, job=found.job, worktree=place.top
-    )
-    earlier = bound or known
-    if earlier is not None and earlier.session == there.session:
-        there.before = earlier.before
-    elif earlier is not None:
-        if _is_late(event, there):
-            return earlier
-        _leave(event, earlier)
-        left = ((earlier.repo, earlier.session), *earlier.before)
-        there.before = tuple(one for one in left if one[1] != there.session)[:_LEFT]
-    return program_sessions.bind(there, event, process, anew=event.kind == "start")
+            if process is not None:
+                program_sessions.unmark(store, process)
+            program_ends.end(event, bound.store, bound.repo, bound.session)
+            return
+    from prodigy_git.record import conversations
 
-
-def _is_late(event: Heard, there: Binding) -> bool:
-    """Whether a start was heard in a session already: the program has gone on elsewhere since."""
-    state = activity_events.state_of(there.store, there.repo, there.session) or {}
-    known = state.get(agent_turns.name_of(event.program, event.program_session))
-    return known is not None and agent_turns.has_heard(known, agent_call.call_of(event))
-
-
-def _where_heard(event: Heard, bound: Binding) -> Binding:
-    """Return in which session a call was heard before that the program has left; else its own.
-
-    Told again, it is told there again, and known for what it is.
-    """
-    if event.kind in activity.TOLD:
-        for repo, name in bound.before:
-            there = Binding(
-                store=bound.store, repo=repo, session=name, job=bound.job, worktree=bound.worktree
-            )
-            if _is_late(event, there):
-                return there
-    return bound
-
-
-def _leave(event: Heard, earlier: Binding) -> None:
-    """End a conversation where it was: it goes on in another worktree."""
-    state = activity_events.state_of(earlier.store, earlier.repo, earlier.session) or {}
-    if not agent_turns.has_ended(state, agent_turns.name_of(event.program, event.program_session)):
-        left = agent_programs.Heard(event.program, "end", None)
-        left.program_session, left.reason, left.mark = event.program_session, "moved", event.mark
-        _end(left, earlier)
-
-
-def _end(event: Heard, bound: Binding) -> None:
-    """Note and record an end, and have done in the background what it asks for.
-
-    The note comes first: what is killed behind it, the next command finds.
-    """
-    program_ends.note(bound.store, bound.session, event)
-    try:
-        activity.append(bound.store, bound.repo, bound.session, event)
-        activity_events.bring(bound.store, bound.session, patience=PATIENCE)
-    finally:
-        program_ends.wake(bound.store, bound.session)
-
-
-def _record(
-    event: Heard,
-    bound: Binding,
-    here: tuple[Place, Enrolment] | None,
-    environ: Mapping[str, str],
-) -> None:
-    """Record what follows from an event that stands in the activity file."""
-    if here is None and event.kind in agent_sessions.BEGIN:
-        here = agent_sessions.around(event, environ)
-    # Wherever the program stands by now, it takes part where it began.
-    if here is not None and here[1].session != bound.session:
-        here = None
-    text = None
-    if event.kind in activity.TOLD:
-        place = here[0] if here is not None else _place_of(bound)
-        text = agent_texts.of(event, bound.store, bound.repo, bound.session, place)
-    told = activity_events.bring(bound.store, bound.session, text=text, patience=PATIENCE)
-    if here is not None and told is not None:
-        agent_sessions.take_part(*here, event, told.state, environ)
-
-
-def _place_of(bound: Binding) -> Place | None:
-    """Return the worktree that a program's session was bound in; None where that is gone."""
-    return gitdir.find(bound.worktree, {}) if os.path.isdir(bound.worktree) else None
+    conversations.take(event, store, bound, environ, process)

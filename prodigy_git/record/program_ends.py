@@ -22,6 +22,21 @@ _FIELDS = ("program", "program_session", "reason", "event", "transcript", "mark"
 _SEPARATOR = "+"  # in no safe name
 
 
+def end(heard: Heard, store: str, repo: str, session: str) -> None:
+    """Take in the end of a conversation; what follows is recorded, and done, in the background.
+
+    The note comes first: what is killed behind it, the next command finds. A program ends hooks that
+    take longer than a second or two, so nothing is waited for. Raises `OSError`.
+    """
+    from prodigy_git.record import activity
+
+    note(store, session, heard)
+    try:
+        activity.append(store, repo, session, heard)
+    finally:
+        wake(store, session)
+
+
 def note(store: str, session: str, heard: Heard) -> str:
     """Write the note on an end; return its path. Raises `OSError`."""
     from prodigy_git.record import jsonline

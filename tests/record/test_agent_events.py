@@ -389,12 +389,16 @@ def test_it_outlives_the_programs_processes(linked, store):
         assert program.stdin is not None
         program.stdin.write(raw.encode())
         program.stdin.flush()
-        _wait(lambda: _noted(store) and "AgentProgramEnded" in types(store))
+        _wait(lambda: _noted(store) and '"end"' in _activity(store))
         os.killpg(program.pid, 9)
         program.stdin.close()
         program.wait()
     program_ended.settle(str(store), lambda _: None)  # what has been killed before it was started
     _wait(lambda: session_of(store, linked)["status"] == "Completed" or _settled(store))
+
+
+def _activity(store):
+    return "".join(path.read_text() for path in store.glob("activity/*/*.jsonl"))
 
 
 def _settled(store):
