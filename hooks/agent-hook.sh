@@ -1,14 +1,15 @@
-# What an agent program's settings call: sh agent-hook.sh PYTHON PROGRAM EVENT, with the event's JSON on
-# stdin. The agent waits for it, and it is called in every folder in which somebody works: so what is not
-# ours is told by builtins alone.
+# What an agent program's settings call, with PYTHON, PROGRAM and EVENT as its arguments, and the event's
+# JSON on stdin: `sh agent-hook.sh …`, or where the program's shell is one of ours, `. agent-hook.sh` with its
+# path behind them, which saves a process. The agent waits for it, and it is called in every folder in which
+# somebody works: so what is not ours is told by builtins alone.
 #
 # It ends with 0 also where pip has just replaced a half of this file (a status but 0 keeps some programs
 # from going on), but where the program asks something of us.
 trap 'exit 0' EXIT
-prodigy_python=${1-} prodigy_program=${2-} prodigy_event=${3-}
+prodigy_python=${1-} prodigy_program=${2-} prodigy_event=${3-} prodigy_script=${4-$0}
 
 # In a wheel this script is inside the package, in a checkout beside it.
-prodigy_package=${0%/hooks/*}
+prodigy_package=${prodigy_script%/hooks/*}
 [ -f "$prodigy_package/prodigy_git/record/agent_hook.py" ] || prodigy_package=${prodigy_package%/*}
 
 # The program makes no worktree itself where it asks us, and takes an empty answer for a failure: where we
@@ -53,25 +54,22 @@ prodigy_has_session() {
 	[ -f "$1" ]
 }
 
-# Whether there is something to do. The program may stand elsewhere by now than where it began: then its
-# process has a mark in the store.
+# Whether there is something to do. What comes with each step of an agent means nothing where it has no
+# session. Everything else is rare, and can be of a session that began elsewhere.
 prodigy_wanted() {
 	case $prodigy_event in
-	[Ss]ubagent*) ;;
-	*[Ss]tart | *[Ee]nd | *[Pp]rompt* | BeforeAgent | [Ww]orktree* | [Cc]wd* | session.* | server.* | "") return 0 ;;
+	*[Tt]ool* | *Execution | *File* | *Model | *Thought | message.*) ;;
+	*) return 0 ;;
 	esac
 	prodigy_has_session "$PWD" && return 0
-	for prodigy_folder in "${CLAUDE_PROJECT_DIR-}" "${GEMINI_PROJECT_DIR-}" "${CURSOR_PROJECT_DIR-}"; do
+	# Where the program began; it stands elsewhere by now, perhaps.
+	for prodigy_folder in "${CLAUDE_PROJECT_DIR-}" "${GEMINI_PROJECT_DIR-}" "${CURSOR_PROJECT_DIR-}" \
+		"${COPILOT_PROJECT_DIR-}"; do
 		case $prodigy_folder in
 		/*) prodigy_has_session "$prodigy_folder" && return 0 ;;
 		esac
 	done
-	case ${PRODIGY_HOME-} in
-	"") prodigy_store=${HOME-}/.prodigy ;;
-	"~"*) return 0 ;;
-	*) prodigy_store=$PRODIGY_HOME ;;
-	esac
-	[ -e "$prodigy_store/agents/processes/$PPID" ]
+	return 1
 }
 
 if ! prodigy_wanted; then

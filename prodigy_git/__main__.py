@@ -8,7 +8,6 @@ import atexit
 import gc
 import os
 import sys
-import threading
 
 from prodigy_git import descriptors, encoding
 
@@ -65,7 +64,8 @@ def _leave(code: int) -> None:
     That is what takes a sixth of the time of a command that has little to do. Who has threads that are
     to come to their end gets the interpreter's own way out.
     """
-    if threading.active_count() > 1:
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
         sys.exit(code)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -10,17 +10,26 @@ from prodigy_git.record import agent_hook
 
 Scope = Literal["user", "project"]
 
-_OURS = re.compile(
-    r"(?:/agent-hook\.sh'? \S.*|\bprodigy-git agent-hook) ([a-z]+) ([A-Za-z.]+)(?:; exit 0)?$"
+_SCRIPT = r"(?P<script>.+/agent-hook\.sh'?)"
+_PYTHON = "(?P<python>.+)"
+_WITHOUT = r"(?:exit [01]|\{ .+; \})"
+_WHAT = "(?P<program>[a-z]+) (?P<event>[A-Za-z.]+)"
+_FORMS = (
+    rf"test -r {_SCRIPT} \|\| {_WITHOUT}; exec sh (?P=script) {_PYTHON} {_WHAT}",
+    rf"test -r {_SCRIPT} \|\| {_WITHOUT}; set -- {_PYTHON} {_WHAT} (?P=script); \. (?P=script)",
+    rf"command -v prodigy-git >/dev/null 2>&1 (?:\|\| {_WITHOUT}; exec|&&) "
+    rf"prodigy-git agent-hook {_WHAT}(?:; exit 0)?",
 )
+_OF_SH = ("claude", "copilot", "gemini")
+"""The programs that call a hook by sh or bash, whatever the user's shell is: they read a script in."""
 
 
 def text(program: str, event: str, scope: Scope) -> str:
     """Return the command for the hook of ``event``, the program's own name for it.
 
-    For any shell: a program takes the user's. In a ``user``'s own settings it names interpreter and
-    package, as git's hooks do; in a ``project``'s, which are committed, it asks for a `prodigy-git` on
-    the PATH. Where there is none (any more), it does nothing; git makes a worktree that the program
+    For any shell, where a program takes the user's. In a ``user``'s own settings it names interpreter
+    and package, as git's hooks do; in a ``project``'s, which are committed, it asks for a `prodigy-git`
+    on the PATH. Where there is none (any more), it does nothing; git makes a worktree that the program
     wants of us then. Raises `ProdigyError` where this installation lacks the script.
     """
     if scope == "project":
@@ -30,7 +39,10 @@ def text(program: str, event: str, scope: Scope) -> str:
         return f"command -v prodigy-git >/dev/null 2>&1 && {command}; exit 0"
     script = shlex.quote(hookfiles.source_path("agent-hook"))
     python = shlex.quote(hookfiles.interpreter())
-    return f"test -r {script} || {_without(event)}; exec sh {script} {python} {program} {event}"
+    before = f"test -r {script} || {_without(event)}; "
+    if program in _OF_SH:
+        return f"{before}set -- {python} {program} {event} {script}; . {script}"
+    return f"{before}exec sh {script} {python} {program} {event}"
 
 
 def _without(event: str) -> str:
@@ -45,17 +57,22 @@ def _without(event: str) -> str:
 
 def read(command: str) -> tuple[str, str] | None:
     """Return the program and the event of a command that `text` made, of any release; else None."""
-    found = _OURS.search(command.strip())
-    return None if found is None else (found[1], found[2])
+    found = _match(command)
+    return None if found is None else (found["program"], found["event"])
 
 
 def works(command: str) -> bool:
     """Whether what a command of `text` for a user's settings names is still there."""
-    try:
-        words = shlex.split(command.replace(";", " ; "))
-    except ValueError:
+    found = _match(command)
+    if found is None:
         return False
-    if "sh" not in words:
+    named = found.groupdict()
+    if "script" not in named:
         return True  # a project's
-    script, python = words[words.index("sh") + 1 :][:2]
+    (script,), (python,) = shlex.split(named["script"]), shlex.split(named["python"])
     return os.path.isfile(script) and os.access(python, os.X_OK)
+
+
+def _match(command: str) -> re.Match[str] | None:
+    whole = (re.fullmatch(form, command.strip()) for form in _FORMS)
+    return next((found for found in whole if found is not None), None)

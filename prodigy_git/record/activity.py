@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from prodigy_git.record.agent_programs import Heard
 
-PATIENCE = 0.1
+PATIENCE = 0.05
 """Seconds that the file's lock is waited for; the agent waits meanwhile."""
 READ = 256 * 1024
 """How many bytes of the file's end `tail` reads."""

@@ -65,10 +65,12 @@ def test_it_stays_with_its_session_wherever_it_goes(worktree, store, repo, tmp_p
     other = made(repo, "other")
     say("claude", "SessionStart", cwd=worktree, source="startup")
     for place in (other, repo, tmp_path):
-        silent(say("claude", "PostToolUse", cwd=place, tool_name="Bash"))
+        began = {"CLAUDE_PROJECT_DIR": str(worktree)}  # as the program says
+        silent(say("claude", "PostToolUse", cwd=place, tool_name="Bash", environ=began))
+    silent(say("claude", "Stop", cwd=tmp_path))
     subprocess.run(["git", "worktree", "remove", "--force", worktree], cwd=repo, check=True)
     silent(say("claude", "SessionEnd", cwd=repo, reason="other"))
-    assert kinds(store, "wt") == ["start", "tool", "tool", "tool", "end"]
+    assert kinds(store, "wt") == ["start", "tool", "tool", "tool", "idle", "end"]
     assert list(lines(store)) == ["wt"]
 
 
@@ -108,9 +110,9 @@ def test_the_empty_answer_is_what_the_program_wants(worktree, tmp_path, scope, p
     silent(say(program, "AfterTool", cwd=worktree, scope=scope, text=b"{"), answer)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"nonsense", b"\xff\xfe{", b"{}", b'{"a": "'])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"nonsense", b"\xff\xfe{", b'{"a": "'])
 def test_what_is_no_event_is_a_line_in_the_log(worktree, store, text):
-    silent(say("claude", "", cwd=worktree, text=text))
+    silent(say("claude", "Stop", cwd=worktree, text=text))
     assert errors(store).count("\n") == 1
     assert lines(store) == {}
 
@@ -168,11 +170,17 @@ def test_a_program_that_nobody_knows_keeps_nobody_from_working(worktree):
     assert b"not 'cluade'" in done.stderr
 
 
-def test_its_own_command_is_told_from_others():
-    for scope in ("user", "project"):
-        command = agent_command.text("claude", "PostToolUse", scope)
-        assert agent_command.read(command) == ("claude", "PostToolUse")
-        assert agent_command.works(command)
+def test_its_own_command_is_told_from_others(monkeypatch):
+    for program, scope in (("claude", "user"), ("codex", "user"), ("claude", "project")):
+        for event in ("PostToolUse", "WorktreeCreate"):
+            command = agent_command.text(program, event, scope)
+            assert agent_command.read(command) == (program, event)
+            assert agent_command.works(command)
+        monkeypatch.setattr(sys, "executable", "/a 'folder; of/python")
+        command = agent_command.text(program, "Stop", scope)
+        assert agent_command.read(command) == (program, "Stop")
+        assert agent_command.works(command) == (scope == "project")
+        monkeypatch.undo()
     for other in ("true", "echo prodigy-git", "prodigy-git finish", "agent-hook claude Stop", ""):
         assert agent_command.read(other) is None
     gone = agent_command.text("codex", "Stop", "user").replace(sys.executable, "/gone")

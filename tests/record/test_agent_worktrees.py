@@ -94,8 +94,8 @@ def test_an_installation_that_is_broken_leaves_it_to_git(known, git, tmp_path, g
     if gone == "package":
         script = tmp_path / "package" / "hooks" / "agent-hook.sh"
         script.parent.mkdir(parents=True)
-        script.write_bytes(Path(shlex.split(command)[-4]).read_bytes())
-        command = command.replace(shlex.split(command)[-4], str(script))
+        script.write_bytes(Path(shlex.split(command)[2]).read_bytes())
+        command = command.replace(shlex.split(command)[2], str(script))
     if gone == "library":
         (tmp_path / "click.py").write_text("raise ImportError('half of it is gone')\n")
         environ["PYTHONPATH"] = str(tmp_path)
