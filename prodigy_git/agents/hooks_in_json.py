@@ -50,14 +50,16 @@ def installed(
     scope: Scope,
     path: str,
     made: tuple[str, ...] | None = None,
+    elsewhere: frozenset[str] = frozenset(),
 ) -> Result:
     """Return a settings text with our hooks, each once and as they are to be now.
 
-    ``made`` are the containers that an earlier version made, see `uninstalled`. Raises `ProdigyError`
-    where the text is no JSON, or has not the shape that the program asks for.
+    ``made`` are the containers that an earlier version made, see `uninstalled`; ``elsewhere`` the
+    events whose place another tool has in another file. Raises `ProdigyError` where the text is no
+    JSON, or has not the shape that the program asks for.
     """
     if not text.strip("\ufeff \t\r\n"):
-        return _from_nothing(text, program, scope)
+        return _from_nothing(text, program, scope, elsewhere)
     root = parsed(text, path)
     hooks = entries.hooks_of(program, scope)
     if wrong := entries.misshapen(program, root, [one.event for one in hooks]):
@@ -66,9 +68,7 @@ def installed(
     there = list(entries.found(program, root))
     ours = [one for one in there if calls.is_ours(one.command())]
     by_hand = {one.event for one in there if calls.is_by_hand(one.command())}
-    taken = {
-        one.event for one in there if one.event in ALONE and not calls.is_ours(one.command())
-    } - by_hand  # fmt: skip
+    taken = (_taken(there) | (elsewhere & wanted.keys())) - by_hand
     for event in by_hand | taken:
         wanted.pop(event, None)
     how = splicing.style(text, root)
@@ -85,7 +85,7 @@ def installed(
         # Twice there, or of an event that we no longer listen to. What is left is begun with anew: what
         # is taken out and what is put in may meet at one comma.
         cleaner = splicing.apply(text, _taken_out(text, root, surplus, made))
-        again = installed(cleaner, program, scope, path, made)
+        again = installed(cleaner, program, scope, path, made, elsewhere)
         _check(program, text, again.text, path, set(wanted))
         return dataclasses.replace(again, spans=None)
     for event, one in first.items():
@@ -95,7 +95,13 @@ def installed(
     after = splicing.apply(text, [*edits, *insertions])
     _check(program, text, after, path, set(wanted))
     spans = None if ours else _spans(insertions)
-    return Result(after, spans, new, tuple(sorted(by_hand)), tuple(sorted(taken)))
+    return Result(
+        after,
+        spans,
+        new,
+        tuple(sorted(by_hand)),
+        tuple(sorted(taken & {one.event for one in hooks})),
+    )
 
 
 def uninstalled(text: str, program: Program, path: str, made: tuple[str, ...] | None) -> Result:
@@ -117,6 +123,21 @@ def uninstalled(text: str, program: Program, path: str, made: tuple[str, ...] | 
     return Result(after, by_hand=by_hand)
 
 
+def taken(text: str, program: Program, path: str) -> set[str]:
+    """Return the events that only one hook can have and another tool has. Raises `ProdigyError`."""
+    return _taken(list(entries.found(program, parsed(text, path))))
+
+
+def _taken(there: list[entries.Entry]) -> set[str]:
+    return {
+        one.event
+        for one in there
+        if one.event in ALONE
+        and not calls.is_ours(one.command())
+        and not calls.is_by_hand(one.command())
+    }
+
+
 def is_bare(text: str) -> bool:
     """Whether a settings text says nothing but its format's version, and has no comment."""
     root = jsonc.parse(text) if text.strip("\ufeff \t\r\n") else None
@@ -131,15 +152,20 @@ def is_bare(text: str) -> bool:
     ) and not any(mark in text for mark in ("//", "/*"))
 
 
-def _from_nothing(text: str, program: Program, scope: Scope) -> Result:
+def _from_nothing(text: str, program: Program, scope: Scope, elsewhere: frozenset[str]) -> Result:
+    listened = entries.hooks_of(program, scope)
     hooks = {
-        one.event: [entries.wanted(program, one, scope)] for one in entries.hooks_of(program, scope)
+        one.event: [entries.wanted(program, one, scope)]
+        for one in listened
+        if one.event not in elsewhere
     }
     document = {"version": 1, "hooks": hooks} if program.version else {"hooks": hooks}
     body = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     begin = len(text) if text.startswith("\ufeff") else 0
     after = text[:begin] + body + text[begin:]
-    return Result(after, ((begin, len(body)),), ("hooks", *(f"hooks.{one}" for one in hooks)))
+    made = ("hooks", *(f"hooks.{one}" for one in hooks))
+    taken = tuple(sorted(elsewhere & {one.event for one in listened}))
+    return Result(after, ((begin, len(body)),), made, taken=taken)
 
 
 def _is_live(root: Node, one: entries.Entry) -> bool:

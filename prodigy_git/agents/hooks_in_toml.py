@@ -24,14 +24,12 @@ _BLOCK = re.compile(
 
 def has_hooks(text: str) -> bool:
     """Whether a config.toml has hooks of its own; no where it cannot be read."""
-    try:
-        hooks = tomllib.loads(text.removeprefix("\ufeff")).get("hooks")
-    except tomllib.TOMLDecodeError:
-        return False
-    # What Codex notes of the user's trust is there, too.
-    return isinstance(hooks, dict) and any(
-        event != "state" and isinstance(groups, list) and groups for event, groups in hooks.items()
-    )
+    return bool(_groups(_read(text)))
+
+
+def has_ours(text: str) -> bool:
+    """Whether hooks of ours are in a config.toml; no where it cannot be read."""
+    return calls.mentioned(text) and bool(_ours(_read(text)))
 
 
 def installed(text: str, scope: Scope, path: str) -> Result:
@@ -89,6 +87,15 @@ def _document(text: str, path: str) -> dict[str, Any]:
             f'{path} is not as Codex has it: its "hooks" is no table; it was left alone'
         )
     return document
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Return what a config.toml says; nothing where it cannot be read, or its hooks are no table."""
+    try:
+        document = tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError:
+        return {}
+    return document if isinstance(document.get("hooks", {}), dict) else {}
 
 
 def _without(text: str, path: str) -> str:

@@ -72,7 +72,13 @@ def uninstall(site: Site, program: Program, scope: Scope) -> Done:
 
     Raises as `install`.
     """
-    path = place(site, program, scope)
+    done = _uninstall(site, program, scope, place(site, program, scope))
+    if done.outcome == "removed" and (other := place(site, program, scope)) != done.path:
+        _uninstall(site, program, scope, other)  # Codex may have had ours in both of its files
+    return done
+
+
+def _uninstall(site: Site, program: Program, scope: Scope, path: str) -> Done:
     with _locked(site.store):
         settings_file.sweep(path)
         for _ in range(_TRIES):
@@ -89,7 +95,7 @@ def state(site: Site, program: Program, scope: Scope) -> tuple[Standing, str]:
         text = seen.text()
         if not calls.mentioned(text) or not _has_ours(program, path, text):
             return "absent", ""
-        result = _with_ours(seen, text, program, scope, None)
+        result = _with_ours(site, seen, text, program, scope, None)
     except ProdigyError as error:
         return "unreadable", str(error)
     return ("installed" if result.text == text else "outdated"), ""
@@ -113,7 +119,9 @@ def place(site: Site, program: Program, scope: Scope) -> str:
         other = f"{os.path.dirname(path)}/config.toml"
         with contextlib.suppress(ProdigyError):
             theirs = settings_file.look(other).text()
-            if hooks_in_toml.has_hooks(theirs) and not os.path.lexists(path):
+            if hooks_in_toml.has_ours(theirs) or (
+                hooks_in_toml.has_hooks(theirs) and not os.path.lexists(path)
+            ):
                 return other
     return path
 
@@ -126,9 +134,9 @@ def _install_once(site: Site, program: Program, scope: Scope, path: str) -> Done
     before = text
     if exact is not None and program.shape != "plugin":
         before = exact.original(text)  # as if we came for the first time
-    result = _with_ours(seen, before, program, scope, newest.made if newest else None)
+    result = _with_ours(site, seen, before, program, scope, newest.made if newest else None)
     content = result.text.encode("utf-8")
-    notes = _said(program, path, result)
+    notes = _said(program, path, result, _taken_elsewhere(site, program, scope))
     if content == seen.content:
         return Done(program.name, scope, path, "unchanged", notes)
     made = result.made if exact else (*(newest.made if newest else ()), *result.made)
@@ -149,7 +157,7 @@ def _install_once(site: Site, program: Program, scope: Scope, path: str) -> Done
 
 
 def _with_ours(
-    seen: Seen, text: str, program: Program, scope: Scope, made: tuple[str, ...] | None
+    site: Site, seen: Seen, text: str, program: Program, scope: Scope, made: tuple[str, ...] | None
 ) -> Result:
     if program.shape == "plugin":
         if seen.content is not None and not plugin_file.is_ours(text):
@@ -159,7 +167,22 @@ def _with_ours(
         return Result(plugin_file.text(scope), None)
     if seen.path.endswith(".toml"):
         return hooks_in_toml.installed(text, scope, seen.path)
-    return hooks_in_json.installed(text, program, scope, seen.path, made)
+    elsewhere = _taken_elsewhere(site, program, scope)
+    return hooks_in_json.installed(text, program, scope, seen.path, made, frozenset(elsewhere))
+
+
+def _taken_elsewhere(site: Site, program: Program, scope: Scope) -> dict[str, str]:
+    """Return events that only one hook can have and another tool has, in the file of another scope."""
+    found = {}
+    for other in programs.SCOPES:
+        if other == scope or program is not programs.CLAUDE:
+            continue
+        with contextlib.suppress(ProdigyError):
+            path = programs.settings_file(program, other, site.top, site.environ)
+            theirs = settings_file.look(path).text()
+            for event in hooks_in_json.taken(theirs, program, path):
+                found[event] = path
+    return found
 
 
 def _uninstall_once(site: Site, program: Program, scope: Scope, path: str) -> Done:
@@ -189,7 +212,7 @@ def _uninstall_once(site: Site, program: Program, scope: Scope, path: str) -> Do
             if path.endswith(".toml")
             else hooks_in_json.uninstalled(text, program, path, newest.made if newest else None)
         )
-        after, notes = result.text, _said(program, path, result)
+        after, notes = result.text, _said(program, path, result, {})
         alone = os.path.basename(path) == os.path.basename(program.user) == "prodigy-git.json"
         goes = (made_here or alone) and path.endswith(".json") and hooks_in_json.is_bare(after)
         if after == text:
@@ -212,19 +235,21 @@ def _known(seen: Seen, states: list[State]) -> tuple[State | None, State | None]
     return (matching if matching and matching.spans is not None else None), newest
 
 
-def _said(program: Program, path: str, result: Result) -> tuple[str, ...]:
-    """Return what is to be said about what was found in a file."""
+def _said(
+    program: Program, path: str, result: Result, elsewhere: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return what is to be said about what was found in a file, and in those of other scopes."""
     notes = []
     if result.by_hand:
         notes.append(
             f"{path} calls prodigy-git by a command written by hand, at {', '.join(result.by_hand)}: "
             "it was left as it is"
         )
-    if result.taken:
-        notes.append(
-            f"another tool makes {program.title}'s worktrees ({', '.join(result.taken)} in {path}): "
-            "ours was left out, since both would run"
-        )
+    notes += [
+        f"another tool makes {program.title}'s worktrees ({event} in {elsewhere.get(event, path)}): "
+        "ours was left out, since both would run"
+        for event in result.taken
+    ]
     return tuple(notes)
 
 

@@ -132,7 +132,9 @@ def _site() -> "Site":
     from prodigy_git.record import gitdir
 
     place = gitdir.find(gitenv.here(), {})
-    top = None if place is None else place.top
+    # A bare repository has no worktree in which a program could look for settings.
+    bare = place is None or place.top == place.private
+    top = None if place is None or bare else place.top
     return Site(home.here(), top, os.environ)
 
 

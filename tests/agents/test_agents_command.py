@@ -492,3 +492,99 @@ def test_variables_that_move_settings_are_heeded(tmp_path, monkeypatch, name, va
 def test_none_found_wants_a_name(home):
     assert "name one" in refused("agents", "install")
     assert ok("agents", "uninstall").out == ""
+
+
+def test_another_tool_that_makes_worktrees_goes_before_ours(home, repo):
+    other = {"hooks": {"WorktreeCreate": [{"hooks": [{"type": "command", "command": "wt new"}]}]}}
+    written(repo, json.dumps(other))
+    done = call("agents", "install", "claude", cwd=repo)
+    assert done.code == 0
+    assert f"WorktreeCreate in {repo / CLAUDE}" in done.err
+    events = json.loads((home / CLAUDE).read_text())["hooks"]
+    assert "WorktreeCreate" not in events
+    assert "WorktreeRemove" in events
+    assert ok("agents", "list", "claude", "--json", cwd=repo).json[0]["installed"][0]["in_effect"]
+    (repo / CLAUDE).unlink()
+    assert "out of date" in ok("agents", "list", "claude", cwd=repo).out
+    assert call("agents", "install", "claude", cwd=repo).err == ""
+    assert "WorktreeCreate" in json.loads((home / CLAUDE).read_text())["hooks"]
+    # It comes later: ours makes room.
+    document = json.loads((home / CLAUDE).read_text())
+    document["hooks"]["WorktreeCreate"] += other["hooks"]["WorktreeCreate"]
+    (home / CLAUDE).write_text(json.dumps(document, indent=2))
+    assert "ours was left out" in call("agents", "install", "claude", cwd=repo).err
+    events = json.loads((home / CLAUDE).read_text())["hooks"]
+    assert events["WorktreeCreate"] == other["hooks"]["WorktreeCreate"]
+
+
+def test_ours_in_two_files_of_codex(home):
+    ok("agents", "install", "codex")
+    text = 'model = "x"\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = "command"\ncommand = "a"\n'
+    config = written(home, text, ".codex/config.toml")
+    hooks = home / FILES["codex"]
+    kept = hooks.read_text()
+    hooks.unlink()
+    ok("agents", "install", "codex")
+    assert config.read_text() != text
+    hooks.write_text(kept)
+    ok("agents", "uninstall", "codex")
+    assert config.read_text() == text
+    assert not hooks.exists()
+
+
+def test_a_bare_repository_has_no_settings(home, tmp_path, git):
+    git("init", "-q", "--bare", tmp_path / "bare.git", cwd=tmp_path)
+    for scope in ("--project", "--local"):
+        assert (
+            "repository"
+            in call("agents", "install", "claude", scope, cwd=tmp_path / "bare.git").err
+        )
+    assert not (tmp_path / "bare.git" / ".claude").exists()
+
+
+NODE = """
+import {{ ProdigyGit }} from "{plugin}"
+const plugin = await ProdigyGit({{ directory: "/work", worktree: "/work" }})
+const say = (type, properties) => plugin.event({{ event: {{ type, properties }} }})
+await say("session.created", {{ sessionID: "a", info: {{ id: "a" }} }})
+await plugin["chat.message"]({{ sessionID: "a" }}, {{ parts: [{{ type: "text", text: "do it" }}] }})
+await say("session.status", {{ sessionID: "a", status: {{ type: "busy" }} }})
+await say("session.status", {{ sessionID: "a", status: {{ type: "busy" }} }})
+await say("session.created", {{ sessionID: "b", info: {{ id: "b", parentID: "a" }} }})
+await plugin["chat.message"]({{ sessionID: "b" }}, {{ parts: [] }})
+await plugin["tool.execute.before"]({{ sessionID: "a", tool: "bash", callID: "1" }})
+const args = {{ filePath: "x" }}
+await plugin["tool.execute.after"]({{ sessionID: "b", tool: "write", callID: "1", args }}, {{}})
+await say("message.updated", {{}})
+await say("session.status", {{ sessionID: "b", status: {{ type: "idle" }} }})
+await say("session.status", {{ sessionID: "a", status: {{ type: "idle" }} }})
+await say("session.idle", {{ sessionID: "a" }})
+await plugin.dispose()
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is missing: apt-get install nodejs")
+def test_the_plugin_hands_events_on_in_their_order(home, tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    monkeypatch.setattr(
+        calls,
+        "text",
+        lambda *_: f"{{ cat; echo; }} >>{log} && test agent-hook && echo opencode EVENT",
+    )
+    ok("agents", "install", "opencode")
+    plugin = tmp_path / "plugin.mjs"
+    shutil.copy(home / FILES["opencode"], plugin)
+    (tmp_path / "run.mjs").write_text(NODE.format(plugin=plugin))
+    subprocess.run(["node", tmp_path / "run.mjs"], check=True, timeout=300)
+    from prodigy_git.record import agent_programs
+
+    heard = [
+        agent_programs.normal("opencode", None, json.loads(line))
+        for line in log.read_text().splitlines()
+    ]
+    assert [(one.kind, one.program_session, one.subagent) for one in heard] == [
+        ("start", "a", None), ("prompt", "a", None), ("subagent_start", "a", "b"),
+        ("tool", "a", "b"), ("subagent_end", "a", "b"), ("idle", "a", None), ("end", "a", None),
+    ]  # fmt: skip
+    assert heard[1].text == "do it"
+    assert heard[3].files == ("/work/x",)
