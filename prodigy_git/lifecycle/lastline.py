@@ -84,10 +84,11 @@ _BAR = re.compile(
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-def last_line(output: bytes, env: Mapping[str, str] | None = None) -> str:
+def last_line(output: bytes, env: Mapping[str, str] | None) -> str:
     """Return the last meaningful line of ``output``, fit to be recorded; else an empty string.
 
-    ``env`` is the environment of who wrote it, whose secrets are taken out.
+    ``env`` is the environment of who wrote it, and what looks like a secret is taken out; with None it
+    stays.
     """
     lines = _lines(output)
     said = [one for one in lines if one[0] or not _NOISE.match(one[1])]
@@ -97,11 +98,12 @@ def last_line(output: bytes, env: Mapping[str, str] | None = None) -> str:
         if telling := [text for raised, text in end if kind(raised, text)]:
             found = telling[-1]
             break
-    found = redact(found, env)
+    if env is not None:
+        found = redact(found, env)
     return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
 
 
-def telling_line(output: bytes, env: Mapping[str, str] | None = None) -> str:
+def telling_line(output: bytes, env: Mapping[str, str] | None) -> str:
     """Return as `last_line` a line of standard output, but only one that tells of an error."""
     found = last_line(output, env)
     return found if _is_strong(False, found) or _is_telling(False, found) else ""

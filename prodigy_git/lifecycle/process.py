@@ -26,6 +26,7 @@ from prodigy_git.lifecycle.lastline import KEPT, last_line, telling_line
 from prodigy_git.lifecycle.pseudo_terminal import Keyboard, PseudoTerminal
 from prodigy_git.lifecycle.sinks import PATIENCE, Ours
 from prodigy_git.lifecycle.streams import Stream, WholeLines
+from prodigy_git.store.redacted_output import PAUSE, Redacted
 from prodigy_git.store.runlog import RunLog
 
 _INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)
@@ -61,6 +62,7 @@ def run(
     cwd: str,
     env: dict[str, str],
     log: RunLog,
+    redact: bool,
     inherited: int,
     signals: Signals,
     ours: Ours,
@@ -73,8 +75,9 @@ def run(
 ) -> Ran:
     """Run a command to its end; its output goes to ``log``, and where ours goes.
 
-    As it comes, or as lines that ``whole_lines`` puts together. ``started`` is told its process id, and
-    whether it has a session of its own.
+    There as it comes, or as lines that ``whole_lines`` puts together; to the log, with ``redact``,
+    without what looks like a secret. ``started`` is told its process id, and whether it has a session
+    of its own.
 
     It inherits the descriptor ``inherited``, and with ``stdin`` our standard input; with ``pty`` it has
     a terminal (`pseudo_terminal`). It gets a session of its own, and all its processes are ended with
@@ -107,16 +110,22 @@ def run(
             if pipe is not None:
                 stack.callback(pipe.close)
                 ends.append((pipe.fileno(), sink))
-        streams = []
+        streams: list[Stream] = []
+        kept: list[Redacted] = []
         for number, sink in ends:
             lines = None if whole_lines is None else whole_lines()
-            streams.append(Stream(number, sink, log=log.write, kept=KEPT, lines=lines))
+            keep = log.write
+            if redact:
+                kept.append(Redacted(log.write, env))
+                stack.callback(kept[-1].close)
+                keep = kept[-1].add
+            streams.append(Stream(number, sink, log=keep, kept=KEPT, lines=lines))
             sink.has_room = signals.wake
             stack.callback(setattr, sink, "has_room", lambda: None)
         if terminal is not None:
             terminal.started()
         timed_out, interrupted = _attend(
-            child, family, streams, keyboard, signals, timeout, grace, interactive
+            child, family, streams, kept, keyboard, signals, timeout, grace, interactive
         )
         if keyboard is not None and keyboard.interrupted and child.returncode in _INTERRUPTED:
             # Its terminal made a signal of it; at ours it would have reached us as well.
@@ -127,9 +136,10 @@ def run(
         if child.returncode != 0 and interrupted is None:
             # It may have been sent the same signal as we, and have been quicker.
             interrupted = next((n for n in signals.came if child.returncode in (-n, 128 + n)), None)
+        known = env if redact else None
         return Ran(
             child.returncode, timed_out, interrupted, left,
-            last_line(streams[-1].end, env) or telling_line(streams[0].end, env),
+            last_line(streams[-1].end, known) or telling_line(streams[0].end, known),
         )  # fmt: skip
 
 
@@ -146,6 +156,7 @@ def _attend(
     child: "subprocess.Popen[bytes]",
     family: "_Family",
     streams: list[Stream],
+    kept: list[Redacted],
     keyboard: Keyboard | None,
     signals: Signals,
     timeout: float | None,
@@ -169,6 +180,8 @@ def _attend(
                 wait = min(wait, PATIENCE / 10)
             if keyboard is not None and keyboard.ended:
                 wait = min(wait, pseudo_terminal.AGAIN)
+            if any(one.waits for one in kept):
+                wait = min(wait, PAUSE)
             for key, _ in waiting.select(wait):
                 if key.data is None:
                     signals.drain()
@@ -176,6 +189,8 @@ def _attend(
                     key.data.copy()
             for one in streams:
                 one.hold(waiting)
+            for output in kept:
+                output.pause()
             if keyboard is not None:
                 keyboard.hold(waiting)
             if child.poll() is not None:

@@ -33,7 +33,7 @@ from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.lifecycle.pool import Member
 from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.lifecycle.streams import WholeLines
-from prodigy_git.record import clock, files, within
+from prodigy_git.record import clock, files, redacting, within
 from prodigy_git.setup import environment as surroundings
 from prodigy_git.store.events import Broken
 from prodigy_git.store.runlog import LIMIT, RunLog
@@ -195,6 +195,7 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
             files.replace(item_path, json.dumps(claim.data).encode("ascii"))
             ran = process.run(
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
+                redact=not redacting.is_off(worker.store, worker.repo),
                 env=_environment(made, claim, log_path, item_path, result_path, worker.broken),
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
                 timeout=wish.timeout,

@@ -30,7 +30,7 @@ _ITEMS = frozenset(("item_data", "work_item"))
 """Fields that hold a work item as it was given."""
 _SHORTEST = 6
 """Letters: no rule of the gate takes less."""
-_off: dict[tuple[str, str], bool] = {}
+_off: dict[str, bool] = {}
 
 
 def text(store: str, repo: str, given: str, env: Mapping[str, str] | None = None) -> str:
@@ -91,21 +91,34 @@ def line(given: str) -> str:
     return redact(given)
 
 
+def in_repository(common: str, given: str) -> str:
+    """Return as `text` what is about the repository whose common git directory is ``common``."""
+    if not suspicious(given) or is_off_in(common):
+        return given
+    from prodigy_git.redaction.gate import redact
+
+    return redact(given)
+
+
 def is_off(store: str, repo: str) -> bool:
-    """Whether a repository's ``git config prodigy.redact`` is off. Asked of git once in a process."""
-    known = _off.get((store, repo))
-    if known is None:
-        known = _off[store, repo] = _asked(store, repo)
-    return known
-
-
-def _asked(store: str, repo: str) -> bool:
+    """Whether a repository's ``git config prodigy.redact`` is off, as far as the store knows it."""
     try:
         place = jsonline.decode_object(files.read(layout.repository(store, repo))).get("common_dir")
-        if not isinstance(place, str):
-            return False
-        there = gitdir.Place(place, place, place)
-        status, out = gitdir.ask(there, "config", "--type=bool", "--get", "prodigy.redact")
     except (OSError, ValueError):
         return False  # gone, or moved: nobody can have said so
-    return status == 0 and out.strip() == b"false"
+    return isinstance(place, str) and is_off_in(place)
+
+
+def is_off_in(common: str) -> bool:
+    """Whether it is off in the repository of a common git directory. Asked of git once in a process."""
+    known = _off.get(common)
+    if known is None:
+        try:
+            status, out = gitdir.ask(
+                gitdir.Place(common, common, common),
+                *("config", "--type=bool", "--get", "prodigy.redact"),
+            )
+        except (OSError, ValueError):
+            status, out = 1, b""
+        known = _off[common] = status == 0 and out.strip() == b"false"
+    return known

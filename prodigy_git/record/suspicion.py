@@ -57,14 +57,22 @@ def _has_token(folded: str, runs: list[str]) -> bool:
             for word in words:
                 if word in run:
                     return True
-        for least, words in OPENING:
-            if least > size:
-                break
-            for word in words:
-                if word in run and _begins(run, word):
-                    return True
+        if opens(run):
+            return True
         if size >= _DISCORD and run.count(".") >= 2:
             return True
+    return False
+
+
+def opens(run: str) -> bool:
+    """Whether a word of a run of small letters begins as a token does that has room there."""
+    size = len(run)
+    for least, words in OPENING:
+        if least > size:
+            break
+        for word in words:
+            if word in run and _begins(run, word):
+                return True
     return False
 
 
@@ -79,7 +87,7 @@ def _begins(run: str, word: str) -> bool:
 
 
 _NAMES = ("pass", "pwd", "secret", "token", "key", "credential")
-_OF_KEYS = (
+OF_KEYS = (
     "api", "access", "auth", "private", "encryption", "signing", "account", "master", "shared",
     "license", "storage", "consumer", "client", "service", "admin", "deploy", "webhook", "secret",
     "encrypt",
@@ -116,7 +124,7 @@ def _has_named(folded: str) -> bool:
 
 def _is_name(folded: str, word: str, at: int, rest: str) -> bool:
     """Whether ``word`` at ``at`` can be a secret's name, with the ``rest`` before a sign."""
-    if word == "key" and not folded[:at].rstrip("_-").endswith(_OF_KEYS):
+    if word == "key" and not folded[:at].rstrip("_-").endswith(OF_KEYS):
         return False
     rest = rest.rstrip().rstrip("\"'`]\\")
     for ending in ("base64", "b64", "value"):

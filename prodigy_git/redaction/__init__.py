@@ -4,6 +4,6 @@ The rules of tokens are those of gitleaks; those of passwords and the like, by t
 """
 
 DOOR = {
-    "gate": "redact",
+    "gate": "redact secret_values",
 }
 """What others take of this room, by its modules."""

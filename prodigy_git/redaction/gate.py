@@ -18,7 +18,7 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     more. A secret without a name before it or a form of its own (a plain password in a sentence, forty
     letters of base64) is not found, nor one that is cut into lines.
     """
-    for name, value in _secret_values(env or {}):
+    for name, value in secret_values(env or {}):
         text = text.replace(value, f"{_TAKEN}{name}]")
     found = sorted(_found(text))
     if not found:
@@ -34,13 +34,17 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     return "".join([*out, text[at:]])
 
 
-def _secret_values(env: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return names and values of what an environment says is secret, the longest values first."""
-    secret = (
-        (name, value) for name, value in env.items()
-        if len(value) >= _SHORTEST and name != _FOLDER and _OF_VARIABLES.search(name)
-        and not is_word_or_path(value)
+def secret_values(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return names and values of what an environment says is secret, the longest values first.
+
+    Of a value of several lines, as a private key, each that is long enough is one.
+    """
+    found = (
+        (name, line.strip()) for name, value in env.items()
+        if name != _FOLDER and _OF_VARIABLES.search(name)
+        for line in value.splitlines()
     )  # fmt: skip
+    secret = [one for one in found if len(one[1]) >= _SHORTEST and not is_word_or_path(one[1])]
     return sorted(secret, key=lambda one: -len(one[1]))
 
 

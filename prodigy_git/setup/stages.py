@@ -16,11 +16,13 @@ from prodigy_git import duration
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import SILENCE, look
 from prodigy_git.gitenv import drop_local_variables
+from prodigy_git.record import redacting
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import environment, foreign_files, groups, templates, what_runs
 from prodigy_git.setup.notes import Note
 from prodigy_git.setup.plan import Part, Plan
 from prodigy_git.store.broken import Broken
+from prodigy_git.store.redacted_output import Redacted
 from prodigy_git.store.runlog import LIMIT, RunLog
 
 _SHOWN = 12  # last lines of a command that failed
@@ -80,7 +82,8 @@ def run(
     try:
         for part, text in todo:
             say(f"{_WORDS[stage]}: {' '.join(text.split())}")
-            log.write(b"$ " + text.encode("utf-8", "surrogateescape") + b"\n")
+            said = redacting.in_repository(where.place.common, text)
+            log.write(b"$ " + said.encode("utf-8", "surrogateescape") + b"\n")
             _run(stage, part, text, where, log, log_path, note)
     finally:
         log.close()
@@ -101,7 +104,7 @@ def _run(
     try:
         with groups.signals_held_back():
             child = start(part, text, where, subprocess.PIPE, note)
-            output = _Output(child, log)
+            output = _Output(child, _written(part, where, note, log))
         if note is not None:
             note.begin_step(child.pid)
         in_time = groups.wait(child, limit)
@@ -194,13 +197,27 @@ def _said(stage: str, text: str, why: str, log_path: str) -> str:
     return f"{_WORDS[stage]} failed: {shown} {why}; {log_path} has its output"
 
 
+def _written(
+    part: Part, where: Site, note: Note | None, log: RunLog
+) -> tuple[Callable[[bytes], None], Callable[[], None]]:
+    """Return what takes the command's output, and what is called at its end."""
+    if redacting.is_off_in(where.place.common):
+        return log.write, lambda: None
+    kept = Redacted(log.write, _environment(part, where, note, silent=True))
+    return kept.add, kept.close
+
+
 class _Output:
     """What a command writes, on its way to the log."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", log: RunLog) -> None:
+    def __init__(
+        self,
+        child: "subprocess.Popen[bytes]",
+        written: tuple[Callable[[bytes], None], Callable[[], None]],
+    ) -> None:
         assert child.stdout is not None
         self._pipe = child.stdout
-        self._log = log
+        self._write, self._close = written
         self._end = b""
         self._closed = False
         self._lock = threading.Lock()
@@ -214,13 +231,15 @@ class _Output:
                 with self._lock:
                     if self._closed:
                         return
-                    self._log.write(data)
+                    self._write(data)
                     self._end = (self._end + data)[-_KEPT:]
 
     def end(self) -> None:
         """Wait until all is in the log, but not for ever."""
         self._thread.join(_PATIENCE)
         with self._lock:
+            if not self._closed:
+                self._close()
             self._closed = True
         if not self._thread.is_alive():
             self._pipe.close()

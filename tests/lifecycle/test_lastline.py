@@ -195,19 +195,19 @@ Caused by: java.io.IOException: refused
     ],
 )  # fmt: skip
 def test_the_line_that_says_why(output, wanted):
-    assert last_line(output.encode()) == wanted
+    assert last_line(output.encode(), {}) == wanted
     coloured = "".join(f"\x1b[31m{line}\x1b[0m\r\n" for line in output.splitlines())
-    assert last_line(coloured.encode()) == wanted
+    assert last_line(coloured.encode(), {}) == wanted
 
 
 def test_errors_of_long_ago_are_not_why():
     gone_on = "".join(f"step {n}\n" for n in range(40))
-    assert last_line(f"Error: no cache\n{gone_on}".encode()) == "step 39"
+    assert last_line(f"Error: no cache\n{gone_on}".encode(), {}) == "step 39"
 
 
 def test_standard_output_is_why_only_where_it_says_so():
-    assert telling_line(PYTEST.encode()) == "FAILED test_a.py::test_x - assert 1 == 2"
-    assert telling_line(b"done\n") == ""
+    assert telling_line(PYTEST.encode(), {}) == "FAILED test_a.py::test_x - assert 1 == 2"
+    assert telling_line(b"done\n", {}) == ""
 
 
 @pytest.mark.parametrize(
@@ -236,5 +236,5 @@ def test_an_escape_that_does_not_end_ends_at_the_next():
     """Or each of many is looked for to the end: by the square, of lines of megabytes."""
     many = "\x1b]0;" * 100_000
     assert ESCAPES.sub("", "\x1b]0;a \x1b]0;title\x07\x1b[1mError: so") == "0;a Error: so"
-    assert last_line(f"{many}\nError: so\n".encode()) == "Error: so"
+    assert last_line(f"{many}\nError: so\n".encode(), {}) == "Error: so"
     assert ESCAPES.sub("", f"{many}\nx") == "0;" * 100_000 + "\nx"

@@ -43,7 +43,7 @@ def error_of(events):
     ],
 )
 def test_the_last_line(output, wanted):
-    assert last_line(output) == wanted
+    assert last_line(output, {}) == wanted
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from prodigy_git.lifecycle.sinks import Ours, Sink
 from prodigy_git.merging.queue.target import Target
 from prodigy_git.merging.queue.workplace import Workplace
 from prodigy_git.merging.results.results import Result
-from prodigy_git.record import clock, within
+from prodigy_git.record import clock, redacting, within
 from prodigy_git.setup import what_runs
 from prodigy_git.setup.plan import Script
 from prodigy_git.store import enrolled
@@ -75,13 +75,14 @@ def run(
         return Ended(1, None, why, path, ())
     log = RunLog(path, LIMIT)
     try:
-        log.write(_line(command.text))
+        log.write(_line(redacting.text(target.store, target.repo, command.text)))
         begun = os.path.getsize(path)  # what was said before is another run's
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         sink = Sink(nowhere)
         try:
             ran = process.run(
                 ["/bin/sh", "-c", command.text], cwd=place.top, log=log, inherited=nowhere,
+                redact=not redacting.is_off(target.store, target.repo),
                 env=_environment(target, place, last) | more, signals=signals,
                 ours=Ours(sink, sink, True), timeout=command.timeout,
             )  # fmt: skip
