@@ -326,7 +326,8 @@ def _fields(cursor: Cursor) -> dict[str, Any]:
 
 def _write(path: str, fields: dict[str, Any]) -> None:
     """Put a cursor in its place at once; not synced: one that is lost is made anew from the file."""
-    temporary = f"{path}.new"
+    folder, name = os.path.split(path)
+    temporary = f"{folder}/.{name}.new"
     descriptor = files.create_anew(temporary, os.O_WRONLY)
     try:
         files.write_all(descriptor, (jsonline.encode(fields) + "\n").encode("ascii"))

@@ -59,7 +59,7 @@ def path(store: str, program: str, program_session: str) -> str:
 
 
 def read(store: str, program: str, program_session: str) -> Binding | None:
-    """Return what a program's session is bound to; None: to nothing, or the note is damaged.
+    """Return what a program's session is bound to; None: to nothing that there is.
 
     Raises `OSError`.
     """
@@ -69,7 +69,8 @@ def read(store: str, program: str, program_session: str) -> Binding | None:
         there = Binding(**texts, before=fields.get("before", ()))
         if not os.path.isdir(there.store):
             there.store = store  # it has been moved
-        return there
+        # A session that was cleaned is bound to no more.
+        return there if os.path.lexists(layout.session(there.store, there.session)) else None
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
 
@@ -86,6 +87,7 @@ def bind(there: Binding, heard: Heard, process: int | None, *, anew: bool) -> Bi
     Of several that bind at once, the first one is heeded; ``anew``, it is bound though it was before.
     """
     assert heard.program_session is not None
+    anew = anew or read(there.store, heard.program, heard.program_session) is None
     fields = {name: getattr(there, name) for name in Binding.__slots__}
     fields = {"program": heard.program, "program_session": heard.program_session, **fields}
     goal = path(there.store, heard.program, heard.program_session)

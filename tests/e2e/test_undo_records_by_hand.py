@@ -28,6 +28,8 @@ def places(store):
     trash = store / "trash" / "repo"
     return {
         trash / "s" / "session.json": store / "sessions" / "s.json",
+        trash / "s" / "activity.jsonl": store / "activity" / "repo" / "s.jsonl",
+        trash / "s" / "activity.cursor": store / "activity" / "repo" / "s.cursor",
         trash / "job" / "events" / "events-20250111.jsonl": (
             store / "events" / "repo" / "job" / "events-20250111.jsonl"
         ),
@@ -48,7 +50,7 @@ def fill(paths, text):
 def test_everything_comes_back(store, places):
     fill(places, "old\n")
     subprocess.run(["sh", "-e", "-c", documented(store)], check=True)
-    assert [path.read_text() for path in places.values()] == ["old\n"] * 5
+    assert [path.read_text() for path in places.values()] == ["old\n"] * len(places)
     assert not any(path.exists() for path in places)
 
 
@@ -58,9 +60,9 @@ def test_nothing_newer_is_overwritten_and_nothing_older_lost(store, places):
     done = subprocess.run(
         ["sh", "-c", documented(store)], capture_output=True, text=True, check=False
     )
-    assert done.stderr.count("File exists") == 5
-    assert [path.read_text() for path in places] == ["old\n"] * 5
-    assert [path.read_text() for path in places.values()] == ["new\n"] * 5
+    assert done.stderr.count("File exists") == len(places)
+    assert [path.read_text() for path in places] == ["old\n"] * len(places)
+    assert [path.read_text() for path in places.values()] == ["new\n"] * len(places)
 
 
 def test_a_log_beside_a_newer_one_is_read(store, repo):

@@ -198,6 +198,7 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
         )
         yield layout.setups(store), lambda name: name.endswith((".json", ".json.underway"))
         return
+    yield f"{store}/activity/{key}", lambda name: name.endswith(".cursor")
     state = layout.state(store, key)
     yield state, lambda name: name in _OF_STATE and name.endswith(".json")
     yield f"{state}/mappings", _mapping_files(store, key).__contains__
@@ -235,7 +236,7 @@ def _is_of_job(name: str) -> bool:
 def _is_trashed(name: str) -> bool:
     return (
         name in ("events", "output", "checkpoints", "dlq")
-        or name.startswith("session.json")
+        or name.startswith(("session.json", "activity.jsonl", "activity.cursor"))
         or intent.MOMENT.fullmatch(name) is not None
     )
 

@@ -4,6 +4,7 @@ Age is what the data says; what belongs to a job that runs stays.
 """
 
 DOOR = {
+    "kept_activity": "bring_back",
     "by_age": "carry_out clean_events clean_sessions cleaned_before find Record",
     "job_ages": "CHECKPOINTS",
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving
-from prodigy_git.cleanup.records import archive, job_ages
+from prodigy_git.cleanup.records import archive, job_ages, kept_activity
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
 from prodigy_git.record import archived, clock, files, jsonline, prodigys, within
@@ -256,6 +256,10 @@ def _clean_session(store: str, one: Record) -> Iterator[Record]:
             if _is_over(
                 store, sessions.load(store, one.owner), one.before, sessions.Known(), lambda _: None
             ):
+                # Before the file, which is what the next clean finds, should this one be killed.
+                if one.repo is not None and one.trash_path is not None:
+                    folder = os.path.dirname(one.trash_path)
+                    kept_activity.take_along(store, one.repo, one.owner, folder)
                 _to_trash(store, one)
                 yield one
     finally:

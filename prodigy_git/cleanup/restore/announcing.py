@@ -1,10 +1,12 @@
 """Telling the store that a worktree is back: its session's file, the mappings, the event."""
 
+import contextlib
 import os
 from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving
+from prodigy_git.cleanup.records import kept_activity
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
@@ -101,6 +103,10 @@ def _bring_file_back(store: str, found: Entry, entered: Enrolment) -> list[str]:
                 moving.move_file(f"{folder}/{one}", layout.session(store, name))
             except (OSError, ProdigyError, ValueError):
                 continue
+            with contextlib.suppress(
+                OSError, ProdigyError
+            ):  # it is about what was, and stays there
+                kept_activity.bring_back(store, found.repo, name)
             return []
         metadata = {
             "repo": entered.repo,
