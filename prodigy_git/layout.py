@@ -153,11 +153,6 @@ def program_session(store: str, program: str, digest: str) -> str:
     return f"{store}/agents/{program}/{digest}.json"
 
 
-def program_process(store: str, pid: int) -> str:
-    """Return the path of the mark of a process of an agent program that belongs to some session."""
-    return f"{store}/agents/processes/{pid}"
-
-
 def ports(store: str) -> str:
     """Return the path of the document that says which worktree has which ports."""
     return f"{store}/ports.json"

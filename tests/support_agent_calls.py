@@ -32,7 +32,7 @@ def hear(raw: dict[str, Any], *, program: str = "claude") -> None:
     """Take a call in, in this process."""
     heard = agent_programs.normal(program, None, raw)
     assert heard is not None
-    agent_events.heard(heard, os.environ, None)
+    agent_events.heard(heard, os.environ)
 
 
 def hear_killed(raw: dict[str, Any], at: int) -> bool:

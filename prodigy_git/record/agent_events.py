@@ -19,11 +19,11 @@ _NOTED = ("tool", "working", "seen", "cwd", "worktree_create", "worktree_remove"
 """The kinds of events that are noted, and no more."""
 
 
-def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None:
+def heard(event: Heard, environ: Mapping[str, str]) -> None:
     """Take in one event. Raises `OSError`, `ValueError`.
 
-    ``process`` is that of the program. Of a program's session without an id, and of one that belongs to
-    no session of ours, nothing is noted.
+    Of a program's session without an id, and of one that belongs to no session of ours, nothing is
+    noted.
     """
     if event.program_session is None:
         return
@@ -38,10 +38,8 @@ def heard(event: Heard, environ: Mapping[str, str], process: int | None) -> None
         if event.kind == "end":
             from prodigy_git.record import program_ends
 
-            if process is not None:
-                program_sessions.unmark(store, process)
             program_ends.end(event, bound.store, bound.repo, bound.session)
             return
     from prodigy_git.record import conversations
 
-    conversations.take(event, store, bound, environ, process)
+    conversations.take(event, bound, environ)

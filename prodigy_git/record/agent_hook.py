@@ -80,7 +80,7 @@ def run(program: str, event: str, process: int | None) -> int:
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
         _go_on("create", program, process, heard.cwd, name)
     try:
-        agent_events.heard(heard, os.environ, process)
+        agent_events.heard(heard, os.environ)
     except Exception as error:
         _complain(program, event, error)
     if heard.kind == "worktree_remove":

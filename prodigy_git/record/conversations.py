@@ -32,24 +32,17 @@ _LEFT = 4
 """How many sessions are remembered that a program has left for another worktree."""
 
 
-def take(
-    event: Heard,
-    store: str,
-    bound: Binding | None,
-    environ: Mapping[str, str],
-    process: int | None,
-) -> None:
+def take(event: Heard, bound: Binding | None, environ: Mapping[str, str]) -> None:
     """Take in an event that binds a program's session, or that something follows from.
 
-    ``bound`` is what the program's session is bound to by now, as ``store`` has it; ``process`` is the
-    program's. Raises `OSError`, `ValueError`.
+    ``bound`` is what the program's session is bound to by now. Raises `OSError`, `ValueError`.
     """
     here: tuple[Place, Enrolment] | None = None
     new = bound is None
     # What compacts its memory goes on where it was, wherever it stands just now.
     if bound is None or (event.kind == "start" and event.source != "compact"):
         here = agent_sessions.around(event, environ)
-        there = None if here is None else _bind(event, here, bound, process)
+        there = None if here is None else _bind(event, here, bound)
         new = new or (there is not None and bound is not None and there.session != bound.session)
         bound = there or bound
     if bound is None:
@@ -57,8 +50,6 @@ def take(
     if bound.before:
         bound = _where_heard(event, bound)
     if event.kind == "end":
-        if process is not None:
-            program_sessions.unmark(store, process)
         program_ends.end(event, bound.store, bound.repo, bound.session)
         return
     activity.append(bound.store, bound.repo, bound.session, event)
@@ -66,9 +57,7 @@ def take(
         _record(event, bound, here, environ)
 
 
-def _bind(
-    event: Heard, here: tuple[Place, Enrolment], bound: Binding | None, process: int | None
-) -> Binding:
+def _bind(event: Heard, here: tuple[Place, Enrolment], bound: Binding | None) -> Binding:
     """Bind a program's session to that of the worktree it stands in, or return what it is bound to."""
     place, found = here
     assert event.program_session is not None
@@ -87,7 +76,7 @@ def _bind(
         _leave(event, earlier)
         left = ((earlier.repo, earlier.session), *earlier.before)
         there.before = tuple(one for one in left if one[1] != there.session)[:_LEFT]
-    return program_sessions.bind(there, event, process, anew=event.kind == "start")
+    return program_sessions.bind(there, event, anew=event.kind == "start")
 
 
 def _is_late(event: Heard, there: Binding) -> bool:

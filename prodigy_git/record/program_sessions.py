@@ -3,9 +3,6 @@
 That of the worktree in which it started, wherever the program goes from there, and even when the
 worktree is gone. A small file says so, by the program's own id for its session. Who has no start (hooks
 that were installed in its midst, events out of order) is bound by the first event that is heard.
-
-Beside it is a mark of the program's process, empty but for the id: the hook's shell part, which cannot
-read an event, knows by it that a process belongs to a session though it stands elsewhere.
 """
 
 from __future__ import annotations
@@ -81,7 +78,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def bind(there: Binding, heard: Heard, process: int | None, *, anew: bool) -> Binding:
+def bind(there: Binding, heard: Heard, *, anew: bool) -> Binding:
     """Bind a program's session, which has an id, and return what it is bound to. Raises `OSError`.
 
     Of several that bind at once, the first one is heeded; ``anew``, it is bound though it was before.
@@ -105,8 +102,6 @@ def bind(there: Binding, heard: Heard, process: int | None, *, anew: bool) -> Bi
     finally:
         if not anew or os.path.lexists(temporary):
             os.unlink(temporary)
-    if process is not None:
-        mark(there.store, process, heard)
     return read(there.store, heard.program, heard.program_session) or there
 
 
@@ -115,26 +110,3 @@ def _link(temporary: str, goal: str) -> None:
         os.link(temporary, goal)
     except FileExistsError:
         pass  # the other one's
-
-
-def mark(store: str, process: int, heard: Heard) -> None:
-    """Note that a process is a program's whose events are wanted, wherever it stands."""
-    goal = layout.program_process(store, process)
-    text = f"{heard.program} {heard.program_session}\n".encode()
-    try:
-        files.make_private(os.path.dirname(goal))
-        descriptor = files.create(goal, os.O_WRONLY | os.O_TRUNC)
-        try:
-            files.write_all(descriptor, text)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        pass  # then it is heard of only where it stands in a worktree of ours
-
-
-def unmark(store: str, process: int) -> None:
-    """Take back the mark of a process that has no session any more; never raises."""
-    try:
-        os.unlink(layout.program_process(store, process))
-    except OSError:
-        pass
