@@ -26,13 +26,14 @@ export const ProdigyGit = async ({ directory, worktree }) => {
       // An agent is never disturbed by this.
     }
   }
+  const hand = ({ id, type, properties }) => say(type, { id, type, properties })
   const whose = (id) => (parents.has(id) ? { session_id: parents.get(id), agent_id: id } : { session_id: id })
   // It says busy many times in a turn, and idle in two ways.
   const turn = (event, id, state) => {
     if (!id || states.get(id) === state) return
     states.set(id, state)
-    if (!parents.has(id)) say(event.type, { type: event.type, properties: event.properties })
-    else if (state === "idle") say("SubagentStop", { hook_event_name: "SubagentStop", ...whose(id) })
+    if (!parents.has(id)) hand(event)
+    else if (state === "idle") say("SubagentStop", { hook_event_name: "SubagentStop", event_id: event.id, ...whose(id) })
   }
   return {
     event: async ({ event }) => {
@@ -42,7 +43,7 @@ export const ProdigyGit = async ({ directory, worktree }) => {
       if (event.type === "session.idle") return turn(event, sessionID, "idle")
       if (event.type === "session.created" && info?.parentID) parents.set(info.id, info.parentID)
       else if (event.type === "session.created") states.set(info?.id ?? sessionID, "new")
-      say(event.type, { type: event.type, properties: event.properties })
+      hand(event)
       if (event.type === "session.deleted") states.delete(info?.id ?? sessionID)
     },
     "chat.message": async (input, output) => {
@@ -52,6 +53,7 @@ export const ProdigyGit = async ({ directory, worktree }) => {
       say("chat.message", {
         hook_event_name: "chat.message",
         session_id: input?.sessionID,
+        message_id: output?.message?.id,
         prompt: texts.join("\n"),
         model: input?.model?.modelID ?? output?.message?.model?.modelID,
       })

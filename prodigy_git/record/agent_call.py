@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 DIGITS = 10
 """Hexadecimal digits by which a call is remembered."""
-FIRST = ("startup", "new")
-"""The sources of a start that a session of a program has once."""
+FIRST = ("startup", "new", "clear", "fork")
+"""The sources of a start that a session of a program has once: each gives it a new id."""
 
 
 def call_of(heard: Heard) -> str:

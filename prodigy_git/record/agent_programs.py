@@ -161,7 +161,7 @@ def _mark(given: dict[str, Any]) -> str | None:
     at = given.get("timestamp")
     if isinstance(at, str | int | float) and at:
         return as_word(f"at:{at}")
-    return as_id(first_of(given, "promptid", "turnid", "generationid", "messageid"))
+    return as_id(first_of(given, "promptid", "turnid", "generationid", "messageid", "eventid"))
 
 
 def _of_kind(heard: Heard, plain: str, given: dict[str, Any]) -> None:
@@ -265,6 +265,7 @@ def _of_opencode(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(event, dict):
         given = {**given, **{bare(name): value for name, value in event.items()}}
         del given["event"]
+    given.setdefault("eventid", given.get("id"))
     properties = given.get("properties")
     if not isinstance(properties, dict):
         return given

@@ -38,8 +38,8 @@ HEARD = {
         "end start prompt working end"
     ),
     "codex": (
-        "start prompt working tool working tool working tool working .subagent_start tool working "
-        ".working .working .tool .subagent_end tool idle end"
+        "start prompt working tool working tool working tool working tool working tool "
+        ".subagent_start .working working .working .tool .subagent_end tool idle end"
     ),
     "copilot": (
         "start prompt working working tool working working tool working working tool working working "
@@ -58,6 +58,7 @@ HEARD = {
     "gemini": (
         "start prompt working tool working tool working tool working tool working tool idle end"
     ),
+    "opencode": "start prompt tool tool .subagent_start .tool .subagent_end tool idle end",
 }  # fmt: skip
 """What each stream says, in the order in which it was recorded."""
 PROGRAMS = {name: name.split("-")[0] for name in NAMES}
@@ -77,13 +78,23 @@ def logged(store):
     return log.read_text().splitlines() if log.exists() else []
 
 
-def holds(store, name, commits=1, state="ended"):
-    """Check what holds after any replay: no event twice, the commits, one session of ours for all."""
-    found = [
+def events(store):
+    return [
         json.loads(line)
         for log in store.glob("events/*/*/*.jsonl")
         for line in log.read_text().splitlines()
     ]
+
+
+def linked(repo):
+    """Return the sessions of programs that our session names, and where the newest's transcript is."""
+    metadata = ok("sessions", "show", "wt", "--json", cwd=repo).json["metadata"]
+    return [(one["program"], one["id"]) for one in metadata["program_sessions"]]
+
+
+def holds(store, name, commits=1, state="ended"):
+    """Check what holds after any replay: no event twice, the commits, one session of ours for all."""
+    found = events(store)
     ids = Counter(event["id"] for event in found)
     assert [one for one, times in ids.items() if times > 1] == []
     assert [event["type"] for event in found].count("CommitCreated") == commits
@@ -98,14 +109,21 @@ def split(steps):
 
 
 @pytest.mark.parametrize("name", HEARD)
-def test_in_order_and_then_all_of_it_again(name, tree, store, git):
+def test_in_order_and_then_all_of_it_again(name, tree, store, repo, git):
     steps = list(load(name, tree))
     calls, commits = split(steps)
     replay(steps, tree, git, by_command=True)
     assert " ".join(heard(store, "wt")) == HEARD[name]
     holds(store, name, commits)
+    assert linked(repo) == [one[:2] for one in states(store, "wt")]
+    types = [event["type"] for event in events(store)]
+    for kind in ("AgentProgramStarted", "AgentProgramEnded"):
+        assert types.count(kind) == SESSIONS.get(name, 1)
+    assert types.count("AgentStarted") == 1
+    assert types.count("SubagentStarted") == types.count("SubagentEnded")
     for call in calls:
         make(call)
+    assert [event["type"] for event in events(store)] == types
     holds(store, name, commits)
     assert logged(store) == []
 
@@ -193,6 +211,27 @@ def test_killed_at_any_call(name, fed, tree, store, git):
     for call in calls:
         make(call)
     holds(store, name, commits)
+
+
+def test_worktrees_that_the_program_makes_and_removes(repo, store, git):
+    ok("install", cwd=repo)
+    made, places = None, []
+    for number in range(len(list(load("claude-worktrees", repo)))):
+        step = list(load("claude-worktrees", repo, made))[number]
+        with begin(step, by_command=True) as process:
+            out, _ = process.communicate(step.data, timeout=120)
+        assert process.returncode == 0, step
+        if step.event == "WorktreeCreate":
+            made = Path(out.decode().splitlines()[-1])
+            assert git("rev-parse", "--show-toplevel", cwd=made) == str(made)
+            places.append(made)
+        else:
+            assert out == b"", step
+    subagents, entered = places
+    assert subagents.is_dir()
+    assert not entered.exists()
+    ok("worktree", "restore", entered.name, cwd=repo)
+    assert entered.is_dir()
 
 
 def test_a_hook_of_claude_codes_that_copilot_runs_beside_its_own(tree, store, git):
