@@ -115,16 +115,18 @@ def _gemini_trusts(site: Site, top: str) -> bool:
     if site.environ.get("GEMINI_CLI_TRUST_WORKSPACE") == "true":
         return True
     named = site.environ.get("GEMINI_CLI_TRUSTED_FOLDERS_PATH") or f"{home}/trustedFolders.json"
-    for folder, said in _settings(named).items():
-        inside = os.path.dirname(folder) if said == "TRUST_PARENT" else folder
-        if said in ("TRUST_FOLDER", "TRUST_PARENT") and f"{top}/".startswith(
-            f"{inside.rstrip('/')}/"
-        ):
-            return True
-    return False
+    return any(
+        _is_below(top, os.path.dirname(folder) if said == "TRUST_PARENT" else folder)
+        for folder, said in _settings(named).items()
+        if said in ("TRUST_FOLDER", "TRUST_PARENT")
+    )
 
 
-def _copilot(site: Site, _: Scope, path: str) -> Iterator[str]:
+def _is_below(top: str, folder: str) -> bool:
+    return f"{os.path.realpath(top)}/".startswith(f"{os.path.realpath(folder).rstrip('/')}/")
+
+
+def _copilot(site: Site, scope: Scope, path: str) -> Iterator[str]:
     files = [path, f"{programs.home(programs.COPILOT, site.environ)}/settings.json"]
     if site.top is not None:
         files += [
@@ -134,6 +136,23 @@ def _copilot(site: Site, _: Scope, path: str) -> Iterator[str]:
     for file in dict.fromkeys(files):
         if _settings(file).get("disableAllHooks") is True:
             yield f"{file} has disableAllHooks: take it out"
+    if scope != "user" and site.top is not None:
+        yield from _copilot_trust(site, site.top)
+
+
+def _copilot_trust(site: Site, top: str) -> Iterator[str]:
+    """Say so where Copilot CLI does not know a folder as one that it may trust."""
+    config = _settings(f"{programs.home(programs.COPILOT, site.environ)}/config.json")
+    known = [
+        one
+        for name in ("trustedFolders", "trusted_folders")  # the older name
+        for one in config.get(name, ())
+        if isinstance(one, str)
+    ]
+    if site.environ.get("COPILOT_ALLOW_ALL") == "true":
+        return
+    if not any(_is_below(top, one) for one in known):
+        yield f"Copilot CLI may not trust {top}: start copilot there, and say that it may"
 
 
 def _not_plain(path: str, title: str, *, mark: bool = True) -> Iterator[str]:

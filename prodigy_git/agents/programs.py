@@ -122,7 +122,7 @@ def home(program: Program, environ: Mapping[str, str]) -> str:
         "codex": environ.get("CODEX_HOME") or f"{user}/.codex",
         # The program makes its folder inside of what this names.
         "gemini": f"{environ.get('GEMINI_CLI_HOME') or user}/.gemini",
-        "cursor": environ.get("CURSOR_CONFIG_DIR") or f"{user}/.cursor",
+        "cursor": f"{user}/.cursor",  # CURSOR_CONFIG_DIR moves other files alone
         "copilot": environ.get("COPILOT_HOME") or f"{user}/.copilot",
         "opencode": environ.get("OPENCODE_CONFIG_DIR")
         or f"{environ.get('XDG_CONFIG_HOME') or user + '/.config'}/opencode",

@@ -42,8 +42,10 @@ def _settings(program: str, environ: Mapping[str, str]) -> list[str]:
     if program == "gemini":
         home, project = environ.get("GEMINI_CLI_HOME"), environ.get("GEMINI_PROJECT_DIR", "")
         return [f"{home or user}/.gemini/settings.json", f"{project}/.gemini/settings.json"]
-    folder = environ.get("CURSOR_CONFIG_DIR") or f"{user}/.cursor"
-    return [f"{folder}/hooks.json", f"{environ.get('CURSOR_PROJECT_DIR', '')}/.cursor/hooks.json"]
+    return [
+        f"{user}/.cursor/hooks.json",
+        f"{environ.get('CURSOR_PROJECT_DIR', '')}/.cursor/hooks.json",
+    ]
 
 
 def _has_ours(path: str) -> bool:

@@ -154,6 +154,12 @@ def test_copilot_switch(home, repo):
     assert missing("copilot", repo) == []
     change(repo / ".github/copilot/settings.json", disableAllHooks=True)
     assert "disableAllHooks" in missing("copilot", repo)[0]
+    (repo / ".github/copilot/settings.json").unlink()
+    ok("agents", "install", "copilot", "--local", cwd=repo)
+    assert "may not trust" in missing("copilot", repo, "local")[0]
+    config = home / ".copilot/config.json"
+    config.write_text(f'// made by copilot\n{{"trusted_folders": ["{repo.parent}"], }}')
+    assert missing("copilot", repo, "local") == []
 
 
 def test_a_file_that_broke_since_is_said(home):
