@@ -27,6 +27,7 @@ HEIGHTS = {
     "agents": 5,
     "lifecycle": 5, "cleanup": 5, "install": 5,
     "merging": 5.5,
+    "attribution": 5.5,
     "verify": 6,
     "api": 6, "views": 6,
     "trial_commit": 6,

@@ -8,6 +8,7 @@ DOOR = {
     "keeping": "keep",
     "of_sessions": "of_session",
     "plain": "Entry decoded",
+    "token_sums": "of_files",
     "transcript_file": "added entries Place",
 }
 """What others take of this room, by its modules."""
