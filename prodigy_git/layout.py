@@ -135,7 +135,12 @@ def session(store: str, session_id: str) -> str:
 
 def activity(store: str, repo: str, session_id: str) -> str:
     """Return the path of what agent programs do in a session's worktree, a line per event."""
-    return f"{store}/activity/{repo}/{session_id}.jsonl"
+    return f"{activities(store)}/{repo}/{session_id}.jsonl"
+
+
+def activities(store: str) -> str:
+    """Return the folder of what agent programs do, which is there once one has told anything."""
+    return f"{store}/activity"
 
 
 def activity_cursor(store: str, repo: str, session_id: str) -> str:

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "session", "agent", "item", "job", "status", "phase", "done", "failed", "total", "percent",
-    "commits", "dirty", "changes", "branch", "persons",
+    "commits", "dirty", "changes", "branch", "persons", "program", "state", "since", "reason",
 )  # fmt: skip
 """What may stand in braces in a format."""
-_KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")}
+_KEYS = {name: f"{name}_id" for name in ("session", "agent", "item", "job")} | {
+    "program": "agent_program", "since": "since_seconds",
+}  # fmt: skip
 """What fields are called in JSON, there as in that of every command."""
+_FOR = {"permission": "a permission", "question": "an answer", "idle": "a prompt"}
+_END = 8192
+"""How many bytes of a session's activity tell how it stands: its end."""
 PATIENCE = 0.25
 """How many seconds ``git status`` is waited for."""
 
@@ -83,6 +88,7 @@ def line(form: str | None, *, as_json: bool = False) -> str | None:
         return None
     shown = {name: _shown(found[name]) for name in FIELDS if name not in ("dirty", "persons")}
     shown["persons"] = "your own" if found["persons"] else ""
+    shown["since"] = "" if found["since"] is None else _age(found["since"])
     shown["dirty"] = {None: "?", True: "*", False: ""}[found["dirty"]]
     if pieces is not None:
         return "".join(shown[text] if is_field else text for is_field, text in pieces)
@@ -91,6 +97,14 @@ def line(form: str | None, *, as_json: bool = False) -> str | None:
 
 def _shown(value: Any) -> str:
     return "" if value is None else names.printable(str(value))
+
+
+def _age(seconds: int) -> str:
+    """Return a length of time in its largest unit, as ``5m``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _parsed(form: str) -> list[tuple[bool, str]]:
@@ -130,6 +144,9 @@ def _usual(found: dict[str, Any], shown: dict[str, str]) -> str:
         )
     elif found["job"] != found["session"]:
         parts.append(shown["job"])
+    if found["program"] is not None and found["state"] != "ended":
+        what = f" for {_FOR[found['reason']]}" if found["reason"] in _FOR else ""
+        parts.append(f"{shown['program']} {shown['state']} {shown['since']}{what}")
     if found["commits"] is not None:
         parts.append(f"{shown['commits']} {'commit' if found['commits'] == 1 else 'commits'}")
     if found["changes"] != 0:
@@ -154,6 +171,7 @@ def look() -> dict[str, Any] | None:
     found.update(session=there.session, agent=there.agent, item=there.item, job=there.job)
     found.update(_of_session(place, there))
     found.update(_progress(there))
+    found.update(_activity(there))
     changes = None if asked is None else _answer(*asked)
     found.update(changes=changes, dirty=None if changes is None else changes > 0)
     return found
@@ -202,6 +220,27 @@ def _progress(there: Enrolment) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             break
     return {}
+
+
+def _activity(there: Enrolment) -> dict[str, Any]:
+    """Return what an agent program does in the worktree: nothing where none has told anything."""
+    path = layout.activity(there.store, there.repo, there.session)
+    if not os.path.exists(path):
+        return {}
+    # What is rarely there is not imported by every prompt.
+    from prodigy_git.record import activity, clock
+
+    try:
+        # Whose last line is longer than that is looked at once more.
+        who = (there.store, there.repo, there.session)
+        one = activity.foremost(activity.tail(*who, _END) or activity.tail(*who))
+    except OSError:
+        return {}
+    if one is None:
+        return {}
+    since = max(0, clock.now() - one.since) // clock.SECOND
+    reason = one.reason if one.state == activity.WAITING else None
+    return {"program": one.program, "state": one.state, "since": since, "reason": reason}
 
 
 def _ask_git(top: str) -> tuple[int, int] | None:

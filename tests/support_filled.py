@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support_agents import say as agent
 from support_cli import Done, call, environment, new, ok, rewrite_session
 from support_prodigy import failed_mapreduce
 from support_removal import commit, git
@@ -153,6 +154,8 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
         "unseen",
         cwd=silent,
     )
+    for place in (top, silent):
+        _work_with_a_program(place)
     for name in ("w1", "w5"):
         say("worktree env", name)
     transcript = claude_with_subagent(repo.parent)
@@ -162,6 +165,19 @@ def _work_in_worktrees(repo: Path, store: Path, say: Callable[..., Any]) -> None
     # Prodigy's own sessions and queue have fields of theirs.
     queue = next((store / "dlq").glob("*/review/dlq-items.json"))
     assert json.loads(queue.read_text())["items"]
+
+
+def _work_with_a_program(place: Path) -> None:
+    """Have an agent program edit a file and wait for a permission."""
+    session, path = place.name, str(place / "same.py")
+    begin = {"source": "startup", "model": "m", "transcript_path": f"/tmp/{session}.jsonl"}
+    agent("claude", "SessionStart", cwd=place, session=session, **begin)
+    agent(
+        "claude", "PostToolUse", cwd=place, session=session, tool_name="Edit", tool_use_id="t",
+        tool_input={"file_path": path},
+    )  # fmt: skip
+    notice = {"notification_type": "permission_prompt", "message": "May I?"}
+    agent("claude", "Notification", cwd=place, session=session, **notice)
 
 
 def _set_up(repo: Path, say: Callable[..., Any]) -> None:

@@ -60,7 +60,8 @@ def test_what_it_says_in_a_session(worktree, git):
         "session_id": "wt", "agent_id": "agent-7", "item_id": "item-2", "job_id": "review",
         "status": "Running", "phase": "map", "done": 1, "failed": 1, "total": 4, "percent": 25,
         "commits": 2, "dirty": True, "changes": 1, "branch": "prodigy/review/item-2",
-        "persons": False,
+        "persons": False, "agent_program": None, "state": None, "since_seconds": None,
+        "reason": None,
     }  # fmt: skip
 
 

@@ -1,16 +1,19 @@
 """sessions list, show, clean."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodigy_git import duration, gitenv
+from prodigy_git import duration, gitenv, layout
 from prodigy_git.cli import completing, output
 from prodigy_git.cli.when import Duration
+from prodigy_git.record import clock
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
+    from prodigy_git.views.overview.program_states import Doing
 
 NONE = "no sessions: 'prodigy-git new-worktree' begins one"
 """What a terminal is told where there are none."""
@@ -54,14 +57,16 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
         if job in (None, one.job)
     ]
     found = [one for one in found if status in (None, one.status)]
+    doing = _doing(store, found)
     if as_json:
-        output.emit_json([_as_json(one) for one in found])
+        output.emit_json([_as_json(one, doing.get(one.id)) for one in found])
         return
     headings = (
         "SESSION", "STATUS", "JOB", "AGENT", "ITEM", "COMMITS", "STARTED", "BRANCH", "NOTE",
     )  # fmt: skip
     none = "no session is like that" if job or status else NONE
-    output.table(headings, map(_row, found), ("STARTED", "JOB", "COMMITS", "AGENT"), empty=none)
+    rows = (_row(one, doing.get(one.id)) for one in found)
+    output.table(headings, rows, ("STARTED", "JOB", "COMMITS", "AGENT"), empty=none)
 
 
 _TEXTS = (
@@ -74,10 +79,11 @@ PERSON = "(person)"
 """What stands where an agent's name does, of a person's own checkout: no agent can be called so."""
 
 
-def _as_json(one: "Session") -> dict[str, Any]:
+def _as_json(one: "Session", doing: "Doing | None") -> dict[str, Any]:
     """Return a session as every command's JSON names things; what its file has besides stays.
 
-    The file itself has the names of Prodigy's own tools (docs/reference/store.md).
+    ``doing`` is what an agent program does there. The file itself has the names of Prodigy's own tools
+    (docs/reference/store.md).
     """
     fields: dict[str, Any] = one.as_json()
     rest = {name: value for name, value in fields.pop("metadata").items() if name not in _SAID}
@@ -90,6 +96,7 @@ def _as_json(one: "Session") -> dict[str, Any]:
         "commits": one.metadata.get("commits"),
         **{name: one.text(name) for name in _TEXTS},
         "persons": one.persons,
+        "activity": None if doing is None else doing.as_json(clock.now()),
         "parent_session_id": one.text("parent_session"),
         "started_at": fields.pop("started_at"),
         "updated_at": fields.pop("updated_at"),
@@ -100,7 +107,33 @@ def _as_json(one: "Session") -> dict[str, Any]:
     }
 
 
-def _row(one: "Session") -> tuple[Any, ...]:
+def _doing(store: str, some: "list[Session]") -> "dict[str, Doing]":
+    """Return what agent programs do in the worktrees of those that have not ended, by session."""
+    if not os.path.isdir(layout.activities(store)):
+        return {}  # where no program tells anything the views are not imported
+    from prodigy_git.views.overview import program_states
+
+    return program_states.of_sessions(
+        store,
+        (
+            (one.text("repo"), one.job, one.id, one.text("worktree_path"), one.persons)
+            for one in some
+            if not one.ended
+        ),
+        output.note,
+    )
+
+
+def _does(doing: "Doing") -> str:
+    from prodigy_git.views.overview import words
+
+    return words.does(doing, clock.now())
+
+
+def _row(one: "Session", doing: "Doing | None") -> tuple[Any, ...]:
+    note = (one.error or "").strip().partition("\n")[0]
+    if doing is not None and not note:
+        note = _does(doing)
     return (
         one.id,
         one.status,
@@ -110,7 +143,7 @@ def _row(one: "Session") -> tuple[Any, ...]:
         one.metadata.get("commits", "-"),
         duration.moment(one.started_at),
         one.text("branch") or "-",
-        (one.error or "").strip().partition("\n")[0] or "-",
+        note or "-",
     )
 
 
@@ -136,8 +169,9 @@ def show(id_: str, as_json: bool) -> None:
     (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
     where = stored.enrolled_place(store, found)
     port = None if where is None else ports.block(where[0], output.note)
+    doing = _doing(store, [found]).get(found.id)
     if as_json:
-        output.emit_json({**_as_json(found), "port": port})
+        output.emit_json({**_as_json(found, doing), "port": port})
         return
     whose = ", a person's own checkout" if found.persons else ""
     output.prose(f"{found.id}: {found.session_type}, {found.status}{whose}")
@@ -146,6 +180,7 @@ def show(id_: str, as_json: bool) -> None:
         ("started", duration.moment(found.started_at)),
         ("ended", found.completed_at and duration.moment(found.completed_at)),
         ("error", found.error),
+        ("now", None if doing is None else _does(doing)),
         *((name, value) for name, value in found.metadata.items() if name != "job_id"),
         ("checkpoints", len(found.checkpoints)),
         ("ports", None if port is None else f"{port}-{port + ports.COUNT - 1}"),

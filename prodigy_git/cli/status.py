@@ -20,8 +20,11 @@ _CHEAP = 50  # worktrees that git is asked about without being told to
 _FEWEST = 12  # agents that a screen shows, however low it is
 _AROUND = 14  # lines of a screen that are for what is around them
 _COLOURS = {
-    "dead": "red", "failed": "red", "stuck": "yellow", "retrying": "yellow", "running": "green",
+    "waiting": "magenta", "dead": "red", "failed": "red", "stuck": "yellow",
+    "retrying": "yellow", "running": "green",
 }  # fmt: skip
+
+_STATES = ("waiting", "dead", "failed", "stuck", "retrying", "running", "idle", "finished")
 
 stuck_option = click.option(
     "--stuck-after", type=Duration(), default="15m", show_default=True, metavar="AGE",
@@ -34,6 +37,10 @@ stuck_option = click.option(
 @click.option(
     "--job", metavar="JOB", shell_complete=completing.jobs, help="Only this job and its agents."
 )
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(_STATES),
+    help="Only agents in this state; repeatable.",
+)  # fmt: skip
 @click.option("--all", "ended", is_flag=True, help="Also jobs and sessions that have ended.")
 @click.option(
     "--dirty/--no-dirty", default=None,
@@ -44,6 +51,7 @@ stuck_option = click.option(
 def status(
     all_repos: bool,
     job: str | None,
+    states: tuple[str, ...],
     ended: bool,
     dirty: bool | None,
     stuck_after: int,
@@ -51,14 +59,15 @@ def status(
 ) -> None:
     """Show jobs, agents, queue and trash, trouble first, and what to do about it.
 
-    An agent is dead (what it ran in is gone), failed, stuck (silent for --stuck-after), retrying
-    (its item waits for another try), running, idle or finished. Outside of any repository all are
-    shown. Nothing is changed.
+    An agent is waiting (for a permission, an answer or a prompt of yours), dead (what it ran in is
+    gone), failed, stuck (silent for --stuck-after), retrying (its item waits for another try),
+    running, idle or finished. Outside of any repository all are shown. Nothing is changed.
 
     \b
     Example:
       prodigy-git status
       prodigy-git status --job review --stuck-after 30m
+      prodigy-git status --state waiting
     """
     from prodigy_git.views.overview import advice
     from prodigy_git.views.overview.memory import Memory
@@ -67,11 +76,15 @@ def status(
     store, keys, inside, job = meant(all_repos=all_repos, job=job)
     if dirty is None:
         dirty = _worktrees(store, keys) <= _CHEAP
+    ended = ended or "finished" in states
     wish = Wish(job=job, dirty=dirty, stuck_after=stuck_after, ended=ended)
     found = of_store(store, keys, wish, Memory(), output.note)
     if job is not None and not any(one.jobs or one.agents for one in found):
         raise ProdigyError(f"no job {job} here: 'prodigy-git job list' names the jobs")
     told = [(one, advice.of(one, inside=inside)) for one in found]
+    for one in found if states else ():
+        one.agents = [agent for agent in one.agents if agent.state in states]
+        one.checkouts = [own for own in one.checkouts if own.state in states]
     if as_json:
         output.emit_json(
             {"store": store, "repositories": [_as_json(one, todo) for one, todo in told]}
@@ -132,6 +145,8 @@ def _has_anything(found: "Repository") -> bool:
 
 
 def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
+    from prodigy_git.record import clock
+
     return {
         "repo": found.key,
         "common_dir": found.common,
@@ -140,6 +155,10 @@ def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
         "counts": found.counts,
         "agents": [_agent_as_json(one) for one in found.agents],
         "checkouts": [_agent_as_json(one) for one in found.checkouts],
+        "same_files": [
+            {"path": one.path, "last_at": clock.stamp(one.last), "session_ids": list(one.editors)}
+            for one in found.same_files
+        ],
         "queued": sum(job["queued"] for job in found.jobs),
         "trash": {
             "count": found.trash,
@@ -163,6 +182,7 @@ def _agent_as_json(one: "Agent") -> dict[str, Any]:
 
     fields = {name: value for name, value in vars(one).items() if name != "facts"}
     now = clock.now()
+    fields["activity"] = None if one.activity is None else one.activity.as_json(now)
     fields["silent_seconds"] = None if one.last is None else max(0, now - one.last) // clock.SECOND
     for old, new in (("began", "started_at"), ("last", "last_event_at")):
         moment = fields.pop(old)
@@ -195,13 +215,22 @@ def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
                 kind, found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
                 one.attempt, fields["silent_seconds"], one.ahead, one.behind, one.commits,
                 {True: "dirty", False: "clean", None: None}[one.dirty], one.branch,
-                _note(one),
+                _note(one), *_program(fields["activity"]),
             )  # fmt: skip
+        for same in found.same_files:
+            _line("same-file", found.key, same.path, *same.editors)
         _line("trash", found.key, found.trash, found.trash_bytes)
         if found.hooks:
             _line("hooks", found.key, "; ".join(found.hooks))
         for advised in todo:
             _line("do", found.key, advised.what, *advised.commands)
+
+
+def _program(doing: "dict[str, Any] | None") -> list[object]:
+    """Return the fields of a line on an agent program: none where there is no program."""
+    if doing is None:
+        return []
+    return [doing["agent_program"], doing["state"], doing["since_seconds"], doing["reason"]]
 
 
 def _line(*fields: object) -> None:
@@ -308,8 +337,11 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
 
 def _rest(found: "Repository") -> "list[str]":
     from prodigy_git.amounts import human
+    from prodigy_git.views.overview import words
 
     texts = [_checkout(one) for one in found.checkouts]
+    if found.same_files:
+        texts.append(f"edited by several: {words.same_files(found)}")
     queued = {job["job_id"]: job["queued"] for job in found.jobs if job["queued"]}
     if queued:
         names = ", ".join(f"{count} of {name}" for name, count in queued.items())
@@ -339,7 +371,8 @@ def _checkout(one: "Agent") -> str:
     last = words.age(one.last, clock.now())
     made = f"{one.commits or 0} commit{'' if one.commits == 1 else 's'} recorded"
     gone = ", which is gone" if one.missing else ""
-    return f"your own: {one.worktree or one.session_id}{gone}, {made}, last {last} ago"
+    doing = f"; {words.note(one)}" if one.activity is not None and not one.missing else ""
+    return f"your own: {one.worktree or one.session_id}{gone}, {made}, last {last} ago{doing}"
 
 
 def _worktree_count(number: int) -> str:

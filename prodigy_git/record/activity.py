@@ -206,10 +206,21 @@ class State:
             self.state, self.since, self.reason = state, at, reason
 
 
-def tail(store: str, repo: str, session: str) -> list[State]:
+_URGENT = (WAITING, WORKING, IDLE, ENDED)
+
+
+def foremost(states: Iterable[State]) -> State | None:
+    """Return the one of several programs in a worktree that says how it stands there; None of none.
+
+    Who waits for a person comes first, then who works; of two that are alike the latest heard.
+    """
+    return min(states, key=lambda one: (_URGENT.index(one.state), -one.seen), default=None)
+
+
+def tail(store: str, repo: str, session: str, most: int = READ) -> list[State]:
     """Return how it stands with each program's session in a session's worktree, the latest heard last.
 
-    Reads the last `READ` bytes of the activity file, without a lock. Empty where there is none.
+    Reads the last ``most`` bytes of the activity file, without a lock. Empty where there is none.
     Raises `OSError` for one that cannot be read.
     """
     try:
@@ -217,8 +228,8 @@ def tail(store: str, repo: str, session: str) -> list[State]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     try:
-        begin = max(0, about.st_size - READ)
-        data = os.pread(descriptor, min(READ, about.st_size), begin)
+        begin = max(0, about.st_size - most)
+        data = os.pread(descriptor, min(most, about.st_size), begin)
     finally:
         os.close(descriptor)
     lines = data.split(b"\n")

@@ -76,6 +76,7 @@ def run(program: str, event: str, process: int | None) -> int:
     if heard is None:
         raise first_object.Unreadable("it names no event")
     program = heard.program
+    heard.process = os.getppid() if process is None else process
     if heard.kind == "worktree_create":
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
         _go_on("create", program, process, heard.cwd, name)

@@ -79,14 +79,14 @@ class Heard:
     ``text`` is the person's in a ``prompt``, the agent's in ``idle``, ``working`` and
     ``subagent_end``, the program's in ``waiting``. A ``tool`` event without the name of a tool only
     says which ``files`` were edited. ``name`` and ``path`` are those of a worktree; ``path`` is also
-    where a ``cwd`` event leads. ``mark`` tells it from others that say
-    the same: its time, behind ``at:``, or the turn it is of.
+    where a ``cwd`` event leads. ``mark`` tells it from others that say the same: its time, behind
+    ``at:``, or the turn it is of. ``process`` is the program's, for the caller to say.
     """
 
     __slots__ = (
-        "cwd", "event", "failed", "files", "kind", "mark", "model", "name", "path", "program",
-        "program_session", "reason", "source", "subagent", "subagent_transcript", "subagent_type",
-        "text", "tool", "tool_id", "transcript",
+        "cwd", "event", "failed", "files", "kind", "mark", "model", "name", "path", "process",
+        "program", "program_session", "reason", "source", "subagent", "subagent_transcript",
+        "subagent_type", "text", "tool", "tool_id", "transcript",
     )  # fmt: skip
 
     def __init__(self, program: str, kind: str, event: str | None) -> None:
@@ -111,6 +111,7 @@ class Heard:
         self.model: str | None = None
         self.name: str | None = None
         self.path: str | None = None
+        self.process: int | None = None
 
 
 def normal(program: str, hint: str | None, raw: dict[str, Any]) -> Heard | None:

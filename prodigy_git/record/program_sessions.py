@@ -3,6 +3,9 @@
 That of the worktree in which it started, wherever the program goes from there, and even when the
 worktree is gone. A small file says so, by the program's own id for its session. Who has no start (hooks
 that were installed in its midst, events out of order) is bound by the first event that is heard.
+
+The file also says which process the program was when it was bound, for views: who was killed tells no
+end.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prodigy_git.record.agent_programs import Heard
+
+
+_SHELLS = (b"sh", b"bash", b"dash", b"zsh", b"ash", b"ksh", b"busybox", b"fish")
 
 
 class Binding:
@@ -87,6 +93,7 @@ def bind(there: Binding, heard: Heard, *, anew: bool) -> Binding:
     anew = anew or read(there.store, heard.program, heard.program_session) is None
     fields = {name: getattr(there, name) for name in Binding.__slots__}
     fields = {"program": heard.program, "program_session": heard.program_session, **fields}
+    fields["process"] = _described(heard.process)
     goal = path(there.store, heard.program, heard.program_session)
     temporary = f"{goal}.{os.getpid()}.new"
     descriptor = files.create_anew(temporary, os.O_WRONLY)
@@ -110,3 +117,47 @@ def _link(temporary: str, goal: str) -> None:
         os.link(temporary, goal)
     except FileExistsError:
         pass  # the other one's
+
+
+def process(store: str, program: str, program_session: str) -> dict[str, Any] | None:
+    """Return the process that a program's session was last begun by, as `jobs.liveness.alive` takes it.
+
+    None where that is not known.
+    """
+    try:
+        text = files.read(path(store, program, program_session), 1 << 16)
+        known = jsonline.decode_object(text).get("process")
+    except (OSError, ValueError):
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _described(pid: int | None) -> dict[str, Any] | None:
+    """Return what tells a process from all others; None where that is not known.
+
+    Of a shell that the program has started for the hook alone nothing is said: it ends at once.
+    """
+    if pid is None:
+        return None
+    from prodigy_git.record import cursor  # once in a conversation
+
+    try:
+        name, _, rest = files.read(f"/proc/{pid}/stat", 4096).partition(b"(")[2].rpartition(b")")
+        if name in _SHELLS:
+            return None
+        known: dict[str, Any] = {
+            "host": os.uname().nodename, "pid": pid, "pid_ticks": int(rest.split()[19]),
+            "pid_namespace": _namespace(), "boot": cursor.boot_id() or None,
+        }  # fmt: skip
+    except (OSError, ValueError, IndexError):
+        return None  # a system without /proc
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _namespace() -> str:
+    """Return what tells this process's numbers from those of other namespaces. Raises `OSError`."""
+    pids = os.readlink("/proc/self/ns/pid")
+    try:
+        return f"{pids} {os.readlink('/proc/self/ns/time')}"
+    except FileNotFoundError:
+        return pids  # before Linux 5.6

@@ -30,14 +30,16 @@ _CLOCK = 5.0  # seconds; ages grow, and processes die, without an event
 _BREATH = 0.1  # seconds between two batches of events
 _JOBS = 3  # that the head has room for
 HELP = """\
-Agents, those in trouble first. Events change the rows.
+Agents: who waits for you, who is in trouble, the others.
+Events change the rows.
 
+waiting   for a permission, an answer or a prompt of yours
 dead      what it ran in is gone
 failed    given up: somebody has to look
 stuck     silent for long
 retrying  its item waits for another try
 running   at work
-idle      paused, or nobody was set to work
+idle      its turn is over, or it is paused
 
 Up Down PgUp PgDn  choose an agent
 Enter l    its log, or its events where it has none
@@ -213,7 +215,12 @@ class Top(App[int]):
         return not self.query("#head")
 
     def _everybody(self) -> list[Agent]:
-        return [one for repository in self._found for one in repository.agents]
+        # Of people's own checkouts those in which a program is at work.
+        return [
+            one
+            for repository in self._found
+            for one in (*repository.agents, *filter(_is_at_work, repository.checkouts))
+        ]
 
     def _shown(self) -> list[Agent]:
         some = (one for one in self._everybody() if rows.fits(one, self._wanted))
@@ -228,11 +235,16 @@ class Top(App[int]):
     def _head(self) -> Text:
         width = max(20, self.size.width - 2)
         lines = []
-        counts = Counter(one.state for one in self._everybody())
+        counts = Counter(one.state for one in self._everybody() if not one.persons)
         counts["finished"] = sum(one.counts["finished"] for one in self._found)
         said = ", ".join(f"{counts[state]} {state}" for state in trouble.ORDER if counts[state])
         where = ", ".join(one.key for one in self._found) or "nothing here yet"
         lines.append(plain(f"{where}: {said or 'no agents'}", "bold"))
+        lines += [
+            plain(f"edited by several: {words.same_files(one)}", "yellow")
+            for one in self._found
+            if one.same_files
+        ]
         jobs = [job for repository in self._found for job in repository.jobs]
         # Those that somebody has to see to are not among those that have no room.
         jobs.sort(key=lambda job: (not job["queued"], not job["in_progress"]))
@@ -341,6 +353,10 @@ class Top(App[int]):
             self.notify(clean(str(error)), markup=False, timeout=4)
             return
         self.push_screen(Reader(title, lines, end=end))
+
+
+def _is_at_work(own: Agent) -> bool:
+    return own.activity is not None and own.activity.state != "ended" and not own.activity.gone
 
 
 def _job(job: dict[str, object], width: int) -> Text:

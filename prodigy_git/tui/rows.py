@@ -16,8 +16,8 @@ COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "NOTE", "TRY", "BASE", "COMMITS", "
 """What people look for comes first: a narrow terminal has the rest to the right."""
 SORTS = ("trouble", "last event", "name", "item")
 _STYLES = {
-    "dead": "bold red", "failed": "red", "stuck": "bold yellow", "retrying": "yellow",
-    "running": "green", "idle": "dim", "finished": "dim",
+    "waiting": "bold magenta", "dead": "bold red", "failed": "red", "stuck": "bold yellow",
+    "retrying": "yellow", "running": "green", "idle": "dim", "finished": "dim",
 }  # fmt: skip
 _LONGEST = 40  # columns of the terminal, of a cell
 _NAMES = ("AGENT", "ITEM", "BRANCH")
@@ -34,10 +34,10 @@ def cells(one: Agent, now: int) -> dict[str, str]:
     """Return what an agent's row says, by column; foreign text as it is."""
     return {
         "STATE": one.state,
-        "AGENT": one.name,
+        "AGENT": "your own" if one.persons else one.name,
         "LAST": words.age(one.last, now),
         "ITEM": one.item_id or "-",
-        "NOTE": words.note(one),
+        "NOTE": words.note(one, now),
         "TRY": str(one.attempt or "-"),
         "BASE": words.against_base(one),
         "COMMITS": "-" if one.commits is None else str(one.commits),

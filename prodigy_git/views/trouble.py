@@ -14,11 +14,11 @@ from prodigy_git.store.briefs import ENDED
 STUCK_AFTER = 15 * 60 * clock.SECOND
 """How long an agent may be silent where nothing else was said, in microseconds."""
 
-State = Literal["dead", "failed", "stuck", "retrying", "running", "idle", "finished"]
+State = Literal["waiting", "dead", "failed", "stuck", "retrying", "running", "idle", "finished"]
 ORDER: tuple[State, ...] = (
-    "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
+    "waiting", "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
 )  # fmt: skip
-"""Trouble first."""
+"""Who waits for a person first, then trouble."""
 TROUBLE: frozenset[State] = frozenset(("dead", "failed", "stuck", "retrying"))
 RANK = {state: number for number, state in enumerate(ORDER)}
 
@@ -47,6 +47,10 @@ class Facts:
     """It is a person's own checkout (`record.persons`): nothing there is in trouble."""
     unattended: bool = False
     """A worktree that somebody made with git: that an agent is set to work there, nobody said."""
+    program: str | None = None
+    """What an agent program does there: working, waiting, idle (its turn is over) or ended."""
+    program_gone: bool = False
+    """Its process is gone, so that it does not do that any more."""
     last: int | None = None
     """When the last event was."""
 
@@ -54,10 +58,14 @@ class Facts:
 def state_of(facts: Facts, now: int, stuck_after: int) -> State:
     """Return the state at ``now``; ``stuck_after`` is how long an agent may be silent.
 
-    An item that this agent has, or was the last to have, decides; without one the session does.
+    An item that this agent has, or was the last to have, decides; without one the session does. Of one
+    that is at work an agent program says best what it does: who waits for a person, or whose turn is
+    over, is silent for that reason.
     """
     if facts.persons:
-        return "finished" if facts.status in ENDED else "idle"
+        if facts.status in ENDED:
+            return "finished"
+        return _by_program(facts) or ("running" if facts.program == "working" else "idle")
     if facts.item is not None:
         if facts.item in ("dead", "failed"):
             return "failed"
@@ -82,6 +90,9 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
         return "dead"
     if facts.status in ("Paused", "Initializing"):
         return "idle"
+    by_program = _by_program(facts)
+    if by_program is not None:
+        return by_program
     if not is_silent(facts.last, now, stuck_after):
         return "running"
     if facts.unattended:
@@ -90,17 +101,33 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
     return "dead" if facts.deserted and facts.owned is None else "stuck"
 
 
+def _by_program(facts: Facts) -> State | None:
+    """Return the state that an agent program's says; None where it works, or where others know more.
+
+    A claim whose owner lives, or cannot be asked, goes on behind a program's end: `run` ends it.
+    """
+    if facts.program in ("waiting", "idle") and not facts.program_gone:
+        return "waiting" if facts.program == "waiting" else "idle"
+    if facts.program is None or facts.item is not None:
+        return None
+    if facts.program_gone and facts.program in ("waiting", "working"):
+        return "idle" if facts.persons else "dead"
+    return "idle" if facts.program in ("idle", "ended") else None
+
+
 def is_silent(last: int | None, now: int, stuck_after: int) -> bool:
     """Whether the last event is longer ago than ``stuck_after``; one that is not known is."""
     return last is None or now - last > stuck_after
 
 
 Outcome = Literal[
-    "completed", "failed", "retried", "running", "stuck", "dead", "cancelled", "abandoned", "own"
-]
-"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``stuck``:
-silent. ``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item
-since, or the job is over. ``own``: a person's own checkout, which nobody has to end."""
+    "completed", "failed", "retried", "running", "waiting", "idle", "stuck", "dead", "cancelled",
+    "abandoned", "own",
+]  # fmt: skip
+"""``failed``: for good. ``retried``: failed, and the item was or is to be tried again. ``waiting``: its
+agent program waits for a person. ``idle``: that one's turn is over, or it has ended. ``stuck``: silent.
+``dead``: its process is gone. ``abandoned``: never ended, and somebody else has the item since, or the
+job is over. ``own``: a person's own checkout, which nobody has to end."""
 
 
 def outcome_of(
@@ -111,6 +138,9 @@ def outcome_of(
     given_up: bool,
     gone: bool,
     persons: bool,
+    program: str | None,
+    program_gone: bool,
+    heard: int | None,
     now: int,
     stuck_after: int,
 ) -> Outcome:
@@ -118,7 +148,8 @@ def outcome_of(
 
     ``newest``: nobody has tried the item since; ``over``: the job has ended; ``given_up``: the item is
     dead or failed; ``gone``: the process that owns the claim does not live any more; ``persons``: it is
-    no agent's, but a person's own checkout.
+    no agent's, but a person's own checkout. ``program`` and ``program_gone`` as in `Facts`; ``heard``
+    is when an agent program was heard of last.
     """
     if one.outcome == "failed":
         final = newest and (one.item_id is None or given_up or over)
@@ -131,6 +162,15 @@ def outcome_of(
         return "abandoned"
     if gone:
         return "dead"
+    doing = _by_program(
+        Facts(
+            item=None if one.item_id is None else "in_progress",
+            program=program, program_gone=program_gone,
+        )
+    )  # fmt: skip
+    if doing is not None:
+        return "waiting" if doing == "waiting" else "dead" if doing == "dead" else "idle"
     # A session without an agent may be somebody's own, who was never told to do anything.
-    silent = is_silent(one.last, now, stuck_after) and one.agent_id is not None
+    last = max(filter(None, (one.last, heard)), default=None)
+    silent = is_silent(last, now, stuck_after) and one.agent_id is not None
     return "stuck" if silent else "running"

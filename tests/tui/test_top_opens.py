@@ -139,7 +139,9 @@ def test_help_names_every_key(team):
             for key in binding.key.split(","):
                 name = {"slash": "/", "question_mark": "?", "escape": "Esc", "ctrl+c": "q"}
                 assert f"\n{name.get(key, key)} " in text or f" {name.get(key, key)} " in text, key
-        assert all(state in text for state in ("dead", "failed", "stuck", "retrying", "idle"))
+        assert all(
+            state in text for state in ("waiting", "dead", "failed", "stuck", "retrying", "idle")
+        )
         assert max(map(len, lines)) <= 60
 
     on_screen(team, scenario)

@@ -50,6 +50,36 @@ FRESH, OLD = NOW - LIMIT, NOW - LIMIT - 1
         ("idle", Facts("Running", persons=True, last=FRESH)),
         ("idle", Facts("Running", persons=True, deserted=True, missing=True, last=OLD)),
         ("finished", Facts("Failed", persons=True, last=FRESH)),
+        ("waiting", Facts("Running", program="waiting", last=OLD)),
+        ("waiting", Facts("Running", "in_progress", owned=True, program="waiting", last=OLD)),
+        ("dead", Facts("Running", "in_progress", owned=False, program="waiting", last=FRESH)),
+        ("dead", Facts("Running", missing=True, program="waiting", last=FRESH)),
+        ("dead", Facts("Running", program="waiting", program_gone=True, last=FRESH)),
+        ("dead", Facts("Running", program="working", program_gone=True, last=FRESH)),
+        # Of a claim that lives `run` knows more.
+        (
+            "running",
+            Facts(
+                "Running",
+                "in_progress",
+                owned=True,
+                program="working",
+                program_gone=True,
+                last=FRESH,
+            ),
+        ),
+        ("running", Facts("Running", "in_progress", owned=True, program="ended", last=FRESH)),
+        ("idle", Facts("Running", "in_progress", owned=True, program="idle", last=OLD)),
+        ("idle", Facts("Running", program="idle", deserted=True, last=OLD)),
+        ("idle", Facts("Running", program="ended", last=OLD)),
+        ("running", Facts("Running", program="working", last=FRESH)),
+        ("stuck", Facts("Running", program="working", last=OLD)),
+        ("finished", Facts("Completed", program="waiting")),
+        ("waiting", Facts("Running", persons=True, program="waiting", last=OLD)),
+        ("running", Facts("Running", persons=True, program="working", last=OLD)),
+        ("idle", Facts("Running", persons=True, program="waiting", program_gone=True)),
+        ("idle", Facts("Running", persons=True, program="working", program_gone=True)),
+        ("idle", Facts("Running", persons=True, program="ended")),
         ("finished", Facts("Completed", missing=True)),
         ("finished", Facts("Cancelled", last=FRESH)),
         ("finished", Facts("Running", "completed")),
@@ -61,5 +91,5 @@ def test_each_way_to_a_state(state, facts):
 
 def test_trouble_comes_first():
     assert sorted(RANK, key=RANK.get) == [
-        "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
+        "waiting", "dead", "failed", "stuck", "retrying", "running", "idle", "finished",
     ]  # fmt: skip

@@ -6,7 +6,8 @@ DOOR = {
     "closeup": "bounded diff history log summary",
     "last_seen": "latest names_of",
     "memory": "Memory",
+    "program_states": "Doing of_sessions",
     "repositories": "here of_store Repository Wish",
-    "words": "against_base age bar changes items note progress status",
+    "words": "against_base age bar changes does items note progress same_files status waits",
 }
 """What others take of this room, by its modules."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from prodigy_git.record import clock
+from prodigy_git.views.overview import words
 from prodigy_git.views.overview.agents import Agent
 from prodigy_git.views.overview.repositories import Repository
 
@@ -25,8 +27,25 @@ def of(found: Repository, *, inside: bool) -> list[Advice]:
     ``inside``: the commands will be given in it; else they name it themselves.
     """
     where = "" if inside else f"{found.key}/"
-    return [*_half_way(found), *_dead(found, where), *_failed(found, where), *_stuck(found, where),
-            *_jobs(found, where), *_around(found, inside=inside)]  # fmt: skip
+    return [
+        *_waiting(found), *_half_way(found), *_dead(found, where), *_failed(found, where),
+        *_stuck(found, where), *_jobs(found, where), *_around(found, inside=inside),
+    ]  # fmt: skip
+
+
+def _waiting(found: Repository) -> Iterator[Advice]:
+    waiting = [one for one in (*found.agents, *found.checkouts) if one.state == "waiting"]
+    now = clock.now()
+    for one in waiting[:_NAMED]:
+        assert one.activity is not None
+        who = "your own checkout" if one.persons else one.name
+        told = one.activity.transcript is not None
+        look = [f"prodigy-git logs {one.session_id} --tail 20"] if told else []
+        yield Advice(
+            f"{one.activity.program} waits for you in {who}, {words.waits(one.activity, now)}",
+            [*look, f"cd {_path(one.worktree)}"],
+        )
+    yield from _more(waiting, "wait for you", "waiting")
 
 
 def _half_way(found: Repository) -> Iterator[Advice]:

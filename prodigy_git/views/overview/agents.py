@@ -18,10 +18,11 @@ from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.views import trouble
-from prodigy_git.views.overview import last_seen, surroundings
+from prodigy_git.views.overview import last_seen, program_states, surroundings
 from prodigy_git.views.overview.items import Held
 from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
+from prodigy_git.views.overview.program_states import Doing
 from prodigy_git.views.trouble import Facts, State
 
 _LOOKERS = 8  # threads that wait for git
@@ -75,6 +76,8 @@ class Agent:
     """It is a person's own checkout, and no agent."""
     claimed: bool = False
     """It has its item by a claim: `resume` gives that back if it is dead."""
+    activity: Doing | None = None
+    """What an agent program does in its worktree; None where none has told anything."""
     facts: Facts = field(default_factory=Facts, repr=False)
 
     @property
@@ -90,11 +93,13 @@ class Agent:
 
 
 def by_trouble(one: Agent) -> tuple[int, int, str]:
-    """Return what puts agents in order: trouble first, and in trouble the longest silent.
+    """Return what puts agents in order: who waits for a person, then trouble; the longest first.
 
     Those at work are in the order of their names: it does not change with each event.
     """
     silent = (one.last or 0) if one.state in trouble.TROUBLE else 0
+    if one.state == "waiting" and one.activity is not None:
+        silent = one.activity.since
     return trouble.RANK[one.state], silent, one.key
 
 
@@ -111,6 +116,7 @@ def everybody(
     sessions: list[Brief],
     said: Said,
     memory: Memory,
+    broken: Broken,
 ) -> list[Agent]:
     """Return an agent for each session, and for each item that one has of whom there is no session."""
     by_session: dict[str, Held] = {}
@@ -124,6 +130,7 @@ def everybody(
     taken: set[int] = set()
     around = surroundings.Worktrees(store, key, common)
     lives = _Lives(store, key)
+    told = program_states.told(store, key)
     for brief in map(said.as_logged, sessions):
         mine = by_item.get((brief.job, brief.item or ""))
         if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
@@ -145,6 +152,11 @@ def everybody(
                 where = _worktree(brief)
         made = _of_session(store, key, brief, where, mine, elsewhere, memory, around, lives)
         made.claimed = made.claimed and last is None  # a job that has ended takes nothing back
+        if brief.id in told and brief.status not in briefs.ENDED:
+            doing = program_states.doing(
+                store, key, brief.job, brief.id, made.worktree, made.persons, memory, broken
+            )
+            _note_program(made, doing)
         agents.append(made)
     for job, some in said.held.items():
         agents += [_of_item(key, job, one) for one in some if id(one) not in taken]
@@ -241,6 +253,17 @@ def _of_session(
         last=brief.updated,
     )  # fmt: skip
     return agent
+
+
+def _note_program(agent: Agent, doing: Doing | None) -> None:
+    """Note what an agent program does there: that is a sign of life, too."""
+    if doing is None:
+        return
+    agent.activity = doing
+    agent.last = max(agent.last or 0, doing.seen)
+    agent.facts = replace(
+        agent.facts, program=doing.state, program_gone=doing.gone is True, last=agent.last
+    )
 
 
 def _of_item(key: str, job: str, mine: Held) -> Agent:

@@ -13,10 +13,16 @@ from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
+from prodigy_git.record import activity
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, events
+from prodigy_git.store import briefs, edits, events
 from prodigy_git.store.events import Broken
 
+_STATES = 32 << 10
+"""How many bytes of an activity file's end tell how it stands with the programs."""
+_OFTEN = (b"tool", b"work")
+"""How the kinds begin that say no more than that work goes on."""
+_Activity = tuple[list[activity.State], dict[str, int]]
 _Counts = dict[tuple[str, str], tuple[int, int]]
 
 
@@ -35,6 +41,9 @@ class Memory:
         self._ended: set[tuple[str, str]] = set()
         self._diverged: dict[str, tuple[frozenset[tuple[str, str]], _Counts]] = {}
         self._standing: processes.Standing | None = None
+        self._activity: dict[tuple[str, str], tuple[tuple[int, int, str], _Activity]] = {}
+        self.messages: dict[tuple[str, int], str] = {}
+        """By session and the moment from which it waits: what was said then; "" for nothing."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -108,11 +117,52 @@ class Memory:
             self._diverged[place.common] = before
         return before[1]
 
+    def activity(self, store: str, repo: str, session: str, top: str) -> _Activity:
+        """Return how it stands with the programs in a session's worktree ``top``, and their edits.
+
+        As `activity.states` and `edits.of_data`. Reads again where something was added. Raises
+        `OSError`.
+        """
+        try:
+            about = os.stat(layout.activity(store, repo, session))
+        except (FileNotFoundError, NotADirectoryError):
+            return [], {}
+        mark = about.st_ino, about.st_size, top
+        known = self._activity.get((repo, session))
+        if known is None or known[0] != mark:
+            data = edits.tail(store, repo, session)
+            states = activity.states(_telling(data[-_STATES:].split(b"\n")))
+            known = mark, (states, edits.of_data(data, top))
+            self._activity[repo, session] = known
+        return known[1]
+
     def stands_in(self, place: Place) -> bool:
         """Whether a live process stands in a worktree, as far as can be seen."""
         if self._standing is None:
             self._standing = processes.Standing()
         return self._standing.is_one_in(place.top)
+
+
+def _telling(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the lines that say how it stands: of a stretch of work, the first and the last.
+
+    Decoding the thousand between them takes longer than all else that a look does. Lines are as
+    `activity.append` writes them; what looks otherwise is kept.
+    """
+    kept: list[bytes] = []
+    pending: dict[bytes, bytes] = {}
+    for text in lines:
+        cut = text.find(b'"kind":"')
+        who = text[text.find(b'"program"') : cut]  # the program and its session
+        if cut > 0 and text[cut + 8 : cut + 12] in _OFTEN and b'"subagent"' not in text:
+            if who not in pending:
+                kept.append(text)
+            pending[who] = text
+            continue
+        if (last := pending.pop(who, None)) is not None:
+            kept.append(last)
+        kept.append(text)
+    return [*kept, *pending.values()]
 
 
 def _like(store: str, repo: str, job: str) -> list[tuple[Any, ...]] | None:

@@ -18,7 +18,7 @@ from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import clock, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, events, home
+from prodigy_git.store import briefs, edits, events, home
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.views import trouble
@@ -43,6 +43,8 @@ class Repository:
     """Agents by state, all of them."""
     checkouts: list[Agent] = field(default_factory=list)
     """People's own (`record.persons`): they are no agents, and not counted."""
+    same_files: list[edits.Same] = field(default_factory=list)
+    """Files that programs have edited in several worktrees at once, those edited last first."""
     trash: int = 0
     trash_bytes: int = 0
     trash_measured: bool = True
@@ -133,6 +135,10 @@ def _repository(
     found.finished_worktrees = sum(
         one.status in WELL and os.path.isdir(one.worktree or "") for one in agents_own
     )
+    found.same_files = edits.same(
+        {one.session_id: one.activity.edited for one in everybody
+         if one.session_id is not None and one.activity is not None}
+    )  # fmt: skip
     found.checkouts = [one for one in everybody if one.persons]
     everybody = [one for one in everybody if not one.persons]
     for one in everybody:
@@ -196,7 +202,7 @@ def looked_at(
             some = [one for one in some if one.status not in WELL or one.id in at_hand]
             some = [one for one in some if one.job not in said.at_rest]
         now = clock.now()
-        found = agents.everybody(store, key, common, some, said, memory)
+        found = agents.everybody(store, key, common, some, said, memory, broken)
         agents.hear(store, key, found, now - wish.stuck_after, memory)
         agents.judge(found, now, wish.stuck_after)
         return said, found

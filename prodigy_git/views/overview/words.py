@@ -3,7 +3,13 @@
 from typing import Any
 
 from prodigy_git import duration
+from prodigy_git.record import clock
 from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.program_states import Doing
+from prodigy_git.views.overview.repositories import Repository
+
+_FILES = 5
+"""Files that several edit which are named."""
 
 
 def age(moment: int | None, now: int) -> str:
@@ -26,13 +32,47 @@ def changes(one: Agent) -> str:
     return {True: "yes", False: "no", None: "-"}[one.dirty]
 
 
-def note(one: Agent) -> str:
+FOR = {"permission": "a permission", "question": "an answer", "idle": "a prompt"}
+"""What a program waits for, in words, by its reason."""
+
+
+def waits(doing: Doing, now: int) -> str:
+    """Return for how long and for what a program waits, on one line, not made harmless."""
+    said = (doing.message or "").strip().partition("\n")[0]
+    text = f"{age(doing.since, now)} for {FOR.get(doing.reason or '', 'somebody')}"
+    return f"{text}: {said}" if said else text
+
+
+def does(doing: Doing, now: int) -> str:
+    """Return what a program does, on one line, as ``claude waiting 2m for an answer``."""
+    if doing.gone:
+        return f"{doing.program} is gone, was {doing.state}"
+    if doing.state == "waiting":
+        return f"{doing.program} waiting {waits(doing, now)}"
+    return f"{doing.program} {doing.state} {age(doing.since, now)}"
+
+
+def note(one: Agent, now: int | None = None) -> str:
     """Return what else there is to say of an agent, on one line, not made harmless."""
     if one.missing and one.state != "finished":
         return "worktree in the trash" if one.trash is not None else "worktree gone"
     if one.state in ("failed", "retrying") and one.error:
         return one.error.strip().partition("\n")[0]
+    if one.activity is not None and one.state != "finished":
+        return does(one.activity, clock.now() if now is None else now)
     return ""
+
+
+def same_files(found: Repository) -> str:
+    """Return which files several are editing at once, and who, on one line, not made harmless."""
+    names = {one.session_id: one.name for one in found.agents}
+    names |= {one.session_id: "you" for one in found.checkouts}
+    said = [
+        f"{one.path} ({', '.join(names.get(who, who) for who in one.editors)})"
+        for one in found.same_files[:_FILES]
+    ]
+    more = len(found.same_files) - _FILES
+    return ", ".join([*said, *([f"and {more} more"] if more > 0 else [])])
 
 
 def status(job: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ Pure: no input or output, no clock. Times in the value are timestamps in UTC, du
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prodigy_git import __version__, tally
@@ -15,8 +15,10 @@ from prodigy_git.jobs.attempts import Attempt, Commit
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import clock
+from prodigy_git.views.overview import words
+from prodigy_git.views.overview.program_states import Doing
 from prodigy_git.views.report import series
-from prodigy_git.views.report.shared_files import shared_files
+from prodigy_git.views.report.shared_files import AT_WORK, shared_files
 from prodigy_git.views.report.story import Story, said
 from prodigy_git.views.trouble import STUCK_AFTER, Outcome, outcome_of
 
@@ -36,8 +38,8 @@ class Known:
     """What is known beside the events. ``job`` is as `summary.of` has it: also who is gone.
 
     ``given_up`` are the items that are dead or failed, ``mended`` those that are completed and had
-    failed before, ``persons`` the sessions that are a person's own checkout; ``now`` and
-    ``stuck_after`` are in microseconds.
+    failed before, ``persons`` the sessions that are a person's own checkout, ``doing`` has what agent
+    programs do in others; ``now`` and ``stuck_after`` are in microseconds.
     """
 
     job: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Known:
     now: int
     stuck_after: int = STUCK_AFTER
     persons: Collection[str] = ()
+    doing: Mapping[str, Doing] = field(default_factory=dict)
 
 
 def build(
@@ -104,19 +107,23 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
         if one["alive"] is False
     }
 
-    return {
-        id(one): outcome_of(
+    def of(one: Attempt) -> Outcome:
+        doing = known.doing.get(one.session_id or "")
+        return outcome_of(
             one,
             newest=one.item_id is None or newest[one.item_id] is one,
             over=over,
             given_up=one.item_id in known.given_up,
             gone=(one.item_id, one.agent_id or "", one.number or 0) in gone,
             persons=one.session_id in known.persons,
+            program=None if doing is None else doing.state,
+            program_gone=doing is not None and doing.gone is True,
+            heard=None if doing is None else doing.seen,
             now=known.now,
             stuck_after=known.stuck_after,
         )
-        for one in story.attempts
-    }
+
+    return {id(one): of(one) for one in story.attempts}
 
 
 def _job(story: Story, known: Known) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _trouble(
 ) -> dict[str, Any]:
     """Return what somebody has to look at, by kind: how many, and the latest of them."""
     found: dict[str, Any] = {}
-    for kind in ("dead", "stuck", "failed"):
+    for kind in ("waiting", "dead", "stuck", "failed"):
         these = [one for one in story.attempts if outcomes[id(one)] == kind]
         these.sort(key=lambda one: one.last or 0, reverse=True)
         rows = [
@@ -198,6 +205,7 @@ def _trouble(
                 "attempt_index": number.get(id(one)),
                 "last_event_at": _stamp(one.last),
                 "error": _cut(one.error or one.reason),
+                "note": _waits(known, one) if kind == "waiting" else None,
             }
             for one in these[:_TROUBLE_SHOWN]
         ]
@@ -209,6 +217,11 @@ def _trouble(
     return found
 
 
+def _waits(known: Known, one: Attempt) -> str | None:
+    doing = known.doing.get(one.session_id or "")
+    return None if doing is None else _cut(f"{doing.program}, {words.waits(doing, known.now)}")
+
+
 def _over_time(
     story: Story, known: Known, outcomes: Mapping[int, Outcome]
 ) -> dict[str, Any] | None:
@@ -216,7 +229,7 @@ def _over_time(
     begin, end = _span(story, known.now)
     if begin is None or end is None:
         return None
-    live = any(kind in ("running", "stuck", "dead") for kind in outcomes.values())
+    live = any(kind in AT_WORK for kind in outcomes.values())
     if live and end < known.now < end + 7 * _DAY:
         end = known.now
     first: dict[str | int, int] = {}

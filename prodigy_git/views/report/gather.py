@@ -10,7 +10,9 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
 from prodigy_git.record import clock
 from prodigy_git.store import briefs, events, stream
+from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
+from prodigy_git.views.overview import program_states
 from prodigy_git.views.report import data, merging, overlaps, story
 from prodigy_git.views.report.story import Story
 
@@ -32,27 +34,29 @@ def of_job(
         mended = index_counts.mended(index.rows)
     paths = prodigy_runs.log_files(store, repo, job)
     told = story.of_events(stream.merge(paths, broken), wanted)
+    at_work = _at_work(store, told)
     known = data.Known(
         job=head,
         given_up=given_up,
         mended=mended,
         now=clock.now(),
         stuck_after=stuck_after,
-        persons=_persons(store, told),
+        persons={one.id for one in at_work if one.persons},
+        doing=program_states.of_sessions(
+            store,
+            ((one.repo, one.job, one.id, one.worktree, one.persons) for one in at_work),
+            broken,
+        ),
     )
     said = merging.of_job(store, repo, job, of_state)
     return data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))
 
 
-def _persons(store: str, told: Story) -> set[str]:
-    """Return the sessions of those that have not ended which are a person's own checkout."""
-    these = {
-        one.session_id
-        for one in told.attempts
-        if one.agent_id is None and one.item_id is None and one.outcome == "running"
-    }
+def _at_work(store: str, told: Story) -> list[Brief]:
+    """Return the sessions that have not ended of the attempts that have no end in the log."""
+    these = {one.session_id for one in told.attempts if one.outcome == "running"}
     known = briefs.read_some(store, sorted(name for name in these if name and is_safe(name)))
-    return {one.id for one in known if one.persons}
+    return [one for one in known if not one.over]
 
 
 def _changed(store: str, repo: str, told: Story) -> overlaps.Changed | str:

@@ -9,7 +9,7 @@ from prodigy_git.views.trouble import Outcome
 
 _SHOWN = 300
 _NAMES_SHOWN = 20  # of items in one row
-_AT_WORK = ("running", "stuck", "dead")
+AT_WORK = ("running", "waiting", "idle", "stuck", "dead")
 
 
 def shared_files(
@@ -31,7 +31,7 @@ def shared_files(
     seen = missing = 0
     for one in attempts:
         outcome = outcomes[id(one)]
-        if outcome not in (*_AT_WORK, "completed") or one.session_id in merged:
+        if outcome not in (*AT_WORK, "completed") or one.session_id in merged:
             continue
         name = one.item_id or one.lane
         for commit in one.commits:
@@ -41,7 +41,7 @@ def shared_files(
             missing += commit.sha not in changed
             for path in changed.get(commit.sha, ()):
                 commits[path] += 1
-                items[path][name] = outcome in _AT_WORK or items[path].get(name, False)
+                items[path][name] = outcome in AT_WORK or items[path].get(name, False)
     several = [path for path, names in items.items() if len(names) > 1]
     several.sort(key=lambda path: (-len(items[path]), -commits[path], path))
     return {

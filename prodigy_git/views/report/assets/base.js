@@ -83,6 +83,8 @@ const plural = (number, one, many = `${one}s`) => `${count.format(number)} ${num
 const OUTCOMES = {
   completed: 'completed',
   running: 'at work',
+  waiting: 'waiting for a person',
+  idle: 'idle: its turn is over',
   retried: 'failed, tried again',
   failed: 'failed for good',
   stuck: 'stuck: silent',
@@ -91,7 +93,8 @@ const OUTCOMES = {
   cancelled: 'cancelled',
   own: 'a person’s own checkout',
 };
-const TROUBLE = ['dead', 'stuck', 'failed'];
+const TROUBLE = ['waiting', 'dead', 'stuck', 'failed'];
+const AT_WORK = ['running', 'waiting', 'idle', 'stuck', 'dead'];
 
 const colours = new Map();
 

@@ -6,7 +6,9 @@ const HEAD = 26;
 const FOOT = 34;
 const IN_SIGHT = 22;
 const ON_PAPER = 60;
-const RANK = { dead: 0, stuck: 1, failed: 2, running: 3, retried: 4, abandoned: 5, completed: 6, cancelled: 7, own: 8 };
+const RANK = {
+  waiting: 0, dead: 1, stuck: 2, failed: 3, running: 4, idle: 5, retried: 6, abandoned: 7, completed: 8, cancelled: 9, own: 10,
+};
 
 const lanes = {
   all: [], shown: [], chosen: null, first: 0, selected: null, paper: false, drawn: false,
@@ -16,7 +18,7 @@ const lanes = {
 function groupByAgent() {
   const byAgent = new Map();
   for (const one of attempts) {
-    if (!byAgent.has(one.who)) byAgent.set(one.who, { name: one.who, attempts: [], rank: 9, begin: Infinity });
+    if (!byAgent.has(one.who)) byAgent.set(one.who, { name: one.who, attempts: [], rank: 11, begin: Infinity });
     const lane = byAgent.get(one.who);
     const at = one.beginMs ?? one.endMs;
     if (at === null) continue;
@@ -38,7 +40,7 @@ const ORDERS = {
 /** When an attempt is drawn from and to, in milliseconds: one under way up to now. */
 function stretch(one) {
   const begin = one.beginMs ?? one.endMs;
-  const open = ['running', 'stuck', 'dead'].includes(one.outcome);
+  const open = AT_WORK.includes(one.outcome);
   return [begin, one.endMs ?? (open ? Math.max(begin, lanes.to) : begin)];
 }
 
@@ -55,7 +57,7 @@ function showLanes() {
   const times = attempts.flatMap((one) => [one.beginMs, one.endMs, drawn(one.last_event_at)]).filter((at) => at !== null);
   lanes.from = times.reduce((a, b) => Math.min(a, b));
   lanes.to = times.reduce((a, b) => Math.max(a, b));
-  const open = attempts.some((one) => ['running', 'stuck', 'dead'].includes(one.outcome));
+  const open = attempts.some((one) => AT_WORK.includes(one.outcome));
   const over = data.over_time && Date.parse(data.over_time.start_at) + data.over_time.done.length * data.over_time.step_seconds * 1000;
   if (open && over) lanes.to = Math.max(lanes.to, Math.min(over, Date.parse(data.generated_at)));
   if (lanes.to === lanes.from) lanes.to += 1000;
@@ -178,7 +180,7 @@ function drawBar(params, api) {
   const right = Math.min(area.x + area.width, Math.max(to[0], from[0] + 3));
   if (right < area.x || left > area.x + area.width) return null;
   const selected = lanes.selected === one;
-  const open = one.outcome === 'running' || one.outcome === 'stuck';
+  const open = one.outcome !== 'dead' && AT_WORK.includes(one.outcome);
   return {
     type: 'rect',
     shape: { x: left, y: from[1] - 7, width: Math.max(3, right - left), height: 14, r: open ? [3, 0, 0, 3] : 3 },

@@ -47,7 +47,7 @@ function showNumbers() {
     total ? `${share} % done${job.given_up ? `, ${job.percent_over} % over` : ''}` : 'this job was given no items', total ? bar : null, states);
   items.classList.add('wide');
   const at = (name) => counts.outcomes[name] ?? 0;
-  const agentsNow = ['running', 'stuck', 'dead'].filter(at).map((name) => `${at(name)} ${name === 'running' ? 'at work' : name}`);
+  const agentsNow = ['waiting', 'running', 'idle', 'stuck', 'dead'].filter(at).map((name) => `${at(name)} ${name === 'running' ? 'at work' : name}`);
   const left = job.total_items - job.completed - job.given_up;
   const rate = job.ended_per_minute === null ? '–' : `${job.ended_per_minute}/min`;
   const end = job.seconds_left === null
@@ -69,6 +69,7 @@ function showNumbers() {
 }
 
 const KINDS = {
+  waiting: ['Waiting for a person', 'For a permission, an answer or a prompt.', () => 'prodigy-git status --state waiting'],
   dead: ['Dead', 'The process is gone, its item waits.', () => `prodigy-git resume ${job.repo}/${job.job_id}`],
   stuck: ['Stuck', () => `No event for ${lasting(counts.stuck_after_seconds)} or more.`, () => 'prodigy-git top'],
   failed: ['Failed for good', 'No attempt is left.', () => `prodigy-git dlq list --job ${job.repo}/${job.job_id}`],
@@ -91,7 +92,7 @@ function showTrouble() {
   }
   if (!groups.length) {
     groups.push(el('p', { class: 'empty' }, attempts.length
-      ? 'Nothing: no agent is dead or stuck, and no item was given up.' : 'No agent has begun.'));
+      ? 'Nothing: no agent waits, is dead or stuck, and no item was given up.' : 'No agent has begun.'));
   }
   $('trouble').append(...groups);
 }
@@ -100,7 +101,7 @@ function troubleRow(row, kind) {
   const inside = [
     el('b', {}, row.who), el('span', {}, row.item_id ?? ''),
     el('span', { class: 'quiet when' }, row.last_event_at ? [kind === 'failed' ? '' : 'last seen ', timeEl(row.last_event_at, shortTime)] : 'no time known'),
-    row.error ? el('span', { class: 'what' }, row.error.split('\n')[0]) : null,
+    row.note ?? row.error ? el('span', { class: 'what' }, (row.note ?? row.error).split('\n')[0]) : null,
   ];
   return el('li', {}, row.attempt_index === null
     ? el('span', { class: 'row' }, inside)

@@ -1,0 +1,363 @@
+"""What agent programs do, as every view shows it: waiting, idle, at work, gone; and the same files."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+from support_agents import say
+from support_cli import new, ok, rewrite_session, snapshot
+from support_terminal import Terminal
+from support_top import cell, names, on_screen
+from textual.widgets import Static
+
+from prodigy_git import agent_command, layout
+from prodigy_git.cli.status import _STATES
+from prodigy_git.record import activity, clock, log
+from prodigy_git.views import trouble
+from prodigy_git.views.overview import memory
+
+
+def look(repo, *arguments):
+    (found,) = ok("status", "--json", *arguments, cwd=repo).json["repositories"]
+    return found
+
+
+def of(found, name):
+    (one,) = [
+        one
+        for one in (*found["agents"], *found["checkouts"])
+        if name in (one["agent_id"], one["session_id"])
+    ]
+    return one
+
+
+@pytest.fixture
+def ada(repo):
+    """An agent's worktree, made by `new-worktree`."""
+    ok("install", cwd=repo)
+    return new(repo, "login", "--agent", "ada")["worktree"]
+
+
+@pytest.fixture
+def own(repo, git):
+    """A person's own checkout; return its session's id."""
+    ok("install", cwd=repo)
+    git("config", "prodigy.record", "wait", cwd=repo)
+    git("commit", "-q", "--allow-empty", "-m", "mine", cwd=repo)
+    return look(repo)["checkouts"][0]["session_id"]
+
+
+def begin(cwd, session="s1", program="claude", **fields):
+    say(program, "SessionStart", cwd=cwd, session=session, source="startup", **fields)
+    say(program, "UserPromptSubmit", cwd=cwd, session=session, prompt="Do it")
+
+
+def wait(cwd, kind="permission_prompt", session="s1", message="Claude needs your permission"):
+    say(
+        "claude", "Notification", cwd=cwd, session=session, notification_type=kind, message=message
+    )  # fmt: skip
+
+
+def edit(cwd, path, session="s1"):
+    say(
+        "claude", "PostToolUse", cwd=cwd, session=session, tool_name="Edit", tool_use_id=str(path),
+        tool_input={"file_path": str(path)}, tool_response={},
+    )  # fmt: skip
+
+
+def test_each_state_in_each_view(repo, ada):
+    begin(ada, model="opus", transcript_path="/t.jsonl")
+    one = of(look(repo), "ada")
+    assert one["state"] == "running"
+    doing = one["activity"]
+    assert (doing["agent_program"], doing["program_session"], doing["state"]) == (
+        "claude", "s1", "working",
+    )  # fmt: skip
+    assert (doing["model"], doing["transcript"]) == ("opus", "/t.jsonl")
+    assert ok("statusline", cwd=ada).out.startswith("login ada | claude working ")
+
+    wait(ada)
+    before = snapshot(repo)
+    found = look(repo, "--stuck-after", "0s")
+    one = of(found, "ada")
+    assert (one["state"], one["activity"]["reason"]) == ("waiting", "permission")
+    assert found["counts"]["waiting"] == 1
+    assert found["counts"]["stuck"] == found["counts"]["dead"] == 0
+    (advised,) = [each for each in found["advice"] if "waits for you" in each["what"]]
+    assert advised["commands"] == ["prodigy-git logs login --tail 20", f"cd {ada}"]
+    row = next(line for line in ok("status", cwd=repo).out.splitlines() if "agent\t" in line)
+    assert row.split("\t")[2:4] == ["waiting", "ada"]
+    assert row.split("\t")[-4:-2] == ["claude", "waiting"]
+    assert row.endswith("\tpermission")
+    (listed,) = [
+        each for each in ok("sessions", "list", "--json").json if each["session_id"] == "login"
+    ]
+    assert listed["activity"]["state"] == "waiting"
+    assert "claude waiting" in ok("sessions", "list").out
+    assert "now: claude waiting" in ok("sessions", "show", "login", cwd=repo).out
+    told = ok("report", "--job", "login", "--json", cwd=repo).json
+    assert told["counts"]["outcomes"] == {"waiting": 1}
+    (waits,) = told["trouble"]["waiting"]["shown"]
+    assert (waits["who"], "for a permission" in waits["note"]) == ("ada", True)
+    line = ok("statusline", "--json", cwd=ada).json
+    assert (line["agent_program"], line["state"], line["reason"]) == (
+        "claude", "waiting", "permission",
+    )  # fmt: skip
+    assert ok("statusline", "--format", "{program} {state} {reason}", cwd=ada).out == (
+        "claude waiting permission\n"
+    )
+    assert snapshot(repo) == before
+
+    edit(ada, f"{ada}/a.py")  # it was given
+    assert of(look(repo), "ada")["state"] == "running"
+    assert of(look(repo, "--stuck-after", "0s"), "ada")["state"] == "stuck"
+    say("claude", "Stop", cwd=ada, last_assistant_message="Done")
+    assert of(look(repo, "--stuck-after", "0s"), "ada")["state"] == "idle"
+    told = ok("report", "--job", "login", "--json", "--stuck-after", "0s", cwd=repo).json
+    assert told["counts"]["outcomes"] == {"idle": 1}
+    say("claude", "SessionEnd", cwd=ada, reason="other")
+    assert "claude" not in ok("statusline", cwd=ada).out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("permission_prompt", "a permission"), ("agent_needs_input", "an answer")],
+)
+def test_what_it_waits_for(repo, ada, kind, words):
+    begin(ada)
+    wait(ada, kind)
+    assert f"for {words}" in ok("statusline", cwd=ada).out
+    assert f"for {words}" in ok("status", cwd=repo).out
+
+
+def test_what_it_said_comes_from_the_log_and_is_harmless(repo, store, ada):
+    begin(ada)
+    wait(ada)
+    since = activity.tail(str(store), "repo", "login")[-1].since
+    said = "Run \x1b[31mrm -rf\x07 ?\nsecond line"
+    for moment, text in ((since - 60 * clock.SECOND, "long ago"), (since, said)):
+        log.append(
+            str(store), "repo", "login",
+            [{"id": text, "timestamp": clock.stamp(moment), "type": "AgentWaiting",
+              "event_type": "AgentWaiting", "session_id": "login", "reason": "permission",
+              "message": text}],
+        )  # fmt: skip
+    assert of(look(repo), "ada")["activity"]["message"] == said
+    done = ok("status", cwd=repo)
+    assert "for a permission: Run \\x1b[31mrm -rf\\x07 ?\t" in done.out
+    assert "\x1b" not in done.out + ok("sessions", "list").out
+    shown = Terminal("status", cwd=repo, columns=200)
+    assert shown.end() == 0
+    assert "\\x1b[31mrm -rf\\x07" in shown.text()
+
+
+def test_the_longest_waiting_comes_first_then_trouble(repo, store, ada):
+    ok("finish", "login", "--failed", cwd=repo)
+    for name in ("third", "first", "second"):
+        new(repo, name, "--agent", name)
+    for number, name in enumerate(("first", "second", "third")):
+        where = layout.worktrees(str(store), "repo") + f"/{name}"
+        begin(where, name)
+        if number < 2:
+            wait(where, session=name)
+    found = look(repo)
+    assert [one["agent_id"] for one in found["agents"]] == ["first", "second", "ada", "third"]
+    assert list(found["counts"]) == list(trouble.ORDER) == list(_STATES)
+    shown = Terminal("status", cwd=repo)
+    assert shown.end() == 0
+    assert "2 waiting, 1 failed, 1 running" in shown.text()
+
+
+def test_only_those_in_a_state(repo, ada):
+    begin(ada)
+    wait(ada)
+    new(repo, "other")
+    found = look(repo, "--state", "waiting")
+    assert [one["agent_id"] for one in found["agents"]] == ["ada"]
+    assert found["counts"]["running"] == 1
+    assert look(repo, "--state", "dead")["agents"] == []
+    assert len(look(repo, "--state", "running", "--state", "waiting")["agents"]) == 2
+    ok("finish", "other", cwd=repo)
+    assert [one["session_id"] for one in look(repo, "--state", "finished")["agents"]] == ["other"]
+
+
+def test_in_a_persons_own_checkout_it_is_seen_and_makes_no_agent(repo, store, own):
+    begin(repo)
+    found = look(repo)
+    assert (found["agents"], set(found["counts"].values())) == ([], {0})
+    assert of(found, own)["state"] == "running"
+    wait(repo)
+    found = look(repo, "--stuck-after", "0s")
+    assert (of(found, own)["state"], found["counts"]["waiting"]) == ("waiting", 0)
+    assert any("your own checkout" in one["what"] for one in found["advice"])
+    assert "claude waiting" in ok("status", cwd=repo).out
+    assert ok("statusline", cwd=repo).out.startswith("your own | claude waiting ")
+
+    async def scenario(app, pilot):
+        assert names(app) == [own]
+        assert (cell(app, own, "STATE"), cell(app, own, "AGENT")) == ("waiting", "your own")
+        assert "no agents" in str(app.query_one("#head", Static).render())
+
+    on_screen(store, scenario)
+    say("claude", "Stop", cwd=repo)
+    assert of(look(repo), own)["state"] == "idle"
+    say("claude", "SessionEnd", cwd=repo, reason="other")
+    assert of(look(repo), own)["state"] == "idle"
+    assert own in ok("sessions", "list").out
+
+
+@pytest.fixture
+def program():
+    """A process that calls the hook as a program does: it lives until it is killed."""
+    started = []
+
+    def start(cwd, *events):
+        calls = [
+            (agent_command.text("claude", event, "user"),
+             json.dumps({"session_id": "s9", "hook_event_name": event, "cwd": str(cwd), **fields}))
+            for event, fields in events
+        ]  # fmt: skip
+        code = (
+            "import json, subprocess, sys\n"
+            "for command, given in json.loads(sys.argv[1]):\n"
+            "    subprocess.run(['/bin/sh', '-c', command], input=given.encode(), cwd=sys.argv[2])\n"
+            "print(flush=True)\ninput()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps(calls), str(cwd)], cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(child)
+        assert child.stdout.readline() == b"\n"
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+_START = ("SessionStart", {"source": "startup"})
+_PROMPT = ("UserPromptSubmit", {"prompt": "x"})
+_WAIT = ("Notification", {"notification_type": "permission_prompt", "message": "May I?"})
+_STOP = ("Stop", {})
+
+
+@pytest.mark.parametrize(
+    ("events", "alive", "killed"),
+    [
+        ([_START, _PROMPT], "running", "dead"),
+        ([_START, _PROMPT, _WAIT], "waiting", "dead"),
+        ([_START, _PROMPT, _STOP], "idle", "idle"),
+    ],
+)
+def test_one_that_is_killed_waits_no_more(repo, ada, program, events, alive, killed):
+    child = program(ada, *events)
+    assert of(look(repo), "ada")["state"] == alive
+    child.kill()
+    child.wait()
+    assert of(look(repo), "ada")["state"] == killed
+    # Somebody who stands there may be the program: a shell may have started the hook for it.
+    inside = subprocess.Popen([sys.executable, "-c", "input()"], cwd=ada, stdin=subprocess.PIPE)
+    try:
+        assert of(look(repo), "ada")["state"] == alive
+    finally:
+        inside.communicate(b"\n")
+
+
+def test_one_that_is_killed_in_a_persons_checkout_is_no_trouble(repo, own, program):
+    child = program(repo, _START, _PROMPT, _WAIT)
+    assert of(look(repo), own)["state"] == "waiting"
+    child.kill()
+    child.wait()
+    found = look(repo)
+    assert (of(found, own)["state"], of(found, own)["activity"]["gone"]) == ("idle", True)
+    assert not any("waits for you" in one["what"] for one in found["advice"])
+
+
+def test_of_a_session_that_has_ended_nothing_is_shown(repo, store, ada):
+    begin(ada)
+    wait(ada)
+    rewrite_session(store, "login", status="Completed")
+    assert look(repo)["counts"]["waiting"] == 0
+    assert of(look(repo, "--all"), "ada")["activity"] is None
+    (listed,) = ok("sessions", "list", "--json").json
+    assert listed["activity"] is None
+
+
+@pytest.mark.parametrize("damage", ["nonsense", "torn", "folder", "pipe", "empty"])
+def test_a_damaged_activity_file(repo, store, ada, damage):
+    begin(ada)
+    wait(ada)
+    path = store / "activity" / "repo" / "login.jsonl"
+    if damage == "torn":
+        with path.open("ab") as stream:
+            stream.write(b'{"at":"2025')
+    else:
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+        elif damage == "pipe":
+            os.mkfifo(path)
+        else:
+            path.write_bytes(b"\xff\x00{[\n" * 9 if damage == "nonsense" else b"")
+    state = "waiting" if damage == "torn" else "running"
+    assert of(look(repo), "ada")["state"] == state
+    assert ("waiting" in ok("statusline", cwd=ada).out) == (damage == "torn")
+    ok("sessions", "list")
+    ok("report", "--job", "login", "--json", cwd=repo)
+
+
+def test_a_stretch_of_work_is_told_by_its_first_and_last_line():
+    chance = random.Random(7)
+    kinds = ["tool", "working", "seen"] * 6 + [
+        "start", "prompt", "waiting", "idle", "end", "subagent_start", "subagent_end",
+    ]  # fmt: skip
+    for _ in range(300):
+        lines = []
+        for number in range(chance.randrange(60)):
+            line = {
+                "at": clock.stamp(10**15 + number * clock.SECOND), "program": "claude",
+                "program_session": chance.choice("ab"), "kind": chance.choice(kinds),
+            }  # fmt: skip
+            if line["kind"].startswith("subagent") or chance.random() < 0.1:
+                line["subagent"] = chance.choice("xy")
+            lines.append(json.dumps(line, separators=(",", ":")).encode())
+        whole, few = activity.states(lines), activity.states(memory._telling(lines))
+        assert [vars_of(one) for one in few] == [vars_of(one) for one in whole]
+
+
+def vars_of(one):
+    return {
+        name: getattr(one, name)
+        for name in ("program", "program_session", "state", "since", "seen", "reason", "subagents")
+    }
+
+
+def test_a_file_that_two_edit_is_told(repo, store, ada, tmp_path):
+    ben = new(repo, "logout", "--agent", "ben")["worktree"]
+    begin(ada, "a")
+    begin(ben, "b")
+    (tmp_path / "link").symlink_to(ada)
+    edit(ada, tmp_path / "link" / "app.py", "a")
+    edit(ada, f"{ada}/mine.py", "a")
+    edit(ada, "/etc/hosts", "a")
+    assert look(repo)["same_files"] == []
+    edit(ben, f"{ben}/app.py", "b")
+    edit(ben, "/etc/hosts", "b")
+    (same,) = look(repo)["same_files"]
+    assert (same["path"], same["session_ids"]) == ("app.py", ["logout", "login"])
+    assert "same-file\trepo\tapp.py\tlogout\tlogin\n" in ok("status", cwd=repo).out
+    shown = Terminal("status", cwd=repo)
+    assert shown.end() == 0
+    assert "edited by several: app.py (ben, ada)" in shown.text()
+
+    async def scenario(app, pilot):
+        assert "app.py (ben, ada)" in str(app.query_one("#head", Static).render())
+
+    on_screen(store, scenario)
+    ok("finish", "logout", cwd=repo)
+    assert look(repo)["same_files"] == []
