@@ -60,6 +60,7 @@ MORE = {
     "doctor": "../../guides/install.md",
     "statusline": "../../guides/shell.md",
     "agent-hook": "../agent-hook.md",
+    "context": "../context.md",
     "shell-init": "../../guides/shell.md",
     "completion": "../../guides/shell.md",
 }

@@ -278,10 +278,9 @@ def test_files_stay_within_400_lines(path):
 
 
 SAME = (
-    "adopt", "agent_hook", "checkpoints", "dead_letters", "dlq", "event", "events", "follow", "forget",
-    "items", "logs", "query", "repositories", "restore", "resume", "search", "session", "sessions",
-    "stats",
-    "statusline", "stop", "story", "verify", "worktrees",
+    "adopt", "agent_hook", "checkpoints", "context", "dead_letters", "dlq", "event", "events",
+    "follow", "forget", "items", "logs", "query", "repositories", "restore", "resume", "search",
+    "session", "sessions", "stats", "statusline", "stop", "story", "verify", "worktrees",
 )  # fmt: skip
 """What several rooms have a module for, each its own side of one thing: a command, and what it does."""
 

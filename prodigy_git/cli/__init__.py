@@ -55,6 +55,7 @@ _COMMANDS = {
     "doctor": "prodigy_git.cli.doctor:doctor",
     "statusline": "prodigy_git.cli.statusline:statusline",
     "agent-hook": "prodigy_git.cli.agent_hook:agent_hook",
+    "context": "prodigy_git.cli.context:context",
     "shell-init": "prodigy_git.cli.shell:shell_init",
     "completion": "prodigy_git.cli.shell:completion",
 }
@@ -93,6 +94,7 @@ _SHORT = {
     "doctor": "Examine hooks, store, worktrees and sessions; exit 1 where there is an error.",
     "statusline": "Print one line on the session you stand in, for a prompt; nothing outside of one.",
     "agent-hook": "Take in one event of an agent program: what its hooks call.",
+    "context": "Say what an agent should know of its work and of the others' before it begins.",
     "shell-init": "Print what a shell's rc file evaluates: completion, and the function pgcd.",
     "completion": "Print the completion alone, as for a file in the shell's folder of completions.",
 }

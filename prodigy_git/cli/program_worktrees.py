@@ -120,7 +120,7 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     from prodigy_git.cleanup import worktrees
     from prodigy_git.cleanup.account import presence
     from prodigy_git.lifecycle import finish as ending
-    from prodigy_git.lifecycle.made_for_program import MADE_FOR
+    from prodigy_git.record.session import MADE_FOR
     from prodigy_git.store import sessions
 
     found = sessions.load(store, session)

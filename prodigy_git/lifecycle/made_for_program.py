@@ -19,13 +19,11 @@ from prodigy_git.git import branch_names, repository
 from prodigy_git.git.ask import SILENCE, git_status, said
 from prodigy_git.lifecycle import launcher, naming
 from prodigy_git.lifecycle.new_worktree import NewWorktree, Unready, new_worktree
-from prodigy_git.record import gitdir
+from prodigy_git.record import gitdir, session
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, home
 from prodigy_git.store.broken import Broken
 
-MADE_FOR = "made_for"
-"""Where in a session's metadata it says for which program `create` has made its worktree."""
 PLACE = ".claude/worktrees"
 """Where a program makes its worktrees itself, below the main one."""
 LOCAL_SETTINGS = ".claude/settings.local.json"
@@ -88,7 +86,7 @@ def _ours(
     broken: Broken,
 ) -> NewWorktree:
     store = home.here(cwd)
-    more = {MADE_FOR: program, **launcher.of(pid)}
+    more = {session.MADE_FOR: program, **launcher.of(pid)}
     for wanted in names_for(place, name):
         # A session's id is used once, ever: its number is the name's, too.
         plain_name = wanted is not None and "/" not in wanted

@@ -154,7 +154,9 @@ def _is_to_end(store: str, found: Session) -> bool:
     if found.text("item_id") is not None:
         return False
     by = found.text("created_by") or ""
-    return by.startswith(session.BY_PROGRAM) or by in _BY_HOOKS or wanted == "finish"
+    if by.startswith(session.BY_PROGRAM) or by in _BY_HOOKS or wanted == "finish":
+        return True
+    return found.text(session.MADE_FOR) is not None
 
 
 def _setting(store: str, found: Session) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LIMIT = 8.0
 """Seconds after which the process ends, wherever it is: a filesystem may hang."""
 ANSWERS = {"gemini": b"{}\n", "cursor": b"{}\n"}
-"""The empty answer of those programs that read nothing but JSON."""
+"""What a program is answered at the end: the empty answer of those that read nothing but JSON."""
 
 ASKING = ("WorktreeCreate", "WorktreeRemove")
 """The events whose exit status counts: at any other one than 0 the program goes without."""
@@ -62,6 +62,7 @@ def run(program: str, event: str, process: int | None) -> int:
 
     if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
         return 0
+    installed_for = program
     raw, trouble = first_object.read(0)
     if program == "claude" and "CLAUDECODE" not in os.environ:
         from prodigy_git.record import agent_caller
@@ -84,6 +85,13 @@ def run(program: str, event: str, process: int | None) -> int:
         agent_events.heard(heard, os.environ)
     except Exception as error:
         _complain(program, event, error)
+    if heard.kind == "start":
+        from prodigy_git import layout
+        from prodigy_git.record import agent_context
+
+        told = agent_context.answer(heard, layout.store_from(os.environ), os.environ)
+        if told is not None:
+            ANSWERS[installed_for] = told
     if heard.kind == "worktree_remove":
         _go_on("remove", program, process, heard.cwd, heard.path)
     return 0

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROCESS = ("host", "pid", "pid_started", "pid_ticks", "pid_namespace", "boot", "machine")
 """What a session's file has of the process that started it."""
 CHECKPOINTS_KEPT = 10
+MADE_FOR = "made_for"
+"""Where the metadata say for which program a worktree was made: it asked for one itself."""
 BY_PROGRAM = "agent-hook:"
 """What ``created_by`` begins with where an agent program's start has made a session; then its name."""
 NONCE = "nonce"

@@ -53,6 +53,8 @@ diff i6 --json
 diff w1 --stat
 logs
 logs w1
+context w1
+context --brief w1
 explain w1
 explain i3
 explain i1 --job review
