@@ -48,6 +48,7 @@ def _plug_in(say: Callable[..., Any]) -> None:
     broken.mkdir()
     (broken / "settings.json").write_text("{")
     say("agents install", "claude", "codex", "gemini", code=1)
+    say("agents install", "gemini", "--local", code=1)
     say("agents list")
     say("agents uninstall", "claude", "codex")
 

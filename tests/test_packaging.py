@@ -46,6 +46,11 @@ def test_the_wheel_holds_every_module_and_the_type_marker(wheel: zipfile.ZipFile
     assert {*modules, "prodigy_git/py.typed"} <= set(wheel.namelist())
 
 
+def test_the_wheel_holds_the_plugin_of_opencode(wheel: zipfile.ZipFile) -> None:
+    name = "prodigy_git/agents/opencode_plugin.js"
+    assert wheel.read(name) == (ROOT / name).read_bytes()
+
+
 def test_the_wheel_holds_what_reports_are_made_of(wheel: zipfile.ZipFile) -> None:
     folder = ROOT / "prodigy_git" / "views" / "report" / "assets"
     assets = [path for path in folder.rglob("*") if path.is_file()]

@@ -2,7 +2,7 @@
 
 DOOR = {
     "in_effect": "obstacles",
-    "plugging": "Done install Site state uninstall",
+    "plugging": "Done install place Site state uninstall",
     "programs": "ALL BY_NAME is_found Program Scope SCOPES",
     "survey": "survey Surveyed",
 }

@@ -8,10 +8,6 @@ from prodigy_git import agent_command
 from prodigy_git.agents.programs import Hook, Program, Scope
 from prodigy_git.errors import ProdigyError
 
-_BEGINNINGS = ("test -r ", "command -v prodigy-git ")
-"""How a command of ours begins, and `agent_command.read` knows its end. That is its mark: programs that
-write their settings anew drop fields that they do not know, and Codex refuses them."""
-
 
 def text(program: Program, hook: Hook, scope: Scope) -> str:
     """Return the command for one event. Raises `ProdigyError` for a path that no JSON text can hold.
@@ -34,12 +30,12 @@ def command_of(handler: dict[str, Any]) -> str:
 
 
 def is_ours(command: object) -> bool:
-    """Whether a command is one that we put in, perhaps an earlier version of us, or from elsewhere."""
-    return (
-        isinstance(command, str)
-        and command.startswith(_BEGINNINGS)
-        and agent_command.read(command) is not None
-    )
+    """Whether a command is one that we put in, perhaps an earlier version of us, or from elsewhere.
+
+    Its own text is the mark: programs that write their settings anew drop fields that they do not know,
+    and Codex refuses them.
+    """
+    return isinstance(command, str) and agent_command.read(command) is not None
 
 
 def is_by_hand(command: object) -> bool:

@@ -91,7 +91,7 @@ def installed(
     for event, one in first.items():
         edits += _renewed(text, program, one, wanted[event], how)
     added = {event: value for event, value in wanted.items() if event not in first}
-    insertions, new = _added(text, program, root, added, how)
+    insertions, new = _added(text, root, added, how, versioned=_versioned(program, scope))
     after = splicing.apply(text, [*edits, *insertions])
     _check(program, text, after, path, set(wanted))
     spans = None if ours else _spans(insertions)
@@ -159,7 +159,7 @@ def _from_nothing(text: str, program: Program, scope: Scope, elsewhere: frozense
         for one in listened
         if one.event not in elsewhere
     }
-    document = {"version": 1, "hooks": hooks} if program.version else {"hooks": hooks}
+    document = {"version": 1, "hooks": hooks} if _versioned(program, scope) else {"hooks": hooks}
     body = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     begin = len(text) if text.startswith("\ufeff") else 0
     after = text[:begin] + body + text[begin:]
@@ -175,8 +175,13 @@ def _is_live(root: Node, one: entries.Entry) -> bool:
     return member is not None and member.node is (one.groups or one.array)
 
 
+def _versioned(program: Program, scope: Scope) -> bool:
+    """Whether a file says which version its format has: one of hooks alone does."""
+    return program.version and scope != "local"
+
+
 def _added(
-    text: str, program: Program, root: Node, added: dict[str, Any], how: splicing.Style
+    text: str, root: Node, added: dict[str, Any], how: splicing.Style, *, versioned: bool
 ) -> tuple[list[Edit], tuple[str, ...]]:
     """Return the edits that put elements at the ends of their events' arrays, and what they make."""
     if not added:
@@ -185,7 +190,7 @@ def _added(
     if hooks is None:
         fresh = {event: [value] for event, value in added.items()}
         more: list[tuple[str | None, Any]] = []
-        if program.version and root.member("version") is None:
+        if versioned and root.member("version") is None:
             more.append(("version", 1))
         edits = splicing.appended(text, root, [*more, ("hooks", fresh)], how)
         return edits, ("hooks", *(f"hooks.{event}" for event in fresh))

@@ -152,10 +152,13 @@ def _tried(
 
     ``asked`` is whether it was named: else a program that has no file of a scope is passed over.
     """
+    from prodigy_git.agents import plugging
+
+    if not asked and scope == "local" and not program.local:
+        return None
     path = None
     try:
-        if not asked and scope == "local" and not program.local:
-            return None
+        path = plugging.place(site, program, scope)
         done: Done = action(site, program, scope)
     except ProdigyError as error:
         output.error(str(error))
@@ -195,11 +198,16 @@ def _advise(site: "Site", program: "Program", scope: "Scope", path: str) -> None
                 f"{program.title} has our hooks by --{other}, too, and runs both: "
                 f"'prodigy-git agents uninstall {program.name} --{other}' ends that"
             )
-    if scope == "local" and site.top is not None:
+    if not programs.is_found(program, site.environ):
+        output.note(f"{program.title} was not found on this machine")
+    if scope != "user" and site.top is not None:
         from prodigy_git.git.ask import git_status
 
-        if git_status(site.top, "check-ignore", "-q", path)[0] == 1:
+        ignored = git_status(site.top, "check-ignore", "-q", path)[0] == 0
+        if scope == "local" and not ignored:
             output.note(f"git does not ignore {path}: add it to .git/info/exclude")
+        if scope == "project" and ignored:
+            output.note(f"git ignores {path}: nobody else gets it as long as it does")
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> int:

@@ -11,7 +11,15 @@ import pytest
 from support_cli import call, ok, refused, snapshot
 from support_user import User, environment, interpreter
 
-from prodigy_git.agents import calls, hooks_in_json, plugging, programs, settings_file
+from prodigy_git.agents import (
+    calls,
+    entries,
+    hooks_in_json,
+    jsonc,
+    plugging,
+    programs,
+    settings_file,
+)
 from prodigy_git.errors import ProdigyError
 
 CLAUDE = ".claude/settings.json"
@@ -68,7 +76,9 @@ def written(home, text, name=CLAUDE):
 
 
 def ours(path):
-    return path.read_text().count("; exec sh ")
+    root = jsonc.parse(path.read_text(encoding="utf-8"))
+    there = entries.found(programs.CLAUDE, root)
+    return sum(calls.is_ours(one.command()) for one in there)
 
 
 @pytest.mark.parametrize("kind", REAL)
@@ -164,6 +174,7 @@ def test_one_that_cannot_be_done_does_not_keep_the_others(home):
     (home / ".codex").mkdir()
     done = call("agents", "install", "all", "--json")
     assert done.code == 1
+    assert done.json[0]["path"] == str(home / CLAUDE)
     assert [(one["program"], one["outcome"]) for one in done.json] == [
         ("claude", "refused"), ("codex", "installed"),
     ]  # fmt: skip
@@ -395,6 +406,12 @@ def test_scopes(home, repo, git):
     for name in ("codex", "gemini", "cursor", "opencode"):
         assert "--project" in call("agents", "install", name, "--local", cwd=repo).err
     assert "repository" in call("agents", "install", "claude", "--project", cwd=home).err
+    (repo / ".git/info/exclude").write_text(".claude/\n")
+    assert "git ignores" in call("agents", "install", "claude", "--project", cwd=repo).err
+    assert "git does not" not in call("agents", "install", "claude", "--local", cwd=repo).err
+    (repo / ".git/info/exclude").unlink()
+    ok("agents", "install", "copilot", "--local", cwd=repo)
+    assert list(json.loads((repo / ".github/copilot/settings.local.json").read_text())) == ["hooks"]
     states = ok("agents", "list", "claude", "--json", cwd=repo).json[0]["installed"]
     assert [one["scope"] for one in states] == ["project", "local"]
     ok("agents", "uninstall", "--local", cwd=repo)
@@ -588,3 +605,18 @@ def test_the_plugin_hands_events_on_in_their_order(home, tmp_path, monkeypatch):
     ]  # fmt: skip
     assert heard[1].text == "do it"
     assert heard[3].files == ("/work/x",)
+
+
+@pytest.mark.parametrize("program", programs.ALL, ids=lambda one: one.name)
+def test_each_event_that_we_listen_to_is_understood(program):
+    from prodigy_git.record import agent_programs
+
+    raw = {
+        "session_id": "a",
+        "notification_type": "permission_prompt",
+        "tool_name": "AskUserQuestion",
+    }
+    for hook in program.hooks:
+        heard = agent_programs.normal(program.name, hook.event, raw)
+        assert heard is not None, hook
+        assert heard.kind != "seen", hook
