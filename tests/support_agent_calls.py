@@ -28,9 +28,9 @@ def payload(program_session: str, event: str, cwd: Path, **fields: Any) -> dict[
     }
 
 
-def hear(raw: dict[str, Any], *, program: str = "claude") -> None:
+def hear(raw: dict[str, Any], *, program: str = "claude", event: str | None = None) -> None:
     """Take a call in, in this process."""
-    heard = agent_programs.normal(program, None, raw)
+    heard = agent_programs.normal(program, event, raw)
     assert heard is not None
     agent_events.heard(heard, os.environ)
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 DIGITS = 10
 """Hexadecimal digits by which a call is remembered."""
-FIRST = ("startup", "new", "clear", "fork")
-"""The sources of a start that a session of a program has once: each gives it a new id."""
+_AGAIN = ("resume", "compact")
+"""The sources of a start that a session of a program may have again and again."""
+FIRST = ("startup", "new", None)
+"""The sources of a start that nothing of a session of a program was before; OpenCode names none."""
 
 
 def call_of(heard: Heard) -> str:
@@ -34,7 +36,7 @@ def _of_its_own(heard: Heard) -> bool:
     if heard.kind == "tool" and heard.tool_id is not None:
         return True
     if heard.kind == "start":
-        return heard.source in FIRST or heard.mark is not None
+        return heard.source not in _AGAIN or heard.mark is not None
     # A turn asks, and a conversation ends, more than once in the same words.
     return heard.mark is not None and (
         heard.mark.startswith("at:") or heard.kind not in ("waiting", "tool", "end")

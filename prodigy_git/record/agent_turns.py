@@ -179,7 +179,7 @@ def _start(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dic
     source = line.get("source")
     if known["ended"] and source in FIRST:
         return []  # its end was quicker
-    if known["started"] and not known["ended"] and source in (*FIRST, "compact", None):
+    if known["started"] and not known["ended"] and source in (*FIRST, "compact"):
         return []  # something else of it was quicker; or it goes on as before
     known.update(started=True, began=line["at"], ended=0, waiting=None)
     return [_started(offset, line, source)]
