@@ -52,6 +52,10 @@ def explain(name: str, kind: Any, job: str | None, as_json: bool) -> None:
     lines = {"commit": _commit, "item": _item, "session": _session, "agent": _agent}[found["kind"]]
     for what, value in lines(found):
         _say(what, value)
+    if found.get("usage") is not None:
+        from prodigy_git.transcripts import spent
+
+        _say("tokens", spent.words(found["usage"]))
     for one in found["next"]:
         _say("next", one)
     for one in found["also"]:

@@ -217,7 +217,7 @@ def show(name: str | None, with_items: bool, as_json: bool) -> None:
 
         job_items.show(*where, as_json=as_json)
         return
-    found = summary.whole(*where, output.note)
+    found = job_text.with_usage(*where, summary.whole(*where, output.note))
     if as_json:
         output.emit_json(found)
         return

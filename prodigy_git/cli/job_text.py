@@ -13,6 +13,15 @@ def status(row: dict[str, Any]) -> str:
     return f"{row['status']} (Prodigy)" if row["program"] == "prodigy" else str(row["status"])
 
 
+def with_usage(store: str, repo: str, job: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return what there is to say of a job with ``usage``: model, tokens and cost of its sessions."""
+    from prodigy_git.jobs import prodigy_runs
+    from prodigy_git.transcripts import spent
+
+    known = spent.of_repository(store, prodigy_runs.common_of(store, repo), repo, output.note)
+    return {**found, "usage": spent.of_job(known, job)}
+
+
 def tell(found: dict[str, Any]) -> None:
     """Print what there is to say of a job, as `summary.of` has it, and what to do about it."""
     for text in described(found):
@@ -56,6 +65,10 @@ def described(found: dict[str, Any]) -> list[str]:
         f"({found['failed_attempts']} failed, {found['retried_well']} of them retried well), "
         f"commits: {found['commits']}, events: {found['events']}"
     )
+    if found.get("usage") is not None:
+        from prodigy_git.transcripts import spent
+
+        text.append(f"  tokens: {spent.words(found['usage'])}")
     last = "last event" if run is None else "last heard of"
     text.append(
         f"  started: {duration.moment(found['started_at'])}, "

@@ -2,9 +2,10 @@
 
 import collections
 import contextlib
+import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +201,8 @@ class _Followed:
     log: "Log"
     session: str
     place: "Place"
+    safe: Callable[[str], str]
+    """Takes out what looks like a secret, as the repository's settings say."""
 
 
 @dataclass
@@ -217,15 +220,17 @@ class _Shown:
 
     def lines(self, *, begun: bool = False) -> Iterator[str]:
         """Yield what there is; once ``begun`` only what is new, and nothing left out."""
+        from prodigy_git.record import redacting
         from prodigy_git.transcripts.transcript_file import Place
         from prodigy_git.views import session_logs
 
         self.found = [session_logs.of_session(self.store, one) for one in self.sessions]
-        there = [(log, one.session.id) for one in self.found for log in one.logs]
+        there = [(log, one.session) for one in self.found for log in one.logs]
         for log, session in there:
             if log.path not in self._followed:
                 place = Place(log.path, log.program)
-                self._followed[log.path] = _Followed(log, session, place)
+                safe = functools.partial(redacting.text, self.store, session.repo or "")
+                self._followed[log.path] = _Followed(log, session.id, place, safe)
         self._put_together({log.path for log, _ in there})
         many = len(there) > 1
         for log, _ in there:
@@ -269,9 +274,11 @@ class _Shown:
         days = self._days.setdefault(one.log.path, log_text.Days())
         for entry in transcript_file.entries(one.place, seen, output.note, last=last):
             if self.wish.as_json:
-                yield output.json_text(self._about(one) | log_text.as_json(entry))
+                yield output.json_text(self._about(one) | log_text.as_json(entry, one.safe))
                 continue
-            for number, line in enumerate(log_text.in_words(entry, full=self.wish.full)):
+            for number, line in enumerate(
+                log_text.for_people(entry, one.safe, full=self.wish.full)
+            ):
                 if number == 0 and (day := days.line(entry)) is not None:
                     yield day
                 yield line
@@ -289,13 +296,13 @@ class _Shown:
             found = collections.deque(found, maxlen=last)
         for data in found:
             if one.log.kind == "transcript":
-                yield log_text.raw(data)
+                yield log_text.raw(data, one.safe)
                 continue
             text = data.decode("utf-8", "surrogateescape")
             if self.wish.as_json:
-                yield output.json_text(self._about(one) | log_text.output_as_json(text))
+                yield output.json_text(self._about(one) | log_text.output_as_json(text, one.safe))
             else:
-                yield log_text.shown(log_text.safe(text))
+                yield log_text.shown(one.safe(text))
 
     def follow(self) -> None:
         """Print what there is and what comes, of new files of these sessions, too."""

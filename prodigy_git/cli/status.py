@@ -87,7 +87,7 @@ def status(
         one.checkouts = [own for own in one.checkouts if own.state in states]
     if as_json:
         output.emit_json(
-            {"store": store, "repositories": [_as_json(one, todo) for one, todo in told]}
+            {"store": store, "repositories": [_as_json(store, one, todo) for one, todo in told]}
         )
     elif output.on_terminal():
         _screen(told, whole=ended)
@@ -144,17 +144,25 @@ def _has_anything(found: "Repository") -> bool:
 # JSON ----------------------------------------------------------------------------------------
 
 
-def _as_json(found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
+def _as_json(store: str, found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
     from prodigy_git.record import clock
+    from prodigy_git.transcripts import spent
+
+    # Only here: a screen is for a quick look, and does not read transcripts.
+    known = spent.of_repository(store, found.common, found.key, output.note)
+
+    def agent(one: "Agent") -> dict[str, Any]:
+        usage = spent.usage(known, [one.session_id] if one.session_id else [])
+        return {**_agent_as_json(one), "usage": usage}
 
     return {
         "repo": found.key,
         "common_dir": found.common,
-        "jobs": found.jobs,
+        "jobs": [{**job, "usage": spent.of_job(known, job["job_id"])} for job in found.jobs],
         "ended_jobs": found.ended_jobs,
         "counts": found.counts,
-        "agents": [_agent_as_json(one) for one in found.agents],
-        "checkouts": [_agent_as_json(one) for one in found.checkouts],
+        "agents": [agent(one) for one in found.agents],
+        "checkouts": [agent(one) for one in found.checkouts],
         "same_files": [
             {"path": one.path, "last_at": clock.stamp(one.last), "session_ids": list(one.editors)}
             for one in found.same_files

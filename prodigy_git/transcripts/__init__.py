@@ -5,10 +5,12 @@ one. A line that is damaged or too long is passed over and told to ``broken``, o
 """
 
 DOOR = {
+    "in_words": "day lines",
     "keeping": "keep",
     "of_sessions": "of_session",
     "plain": "Entry decoded",
     "token_sums": "of_files",
+    "spent": "of_job of_repository of_sessions_named usage words",
     "transcript_file": "added entries Place",
 }
 """What others take of this room, by its modules."""

@@ -12,10 +12,8 @@ from typing import Any
 from prodigy_git.transcripts import plain
 from prodigy_git.transcripts.plain import Entry, Kind, Record, Use
 
-_QUIET = frozenset(
-    ("file-history-snapshot", "progress", "queue-operation", "mode", "permission-mode", "last-prompt",
-     "ai-title", "custom-title", "agent-name", "attachment", "turn_duration")
-)  # fmt: skip
+_TELLING = (None, "user", "assistant", "message", "system", "summary")
+"""The lines that tell; the others are the program's own notes. Cursor's have no type."""
 
 
 def tells(line: bytes) -> bool:
@@ -57,6 +55,8 @@ def entries(record: Record, seen: dict[str, Any]) -> list[Entry]:
             return []
         seen[uuid] = True
     what = plain.text(record.get("type"))
+    if what not in _TELLING:
+        return []
     at = plain.text(record.get("timestamp"))
     message = plain.fields(record, "message")
     role: Any = plain.text(message.get("role")) or plain.text(record.get("role")) or what
@@ -65,9 +65,7 @@ def entries(record: Record, seen: dict[str, Any]) -> list[Entry]:
         aside = "side"
     if (role != "user" and role != "assistant") or not message:
         shown = plain.said(record.get("content")) or plain.text(record.get("summary")) or ""
-        if not shown or what in _QUIET:
-            return []
-        return [Entry("system", shown, at, subagent=aside)]
+        return [Entry("system", shown, at, subagent=aside)] if shown else []
     if record.get("isMeta") is True:
         role = "system"
     model = plain.name(message.get("model"))

@@ -8,6 +8,7 @@ with a copy of the other's lines, written in the moment that they began. Read fr
 (codex-rs/protocol/src/protocol.rs) and ccusage (adapter/codex), June 2026.
 """
 
+import re
 from typing import Any
 
 from prodigy_git.record import clock
@@ -40,12 +41,7 @@ def _began(record: Record, payload: Record, state: dict[str, Any]) -> None:
     if "session" not in state:
         state["session"] = own or plain.digest(str(payload).encode("utf-8", "surrogatepass"))
         state["began"] = clock.parse(plain.text(record.get("timestamp")) or "") or 0
-        source = payload.get("source")
-        state["copies"] = bool(
-            payload.get("forked_from_id")
-            or payload.get("parent_thread_id")
-            or (isinstance(source, dict) and source.get("subagent"))
-        )
+        state["copies"] = bool(payload.get("forked_from_id"))
     elif own not in (None, state["session"]):
         state["copies"] = True  # the other's first line
 
@@ -86,6 +82,9 @@ _INJECTED = (
     "<environment_context>", "<user_instructions>", "# AGENTS.md instructions", "<permissions",
     "<skills", "<INSTRUCTIONS>", "<turn_aborted>", "<subagent_notification>",
 )  # fmt: skip
+_EXIT = re.compile(r"^(?:Process exited with code|Exit code:) (-?[0-9]{1,9})$", re.MULTILINE)
+_HEAD = 500
+"""Characters of a tool's output before what it has put out itself."""
 _CALLS = ("function_call", "custom_tool_call", "local_shell_call", "web_search_call")
 _RESULTS = ("function_call_output", "custom_tool_call_output", "local_shell_call_output")
 
@@ -160,12 +159,14 @@ def _result(output: Any) -> tuple[str, bool | None]:
     if inner is None and isinstance(output, dict):
         inner = output
     if inner is None:
-        return plain.said(output), None
+        shown = plain.said(output)
+        code: Any = _EXIT.search(shown[:_HEAD])
+        return shown, None if code is None else int(code[1]) != 0
     code = plain.fields(inner, "metadata").get("exit_code")
     failed = code != 0 if isinstance(code, int) else None
     if inner.get("success") is False:
         failed = True
-    return plain.said(inner), failed
+    return plain.said(inner) or plain.said(output), failed
 
 
 def _is_json(output: Any) -> bool:

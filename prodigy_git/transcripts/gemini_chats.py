@@ -74,9 +74,12 @@ def _message(message: Record, seen: dict[str, Any]) -> Iterator[Entry]:
         if isinstance(thought, dict):
             parts = (plain.text(thought.get(one)) for one in ("subject", "description"))
             yield from _new(seen, own, Entry("thinking", ": ".join(filter(None, parts)), at))
-    shown = plain.said(message.get("displayContent")) or plain.said(message.get("content"))
-    if shown:
+    content = message.get("content")
+    shown = plain.said(message.get("displayContent")) or plain.said(content)
+    if shown and not (what == "user" and _is_of_tools(content)):
         kind: Any = {"user": "user", "gemini": "assistant"}.get(str(what), "system")
+        if kind == "user" and shown.startswith("<session_context>"):
+            kind = "system"
         model = plain.name(message.get("model")) if kind == "assistant" else None
         failed = True if what == "error" else None
         yield from _new(seen, own, Entry(kind, shown, at, model=model, failed=failed))
@@ -90,6 +93,12 @@ def _message(message: Record, seen: dict[str, Any]) -> Iterator[Entry]:
             result = plain.said(call.get("result")) or plain.said(call.get("resultDisplay"))
             failed = call["status"] != "success"
             yield from _new(seen, own, Entry("result", result, then, tool_id=called, failed=failed))
+
+
+def _is_of_tools(content: Any) -> bool:
+    """Whether a message gives the model what its tools have said, which stands with the calls."""
+    parts = content if isinstance(content, list) else []
+    return bool(parts) and all(isinstance(one, dict) and "functionResponse" in one for one in parts)
 
 
 def _new(seen: dict[str, Any], own: str, entry: Entry) -> Iterator[Entry]:

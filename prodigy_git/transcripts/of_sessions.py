@@ -2,14 +2,16 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import activity, clock, files, jsonline
 from prodigy_git.transcripts.plain import Source, digest
 
 _MARKS = (b'"program_sessions"', b'"json_log_location"')
+_REPO = re.compile(rb'"repo": ?"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"')
 _MOST = 1000
 """Files of a session that are looked at."""
 _ENDINGS = (".jsonl", ".json")
@@ -38,8 +40,8 @@ def of_session(store: str, session: str) -> Transcribed | None:
     return _of(store, session, data)
 
 
-def everyone(store: str, wanted: Callable[[str | None], bool]) -> Iterator[Transcribed]:
-    """Yield the sessions that have transcripts, of the repositories whose keys are ``wanted``.
+def everyone(store: str, repo: str) -> Iterator[Transcribed]:
+    """Yield the sessions of a repository that have transcripts.
 
     Most files of sessions are not decoded: they have none.
     """
@@ -51,12 +53,12 @@ def everyone(store: str, wanted: Callable[[str | None], bool]) -> Iterator[Trans
         name = file.removesuffix(".json")
         if name != file and names.is_safe(name):
             found = of_session(store, name)
-            if found is not None and wanted(found.repo):
+            if found is not None and found.repo == repo:
                 yield found
 
 
 def _of(store: str, session: str, data: bytes) -> Transcribed | None:
-    if not any(mark in data for mark in _MARKS):
+    if not any(mark in data for mark in _MARKS) and not _may_have_more(store, session, data):
         return None
     try:
         document = jsonline.decode_object(data)
@@ -71,7 +73,8 @@ def _of(store: str, session: str, data: bytes) -> Transcribed | None:
     began = clock.parse(str(document.get("started_at"))) or 0
     copies = set(kept(store, repo, job, session)) if repo is not None else set()
     sources: dict[str, Source] = {}
-    for path, program, at in _named(metadata, began):
+    heard = [] if repo is None else list(_heard(layout.activity(store, repo, session), began))
+    for path, program, at in (*_named(metadata, began), *heard):
         first = _now(path, metadata)
         for there in (first, *_of_subagents(first)):
             copy = layout.kept_transcript(store, repo or "", job, session, name_of_copy(there))
@@ -99,6 +102,40 @@ def _named(metadata: dict[str, Any], began: int) -> Iterator[tuple[str, str | No
     if (path := _path(metadata.get("json_log_location"))) is not None:
         program = metadata.get("agent_program")
         yield path, program if isinstance(program, str) else None, began
+
+
+def _may_have_more(store: str, session: str, data: bytes) -> bool:
+    """Whether there is an activity file, or a copy, of a session whose file names no transcript."""
+    found = _REPO.search(data)
+    if found is None:
+        return False
+    repo = found[1].decode()
+    return os.path.exists(layout.activity(store, repo, session))
+
+
+def _heard(path: str, began: int) -> Iterator[tuple[str, str | None, int]]:
+    """Yield the transcripts that an activity file names at its end, of subagents, too.
+
+    A session's file has them late, and not those of subagents that lie elsewhere (Codex).
+    """
+    try:
+        with files.stream(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            stream.seek(max(0, size - activity.READ))
+            lines = stream.read(activity.READ).split(b"\n")
+    except OSError:
+        return
+    for line in lines:
+        if b'transcript":' not in line:
+            continue
+        try:
+            said = jsonline.decode_object(line)
+        except ValueError:
+            continue  # the end of a line
+        program = said.get("program")
+        for name in ("transcript", "subagent_transcript"):
+            if (found := _path(said.get(name))) is not None:
+                yield found, program if isinstance(program, str) else None, began
 
 
 def _path(value: Any) -> str | None:

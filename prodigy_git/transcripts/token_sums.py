@@ -8,8 +8,6 @@ that two who read the same file do no harm, nor one who is killed.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -17,9 +15,9 @@ from typing import NamedTuple
 
 from prodigy_git import layout
 from prodigy_git.jobs import index_file
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, files, jsonline
 from prodigy_git.transcripts import token_counts, which_program
-from prodigy_git.transcripts.plain import Source, Use
+from prodigy_git.transcripts.plain import Source, Use, digest
 from prodigy_git.transcripts.transcript_file import Broken, Place
 
 _VERSION = 1
@@ -185,7 +183,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, source: Source, broken: Br
             place.offset = row[5]
             goes_on = place.offset > 0 and token_counts.mark(place, descriptor) == row[6]
         if goes_on:
-            place.form, place.state = which_program.FORMS.get(row[7] or ""), json.loads(row[8])
+            place.form, place.state = which_program.FORMS.get(row[7] or ""), jsonline.decode(row[8])
             place.told = bool(row[11])
         else:
             place.offset = 0
@@ -196,7 +194,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, source: Source, broken: Br
     try:
         values = (
             about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, place.offset, mark,
-            place.form.program if place.form else None, json.dumps(place.state), began, day,
+            place.form.program if place.form else None, jsonline.encode(place.state), began, day,
             place.told,
         )  # fmt: skip
         connection.execute(
@@ -243,8 +241,7 @@ def _add(connection: sqlite3.Connection, number: int, began: int, taken: list[Us
 
 def _number(text: str) -> int:
     """Return 63 bits that stand for a text, and are not 0."""
-    data = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(data) >> 1 or 1
+    return int(digest(text.encode("utf-8", "surrogatepass"))[:16], 16) >> 1 or 1
 
 
 def _forget_what_is_gone(connection: sqlite3.Connection, number: int, taken: list[Use]) -> None:

@@ -116,13 +116,22 @@ def entries(
             return
         if place.offset == 0 and (record := whole(descriptor)) is not None:
             # Its writer makes it anew each time: it has another inode then, or is looked at again.
-            yield from _ending(form.entries(record, seen), last)
+            yield from _ending(_told(place, record, seen, broken), last)
         elif last is None:
             found = complete_lines.lines(descriptor, place.offset)
             for record, _ in records(place, found, broken):
-                yield from form.entries(record, seen)
+                yield from _told(place, record, seen, broken)
         else:
-            yield from _last(place, form, descriptor, about.st_size, seen, broken, last)
+            yield from _last(place, descriptor, about.st_size, seen, broken, last)
+
+
+def _told(place: Place, record: Record, seen: dict[str, Any], broken: Broken) -> list[Entry]:
+    assert place.form is not None
+    try:
+        return place.form.entries(record, seen)
+    except RecursionError:
+        place.complain(broken, "a line is nested too deeply, and left out")
+        return []
 
 
 def added(place: Place, broken: Broken, *, waiting: bool = False) -> Iterator[bytes]:
@@ -152,7 +161,6 @@ def _ending(found: list[Entry], last: int | None) -> list[Entry]:
 
 def _last(
     place: Place,
-    form: Form,
     descriptor: int,
     size: int,
     seen: dict[str, Any],
@@ -164,7 +172,7 @@ def _last(
     for some in complete_lines.last_lines(descriptor, size):
         before, found = dict(seen), []
         for record, _ in records(place, iter(some), broken):
-            found += form.entries(record, before)
+            found += _told(place, record, before, broken)
         if len(found) >= last:
             break
     seen.update(before)

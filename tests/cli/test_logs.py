@@ -12,6 +12,8 @@ from support_terminal import Terminal
 from support_transcripts import SAMPLES, answer, claude_with_subagent, run_of, with_transcript
 
 from prodigy_git import layout
+from prodigy_git.views.overview import closeup
+from prodigy_git.views.overview.agents import Agent
 
 KEY = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
 
@@ -61,7 +63,7 @@ def test_who_stands_in_a_session_needs_no_name_others_get_a_list(repo, store, se
     with_transcript(repo, store, "w2", tmp_path / "gone.jsonl")
     rows = [line.split("\t") for line in ok("logs", cwd=repo).out.splitlines()]
     assert [(row[0], row[1], row[4], row[5]) for row in rows] == [
-        ("w1", "ada", "transcript", "3.5 KiB"), ("w1", "ada", "transcript", "1.0 KiB"),
+        ("w1", "ada", "transcript", "3.9 KiB"), ("w1", "ada", "transcript", "1.0 KiB"),
         ("w2", "-", "transcript", "gone"),
     ]  # fmt: skip
     found = ok("logs", "--json", cwd=repo).json
@@ -298,3 +300,23 @@ def test_a_pager_that_is_left_early_is_no_trouble(repo, store, tmp_path, monkeyp
 
 def test_samples_are_all_there():
     assert len(list(SAMPLES.iterdir())) == 8
+
+
+def test_the_full_screen_shows_the_end_of_a_transcript(repo, store, tmp_path):
+    path, older = tmp_path / "t.jsonl", tmp_path / "older.jsonl"
+    path.write_text("".join(map(answer, range(300))) + answer(300, message={"content": KEY}))
+    older.write_text(answer(1))
+    os.utime(older, (1, 1))
+    with_transcript(repo, store, "w1", older, path)
+    agent = Agent("running", "repo", "w1", "w1", None, None)
+    title, lines = closeup.log(str(store), agent, print)
+    assert title == f"{path}: 'prodigy-git logs w1' has all of it"
+    assert (len(lines), lines[0]) == (200, "10:00:00  assistant answer 101")
+    assert lines[-1].startswith("10:00:00  assistant [redacted: ")
+    path.unlink()
+    os.mkfifo(path)
+    broken = []
+    title, _ = closeup.log(str(store), agent, broken.append)
+    path.unlink()
+    assert title == "w1 has no log of its own; its events"
+    assert broken == [f"{path}: is a FIFO, not a file"]

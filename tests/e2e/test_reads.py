@@ -161,6 +161,7 @@ def _build(folder: Path, patch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "commit", "-qm", "Start"], cwd=repo, check=True, env=long_ago)
     support_filled.work(repo, store, patch)
     assert call("sync", cwd=repo).code == 0
+    assert call("job", "show", "review", cwd=repo).code == 0  # reads what is new in transcripts
     (repo / "README").touch()  # git would write down that it has looked at it
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():

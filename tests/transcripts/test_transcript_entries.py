@@ -31,7 +31,8 @@ TOLD = {
         ASKED, ("tool", "shell", "ls"), ("result", None, "login.py\n"), ("assistant", None, "Done."),
     ],
     "gemini.jsonl": [
-        ASKED, ("thinking", None, "Where: is it?"), ("assistant", None, "I look at it first."),
+        ("system", None, "<session_context>\nThis is the Gemini CLI."), ASKED,
+        ("thinking", None, "Where: is it?"), ("assistant", None, "I look at it first."),
         ("tool", "read_file", '{"absolute_path":"/home/ada/repo/login.py"}'),
         ("result", None, "def login(): ..."), ("assistant", None, "Done."),
         ("system", None, "quota exceeded"),
@@ -42,7 +43,7 @@ TOLD = {
         ("result", None, "no such file"), ("assistant", None, "Done."),
     ],
 }  # fmt: skip
-TOLD["gemini.json"] = TOLD["gemini.jsonl"][:-1]
+TOLD["gemini.json"] = TOLD["gemini.jsonl"][1:-1]
 
 
 def told(path, **how):
@@ -123,6 +124,23 @@ def test_damaged_lines_are_passed_over_and_told_once(tmp_path, monkeypatch):
     (said,) = broken
     assert str(path) in said
     assert "damaged" in said
+
+
+def test_a_codex_tool_says_in_its_output_whether_it_failed(tmp_path):
+    path = tmp_path / "rollout.jsonl"
+    outputs = {
+        "Chunk ID: 1\nProcess exited with code 1\nOutput:\nno": True,
+        "Exit code: 0\nOutput:\nfine": False,
+        '{"agent_id":"x"}': None,
+        "plain": None,
+    }
+    lines = [
+        {"type": "response_item", "payload": {"type": "function_call_output", "output": one}}
+        for one in outputs
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found, _ = told(path)
+    assert {one.text: one.failed for one in found} == outputs
 
 
 def test_half_a_surrogate_pair_is_no_damage(tmp_path):

@@ -1,5 +1,6 @@
 """What is behind a name: the story of a commit, a work item, a session or an agent."""
 
+import os
 from typing import Any, Literal
 
 from prodigy_git import glance, layout, names
@@ -11,6 +12,7 @@ from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
 from prodigy_git.store.events import Broken
+from prodigy_git.transcripts import spent
 from prodigy_git.views.explain import commit_story, item_story, scope, session_story
 from prodigy_git.views.explain.scope import Job, Scope
 
@@ -41,8 +43,31 @@ def explain(
     first = _first(name, found) if kind is None else kind
     story = _STORIES[first](where, name, found[first])
     also = [one for one in KINDS if one in found and one != first]
-    named = {} if first == "commit" else {f"{first}_id": name}
+    named: dict[str, Any] = {}
+    if first != "commit":
+        usage, there = _logged(where, first, name, story)
+        named = {"usage": usage, f"{first}_id": name}
+        if there:
+            story["next"].append(f"'prodigy-git logs {name}' shows what was said and done")
     return {"name": name, "kind": first, "also": also, **story, **named}
+
+
+def _logged(
+    where: Scope, kind: Kind, name: str, story: dict[str, Any]
+) -> tuple[dict[str, Any] | None, bool]:
+    """Return model, tokens and cost of a session, or of all attempts; and whether there are logs."""
+    found = story["attempts"]
+    ids = {name} if kind == "session" else {one["session_id"] for one in found}
+    repo = where.repo if kind == "agent" else story["repo"]
+    known = spent.of_sessions_named(
+        where.store, where.common(repo), sorted(filter(None, ids)), where.report
+    )
+    output = {
+        layout.run_log(where.store, repo, one["job_id"], one["session_id"])
+        for one in found if repo and one["job_id"] and one["session_id"]
+    }  # fmt: skip
+    there = any(map(os.path.exists, output)) or bool(known.sessions)
+    return spent.usage(known, known.sessions), there
 
 
 _STORIES = {

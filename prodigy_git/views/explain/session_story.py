@@ -8,6 +8,7 @@ from prodigy_git.jobs import attempts, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.prodigy.sessions import MADE_BY
+from prodigy_git.transcripts import of_sessions
 from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
@@ -118,6 +119,8 @@ def _logs(where: Scope, found: dict[str, Any], shown: list[dict[str, Any]]) -> l
         path = layout.run_log(where.store, found["repo"], found["job_id"], known.id)
         if os.path.exists(path):
             logs.append(path)
+        there = of_sessions.of_session(where.store, known.id)
+        logs += [] if there is None else [one.path for one in there.sources]
     return list(dict.fromkeys(logs))
 
 

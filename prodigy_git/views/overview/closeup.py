@@ -1,5 +1,7 @@
 """One agent from close by: its output, its last commit, its item's history; lines of foreign text."""
 
+import contextlib
+import functools
 import os
 from collections.abc import Iterable, Iterator
 
@@ -9,26 +11,33 @@ from prodigy_git.git import ask
 from prodigy_git.jobs.attempts import Attempt, of_events
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, files, redacting
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
+from prodigy_git.transcripts import in_words, of_sessions, transcript_file
 from prodigy_git.views.overview.agents import Agent
 
 LOG_BYTES = 256 << 10
 """How much of a log is shown: its end."""
 DIFF_BYTES = 512 << 10
 _EVENTS = 500
+_ENTRIES = 200
 _HEX = frozenset("0123456789abcdef")
 
 
 def log(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
-    """Return a title, and the end of an agent's own output; its events where it has none."""
+    """Return a title, and the end of an agent's own output, else of its program's transcript.
+
+    Where it has neither, its events.
+    """
     if one.log is not None:
         try:
             return one.log, _end_of(one.log)
         except OSError as error:
             broken(f"{one.log}: {error.strerror or error}")
+    if (found := _transcript(store, one, broken)) is not None:
+        return found
     if one.repo is None or one.job_id is None:
         return f"{one.name} has no log", []
     who = Selection(sessions=frozenset((one.session_id,))) if one.session_id else None
@@ -36,6 +45,28 @@ def log(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
     paths = events.log_files(store, one.repo, one.job_id)
     lines = [summary(event) for event in stream.merge(paths, broken, wanted)]
     return f"{one.name} has no log of its own; its events", lines[-_EVENTS:]
+
+
+def _transcript(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]] | None:
+    """Return the end of the transcript that was written to last; None where there is none to show."""
+    known = None if one.session_id is None else of_sessions.of_session(store, one.session_id)
+    changed: dict[str, float] = {}
+    for source in () if known is None else known.sources:
+        with contextlib.suppress(OSError):
+            changed[source.path] = os.stat(source.path).st_mtime
+    if not changed:
+        return None
+    path = max(changed, key=lambda each: changed[each])
+    safe = functools.partial(redacting.text, store, one.repo or "")
+    lines = []
+    try:
+        place = transcript_file.Place(path)
+        for entry in transcript_file.entries(place, {}, broken, last=_ENTRIES):
+            for at, who, text in in_words.lines(entry, safe, full=False):
+                lines.append(f"{at:<8}  {who:<9} {text}".rstrip())
+    except OSError as error:
+        broken(f"{path}: {error.strerror or error}")
+    return (f"{path}: 'prodigy-git logs {one.session_id}' has all of it", lines) if lines else None
 
 
 def _end_of(path: str) -> list[str]:

@@ -49,6 +49,8 @@ class Known:
     stuck_after: int = STUCK_AFTER
     persons: Collection[str] = ()
     doing: Mapping[str, Doing] = field(default_factory=dict)
+    usage: Mapping[str, Any] | None = None
+    """Model, tokens and cost, as `spent.usage` has them of the whole job."""
 
 
 def build(
@@ -144,6 +146,7 @@ def _job(story: Story, known: Known) -> dict[str, Any]:
         "seconds": seconds,
         "ended_per_minute": rate,
         "seconds_left": left,
+        "usage": known.usage,
     }
 
 

@@ -12,6 +12,7 @@ from prodigy_git.record import clock
 from prodigy_git.store import briefs, events, stream
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
+from prodigy_git.transcripts import spent
 from prodigy_git.views.overview import program_states
 from prodigy_git.views.report import data, merging, overlaps, story
 from prodigy_git.views.report.story import Story
@@ -46,6 +47,9 @@ def of_job(
             store,
             ((one.repo, one.job, one.id, one.worktree, one.persons) for one in at_work),
             broken,
+        ),
+        usage=spent.of_job(
+            spent.of_repository(store, prodigy_runs.common_of(store, repo), repo, broken), job
         ),
     )
     said = merging.of_job(store, repo, job, of_state)

@@ -52,6 +52,7 @@ function openAttempt(one) {
       ['Reason', one.failure_reason],
       ['Alike', code(one.error_signature)],
       ['Log', code(one.log)],
+      ['Read it', one.session_id && code(`prodigy-git logs ${quoted(one.session_id)}`)],
     ]),
     one.error ? [el('h3', {}, 'Error'), el('pre', {}, one.error)] : null,
     el('h3', {}, `Commits${more}`), one.commits.length ? commits : el('p', { class: 'quiet' }, 'None.'),

@@ -65,7 +65,22 @@ function showNumbers() {
     tile(job.ended_at ? 'Duration' : 'Running for', lasting(job.seconds),
       counts.attempts && data.durations.completed ? `median attempt ${lasting(data.durations.completed.median)}` : ''),
     tile('Rate', rate, end),
+    job.usage ? tokens(job.usage) : '',
   );
+  if (job.usage) $('numbers').classList.add('more');
+}
+
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
+/** What the transcripts tell; of what they leave out, and of a model without a price, it is said so. */
+function tokens(usage) {
+  const least = usage.is_complete ? '' : 'at least ';
+  const cost = usage.cost_usd === null ? null
+    : `${usage.cost_is_complete ? '' : 'at least '}$${usage.cost_usd.toFixed(usage.cost_usd < 0.1 ? 4 : 2)}`;
+  const cached = usage.cache_read_tokens + usage.cache_write_tokens;
+  return tile(cost === null ? 'Tokens' : 'Cost', cost ?? `${least}${short.format(usage.input_tokens + usage.output_tokens)}`,
+    `${least}${short.format(usage.input_tokens)} in, ${short.format(usage.output_tokens)} out`,
+    cached ? `, ${short.format(cached)} cached` : '', el('br'), usage.models.map((one) => one.model).join(', '));
 }
 
 const KINDS = {
