@@ -62,6 +62,8 @@ prodigy_wanted() {
 	*) return 0 ;;
 	esac
 	prodigy_has_session "$PWD" && return 0
+	# Through a link one may have come into the midst of a worktree.
+	cd -P . 2>/dev/null && prodigy_has_session "$PWD" && return 0
 	# Where the program began; it stands elsewhere by now, perhaps.
 	for prodigy_folder in "${CLAUDE_PROJECT_DIR-}" "${GEMINI_PROJECT_DIR-}" "${CURSOR_PROJECT_DIR-}" \
 		"${COPILOT_PROJECT_DIR-}"; do

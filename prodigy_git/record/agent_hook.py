@@ -124,6 +124,9 @@ def _begin(program: str, event: str) -> None:
         except OSError:
             # Else a file of the store would get the number. The lowest free one is the missing one.
             os.open(os.devnull, os.O_RDWR)
+    import gc
+
+    gc.disable()  # a tool's output may be of a million parts, and the process is soon over
     # signal(3) without its enums, which take a millisecond.
     from _signal import (  # type: ignore[import-not-found, unused-ignore]
         ITIMER_REAL,

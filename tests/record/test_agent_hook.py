@@ -74,6 +74,21 @@ def test_it_stays_with_its_session_wherever_it_goes(worktree, store, repo, tmp_p
     assert list(lines(store)) == ["wt"]
 
 
+def test_a_folder_that_a_link_leads_to(worktree, store, tmp_path):
+    (worktree / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(worktree / "sub")
+    place = tmp_path / "link" / "deep"
+    silent(say("claude", "PostToolUse", cwd=place, environ={"PWD": str(place)}))
+    assert kinds(store, "wt") == ["tool"]
+
+
+def test_a_worktree_whose_link_is_relative(worktree, store, git):
+    private = git("rev-parse", "--absolute-git-dir", cwd=worktree)
+    (worktree / ".git").write_text(f"gitdir: {os.path.relpath(private, worktree)}\n")
+    silent(say("claude", "PostToolUse", cwd=worktree))
+    assert kinds(store, "wt") == ["tool"]
+
+
 def test_a_session_that_is_taken_up_elsewhere_is_there_from_then_on(worktree, store, repo):
     other = made(repo, "other")
     say("claude", "SessionStart", cwd=worktree, source="startup")

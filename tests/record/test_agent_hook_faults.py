@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support_agents import kinds, say
 from support_cli import PACKAGE_PARENT, environment, ok
-from support_faults import KILL, STOP, can_trace, run_traced, strace
+from support_faults import KILL, STOP, can_trace, compiled_copy, run_traced, strace
 from support_user import become, interpreter
 
 from prodigy_git import agent_command
@@ -114,11 +114,20 @@ def test_a_start_that_is_killed_or_refused_leaves_it_to_the_next(worktree, store
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2])
-def test_a_full_disk(worktree, store, blocks):
-    """A limit of the file's size takes a part of a line, as a full disk does."""
+def test_a_full_disk(worktree, store, scratch, blocks):
+    """A limit of the file's size takes a part of a line, as a full disk does.
+
+    Of a compiled module, too (CPython before 3.12.8 does not look how much was written): so there is a
+    copy of the package, in which none has to be written.
+    """
+    installed = scratch / "installed"
+    if not installed.exists():
+        compiled_copy(installed)
+        shutil.copytree(Path(PACKAGE_PARENT) / "hooks", installed / "hooks")
     path = store / "activity" / "repo" / "wt.jsonl"
     for number in range(6):  # the line that goes over the limit is one of these
         command = agent_command.text("claude", "PostToolUse", "user")
+        command = command.replace(f"{PACKAGE_PARENT}/hooks", f"{installed}/hooks")
         raw = {**TOOL, "tool_use_id": f"t{number}", "tool_input": {"file_path": "/x"}}
         done = subprocess.run(
             ["/bin/sh", "-c", f"ulimit -f {blocks}; {command}"], cwd=worktree,
@@ -126,7 +135,7 @@ def test_a_full_disk(worktree, store, blocks):
         )  # fmt: skip
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert path.stat().st_size <= max(512 * blocks, 512)
-    assert set(whole(path)) <= {"start", "tool"}
+    assert ("tool" in whole(path)) == (blocks > 0)
 
 
 def replaced(path, how, tmp_path):
