@@ -90,6 +90,8 @@ def _codex(site: Site, scope: Scope, path: str) -> Iterator[str]:
 def _gemini(site: Site, scope: Scope, path: str) -> Iterator[str]:
     files = [_file(site, programs.GEMINI, "user"), path, GEMINI_POLICY]
     for file in dict.fromkeys(filter(None, files)):
+        if _has_trailing_comma(file):
+            yield f"Gemini CLI cannot read {file}, which has a comma before a bracket: take that out"
         document = _settings(file)
         config = document.get("hooksConfig")
         hooks = document.get("hooks")
@@ -126,7 +128,23 @@ def _is_below(top: str, folder: str) -> bool:
     return f"{os.path.realpath(top)}/".startswith(f"{os.path.realpath(folder).rstrip('/')}/")
 
 
+def _has_trailing_comma(path: str) -> bool:
+    """Whether a file is JSON but for that: Gemini CLI takes comments away, and reads plain JSON."""
+    try:
+        nodes = [jsonc.parse(settings_file.look(path).text())]
+    except (ProdigyError, jsonc.Broken):
+        return False
+    while nodes:
+        node = nodes.pop()
+        if node.elements and node.elements[-1].comma is not None:
+            return True
+        nodes += [one.node for one in node.elements]
+    return False
+
+
 def _copilot(site: Site, scope: Scope, path: str) -> Iterator[str]:
+    if scope != "local":  # a file of hooks, not of settings, which may have comments
+        yield from _not_plain(path, "Copilot CLI")
     files = [path, f"{programs.home(programs.COPILOT, site.environ)}/settings.json"]
     if site.top is not None:
         files += [

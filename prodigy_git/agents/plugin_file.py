@@ -1,8 +1,8 @@
 """The plugin of OpenCode: a program of ours in a file of its own, for a program without hooks."""
 
 import json
+import os
 import re
-from importlib import resources
 
 from prodigy_git import digest
 from prodigy_git.agents import calls
@@ -15,8 +15,9 @@ _HASH = re.compile(r"// sha256 of the lines below: ([0-9a-f]{64})\n")
 def text(scope: Scope) -> str:
     """Return the plugin's text for a scope. Raises as `calls.text`."""
     command = calls.text(OPENCODE, Hook("EVENT"), scope)
-    source = resources.files("prodigy_git.agents").joinpath("opencode_plugin.js")
-    body = source.read_text(encoding="utf-8").replace('"COMMAND"', json.dumps(command))
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "opencode_plugin.js")
+    with open(source, encoding="utf-8") as stream:
+        body = stream.read().replace('"COMMAND"', json.dumps(command))
     own = digest.sha256_hex(body.encode())
     return f"{_HEAD}// sha256 of the lines below: {own}\n{body}"
 

@@ -77,7 +77,11 @@ def test_claude_switches(home, repo):
 
 
 def test_a_comment_keeps_claude_and_codex_from_reading_their_files(home):
-    for name, file in (("claude", ".claude/settings.json"), ("codex", ".codex/hooks.json")):
+    files = {
+        "claude": ".claude/settings.json", "codex": ".codex/hooks.json",
+        "copilot": ".copilot/hooks/prodigy-git.json",
+    }  # fmt: skip
+    for name, file in files.items():
         ok("agents", "install", name)
         path = home / file
         path.write_text("// mine\n" + path.read_text())
@@ -88,6 +92,8 @@ def test_a_comment_keeps_claude_and_codex_from_reading_their_files(home):
     ok("agents", "install", "gemini")
     gemini.write_text("// mine\n" + gemini.read_text())
     assert missing("gemini") == []
+    gemini.write_text('{"a": [1, ], ' + gemini.read_text().partition("{")[2])
+    assert "a comma before a bracket" in missing("gemini")[0]
 
 
 def test_codex_wants_each_hook_trusted(home, repo):

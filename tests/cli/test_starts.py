@@ -30,6 +30,7 @@ ALLOWED = {
     # What is needed when git has written the files is imported while it does.
     "new-worktree two": frozenset(),
     "hooks": frozenset(),
+    "agents list": frozenset(),
     "job list": MSGSPEC | SQLITE,
     "job show review": MSGSPEC | SQLITE,
     "job show review --items": MSGSPEC | SQLITE,
