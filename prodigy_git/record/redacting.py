@@ -83,7 +83,7 @@ def _is_telling(name: str) -> bool:
 
 
 def line(given: str) -> str:
-    """Return a line for the store's own log, of which nobody can say whose repository it is about."""
+    """Return a line of which nobody can say whose repository it is about: of the store's own log."""
     if not suspicious(given):
         return given
     from prodigy_git.redaction.gate import redact

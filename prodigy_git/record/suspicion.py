@@ -28,6 +28,8 @@ def suspicious(text: str) -> bool:
 
     That holds for what it knows by itself: values of an environment are not asked for.
     """
+    if "\x1b[" in text:
+        text = _plain(text)
     folded = (text if text.isascii() else text.translate(_FOLDED)).lower()
     runs = [run for run in folded.translate(_RUNS).split() if len(run) >= _SHORTEST]
     return (
@@ -38,6 +40,16 @@ def suspicious(text: str) -> bool:
         or _has_header(text, folded)
         or _has_other(folded)
     )
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` without what colours it, and moves a terminal's cursor."""
+    first, *parts = text.split("\x1b[")
+    out = [first]
+    for part in parts:
+        rest = part.lstrip("0123456789:;<=>?").lstrip(" !\"#$%&'()*+,-./")
+        out.append(rest[1:] if "@" <= rest[:1] <= "~" else f"\x1b[{part}")
+    return "".join(out)
 
 
 def _has_token(folded: str, runs: list[str]) -> bool:

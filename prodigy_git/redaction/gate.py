@@ -20,7 +20,7 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     """
     for name, value in secret_values(env or {}):
         text = text.replace(value, f"{_TAKEN}{name}]")
-    found = sorted(_found(text))
+    found = sorted(_found_in_colours(text) if _COLOUR in text else _found(text))
     if not found:
         return text
     out: list[str] = []
@@ -68,6 +68,23 @@ def _found(text: str) -> Iterator[tuple[Span, str]]:
             for span in rule.spans(text, start, end):
                 if not text.startswith(_TAKEN, span[0]):
                     yield _whole(text, span), rule.name
+
+
+_COLOUR = "\x1b["
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def _found_in_colours(text: str) -> Iterator[tuple[Span, str]]:
+    """Yield as `_found` what is in a text for a terminal: its colours are no part of any word."""
+    plain: list[str] = []
+    places: list[int] = []  # where each letter of the plain text is
+    at = 0
+    for start, end in [*(one.span() for one in _COLOURS.finditer(text)), (len(text), len(text))]:
+        plain.append(text[at:start])
+        places.extend(range(at, start))
+        at = end
+    for (start, end), name in _found("".join(plain)):
+        yield (places[start], places[end - 1] + 1), name
 
 
 def _whole(text: str, span: Span) -> Span:

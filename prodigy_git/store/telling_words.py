@@ -6,6 +6,7 @@ one which may tell of a secret, only those are left in which what is around it f
 """
 
 import re
+from bisect import bisect_right
 
 from prodigy_git.record.suspicion import OF_KEYS, SEPARATORS, opens, suspicious
 from prodigy_git.record.suspicion_words import BESIDE, OPENING, WITHIN
@@ -80,6 +81,11 @@ _MOST = 100_000
 """Words that are remembered at once: some megabytes."""
 
 
+_COLOURS = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+
+_END = re.compile(rb"\n")
+
+
 class TellingWords:
     """The words of a stream that were looked at, and what in them may tell of a secret."""
 
@@ -92,18 +98,23 @@ class TellingWords:
     def lines(self, block: bytes) -> list[tuple[int, int]]:
         """Return where the lines of ``block`` are that the gate is to be asked about, in order."""
         low = block.translate(_LOWER)
+        if b"\x1b[" in low:
+            low = _COLOURS.sub(b"", low)  # it has as many lines afterwards
         spaced = low.translate(_SPACED)
         new = set(spaced.split()) - self._known
         if new:
             self._look(new, any(sign in low for sign in _SIGNS))
         places = self._places(low, spaced)
-        starts = {low.rfind(b"\n", 0, at) + 1 for at in places}
-        found = []
-        for start in sorted(starts):
-            end = low.find(b"\n", start) + 1 or len(low)
-            if suspicious(block[start:end].decode("utf-8", "replace")):
-                found.append((start, end))
-        return found
+        if not places:
+            return []
+        ends = [found.end() for found in _END.finditer(low)]
+        told = {bisect_right(ends, at) for at in places}
+        edges = [0, *(found.end() for found in _END.finditer(block)), len(block)]
+        spans = ((edges[number], edges[number + 1]) for number in sorted(told))
+        return [
+            (start, end) for start, end in spans
+            if suspicious(block[start:end].decode("utf-8", "replace"))
+        ]  # fmt: skip
 
     def _look(self, new: set[bytes], signs: bool) -> None:
         """Note what there is in words that were not there before; ``signs``: with signs round them."""

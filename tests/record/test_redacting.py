@@ -113,3 +113,24 @@ def _anywhere(store, text):
     return [
         path for path in store.rglob("*") if path.is_file() and text.encode() in path.read_bytes()
     ]
+
+
+def test_what_leaves_the_machine_goes_through_again(repo, git, tmp_path, monkeypatch):
+    """A log may be of before: the report and what is sent to an OTLP endpoint are for others."""
+    monkeypatch.setenv("PRODIGY_RECORD", "wait")
+    git("config", "prodigy.redact", "off", cwd=repo)
+    items = tmp_path / "items"
+    items.write_text('{"id": "one"}\n')
+    ok("job", "start", "j", "--items", items, "--max-attempts", "1", cwd=repo)
+    top = ok("new-worktree", "w", "--job", "j", "--agent", "a", "--item", "one", cwd=repo)
+    ok("finish", "w", "--failed", "--error", f"401 for {TOKEN}", cwd=top.out.strip())
+    assert TOKEN in ok("events", "ls", "--job", "j", "--json", cwd=repo).out
+    git("config", "prodigy.redact", "on", cwd=repo)
+    redacting._off.clear()
+    ok("report", "--job", "j", "--output", tmp_path / "r.html", cwd=repo)
+    page = (tmp_path / "r.html").read_text()
+    assert TOKEN not in page
+    assert TAKEN in page
+    sent = ok("otel", "push", "--dry-run", "--job", "j", "--json", cwd=repo).out
+    assert TOKEN not in sent
+    assert TAKEN in sent

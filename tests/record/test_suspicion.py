@@ -36,7 +36,7 @@ NAMES = st.sampled_from(
 )  # fmt: skip
 SIGNS = st.text(alphabet="=:>\"' \\\t`", max_size=6)
 VALUES = st.one_of(
-    st.text(alphabet="ab1Z/+=-_.:@$;&? ſK٣İ", max_size=45),
+    st.text(alphabet="ab1Z/+=-_.:@$;&? ſK٣İ\x1b[m", max_size=45),
     st.builds(
         lambda seed, size, letters: drawn(random.Random(seed), size, letters),
         st.integers(0, 10**6),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support_secrets import drawn, kinds, ordinary
 
+from prodigy_git.record.suspicion import suspicious
 from prodigy_git.redaction.gate import redact
 
 
@@ -61,6 +62,21 @@ def test_the_rest_of_the_line_stays():
 )  # fmt: skip
 def test_examples(text, wanted):
     assert redact(text) == wanted
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_in_colours(seed):
+    """A terminal's colours are no letters of what stands beside them, or within."""
+    for _, secret, line in kinds(random.Random(seed)):
+        at = line.index(secret)
+        for inner in (secret, secret[:5] + "\x1b[0;1m" + secret[5:]):
+            coloured = f"{line[:at]}\x1b[32m{inner}\x1b[m{line[at + len(secret) :]}"
+            if secret in redact(line):
+                continue
+            found = redact(coloured)
+            assert secret[5:] not in found, coloured
+            assert redact(found) == found
+            assert suspicious(coloured)
 
 
 def test_each_pattern_of_the_file_is_one_of_re():

@@ -41,6 +41,14 @@ def test_each_line_is_as_the_gate_has_it(size):
     assert through(*(data[at : at + size] for at in range(0, len(data), size))) == wanted
 
 
+def test_in_colours():
+    told = [line for _, _, line in kinds(random.Random(5)) if "\n" not in line]
+    coloured = [f"\x1b[1m{line.replace(' ', chr(27) + '[32m ')}\x1b[0m\n" for line in told]
+    assert through("".join(coloured).encode()) == "".join(map(redact, coloured)).encode()
+    sk = f"\x1b[32msk-{6 * 'a1b2'}\x1b[0m\n".encode()
+    assert through(sk) == b"\x1b[32m[redacted: prefixed-token]\x1b[0m\n"
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_what_a_rule_finds_is_found_here(part):
     rules = _rules()[part::4]

@@ -8,7 +8,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import index_counts, peek, prodigy_runs, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
-from prodigy_git.record import clock
+from prodigy_git.record import clock, redacting
 from prodigy_git.store import briefs, events, stream
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
@@ -53,7 +53,10 @@ def of_job(
         ),
     )
     said = merging.of_job(store, repo, job, of_state)
-    return data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))
+    found = data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))
+    # It is made to be passed on, and a log may be older than the gate.
+    passed_on: dict[str, Any] = redacting.value(store, repo, found)
+    return passed_on
 
 
 def _at_work(store: str, told: Story) -> list[Brief]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from prodigy_git.record import redacting
+
 Signal = Literal["traces", "metrics"]
 Attributes = dict[str, str | int | bool]
 
@@ -128,9 +130,13 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 
 def text_of(value: Any) -> str | None:
-    """Return a text as protobuf takes it, cut to `TEXT_LIMIT`; None for what is no text, or empty."""
+    """Return a text as protobuf takes it, cut to `TEXT_LIMIT`; None for what is no text, or empty.
+
+    What looks like a secret is taken out: a log may be older than the gate, and this goes away.
+    """
     if not isinstance(value, str) or not value:
         return None
+    value = redacting.line(value)
     if len(value) > TEXT_LIMIT:
         value = value[: TEXT_LIMIT - 1] + "…"
     return value if value.isascii() else _HALVES.sub("\ufffd", value)
