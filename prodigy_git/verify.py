@@ -19,6 +19,7 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
+    activity_events,
     clock,
     enrolment,
     files,
@@ -39,6 +40,10 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.record.new_commits import Made
 from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
+
+_NOT_TOLD = (
+    "what an agent program said there is not in the log yet: 'prodigy-git verify --fix' records it"
+)
 
 
 @dataclass
@@ -90,8 +95,9 @@ def verify(
     """Verify sessions, and the logs of their jobs line by line; with ``fix``, mend what can be.
 
     Mended are missing commits (appended with ``recovered``) and broken lines (moved to a quarantine
-    file). Duplicated and foreign events are only told: a log is append-only. What could not be looked
-    at is reported to ``broken``, a session that is not prodigy-git's to ``note``.
+    file); what agent programs have said and no hook has recorded is recorded. Duplicated and foreign
+    events are only told: a log is append-only. What could not be looked at is reported to ``broken``,
+    a session that is not prodigy-git's to ``note``.
     """
     verdicts = []
     lines: list[BrokenLine] = []
@@ -112,6 +118,11 @@ def verify(
                 # What is broken has just been listed, with more than a reader could say of it.
                 logs[key] = list(events.read_job(store, *key, lambda _: None))
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
+            if activity_events.is_due(store, repo, found.id):
+                if fix:
+                    activity_events.bring(store, found.id)
+                else:
+                    note(f"session {found.id}: {_NOT_TOLD}")
         except (ProdigyError, OSError, ValueError) as error:
             broken(f"session {found.id}: not verified ({error})")
     return verdicts, lines

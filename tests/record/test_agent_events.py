@@ -167,6 +167,43 @@ def _noted(store):
     return [one for one in folder.glob("*") if not one.name.endswith(".new")]
 
 
+def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed):
+    for raw in conversation(linked)[:2]:
+        hear(raw)
+    waits = payload("c1", "PermissionRequest", linked, tool_name="Bash")
+    at = 0
+    while '"waiting"' not in _activity(store):
+        hear_killed(waits, at := at + 1)
+    assert "AgentWaiting" not in types(store)
+    name = session_of(store, linked)["id"]
+    done = ok("verify", cwd=linked)
+    assert f"session {name}: what an agent program said" in done.err
+    ok("verify", "--fix", cwd=linked)
+    assert "AgentWaiting" not in types(store)  # its text may come still
+    assert "not in the log yet" not in ok("verify", cwd=linked).err
+    activity_events.bring(str(store), name, over=True)
+    assert types(store).count("AgentWaiting") == 1
+
+
+def test_many_hooks_at_once(linked, store, killed):
+    hear(payload("c1", "SessionStart", linked, source="startup"))
+    children = []
+    for number in range(12):
+        child = os.fork()
+        if child == 0:
+            try:
+                for one in range(4):
+                    said = f"say {number}-{one // 2}"  # each twice
+                    hear(payload("c1", "UserPromptSubmit", linked, prompt=said, prompt_id=said))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    assert {os.waitpid(child, 0)[1] for child in children} == {0}
+    said = [one["content"] for one in told(store, "ClaudeMessage")]
+    assert sorted(said) == sorted(f"say {n}-{one}" for n in range(12) for one in (0, 1))
+
+
 def test_a_checkout_of_a_persons_is_no_agents(repo, store, killed):
     for raw in conversation(repo):
         hear(raw)
