@@ -3,7 +3,8 @@
 ``~/.claude/projects/{folder}/{session}.jsonl``, and of subagents
 ``{session}/subagents/agent-{id}.jsonl`` beside it, or in older versions ``agent-{id}.jsonl``. A line
 has ``type``, ``message`` as the API has it, ``timestamp``, ``requestId``, ``uuid``, ``isSidechain``.
-An answer has as many lines as parts, each with the whole answer's usage. Read from its documentation
+An answer has as many lines as parts, each with the whole answer's usage; ``cost-state`` has what the
+session cost up to there, since 2026. Read from its documentation
 and from ccusage (github.com/ryoppippi/ccusage, adapter/claude), June 2026.
 """
 
@@ -12,17 +13,37 @@ from typing import Any
 from prodigy_git.transcripts import plain
 from prodigy_git.transcripts.plain import Entry, Kind, Record, Use
 
+_FIGURES = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+_MODELS = 50  # that a session has at most
+
+
+def _costs(record: Record) -> dict[str, list[int]]:
+    """Return what the program says of a session: by model its tokens, as `Use` has them, and its cost.
+
+    Its subagents' are among them. Nothing where it does not know a price itself.
+    """
+    found = {}
+    for model, usage in list(plain.fields(record, "modelUsage").items())[:_MODELS]:
+        cost = plain.micros(usage.get("costUSD")) if isinstance(usage, dict) else None
+        if plain.name(model) is not None and cost is not None:
+            found[model] = [*(plain.count(usage.get(one)) for one in _FIGURES), cost]
+    return {} if record.get("hasUnknownModelCost") is True else found
+
+
 _TELLING = (None, "user", "assistant", "message", "system", "summary")
 """The lines that tell; the others are the program's own notes. Cursor's have no type."""
 
 
 def tells(line: bytes) -> bool:
     """Whether a line may be one of those that `uses` looks at."""
-    return b'"usage"' in line
+    return b'"usage"' in line or b'"cost-state"' in line
 
 
-def uses(record: Record, _state: dict[str, Any], line: bytes) -> list[Use]:
-    """Return the tokens of an answer."""
+def uses(record: Record, state: dict[str, Any], line: bytes) -> list[Use]:
+    """Return the tokens of an answer; ``state`` keeps what all has cost, as the program says."""
+    if record.get("type") == "cost-state":
+        state["costs"] = _costs(record)
+        return []
     message = plain.fields(record, "message")
     usage = plain.fields(message, "usage")
     if not usage or record.get("type") == "progress":

@@ -68,10 +68,14 @@ def usage(known: Known, ids: Iterable[str]) -> dict[str, Any] | None:
     from prodigy_git.transcripts import prices
 
     partial = any(known.found[one].partial for one in paths)
+    told, all_told = _costs_told(known.found, paths)
+    partial_cost = partial or not all_told
     models: dict[str, dict[str, Any]] = {}
     for path in sorted(paths):
         for one in known.found[path].sums:
             cost, whole = prices.cost(one, prices.of_model(known.prices, one.model))
+            if (path, one.model) in told:
+                cost, whole = told[path, one.model], True
             row = models.setdefault(one.model, {"model": one.model, **_nothing()})
             for kind in _KINDS:
                 row[f"{kind}_tokens"] += getattr(one, kind)
@@ -89,8 +93,35 @@ def usage(known: Known, ids: Iterable[str]) -> dict[str, Any] | None:
             row["cost_usd"] = round(row["cost_usd"], 6)
             total["cost_usd"] = round((total["cost_usd"] or 0) + row["cost_usd"], 6)
         total["cost_is_complete"] &= row["cost_is_complete"]
-    total["cost_is_complete"] &= not partial
+    total["cost_is_complete"] &= not partial_cost
     return {"models": rows, **total, "is_complete": not partial}
+
+
+def _costs_told(
+    found: "dict[str, Found]", paths: Iterable[str]
+) -> tuple[dict[tuple[str, str], float], bool]:
+    """Return what programs say that models have cost, by file and model; and whether we know of all.
+
+    A program tells of a session as a whole, with its subagents and what it had copied. So it counts
+    only where its tokens are exactly those that were summed; a subagent's is then part of its parent's.
+    It may also have asked a model that no transcript has answers of.
+    """
+    costs: dict[tuple[str, str], float] = {}
+    whole = True
+    for path in paths:
+        beside = f"{path.rpartition('.')[0]}/"
+        family = [path, *(one for one in paths if one.startswith(beside))]
+        for model, (*tokens, cost) in found[path].costs.items():
+            mine = [
+                (one, each) for one in family for each in found[one].sums if each.model == model
+            ]
+            summed = [sum(column) for column in zip(*(each[1:5] for _, each in mine), strict=True)]
+            if summed == tokens and all(each.cost is None for _, each in mine):
+                costs.update({(one, model): 0.0 for one, _ in mine})
+                costs[mine[0][0], model] = cost / 1e6
+            elif not mine and any(tokens):
+                whole = False
+    return costs, whole
 
 
 def _nothing() -> dict[str, Any]:

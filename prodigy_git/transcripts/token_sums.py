@@ -20,7 +20,7 @@ from prodigy_git.transcripts import token_counts, which_program
 from prodigy_git.transcripts.plain import Source, Use, digest
 from prodigy_git.transcripts.transcript_file import Broken, Place
 
-_VERSION = 1
+_VERSION = 2
 _MOST = 1_000_000
 """Answers that are remembered; past it those of files that nobody has asked for longest go."""
 _PATIENCE = 2.0  # seconds, that another one's writing is waited for
@@ -82,6 +82,8 @@ class Found(NamedTuple):
 
     sums: list[Sum]
     partial: bool
+    costs: dict[str, list[int]]
+    """By model what the program itself says of its session: tokens as in `Sum`, and its cost."""
 
 
 def of_files(store: str, wanted: Iterable[Source], broken: Broken) -> dict[str, Found]:
@@ -154,7 +156,10 @@ def _asked(
             "JOIN files ON files.id = sums.file WHERE path = ? ORDER BY model",
             (path,),
         )
-        found[path] = Found([Sum(*row) for row in rows], partial)
+        sums = [Sum(*row) for row in rows]
+        state = connection.execute("SELECT state FROM files WHERE path = ?", (path,)).fetchone()
+        costs = jsonline.decode(state[0]).get("costs") if state is not None else None
+        found[path] = Found(sums, partial, costs if isinstance(costs, dict) else {})
     return found
 
 

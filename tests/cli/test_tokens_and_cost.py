@@ -148,3 +148,38 @@ def test_paths_that_are_none_are_none(repo, store):
     assert explained(repo, "w1") is None
     rewrite_session(store, "w1", metadata={"program_sessions": {"a": 1}})
     assert explained(repo, "w1") is None
+
+
+def cost_state(**models):
+    """Return the line in which Claude Code says what a session has cost so far."""
+    names = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+    usage = {
+        model.replace("_", "-"): {**dict(zip(names, tokens, strict=True)), "costUSD": cost}
+        for model, (*tokens, cost) in models.items()
+    }
+    return json.dumps({"type": "cost-state", "sessionId": "x", "modelUsage": usage}) + "\n"
+
+
+def test_what_the_program_says_of_a_whole_session_is_its_cost(repo, store, git, tmp_path):
+    path, beside = tmp_path / "s.jsonl", tmp_path / "s" / "subagents" / "agent-1.jsonl"
+    beside.parent.mkdir(parents=True)
+    beside.write_text(answer(9))
+    path.write_text(answer(1) + cost_state(claude_x=(1, 10, 0, 0, 0.5)) + answer(2))
+    with_transcript(repo, store, "w1", path)
+    git("config", "prodigy.price.claude-x", "100000/0", cwd=repo)
+    # It is behind: the price counts.
+    assert explained(repo, "w1")["cost_usd"] == 0.3
+    with path.open("a") as stream:
+        stream.write(cost_state(claude_x=(3, 30, 0, 0, 0.75)))
+    usage = explained(repo, "w1")
+    assert (usage["cost_usd"], usage["cost_is_complete"]) == (0.75, True)
+    with path.open("a") as stream:
+        stream.write(cost_state(claude_x=(3, 30, 0, 0, 0.75), claude_small=(5, 5, 0, 0, 0.01)))
+    usage = explained(repo, "w1")
+    assert (usage["cost_usd"], usage["cost_is_complete"]) == (0.75, False)
+    with path.open("a") as stream:
+        stream.write(cost_state(claude_x=(3, 30, 0, 0, "dear"), x=(None, [], {}, -1, 2)))
+        stream.write(
+            '{"type":"cost-state","modelUsage":{"claude-x":5,"":{}}}\n{"type":"cost-state"}\n'
+        )
+    assert explained(repo, "w1")["cost_usd"] == 0.3
