@@ -1,5 +1,6 @@
 """agents: our hooks put into agent programs' settings, taken out again, and looked after."""
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,31 @@ if TYPE_CHECKING:
     from prodigy_git.agents.survey import Surveyed
 
 _NAMES = ("claude", "codex", "gemini", "cursor", "copilot", "opencode")
+_SCOPES: "dict[Scope, str]" = {
+    "user": "Yours, in all repositories. The default.",
+    "project": "Of all who work on this repository: a file to commit.",
+    "local": "Of you alone, in this worktree alone.",
+}
 _which = click.argument(
     "which", nargs=-1, type=click.Choice((*_NAMES, "all")), metavar="[PROGRAM|all]..."
 )
 
 
 def _scoped(command: Any) -> Any:
-    """Add the options that say whose settings are meant."""
-    for name, text in (
-        ("local", "Of you alone, in this worktree alone."),
-        ("project", "Of all who work on this repository: a file to commit."),
-        ("user", "Yours, in all repositories. The default."),
-    ):
-        command = click.option(f"--{name}", "scope", flag_value=name, help=text)(command)
-    return command
+    """Add the options that say whose settings are meant; the command gets a ``scope``."""
+
+    @functools.wraps(command)
+    def scoped(*arguments: Any, **more: Any) -> Any:
+        given: list[Scope] = [name for name in _SCOPES if more.pop(name)]
+        if len(given) > 1:
+            raise click.UsageError(
+                f"Give one of --{' and --'.join(given)}: each has a file of its own."
+            )
+        return command(*arguments, scope=given[0] if given else "user", **more)
+
+    for name, text in reversed(_SCOPES.items()):
+        scoped = click.option(f"--{name}", name, is_flag=True, help=text)(scoped)
+    return scoped
 
 
 @click.group()
@@ -50,7 +62,7 @@ def agents() -> None:
 @_which
 @_scoped
 @output.json_option
-def install_(which: tuple[str, ...], scope: "Scope | None", as_json: bool) -> int:
+def install_(which: tuple[str, ...], scope: "Scope", as_json: bool) -> int:
     """Put our hooks into the settings of agent programs.
 
     All else in the settings stays as it is. Installing again changes nothing; after an upgrade it
@@ -64,7 +76,6 @@ def install_(which: tuple[str, ...], scope: "Scope | None", as_json: bool) -> in
     from prodigy_git.agents import plugging, programs
 
     site = _site()
-    scope = scope or "user"
     chosen = _chosen(which) or [one for one in programs.ALL if programs.is_found(one, site.environ)]
     if not chosen:
         raise ProdigyError("no agent program was found on this machine: name one, as 'claude'")
@@ -81,7 +92,7 @@ def install_(which: tuple[str, ...], scope: "Scope | None", as_json: bool) -> in
 @_which
 @_scoped
 @output.json_option
-def uninstall_(which: tuple[str, ...], scope: "Scope | None", as_json: bool) -> int:
+def uninstall_(which: tuple[str, ...], scope: "Scope", as_json: bool) -> int:
     """Take our hooks out of the settings of agent programs.
 
     The settings are then as if we had never been there. Without PROGRAM, or with 'all', it is every
@@ -96,7 +107,7 @@ def uninstall_(which: tuple[str, ...], scope: "Scope | None", as_json: bool) -> 
     chosen = _chosen(which)
     site = _site()
     rows = [
-        _tried(plugging.uninstall, site, one, scope or "user", asked=bool(chosen))
+        _tried(plugging.uninstall, site, one, scope, asked=bool(chosen))
         for one in chosen or programs.ALL
     ]
     done = [row for row in rows if row is not None]

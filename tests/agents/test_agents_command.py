@@ -506,6 +506,12 @@ def test_variables_that_move_settings_are_heeded(tmp_path, monkeypatch, name, va
     assert "absolute" in call("agents", "install", name).err
 
 
+def test_one_scope_at_a_time(home, repo):
+    line = refused("agents", "install", "claude", "--project", "--local", cwd=repo, code=2)
+    assert "one of --project and --local" in line
+    assert not (repo / ".claude").exists()
+
+
 def test_none_found_wants_a_name(home):
     assert "name one" in refused("agents", "install")
     assert ok("agents", "uninstall").out == ""
