@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 LIMIT = 8.0
 """Seconds after which the process ends, wherever it is: a filesystem may hang."""
+WAIT, WAIT_AT_START = 0.2, 2.0
+"""Seconds that a lock is waited for, at most: what is not recorded then, the next event records. At its
+start a program has time, and many may start at once."""
 ANSWERS = {"gemini": b"{}\n", "cursor": b"{}\n"}
 """What a program is answered at the end: the empty answer of those that read nothing but JSON."""
 
@@ -58,7 +61,7 @@ def take(program: str, event: str, process: int | None = None) -> int:
 
 def run(program: str, event: str, process: int | None) -> int:
     """Read the event and pass it on; return the exit status. Raises whatever goes wrong."""
-    from prodigy_git.record import agent_events, agent_programs, first_object
+    from prodigy_git.record import agent_events, agent_programs, files, first_object
 
     if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
         return 0
@@ -77,6 +80,7 @@ def run(program: str, event: str, process: int | None) -> int:
     if heard is None:
         raise first_object.Unreadable("it names no event")
     program = heard.program
+    files.LONGEST_WAIT = WAIT_AT_START if heard.kind == "start" else WAIT
     heard.process = os.getppid() if process is None else process
     if heard.kind == "worktree_create":
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))

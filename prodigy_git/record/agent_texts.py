@@ -49,12 +49,18 @@ def of(heard: Heard, store: str, repo: str, session: str, place: Place | None) -
         return Text(call, cut(text))
     if heard.kind == "waiting":
         return Text(call, None)  # that it waits is what matters, and at once
+    return None if later(Text(call, text), store, repo, session) else Text(call, None)
+
+
+def later(text: Text, store: str, repo: str, session: str) -> bool:
+    """Have a process in the background record what was said; False where it cannot be started."""
+    given = (text.said or "").encode("utf-8", "replace")
     try:
-        detached.start(WORKER, [store, repo, session, call], text.encode("utf-8", "replace"))
+        detached.start(WORKER, [store, repo, session, text.call], given)
     except OSError as error:
         log.report(store, f"session {session}: a message is not kept: {error}")
-        return Text(call, None)
-    return None
+        return False
+    return True
 
 
 def _settings(place: Place) -> tuple[bool, bool]:

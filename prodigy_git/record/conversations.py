@@ -12,6 +12,7 @@ from prodigy_git.record import (
     agent_sessions,
     agent_texts,
     agent_turns,
+    files,
     gitdir,
     program_ends,
     program_sessions,
@@ -126,7 +127,13 @@ def _record(
     if event.kind in activity.TOLD:
         place = here[0] if here is not None else _place_of(bound)
         text = agent_texts.of(event, bound.store, bound.repo, bound.session, place)
-    told = activity_events.bring(bound.store, bound.session, text=text, patience=PATIENCE)
+    try:
+        told = activity_events.bring(bound.store, bound.session, text=text, patience=PATIENCE)
+    except files.Busy:
+        # The next event records what follows; but only this one knows what was said.
+        if text is not None and text.said is not None:
+            agent_texts.later(text, bound.store, bound.repo, bound.session)
+        raise
     if here is not None and told is not None:
         agent_sessions.take_part(*here, event, told.state, environ)
 

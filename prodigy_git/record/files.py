@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """How many seconds a lock is waited for, where the caller does not say."""
-
-
+LONGEST_WAIT = float("inf")
+"""How many seconds any lock is waited for in this process, at most, whatever the caller says."""
 ROOT = os.geteuid() == 0
 """Whether root runs this: asked once, a hook of an ordinary user pays nothing more."""
-
 
 LARGEST = 1 << 28
 """How many bytes `read` takes in at most, where the caller does not say: a quarter of a GiB. No
@@ -292,6 +291,7 @@ def lock_folder(path: str, patience: float = PATIENCE) -> int:
 
 def _hold(descriptor: int, path: str, patience: float) -> int:
     """Lock what ``descriptor`` is open on; close it where that fails."""
+    patience = min(patience, LONGEST_WAIT)
     deadline = time.monotonic() + patience
     pause = 0.0002
     while True:

@@ -11,10 +11,11 @@ import pytest
 from support_agents import kinds, say
 from support_cli import PACKAGE_PARENT, environment, ok
 from support_faults import KILL, STOP, can_trace, compiled_copy, run_traced, strace
+from support_run import until
 from support_user import become, interpreter
 
 from prodigy_git import agent_command
-from prodigy_git.record import activity, agent_hook, agent_programs, program_sessions
+from prodigy_git.record import activity, agent_hook, agent_programs, files, program_sessions
 from prodigy_git.record.agent_programs import Heard
 
 PROGRAM = (
@@ -199,6 +200,21 @@ def test_another_users_worktree_and_store(worktree, store, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert kinds(store, "wt") == before
+
+
+@pytest.mark.parametrize("name", ["session-wt.lock", "log-repo-wt.lock"])
+def test_a_lock_that_is_held_keeps_nobody_from_working(worktree, store, events, name):
+    lock = files.lock(str(store / "locks" / name))
+    for event in ("UserPromptSubmit", "Stop", "PostToolUse"):
+        done = say("claude", event, cwd=worktree, prompt="do it", tool_name="Bash")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    os.close(lock)
+    assert kinds(store, "wt") == ["start", "prompt", "idle", "tool"]
+    say("claude", "Stop", cwd=worktree)
+    # Who holds the text waits longer, in the background.
+    until(lambda: "ClaudeMessage" in [one["type"] for one in events("wt")])
+    (said,) = [one for one in events("wt") if one["type"] == "ClaudeMessage"]
+    assert said["content"] == "do it"
 
 
 @pytest.mark.parametrize(("event", "status"), [("Stop", 0), ("WorktreeCreate", 1)])
