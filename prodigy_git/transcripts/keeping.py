@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import files, within
-from prodigy_git.transcripts import of_sessions
+from prodigy_git.transcripts import of_sessions, redacted_copy
 from prodigy_git.transcripts.of_sessions import Transcribed
 from prodigy_git.transcripts.transcript_file import Broken
-
-_BLOCK = 1 << 20
 
 
 def keep(store: str, one: Transcribed, broken: Broken) -> list[tuple[str, str]]:
@@ -36,7 +34,7 @@ def keep(store: str, one: Transcribed, broken: Broken) -> list[tuple[str, str]]:
         name = of_sessions.name_of_copy(source.path)
         copy = layout.kept_transcript(store, one.repo, one.job, one.id, name)
         try:
-            _copy(store, source.path, copy, os.stat(layout.session(store, one.id)).st_uid)
+            _copy(store, one.repo, source.path, copy, os.stat(layout.session(store, one.id)).st_uid)
         except OSError as error:
             broken(f"{source.path} is not kept: {error.strerror or error}")
         else:
@@ -44,8 +42,8 @@ def keep(store: str, one: Transcribed, broken: Broken) -> list[tuple[str, str]]:
     return made
 
 
-def _copy(store: str, path: str, copy: str, owner: int) -> None:
-    """Copy a file to a temporary name and then into its place. Raises `OSError`.
+def _copy(store: str, repo: str, path: str, copy: str, owner: int) -> None:
+    """Copy a file, without secrets, to a temporary name and then into its place. Raises `OSError`.
 
     Only one that belongs to whom the session does: the path is what a program has said, and whoever
     reads the store could be shown by it what he may not read, root's files or another user's.
@@ -58,10 +56,9 @@ def _copy(store: str, path: str, copy: str, owner: int) -> None:
         temporary = f"{copy}.new"
         with _alone(temporary) as descriptor:
             os.ftruncate(descriptor, 0)
-            left = about.st_size  # what is written meanwhile is for the next copy
-            while left and (block := stream.read(min(_BLOCK, left))):
-                files.write_all(descriptor, block)
-                left -= len(block)
+            # What is written meanwhile is for the next copy.
+            for piece in redacted_copy.pieces(stream, about.st_size, store, repo):
+                files.write_all(descriptor, piece)
             os.fsync(descriptor)
             os.rename(temporary, copy)
     files.sync_folder(os.path.dirname(copy))

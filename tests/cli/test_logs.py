@@ -196,6 +196,22 @@ def test_a_copy_is_shown_when_the_program_has_deleted_its_own(repo, store, sessi
     assert ok("logs", "w1", "--keep", cwd=repo).out.splitlines() == list(map(str, copies))
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_copy_has_no_secret(repo, session, indent):
+    """Behind an escape too, in JSON of one line and of many; and it stays JSON, but for one text."""
+    token = "ghp_" + 9 * "a1B2"
+    record = {"type": "user", "message": {"content": f"use\n{token} there"}, "number": 1.5}
+    text = json.dumps(record, indent=indent) + "\n"
+    session.write_text(text if indent else f"{text}no JSON: {token}\n" + answer(3))
+    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
+    kept = Path(copy).read_text()
+    assert token not in kept
+    record["message"]["content"] = "use\n[redacted: prefixed-token] there"
+    first, *others = [kept] if indent else kept.splitlines(keepends=True)
+    assert json.loads(first) == record
+    assert others == ([] if indent else ["no JSON: [redacted: prefixed-token]\n", answer(3)])
+
+
 def test_a_copy_is_cleaned_with_its_jobs_output(repo, store, session, git):
     (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
     Path(f"{copy}.new").write_text("of one who was killed")
