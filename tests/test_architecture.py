@@ -44,7 +44,7 @@ FLOORS = {
         "worktrees",
     ),
     "merging": ("results", "conflicts", "queue", "publish", ""),
-    "views": ("trouble", "overview", "explain report telemetry", ""),
+    "views": ("tools_used trouble", "overview", "explain report telemetry", ""),
     "jobs": (
         # what follows from the events: no files
         "attempts books checked_input clocks fold index_counts items ordering signatures steps",

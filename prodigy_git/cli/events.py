@@ -129,8 +129,10 @@ def words(kind: str, own: dict[str, Any]) -> str:
 
     The item comes first, with the attempt, for what happens to items.
     """
-    said = []
-    for name in _SAID:
+    from prodigy_git.views import tools_used
+
+    said = tools_used.words(kind, own)
+    for name in () if said else _SAID:
         value = own.get(name)
         if isinstance(value, str) and value:
             short = name in ("commit", "base")

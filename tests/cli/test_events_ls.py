@@ -198,6 +198,26 @@ def test_a_store_that_is_no_folder(store, broken):
     assert "internal" not in done.err
 
 
+def test_what_an_agent_program_did_is_said_in_words(store):
+    who = {"agent_program": "claude", "program_session": "c1"}
+    tools = {"Edit": 3, "Bash": 12, "Read": 1, "Grep": 1, "Glob": 1, "Task": 1}
+    write_log(
+        store, "r", "j", "events-20250111.jsonl",
+        at(1, "AgentProgramStarted", **who, source="startup", model="opus"),
+        at(2, "ClaudeMessage", **who, content="do\nit"),
+        at(3, "AgentWaiting", **who, reason="permission", message="May I?"),
+        at(4, "ToolsUsed", **who, tools=tools, failed=2, files=["/a"]),
+        at(5, "SubagentStarted", **who, subagent_id="a1", subagent_type="Explore"),
+        at(6, "ToolsUsed", **who, tools={"x": "y"}, files=7),
+    )  # fmt: skip
+    said = [line.split("\t")[-1] for line in ok("events", "ls", "--job", "j").out.splitlines()]
+    assert said == [
+        "claude startup opus", "do", "claude permission May I?",
+        "12 Bash, 3 Edit, 1 Glob, 1 Grep, 1 Read, and 1 more, 2 failed, 1 file edited",
+        "claude Explore", "",
+    ]  # fmt: skip
+
+
 def test_what_happens_to_items_names_them(store):
     who = {"agent_id": "a", "item_id": "i7", "attempt": 2}
     write_log(

@@ -3,8 +3,10 @@
 import fcntl
 import json
 import os
+import shlex
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from support_agent_calls import (
@@ -19,8 +21,8 @@ from support_agents import say
 from support_cli import call, ok
 from support_record import commit, git
 
-from prodigy_git import layout
-from prodigy_git.lifecycle import program_ended
+from prodigy_git import agent_command, layout
+from prodigy_git.lifecycle import made_for_program, program_ended
 from prodigy_git.record import activity_events, agent_texts
 
 TOKEN = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
@@ -237,6 +239,35 @@ def test_what_a_person_made_goes_on_unless_it_is_said(repo, store, killed, setti
     assert types(store).count("AgentStarted") == 1
 
 
+def test_the_session_of_a_worktree_made_for_the_program_ends_with_it(repo, store, killed):
+    made = made_for_program.create(str(repo), "its", "claude", broken=pytest.fail)
+    for raw in conversation(Path(made.worktree)):
+        hear(raw)
+    settle(store)
+    assert session_of(store, Path(made.worktree))["status"] == "Completed"
+
+
+def test_in_an_attempt_of_runs_it_joins_that(repo, store, tmp_path):
+    (tmp_path / "items").write_text('{"id": "i1"}\n')
+    ok("job", "start", "j", "--items", tmp_path / "items", cwd=repo)
+    calls = [
+        (one["hook_event_name"], json.dumps(one | {"cwd": None})) for one in conversation(repo)
+    ]
+    hooks = [
+        f"printf %s {shlex.quote(text)} | {{ {agent_command.text('claude', event, 'user')}; }}"
+        for event, text in calls
+    ]
+    command = "\n".join([*hooks, "git commit -q --allow-empty -m work"])
+    ok("run", "--job", "j", "--item", "i1", "--agent", "ann", "--", "sh", "-c", command, cwd=repo)
+    _wait(lambda: not _noted(store))
+    ends = told(store, "SessionFinished", "AgentCompleted", "AgentStarted", "AgentProgramEnded")
+    assert sorted(one["type"] for one in ends) == [
+        "AgentCompleted", "AgentProgramEnded", "AgentStarted", "SessionFinished",
+    ]  # fmt: skip
+    assert {one.get("agent_id") for one in ends} == {"ann"}
+    assert {one["session_id"] for one in ends} == {ends[0]["session_id"]}
+
+
 def test_made_for_the_program_it_goes_on_where_that_is_wanted(repo, linked, store, killed):
     git("config", "prodigy.agentEnd", "keep", cwd=repo)
     for raw in conversation(linked):
@@ -416,8 +447,6 @@ def test_it_outlives_the_programs_processes(linked, store):
     with open(path, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         raw = json.dumps(payload("s1", "SessionEnd", linked, reason="other"))
-        from prodigy_git import agent_command
-
         hook = agent_command.text("claude", "SessionEnd", "user")
         program = subprocess.Popen(
             ["/bin/sh", "-c", f"{hook}; read never"], cwd=linked, stdin=subprocess.PIPE,

@@ -16,6 +16,7 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken
 from prodigy_git.transcripts import in_words, of_sessions, transcript_file
+from prodigy_git.views import tools_used
 from prodigy_git.views.overview.agents import Agent
 
 LOG_BYTES = 256 << 10
@@ -135,7 +136,7 @@ def summary(event: Event) -> str:
     """Return an event on one line: time of day, type, who, what."""
     own = event.own()
     who = event.agent_id or event.session_id or event.job_id or "-"
-    said = (_short(name, own.get(name)) for name in _SAID)
+    said = tools_used.words(event.type, own) or [_short(name, own.get(name)) for name in _SAID]
     parts = [(event.timestamp or "-")[11:19], event.type, who, event.item_id or "", *said]
     return " ".join(filter(None, parts))
 

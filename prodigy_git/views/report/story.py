@@ -12,6 +12,7 @@ from prodigy_git import duration
 from prodigy_git.jobs.attempts import Attempt, Attempts
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
+from prodigy_git.views import tools_used
 
 EVENTS_SHOWN = 20_000
 """How many events a report lists: the newest. A page with all of a million could not be opened."""
@@ -104,8 +105,8 @@ _LONGEST = 240
 def said(event: Event) -> str:
     """Return in a few words what an event says beside who and when."""
     own = event.own()
-    words: list[str] = []
-    for name in ("commit", *_WORDS):
+    words = tools_used.words(event.type, own)
+    for name in () if words else ("commit", *_WORDS):
         value = own.get(name)
         if isinstance(value, str) and value and not (name == "branch" and words):
             words.append(value[:10] if name in ("commit", "base") else value)
