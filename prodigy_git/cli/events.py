@@ -32,7 +32,7 @@ _SHORT = {
     "follow": "Print events as they come, until you interrupt it.",
     "stats": "Count events: how many, which share of all, when the first and the last was.",
     "search": "List the events that REGEX, of Python's kind, matches in; in time order.",
-    "export": "Write events, in time order, as JSON lines, CSV, Parquet or Prodigy's own records.",
+    "export": "Write events in time order: JSON lines, CSV, Parquet, Prodigy's records, Agent Trace.",
     "query": "Answer a question in SQL (DuckDB's) on events, commits, sessions and items.",
 }
 

@@ -44,12 +44,12 @@ _PIECE = 1 << 16
     help="With agent-trace: write each record as a note of its commit, instead of printing it.",
 )  # fmt: skip
 def export(wanted: Wanted, form: str, path: str, force: bool, notes: bool) -> None:
-    """Write events, in time order, as JSON lines, CSV, Parquet, Prodigy's own or Agent Trace records.
+    """Write events in time order: JSON lines, CSV, Parquet, Prodigy's records, Agent Trace.
 
     Prodigy does not know all types of events: the others are left out, and counted.
 
     \b
-    Examples:
+    Example:
       prodigy-git events export --format csv -o events.csv
       prodigy-git events export --format agent-trace --notes
     """
