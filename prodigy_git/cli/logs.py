@@ -91,7 +91,8 @@ def logs(
     if not output.on_terminal() or output.is_plain():
         output.stream(itertools.chain([first], lines))
     else:
-        # In colour only if less shows it: click asks for that where LESS does not say.
+        # As git has it: what fits on a screen stays there, and colours are shown. click asks LESS, too.
+        os.environ.setdefault("LESS", "-FRX")
         click.echo_via_pager(f"{line}\n" for line in itertools.chain([first], lines))
 
 

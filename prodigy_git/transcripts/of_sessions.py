@@ -152,7 +152,9 @@ def _of_subagents(path: str) -> list[str]:
     """Return subagents' transcripts beside one, where Claude Code and Gemini CLI put them."""
     folder, name = os.path.split(path)
     stem = glob.escape(f"{folder}/{os.path.splitext(name)[0]}")
-    found = glob.glob(f"{stem}/subagents/**/agent-*.jsonl", recursive=True)
+    # One folder further in at most: the path is what somebody has said, a link there leads anywhere.
+    found = glob.glob(f"{stem}/subagents/agent-*.jsonl")
+    found += glob.glob(f"{stem}/subagents/*/agent-*.jsonl")
     if "/chats/" in path and name.startswith("session-"):
         # Gemini's are in a folder by the whole id of the session, whose file has its beginning.
         short = os.path.splitext(name)[0].rpartition("-")[2]

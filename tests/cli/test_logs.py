@@ -166,6 +166,35 @@ def test_what_came_of_a_session_in_several_files_is_told_once(repo, store, tmp_p
     assert [one["text"] for one in found] == ["answer 1", "answer 2"]
 
 
+def test_a_link_among_subagents_is_not_walked(repo, store, tmp_path, monkeypatch):
+    main = claude_with_subagent(tmp_path)
+    beside = main.with_suffix("") / "subagents"
+    (beside / "deeper").mkdir()
+    (beside / "deeper" / "agent-2.jsonl").write_text(answer(2))
+    (beside / "root").symlink_to("/")
+    (beside / "self").symlink_to(beside)
+    scanned = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (scanned.append(path), scandir(path))[1])
+    with_transcript(repo, store, "w1", main)
+    assert "answer 2" in ok("logs", "w1", cwd=repo).out
+    assert len(scanned) < 50
+
+
+def test_cursors_transcripts_are_read_too(repo, store, tmp_path):
+    path = tmp_path / "t.jsonl"
+    lines = [
+        {"role": "user", "message": {"content": [{"type": "text", "text": "Mend it."}]}},
+        {"role": "assistant", "message": {"content": [{"type": "text", "text": "Done."}]}},
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    with_transcript(repo, store, "w1", path)
+    found = ok("logs", "w1", "--json", cwd=repo).lines
+    assert [(one["kind"], one["text"], one["at"]) for one in found] == [
+        ("user", "Mend it.", None), ("assistant", "Done.", None),
+    ]  # fmt: skip
+
+
 def test_a_transcript_in_the_worktree_is_found_in_the_trash(repo, store, git):
     made = new(repo, "w1")
     path = Path(made["worktree"], "t.jsonl")
@@ -301,6 +330,16 @@ def test_on_a_terminal_it_is_in_colour_and_in_a_pager(repo, session, monkeypatch
     terminal = Terminal("logs", "w1", cwd=repo, columns=40)
     assert terminal.end() == 0
     assert "paged:10:00:00  user      Mend the login" in terminal.text()
+
+
+def test_less_shows_the_colours(repo, session, monkeypatch):
+    if shutil.which("less") is None:
+        pytest.skip("there is no less")
+    monkeypatch.setenv("PAGER", "less")
+    monkeypatch.delenv("LESS", raising=False)
+    terminal = Terminal("logs", "w1", "--tail", "1", cwd=repo)
+    assert terminal.end() == 0
+    assert b"\x1b[32massistant" in terminal.written
 
 
 def test_a_pager_that_is_left_early_is_no_trouble(repo, store, tmp_path, monkeypatch):
