@@ -145,7 +145,6 @@ def _has_anything(found: "Repository") -> bool:
 
 
 def _as_json(store: str, found: "Repository", todo: "list[Advice]") -> dict[str, Any]:
-    from prodigy_git.record import clock
     from prodigy_git.transcripts import spent
 
     # Only here: a screen is for a quick look, and does not read transcripts.
@@ -164,7 +163,7 @@ def _as_json(store: str, found: "Repository", todo: "list[Advice]") -> dict[str,
         "agents": [agent(one) for one in found.agents],
         "checkouts": [agent(one) for one in found.checkouts],
         "same_files": [
-            {"path": one.path, "last_at": clock.stamp(one.last), "session_ids": list(one.editors)}
+            {"path": one.path, "last_at": one.last, "session_ids": list(one.editors)}
             for one in found.same_files
         ],
         "queued": sum(job["queued"] for job in found.jobs),

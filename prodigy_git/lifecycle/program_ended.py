@@ -144,7 +144,8 @@ def _is_to_end(store: str, found: Session) -> bool:
     not what `run` began, or whoever gave it an item; and what a person made with `new-worktree` only
     where git config ``prodigy.agentEnd`` is ``finish``. With ``keep`` none ends.
     """
-    if found.text("git_dir") == "." or found.text("prodigy_session") is not None:
+    main = found.text("git_dir") == "."
+    if found.persons or main or found.text("prodigy_session") is not None:
         return False
     if found.text(going_on.BY) is not None:
         return True

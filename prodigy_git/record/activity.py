@@ -13,7 +13,7 @@ from prodigy_git.record import agent_call, clock, files, jsonline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from prodigy_git.record.agent_programs import Heard
@@ -237,12 +237,17 @@ def tail(store: str, repo: str, session: str, most: int = READ) -> list[State]:
     return states(lines[1 if begin else 0 : -1])
 
 
-def states(lines: Iterable[bytes]) -> list[State]:
-    """Return what `tail` does, of lines of an activity file, in their order; others are passed over."""
+def states(
+    lines: Iterable[bytes], decode: Callable[[bytes], dict[str, Any]] = jsonline.decode_object
+) -> list[State]:
+    """Return what `tail` does, of lines of an activity file, in their order; others are passed over.
+
+    ``decode`` is as `jsonline.decode_object`: of who may import a quicker one.
+    """
     known: dict[tuple[str, str | None], State] = {}
     for text in lines:
         try:
-            line = jsonline.decode_object(text)
+            line = decode(text)
         except ValueError:
             continue  # torn, and closed off by the next
         program = _text(line.get("program"))

@@ -109,6 +109,8 @@ class Brief(msgspec.Struct, gc=False):
     @property
     def persons(self) -> bool:
         """Whether it is a person's own checkout, and no agent's (`record.persons`)."""
+        if self.agent is not None or self.item is not None or self.git_dir not in (None, "."):
+            return False  # so it is with nearly all
         return persons.is_persons({
             "agent_id": self.agent, "item_id": self.item, "created_by": self.created_by,
             "repo_path": self.common, "worktree_path": self.worktree, "git_dir": self.git_dir,

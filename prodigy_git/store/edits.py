@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import files, jsonline
 
-READ = 128 << 10
+READ = 64 << 10
 """How many bytes of a session's activity are looked through: the end."""
 MOST = 1000
 """How many files of a session are kept: those edited last."""
@@ -24,30 +24,31 @@ MOST = 1000
 class Same:
     """A file that several sessions have edited, each in its own worktree.
 
-    ``editors`` are the sessions, with when each edited it last, in microseconds since 1970; who did it
-    last comes first. ``path`` is relative to the worktree.
+    ``editors`` are the sessions, with when each edited it last, as events have a time; who did it last
+    comes first. ``path`` is relative to the worktree.
     """
 
     path: str
-    editors: dict[str, int]
+    editors: dict[str, str]
 
     @property
-    def last(self) -> int:
+    def last(self) -> str:
         """When it was edited last."""
         return max(self.editors.values())
 
 
-_FILES = re.compile(rb'"files":(\[(?:"(?:[^"\\]|\\.)*",?)*\])')
+_FILES = re.compile(rb'"files":(\[(?:"[^"\\]*(?:\\.[^"\\]*)*",?)*\])')
 """The files that a line names, as JSON: a quote within a name is escaped, so it cannot begin there."""
 _AT = b'"at":"'
+_STAMP = len("2025-01-11T12:00:00.123456Z")
 _decode = msgspec.json.Decoder(list[str]).decode
 
 
-def edited(store: str, repo: str, session: str, top: str) -> dict[str, int]:
+def edited(store: str, repo: str, session: str, top: str) -> dict[str, str]:
     """Return the files that were edited in a session's worktree ``top``, with when that was last.
 
-    Paths are relative to ``top``; what lies elsewhere is left out. Empty where no program has told
-    anything. Raises `OSError`.
+    Times are as events have them, and sort as texts. Paths are relative to ``top``; what lies
+    elsewhere is left out. Empty where no program has told anything. Raises `OSError`.
     """
     return of_data(tail(store, repo, session), top)
 
@@ -71,11 +72,11 @@ def tail(store: str, repo: str, session: str) -> bytes:
     return data[first : data.rfind(b"\n") + 1]
 
 
-def of_data(data: bytes, top: str) -> dict[str, int]:
+def of_data(data: bytes, top: str) -> dict[str, str]:
     """Return what `edited` does, of what `tail` has read."""
     # Most lines name what others have named: each different list is decoded once, at its last place.
     last = {match[1]: match.start() for match in _FILES.finditer(data)}
-    found: dict[str, int] = {}
+    found: dict[str, str] = {}
     inside = top.rstrip("/") + "/"
     for text, place in sorted(last.items(), key=lambda item: item[1]):
         try:
@@ -84,7 +85,9 @@ def of_data(data: bytes, top: str) -> dict[str, int]:
             # A path that is not UTF-8 is in it as halves of surrogate pairs.
             named = jsonline.decode_object(b'{"files":' + text + b"}")["files"]
         at = data.find(_AT, data.rfind(b"\n", 0, place) + 1, place) + len(_AT)
-        moment = clock.parse(data[at : at + 27].decode("ascii", "replace")) or 0
+        moment = data[at : at + _STAMP].decode("ascii", "replace")
+        if not moment.endswith("Z"):
+            continue  # no line of ours
         for path in named:
             name = _within(path, inside)
             if name is not None:
@@ -101,18 +104,19 @@ def _within(path: str, inside: str) -> str | None:
     return name if name not in ("", ".") and not name.startswith("../") else None
 
 
-def same(by_session: Mapping[str, Mapping[str, int]]) -> list[Same]:
+def same(by_session: Mapping[str, Mapping[str, str]]) -> list[Same]:
     """Return the files that more than one session has edited, those edited last first.
 
     ``by_session`` has what `edited` says of each.
     """
-    editors: dict[str, dict[str, int]] = {}
+    editors: dict[str, dict[str, str]] = {}
     for session, paths in by_session.items():
         for path, moment in paths.items():
             editors.setdefault(path, {})[session] = moment
     found = [
-        Same(path, dict(sorted(who.items(), key=lambda item: -item[1])))
+        Same(path, dict(sorted(who.items(), key=lambda item: item[1], reverse=True)))
         for path, who in editors.items()
         if len(who) > 1
     ]
-    return sorted(found, key=lambda one: (-one.last, one.path))
+    found.sort(key=lambda one: one.path)
+    return sorted(found, key=lambda one: one.last, reverse=True)

@@ -13,9 +13,9 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import look
 from prodigy_git.model.session import Session
-from prodigy_git.record import files, gitdir, jsonline
+from prodigy_git.record import gitdir, jsonline
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, sessions
+from prodigy_git.store import briefs, edits, sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.broken import Broken
 
@@ -24,7 +24,6 @@ PATIENCE = 1.5
 _OTHERS = 24  # agents that are looked at, those at work first
 _FILES = 2000  # of one agent that are remembered
 _SHOWN = 12  # files, and agents, that are named
-_TAIL = 64 << 10  # bytes of an activity file's end
 _DATA = 1500  # characters of an item's data, of an error
 LIMIT = 6000
 """Characters that the text has at most."""
@@ -178,32 +177,10 @@ def _edited(store: str, repo: str, one: Brief) -> set[str]:
     """Return the files that an agent program says it has edited, relative to its worktree's top."""
     if one.over or one.worktree is None:
         return set()
-    found: set[str] = set()
     try:
-        data = _tail(layout.activity(store, repo, one.id))
+        return set(edits.edited(store, repo, one.id, one.worktree))
     except OSError:
-        return found
-    top = f"{one.worktree}/"
-    for line in data.split(b"\n"):
-        if b'"files":' not in line:
-            continue
-        try:
-            named = jsonline.decode_object(line).get("files")
-        except ValueError:
-            continue  # the first line of the end, perhaps half of it
-        for path in named if isinstance(named, list) else ():
-            if isinstance(path, str) and path.startswith(top) and names.is_text(path):
-                found.add(path.removeprefix(top))
-    return found
-
-
-def _tail(path: str) -> bytes:
-    descriptor = files.open_regular(path)
-    try:
-        size = os.fstat(descriptor).st_size
-        return os.pread(descriptor, _TAIL, max(0, size - _TAIL))
-    finally:
-        os.close(descriptor)
+        return set()
 
 
 def text(said: dict[str, Any], *, brief: bool = False) -> str:

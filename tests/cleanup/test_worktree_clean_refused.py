@@ -169,7 +169,7 @@ def test_the_main_worktree_is_refused(repo, git):
     write_hooks(repo / ".git" / "hooks")
     git("commit", "-q", "--allow-empty", "-m", "registers", cwd=repo)
     (one,) = ok("sessions", "list", "--json", cwd=repo).json
-    ok("finish", cwd=repo)
+    ok("finish", one["session_id"], cwd=repo)
     ok("worktree", "clean", "--all", cwd=repo)
     for force in ((), ("-f",)):
         done = call("worktree", "clean", one["session_id"], *force, cwd=repo)

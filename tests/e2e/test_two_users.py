@@ -185,11 +185,14 @@ def test_commands_know_the_own_session(users: tuple[User, User]) -> None:
     assert bob.run("prodigy-git", "verify").stderr == ""
     commit(bob, "b1")
     (mine,), (theirs,) = sessions(bob), sessions(alice)
-    for words in (("hooks",), ("sessions", "list"), ("worktree", "ls"), ("statusline",)):
+    line = ("statusline", "--format", "{session}")
+    for words in (("hooks",), ("sessions", "list"), ("worktree", "ls"), line):
         shown = bob.run("prodigy-git", *words).stdout
         assert mine in shown
         assert theirs not in shown
-    assert bob.run("prodigy-git", "finish").stdout.startswith(f"{mine}: Completed, 1 commit")
+    assert f"finish {mine}" in bob.run("prodigy-git", "finish", check=False).stderr
+    ended = bob.run("prodigy-git", "finish", mine).stdout
+    assert ended.startswith(f"{mine}: Completed, 1 commit")
     kept = of_user(alice, alice.repo / ".git")
     bob.run("prodigy-git", "worktree", "forget", "--anew")
     assert list(of_user(bob, bob.repo / ".git")) == [f"prodigy-cursor.{BOB}"]

@@ -143,7 +143,7 @@ def test_commands_in_a_copy_leave_the_original_alone(hooked, git, store, events)
     assert ok("verify", "--json", cwd=hooked).json["sessions"][0]["recorded"] == 1
     adopted = ok("worktree", "adopt", "--json", cwd=copy).json["session_id"]
     assert adopted != name
-    assert ok("finish", "--json", cwd=copy).json["session_id"] == adopted
+    assert ok("finish", adopted, "--json", cwd=copy).json["session_id"] == adopted
     assert session_file(store, name)["status"] == "Running"
     assert events(name)
 

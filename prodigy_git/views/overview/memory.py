@@ -13,7 +13,7 @@ from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
-from prodigy_git.record import activity
+from prodigy_git.record import activity, jsonline
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, edits, events
 from prodigy_git.store.events import Broken
@@ -22,7 +22,7 @@ _STATES = 32 << 10
 """How many bytes of an activity file's end tell how it stands with the programs."""
 _OFTEN = (b"tool", b"work")
 """How the kinds begin that say no more than that work goes on."""
-_Activity = tuple[list[activity.State], dict[str, int]]
+_Activity = tuple[list[activity.State], dict[str, str]]
 _Counts = dict[tuple[str, str], tuple[int, int]]
 
 
@@ -131,7 +131,7 @@ class Memory:
         known = self._activity.get((repo, session))
         if known is None or known[0] != mark:
             data = edits.tail(store, repo, session)
-            states = activity.states(_telling(data[-_STATES:].split(b"\n")))
+            states = activity.states(_telling(data[-_STATES:].split(b"\n")), _decoded)
             known = mark, (states, edits.of_data(data, top))
             self._activity[repo, session] = known
         return known[1]
@@ -141,6 +141,17 @@ class Memory:
         if self._standing is None:
             self._standing = processes.Standing()
         return self._standing.is_one_in(place.top)
+
+
+def _decoded(line: bytes) -> dict[str, Any]:
+    """Return what `jsonline.decode_object` does, most often much faster. Raises `ValueError`."""
+    try:
+        found = msgspec.json.decode(line)
+    except msgspec.MsgspecError:
+        return jsonline.decode_object(line)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
 
 
 def _telling(lines: Iterable[bytes]) -> list[bytes]:

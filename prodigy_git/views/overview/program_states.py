@@ -43,7 +43,7 @@ class Doing:
     gone: bool | None = None
     message: str | None = None
     others: int = 0
-    edited: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+    edited: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def as_json(self, now: int) -> dict[str, Any]:
         """Return it as every command's JSON names things."""
