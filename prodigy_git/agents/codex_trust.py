@@ -21,15 +21,17 @@ _SHORT = ("session_end", "interrupt")
 _NO_MATCHER = ("user_prompt_submit", "stop", "interrupt")
 
 
-def untrusted(home: str, path: str, hooks: Any) -> tuple[list[str], list[str]]:
-    """Return the events of ours that nobody has trusted, and those trusted in another form.
+def unheeded(home: str, path: str, hooks: Any) -> tuple[list[str], list[str], list[str]]:
+    """Return the events of ours that nobody has trusted, those trusted in another form, those put off.
 
     ``home`` is Codex's folder of settings, ``hooks`` what the file ``path`` has under that name.
     """
     states = _states(home)
     # The folder is named without links, the file in it as it is.
     source = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    fresh, changed = [], []
+    fresh: list[str] = []
+    changed: list[str] = []
+    off: list[str] = []
     for event, groups in hooks.items() if isinstance(hooks, dict) else ():
         for number, group in enumerate(groups if isinstance(groups, list) else ()):
             inner = group.get("hooks") if isinstance(group, dict) else None
@@ -39,11 +41,13 @@ def untrusted(home: str, path: str, hooks: Any) -> tuple[list[str], list[str]]:
                 label = _label(str(event))
                 state = states.get(f"{source}:{label}:{number}:{place}", {})
                 trusted = state.get("trusted_hash") if isinstance(state, dict) else None
-                if trusted is None or state.get("enabled") is False:
+                if isinstance(state, dict) and state.get("enabled") is False:
+                    off.append(str(event))
+                elif trusted is None:
                     fresh.append(str(event))
                 elif trusted != _hash(label, group.get("matcher"), handler):
                     changed.append(str(event))
-    return fresh, changed
+    return fresh, changed, off
 
 
 def config(home: str) -> dict[str, Any]:

@@ -80,11 +80,13 @@ def _codex(site: Site, scope: Scope, path: str) -> Iterator[str]:
         project = known.get(os.path.realpath(site.top)) if isinstance(known, dict) else None
         if not isinstance(project, dict) or project.get("trust_level") != "trusted":
             yield f"Codex does not trust {site.top}: start codex there, and say that it may"
-    fresh, changed = codex_trust.untrusted(home, path, hooks)
+    fresh, changed, off = codex_trust.unheeded(home, path, hooks)
     if fresh:
         yield f"nobody has trusted {_listed(fresh)} in Codex: {codex_trust.HOW}"
     if changed:
         yield f"{_listed(changed)} changed since they were trusted in Codex: {codex_trust.HOW}"
+    if off:
+        yield f"{_listed(off)} switched off in Codex: start codex, type /hooks, and switch them on"
 
 
 def _gemini(site: Site, scope: Scope, path: str) -> Iterator[str]:

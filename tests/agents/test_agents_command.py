@@ -420,15 +420,21 @@ def test_scopes(home, repo, git):
 
 
 def test_the_portable_command_does_nothing_where_there_is_no_prodigy_git(repo, tmp_path):
-    command = calls.text(programs.CLAUDE, programs.Hook("Stop"), "project")
     empty = tmp_path / "empty"
     empty.mkdir()
+    # Codex takes the user's shell.
+    here = calls.text(programs.CODEX, programs.Hook("Stop"), "user")
+    commands = [
+        calls.text(programs.CLAUDE, programs.Hook("Stop"), "project"),
+        here.replace("/agent-hook.sh", "/gone/agent-hook.sh"),
+    ]
     for shell in filter(None, map(shutil.which, ("sh", "bash", "dash", "zsh", "fish"))):
-        done = subprocess.run(
-            [shell, "-c", command], env={"PATH": str(empty), "HOME": str(tmp_path)},
-            capture_output=True, check=False, input=b"{}",
-        )  # fmt: skip
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), shell
+        for command in commands:
+            done = subprocess.run(
+                [shell, "-c", command], env={"PATH": str(empty), "HOME": str(tmp_path)},
+                capture_output=True, check=False, input=b"{}",
+            )  # fmt: skip
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), (shell, command)
 
 
 def test_codex_hooks_go_where_others_are(home):

@@ -120,6 +120,8 @@ def test_codex_wants_each_hook_trusted(home, repo):
     # Trust of others goes by places: ours come behind theirs, and stay where they are.
     (home / ".codex/config.toml").write_text(config.replace("sha256:", "sha256:0", 1))
     assert "changed since" in missing("codex")[0]
+    (home / ".codex/config.toml").write_text(config + "enabled = false\n")
+    assert missing("codex")[0].startswith("the hook SessionEnd switched off in Codex")
     (home / ".codex/config.toml").write_text(config.replace("x = true", "hooks = false"))
     assert "hooks = false" in missing("codex")[0]
     (home / ".codex/config.toml").write_text(config)
