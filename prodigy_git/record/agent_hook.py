@@ -175,6 +175,9 @@ def _complain(program: str, event: str, error: Exception) -> None:
 
 def _report(program: str, event: str, text: str) -> None:
     """Write a line into the store's log; never raises. None where there is no store yet."""
+    # A disk is full, perhaps: then CPython before 3.12.8 leaves half of a compiled module behind, which
+    # nobody can import any more.
+    sys.dont_write_bytecode = True
     try:
         from prodigy_git import layout
         from prodigy_git.record import log

@@ -97,6 +97,9 @@ def _arguments_from_pre_commit(hook: str) -> list[str]:
 
 
 def _complain(hook: str, error: Exception) -> None:
+    # A disk is full, perhaps: then CPython before 3.12.8 leaves half of a compiled module behind, which
+    # nobody can import any more.
+    sys.dont_write_bytecode = True
     from prodigy_git import layout, names
     from prodigy_git.record import log
 

@@ -179,7 +179,7 @@ def report(store: str, text: str) -> None:
             files.write_all(descriptor, line.encode("utf-8", "backslashreplace"))
         finally:
             os.close(descriptor)
-    except OSError:
+    except Exception:
         pass  # the place to report troubles to is the trouble
 
 

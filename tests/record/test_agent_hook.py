@@ -1,13 +1,15 @@
 """What an agent program's hook does: a line where the agent works in a session; never a failure."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support_agents import kinds, lines, say, states
-from support_cli import ok
+from support_cli import PACKAGE_PARENT, ok
 
 from prodigy_git import agent_command
 
@@ -240,3 +242,66 @@ def test_a_half_of_the_script_keeps_nobody_from_working(worktree, tmp_path, leng
         cwd=worktree, input=b"{}", capture_output=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+SHELLS = [
+    ["dash", "-c"],
+    ["bash", "-c"],
+    ["bash", "-lc"],
+    ["busybox", "sh", "-c"],
+    ["zsh", "-c"],
+    ["fish", "-c"],
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(("program", "scope"), [("codex", "user"), ("claude", "project")])
+def test_any_shell_of_the_user_calls_it(worktree, store, shell, program, scope):
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is missing")
+    if scope == "project" and "-lc" in shell:
+        pytest.skip("the machine's profile says what the PATH is")
+    command = agent_command.text(program, "Stop", scope)
+    done = subprocess.run(
+        [*shell, command], cwd=worktree, input=b'{"session_id": "s1"}', capture_output=True
+    )
+    silent(done)
+    assert kinds(store, "wt") == ["idle"]
+
+
+@pytest.mark.parametrize("shell", SHELLS[:5], ids=" ".join)
+def test_shells_of_sh_read_it_in(worktree, store, tmp_path, shell):
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is missing")
+    for place in (worktree, tmp_path):
+        command = agent_command.text("copilot", "postToolUse", "user")
+        done = subprocess.run(
+            [*shell, command], cwd=place, capture_output=True,
+            input=b'{"sessionId": "s1", "toolName": "bash"}',
+        )  # fmt: skip
+        silent(done)
+    assert kinds(store, "wt") == ["tool"]
+
+
+def test_an_installation_in_a_folder_with_any_name(worktree, store, tmp_path):
+    odd = tmp_path / "it's a; $(touch x) `folder`"
+    odd.mkdir()
+    for name in ("hooks", "prodigy_git"):
+        (odd / name).symlink_to(Path(PACKAGE_PARENT) / name)
+    python = odd / "python"
+    python.symlink_to(sys.executable)
+    for program in ("claude", "codex"):
+        command = agent_command.text(program, "Stop", "user")
+        command = command.replace(
+            f"{PACKAGE_PARENT}/hooks/agent-hook.sh", shlex.quote(f"{odd}/hooks/agent-hook.sh")
+        )
+        command = command.replace(sys.executable, shlex.quote(str(python)))
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=worktree,
+            input=b'{"session_id": "s1"}',
+            capture_output=True,
+        )
+        silent(done)
+        assert agent_command.read(command) == (program, "Stop")
+    assert kinds(store, "wt") == ["idle", "idle"]

@@ -1,6 +1,7 @@
 """The hook of an agent program where something is wrong: silent, soon over, and nothing torn."""
 
 import json
+import marshal
 import os
 import shutil
 import subprocess
@@ -264,3 +265,30 @@ def test_who_reads_no_answer_and_who_is_interrupted(worktree, store):
 def test_every_program_has_an_answer_that_is_silence_or_json():
     assert set(agent_hook.ANSWERS) <= set(agent_programs.PROGRAMS)
     assert all(json.loads(answer) == {} for answer in agent_hook.ANSWERS.values())
+
+
+def test_a_full_disk_halves_no_module_of_ours(worktree, scratch, store):
+    """What is wrong is looked at for secrets before it is written down: with modules to be compiled."""
+    installed = scratch / "not-compiled"
+    shutil.copytree(
+        Path(PACKAGE_PARENT), installed,
+        ignore=lambda folder, names: {
+            name for name in names
+            if name == "__pycache__"
+            or (folder == PACKAGE_PARENT and name not in ("hooks", "prodigy_git"))
+        },
+    )  # fmt: skip
+    command = agent_command.text("claude", "PostToolUse", "user")
+    command = command.replace(f"{PACKAGE_PARENT}/hooks", f"{installed}/hooks")
+    for given in (TOOL, TOOL, None):  # the first has the modules compiled that are needed anyway
+        text = json.dumps(given).encode() if given else b'{"token": "ghp_' + b"a1B2" * 9
+        limit = "unlimited" if given else "1"
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"ulimit -f {limit}; {command}"], cwd=worktree, input=text,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    compiled = list(installed.rglob("*.pyc"))
+    assert compiled
+    for path in compiled:
+        marshal.loads(path.read_bytes()[16:])
