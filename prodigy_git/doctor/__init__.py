@@ -10,7 +10,7 @@ from pathlib import Path
 from prodigy_git import hookstate, install, layout, trial_commit
 from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.trash import full_disk
-from prodigy_git.doctor import plugged_in, session_places, waiting
+from prodigy_git.doctor import plugged_in, session_places, unfinished_ends, waiting
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
@@ -39,6 +39,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
             *_other_store(store),
             *session_places.half_way(store),
             *plugged_in.examine(store, cwd, fix=fix),
+            *unfinished_ends.examine(store, fix=fix),
         ]
     try:
         place = repository.find(cwd)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from prodigy_git import layout
+from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
@@ -73,7 +73,10 @@ def settle(store: str, broken: Broken) -> None:
         try:
             see_to(store, name, broken)
         except (ProdigyError, OSError, ValueError) as error:
-            broken(f"session {name}: its agent program has ended, and that is not noted: {error}")
+            broken(
+                errors.not_noted(error)
+                or f"session {name}: its agent program has ended, and that is not recorded: {error}"
+            )
 
 
 def see_to(store: str, name: str, broken: Broken, patience: float = files.PATIENCE) -> None:

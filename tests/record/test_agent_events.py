@@ -206,6 +206,19 @@ def test_many_hooks_at_once(linked, store, killed):
     assert sorted(said) == sorted(f"say {n}-{one}" for n in range(12) for one in (0, 1))
 
 
+def test_doctor_finds_an_end_that_nobody_sees_to(linked, store, killed, monkeypatch):
+    for raw in conversation(linked):
+        hear(raw)
+    monkeypatch.setattr(program_ended, "FRESH", 3600.0)
+    assert "its agent program has ended" not in call("doctor", cwd=linked).out
+    (note,) = _noted(store)
+    os.utime(note, (time.time() - 100,) * 2)
+    assert "its agent program has ended" in call("doctor", cwd=linked).out
+    call("doctor", "--fix", cwd=linked)
+    assert session_of(store, linked)["status"] == "Completed"
+    assert not _noted(store)
+
+
 def test_a_checkout_of_a_persons_is_no_agents(repo, store, killed):
     for raw in conversation(repo):
         hear(raw)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prodigy_git import layout
 from prodigy_git.cleanup.account.evidence import Evidence, Subject
 from prodigy_git.record import clock, files, log
 from prodigy_git.record.gitdir import Place
@@ -85,6 +86,9 @@ def note_events(accounts: Iterable[tuple[Subject, Evidence]], since: int) -> Non
         asked = logs.setdefault(where, _Asked(begin, {}))
         asked.since = min(asked.since, begin)
         asked.of[subject.session.id.encode()] = e
+        # What an agent program says in the midst of a turn stands in no log yet.
+        said = layout.activity(*where[:2], subject.session.id)
+        note_file(e, said, "its agent program was at work")
     for (store, repo, job), asked in logs.items():
         for path in events.log_files(store, repo, job):
             # What is compressed was at rest long ago.
