@@ -1,7 +1,6 @@
 """Seeing to what is over before a command looks, or works: the sessions, and what they have left."""
 
 from prodigy_git.cli import output
-from prodigy_git.errors import ProdigyError, not_noted
 from prodigy_git.lifecycle import unended
 from prodigy_git.lifecycle.unended import Settled
 
@@ -17,9 +16,5 @@ def settle(
     if done.left_behind:
         from prodigy_git.cleanup.trash import lost_branch
 
-        for one in done.left_behind:
-            try:
-                lost_branch.keep(store, one)
-            except (ProdigyError, OSError, ValueError) as error:
-                output.note(not_noted(error) or f"the commits of session {one}: {error}")
+        lost_branch.keep(store, done.left_behind, output.note)
     return done

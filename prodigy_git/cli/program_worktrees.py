@@ -124,8 +124,12 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     from prodigy_git.store import sessions
 
     found = sessions.load(store, session)
+    if found.text("item_id") is not None and not found.ended:
+        return (
+            f"{session} works on item {found.text('item_id')}: it is left as it is until that ends"
+        )
     # What was made for the program ends with it; of any other, who began it says how it ended.
-    if found.text(MADE_FOR) == asking.program and not found.ended and found.text("item_id") is None:
+    if found.text(MADE_FOR) == asking.program and not found.ended:
         ending.finish(store, session, broken=output.note)
     options = worktrees.Options(force=True)
     # Its servers and shells are there still, when it asks at its end.

@@ -7,11 +7,13 @@ as the program would have without us. What is set up, and how it is taken back, 
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError, told
@@ -29,6 +31,8 @@ PLACE = ".claude/worktrees"
 LOCAL_SETTINGS = ".claude/settings.local.json"
 """What a program copies into worktrees that it makes itself, and leaves to us where we do."""
 
+_REQUEST = re.compile(r"pr-([1-9][0-9]{0,8})")
+"""What Claude Code calls a request's worktree (``--worktree "#12"``), and would fetch itself."""
 _TRIES = 20
 _LONGEST = 1 << 12  # characters of a name that are looked at
 
@@ -87,6 +91,10 @@ def _ours(
 ) -> NewWorktree:
     store = home.here(cwd)
     more = {session.MADE_FOR: program, **launcher.of(pid)}
+    request = _REQUEST.fullmatch(plain(name))
+    made = None if request is None else _of_request(cwd, place, int(request[1]), more, broken)
+    if made is not None:
+        return made
     for wanted in names_for(place, name):
         # A session's id is used once, ever: its number is the name's, too.
         plain_name = wanted is not None and "/" not in wanted
@@ -97,6 +105,28 @@ def _ours(
         except naming.NameInUse:
             continue
     raise AssertionError("a name that is made up is nobody else's")
+
+
+def _of_request(
+    cwd: str, place: Place, number: int, more: Mapping[str, Any], broken: Broken
+) -> NewWorktree | None:
+    """Make a worktree of a pull request; None where there is none of that number, which is said."""
+    for one in range(1, _TRIES + 1):
+        branch = f"pr-{number}" if one == 1 else f"pr-{number}-{one}"
+        if branch_names.in_the_way(place, branch) is not None:
+            continue
+        try:
+            return new_worktree(
+                cwd, branch=branch, pull=number, more=more, broken=broken, say=broken
+            )
+        except naming.NameInUse:
+            continue
+        except Unready:
+            raise
+        except ProdigyError as error:
+            broken(f"{error}; the worktree begins at HEAD")
+            return None
+    return None
 
 
 def names_for(place: Place, text: str | None) -> Iterator[str | None]:

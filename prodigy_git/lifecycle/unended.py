@@ -34,7 +34,7 @@ class Settled:
 
     ended: dict[str, str] = field(default_factory=dict)
     at_work: list[str] = field(default_factory=list)
-    left_behind: list[str] = field(default_factory=list)
+    left_behind: list[Brief] = field(default_factory=list)
 
 
 def settle(
@@ -66,7 +66,7 @@ def settle(
             continue
         if one.over:
             if _is_left_behind(one):
-                done.left_behind.append(one.id)
+                done.left_behind.append(one)
             continue
         try:
             if _is_at_work(store, one, held):
@@ -81,7 +81,7 @@ def settle(
             elif status := _ended(store, one, end, broken):
                 done.ended[one.id] = status
                 if end.because == REMOVED:
-                    done.left_behind.append(one.id)
+                    done.left_behind.append(one)
         except (ProdigyError, OSError, ValueError) as error:
             broken(errors.not_noted(error) or f"session {one.id}: {error}")
     return done

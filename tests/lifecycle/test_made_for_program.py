@@ -136,6 +136,22 @@ def test_it_begins_where_the_program_stands(known, git):
     assert git("rev-parse", "HEAD", cwd=create(inner, "third")) == first
 
 
+def test_the_name_of_a_request_is_that_request(known, git, tmp_path):
+    """So Claude Code calls it, where it is started with `--worktree '#7'`."""
+    git("init", "-q", "--bare", tmp_path / "forge", cwd=known)
+    git("commit", "-q", "--allow-empty", "-m", "proposed", cwd=known)
+    git("push", "-q", tmp_path / "forge", "HEAD:refs/pull/7/head", cwd=known)
+    proposed = git("rev-parse", "HEAD", cwd=known)
+    git("reset", "-q", "--hard", "HEAD~1", cwd=known)
+    git("remote", "add", "origin", tmp_path / "forge", cwd=known)
+    paths = [create(known, "pr-7") for _ in "12"]
+    assert [branch(git, one) for one in paths] == ["pr-7", "pr-7-2"]
+    assert [git("rev-parse", "HEAD", cwd=one) for one in paths] == [proposed] * 2
+    done = asked("create", known, "pr-8")
+    assert "no remote has a request 8" in done.err
+    assert branch(git, done.out.strip()) == "prodigy-pr-8"
+
+
 def test_its_set_up_runs_where_somebody_trusts_it_and_nobody_is_asked(known, git):
     say(known, git, '[setup]\nrun = ["echo said; echo done > done"]\n')
     done = asked("create", known, "before")
@@ -277,6 +293,10 @@ def test_of_a_session_that_somebody_began_only_the_worktree_goes(known, store):
     path = Path(ok("new-worktree", "mine", cwd=known).out.strip())
     assert remove(known, path).code == 0
     assert session_file(store, "mine")["status"] == "Cancelled"
+    item = Path(ok("new-worktree", "works", "--agent", "a", "--item", "i", cwd=known).out.strip())
+    done = remove(known, item)
+    assert (done.code, item.is_dir()) == (3, True)
+    assert "works on item i" in done.err
 
 
 def test_a_worktree_whose_making_was_interrupted_is_not_there(known, git, store):

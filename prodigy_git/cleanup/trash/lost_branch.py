@@ -14,37 +14,62 @@ Killed before 2 the entry is taken back by the next command; killed later, the r
 
 import contextlib
 import os
+from collections.abc import Iterable
 from typing import Any
 
-from prodigy_git import layout
+from prodigy_git import layout, names
 from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import branch_removal, intent
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, not_noted
 from prodigy_git.git.ask import look
 from prodigy_git.model.session import Session
-from prodigy_git.record import files, gitdir, session
+from prodigy_git.record import files, gitdir, repokey, session
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import ended_by_others, locked, removed, sessions
+from prodigy_git.store.briefs import Brief
+from prodigy_git.store.broken import Broken
 
 
-def keep(store: str, name: str) -> None:
-    """Keep what a session has committed, if its worktree was removed with git and no ref has it.
+def keep(store: str, some: Iterable[Brief], broken: Broken) -> None:
+    """Keep what sessions have committed whose worktrees were removed with git, if no ref has it.
 
-    As long as its branch is there nothing is done: it may be asked again. Raises `ProdigyError` or
-    `OSError`; then it is to be asked again.
+    As long as a session's branch is there nothing is done: it may be asked again, and costs a look at
+    the branches of its repository, once for all. So where it fails, which ``broken`` is told.
     """
-    found = sessions.load(store, name)
-    repo, path, common = found.text("repo"), found.text("worktree_path"), None
-    if repo is not None:
-        common = sessions.common_of(store, found)
-    if repo is None or path is None or common is None or _has_branch(common, found):
-        return
+    by_repo: dict[str, list[Brief]] = {}
+    for one in some:
+        by_repo.setdefault(one.repo or "", []).append(one)
+    for repo, mine in by_repo.items():
+        try:
+            common = repokey.common_of(store, names.checked(repo, "repository key"))
+            there = None if common is None else _branches(common)
+        except (ProdigyError, OSError, ValueError) as error:
+            broken(not_noted(error) or f"the branches of {repo}: {error}")
+            continue
+        if common is None or there is None:
+            continue  # it is not in sight
+        for one in mine:
+            if one.branch not in there:
+                try:
+                    _keep(store, repo, common, one.id)
+                except (ProdigyError, OSError, ValueError) as error:
+                    broken(not_noted(error) or f"the commits of session {one.id}: {error}")
+
+
+def _branches(common: str) -> set[str] | None:
+    place = Place(common, common, common)
+    status, out, _ = look(place, "for-each-ref", "--format=%(refname)", "refs/heads")
+    lines = os.fsdecode(out).splitlines() if status == 0 else None
+    return None if lines is None else {one.removeprefix("refs/heads/") for one in lines}
+
+
+def _keep(store: str, repo: str, common: str, name: str) -> None:
     with locked.repository(store, repo):
         found = sessions.load(store, name)
-        tip = found.text("last_commit")
-        if tip is None or found.metadata.get(ended_by_others.COMMITS_SETTLED):
+        tip, path = found.text("last_commit"), found.text("worktree_path")
+        if tip is None or path is None or found.metadata.get(ended_by_others.COMMITS_SETTLED):
             return
         if _has_branch(common, found):
             return
