@@ -5,6 +5,7 @@ import contextlib
 import functools
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from prodigy_git.transcripts.transcript_file import Place
     from prodigy_git.views.session_logs import Log, Logged
 
+_AGAIN = 2.0
+"""Seconds between two looks for sessions that have begun meanwhile: there may be thousands."""
 _TAIL = 20
 """Entries and lines that -f begins with."""
 
@@ -65,6 +68,7 @@ def logs(
     if keep and (follow or raw or full or tail is not None):
         raise click.UsageError("--keep copies, and shows nothing: give it with a name or --json.")
     own = _standing_in(cwd) if name is None else None
+    named = None
     if name is None and own is None:
         if follow or keep or raw or tail is not None:
             raise ProdigyError(
@@ -75,14 +79,16 @@ def logs(
     if own is not None:
         store, some = own[0], briefs.read_some(own[0], [own[1]])
     else:
-        store, some = session_logs.named(cwd, str(name), output.note)
+        cache: briefs.Cache = {}
+        named = functools.partial(session_logs.named, cwd, str(name), output.note, cache)
+        store, some = named()
     if keep:
         _keep(store, some, as_json=as_json)
         return
     wish = _Wish(_TAIL if follow and tail is None else tail, full=full, raw=raw, as_json=as_json)
     shown = _Shown(store, some, wish)
     if follow:
-        shown.follow()
+        shown.follow(named)
         return
     lines = shown.lines()
     first = next(lines, None)
@@ -305,12 +311,19 @@ class _Shown:
             else:
                 yield log_text.shown(one.safe(text))
 
-    def follow(self) -> None:
-        """Print what there is and what comes, of new files of these sessions, too."""
+    def follow(self, named: "Callable[[], tuple[str, list[Brief]]] | None") -> None:
+        """Print what there is and what comes, of new files of these sessions, too.
+
+        ``named`` returns the sessions that are meant, which become more: an item is tried again.
+        """
         from prodigy_git.store import watching
 
-        folders = self._folders
+        folders, asked = self._folders, time.monotonic()
         for number, _ in enumerate(watching.stirred(folders, output.note)):
+            if named is not None and time.monotonic() > asked + _AGAIN:
+                with contextlib.suppress(ProdigyError):  # cleaned meanwhile: what was followed is
+                    self.sessions = named()[1]
+                asked = time.monotonic()
             output.stream(self.lines(begun=number > 0))
             if number == 0 and not self._followed:
                 output.note("there is no log yet: what comes is shown")

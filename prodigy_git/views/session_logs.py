@@ -63,16 +63,19 @@ def everyone(cwd: str, broken: Broken) -> tuple[str, list[Logged]]:
     return store, [one for one in found if one.logs]
 
 
-def named(cwd: str, name: str, broken: Broken) -> tuple[str, list[Brief]]:
+def named(
+    cwd: str, name: str, broken: Broken, cache: briefs.Cache | None = None
+) -> tuple[str, list[Brief]]:
     """Return (store, sessions) of the session, the agent or the item that is called so.
 
-    Of an agent and an item all that it has had, the oldest first. Raises `ProdigyError` where nothing
+    Of an agent and an item all that it has had, the oldest first. With ``cache``, for who asks again
+    and again, only files that have changed since are read. Raises `ProdigyError` where nothing
     has the name, `names.BadName`.
     """
     store, place, repo = locate.around(cwd)
     if names.is_safe(name) and (own := briefs.read_some(store, [name])):
         return store, own
-    some = briefs.read_all(store, broken)
+    some = briefs.read_all(store, broken, cache)
     if place is not None:
         some = [one for one in some if one.repo == repo]
     for field in ("name", "item", "agent"):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,8 @@ def test_follow_shows_what_comes_also_in_new_files(repo, store, tmp_path):
     later.parent.mkdir()
     with_transcript(repo, store, "w1", path)
     process = start("logs", "w1", "-f", cwd=repo)
+    deadline = threading.Timer(120, process.kill)  # or a failure would wait for ever
+    deadline.start()
     try:
         first = process.stdout.readline()
         assert first.strip() == "2026-11-02 (UTC)"
@@ -320,6 +323,25 @@ def test_follow_shows_what_comes_also_in_new_files(repo, store, tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     finally:
+        deadline.cancel()
+        process.kill()
+        process.wait()
+
+
+def test_follow_goes_on_with_the_next_attempt_at_an_item(repo, store, tmp_path):
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    first.write_text(answer(1))
+    second.write_text(answer(2))
+    with_transcript(repo, store, "w1", first, item="login")
+    process = start("logs", "login", "-f", cwd=repo)
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
+    try:
+        until(process, "answer 1")
+        with_transcript(repo, store, "w2", second, item="login")
+        until(process, "answer 2")
+    finally:
+        deadline.cancel()
         process.kill()
         process.wait()
 
