@@ -87,6 +87,9 @@ def run(program: str, event: str, process: int | None) -> int:
         _go_on("create", program, process, heard.cwd, name)
     try:
         agent_events.heard(heard, os.environ)
+    except files.Busy as error:
+        if heard.kind == "start":
+            _complain(program, event, error)  # of all others the next event sees to what is left
     except Exception as error:
         _complain(program, event, error)
     if heard.kind == "start":

@@ -216,6 +216,7 @@ def test_a_lock_that_is_held_keeps_nobody_from_working(worktree, store, events, 
     until(lambda: "ClaudeMessage" in [one["type"] for one in events("wt")])
     (said,) = [one for one in events("wt") if one["type"] == "ClaudeMessage"]
     assert said["content"] == "do it"
+    assert not (store / "logs" / "hook-errors.log").exists()
 
 
 @pytest.mark.parametrize(("event", "status"), [("Stop", 0), ("WorktreeCreate", 1)])
