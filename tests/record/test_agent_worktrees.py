@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support_agents import kinds, say
 from support_cli import ok, session_file
+from support_setup import until
 
 from prodigy_git import agent_command
 
@@ -107,3 +108,50 @@ def test_an_installation_that_is_broken_leaves_it_to_git(known, git, tmp_path, g
     assert done.returncode == 0, done
     assert path.parent == known / ".claude" / "worktrees"
     assert git("symbolic-ref", "--short", "HEAD", cwd=path) == f"worktree-{path.name}"
+
+
+def test_a_session_whose_worktree_was_made_for_the_program_ends_with_it(known, store):
+    path = create(known, name="login")
+    say("claude", "SessionStart", cwd=path, source="startup")
+    say("claude", "SessionEnd", cwd=path, reason="other")
+    until(lambda: session_file(store, "login")["status"] == "Completed")
+    assert path.is_dir()
+
+
+@pytest.mark.parametrize("commits", [0, 1])
+@pytest.mark.parametrize("end", ["before", "after", "never"])
+def test_a_worktree_that_the_program_made_and_removed_itself(
+    known, store, git, events, end, commits
+):
+    """So it does where it asks nobody: git removes the branch, too; the end may be heard elsewhere."""
+    path = known / ".claude" / "worktrees" / "talk"
+    git("worktree", "add", "-q", "-b", "worktree-talk", path, cwd=known)
+    say("claude", "SessionStart", cwd=path, source="startup")
+    (name,) = [one.stem for one in (store / "sessions").iterdir()]
+    for number in range(commits):
+        (path / "new").write_text(str(number))
+        git("add", ".", cwd=path)
+        git("commit", "-q", "-m", "work", cwd=path)
+    tip = git("rev-parse", "HEAD", cwd=path)
+    if end == "before":
+        say("claude", "SessionEnd", cwd=path, reason="prompt_input_exit")
+        until(lambda: session_file(store, name)["status"] == "Completed")
+    git("worktree", "remove", "--force", path, cwd=known)
+    git("branch", "-q", "-D", "worktree-talk", cwd=known)
+    if end == "after":
+        say("claude", "SessionEnd", cwd=known, reason="prompt_input_exit")
+        until(lambda: session_file(store, name)["status"] == "Completed")
+    found = ok("status", "--json", cwd=known).json["repositories"][0]
+    assert (found["counts"]["dead"], found["counts"]["failed"]) == (0, 0)
+    assert name not in str(found["advice"])
+    (row,) = [
+        one for one in ok("sessions", "list", "--json", cwd=known).json if one["session_id"] == name
+    ]
+    assert row["status"] == "Completed"
+    assert "AgentFailed" not in {one["type"] for one in events(name)}
+    in_trash = ok("trash", "list", "--json", cwd=known).json
+    assert [one["session_id"] for one in in_trash] == [name] * commits
+    if commits:
+        git("gc", "-q", "--prune=now", cwd=known)
+        ok("worktree", "restore", name, cwd=known)
+        assert git("rev-parse", "worktree-talk", cwd=path) == tip
