@@ -4,12 +4,18 @@ What has milliseconds is looked at before the command line with its libraries is
 which is run at every prompt, shell completion, at every TAB, `agent-hook`, at each step of an agent.
 """
 
+from __future__ import annotations
+
 import atexit
 import gc
 import os
 import sys
 
 from prodigy_git import descriptors, encoding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMPLETE = "_PRODIGY_GIT_COMPLETE"
 """The variable by which the shell's script, which click makes, asks for completion."""
@@ -34,8 +40,22 @@ def main() -> None:
         _hear(sys.argv[2:])
     from prodigy_git.cli import main as command_line
 
+    _to_its_end(command_line)
+
+
+def for_program() -> None:
+    """Make or remove a worktree for an agent program, and exit: what `agent_hook` becomes."""
+    gc.set_threshold(_OBJECTS)
+    encoding.settle()
+    descriptors.reserve()
+    from prodigy_git.cli import program_worktrees
+
+    _to_its_end(program_worktrees.main)
+
+
+def _to_its_end(work: Callable[[], None]) -> None:
     try:
-        command_line()
+        work()
     except SystemExit as stop:
         if not isinstance(stop.code, int):
             raise  # None, or a message: the interpreter knows what is meant

@@ -11,7 +11,7 @@ from support_forkserver import Forked
 
 CODE = (
     "import sys;sys.path.insert(0,sys.argv.pop(1));"
-    "from prodigy_git.cli.program_worktrees import main;main()"
+    "from prodigy_git.__main__ import for_program;for_program()"
 )
 
 

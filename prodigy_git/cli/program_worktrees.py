@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prodigy_git import cli, descriptors, encoding, gitenv
+from prodigy_git import cli, descriptors, gitenv
 from prodigy_git.cli import output
 from prodigy_git.errors import ProdigyError
 
@@ -38,8 +38,6 @@ class Asking:
 
 def main() -> None:
     """Do what the entry asks for and exit: ``create``, or ``remove``, and who asks for what."""
-    encoding.settle()
-    descriptors.reserve()
     what, program, process, cwd, about = sys.argv[1:]
     asking = Asking(program, _folder(cwd), _number(process), _number(os.environ.get(_PID, "")))
     work = create if what == "create" else remove

@@ -25,7 +25,7 @@ ASKING = ("WorktreeCreate", "WorktreeRemove")
 """The events whose exit status counts: at any other one than 0 the program goes without."""
 _WITH_LIBRARIES = (
     "import sys;sys.path.insert(0,sys.argv.pop(1));"
-    "from prodigy_git.cli.program_worktrees import main;main()"
+    "from prodigy_git.__main__ import for_program;for_program()"
 )
 
 
