@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support_agents import say
 from support_cli import call, new, ok, refused, rewrite_session, session_file
 from support_terminal import Terminal
 
@@ -182,6 +183,34 @@ def test_who_names_an_agent_is_one(repo, store, git, monkeypatch):
     assert found["checkouts"] == []
     assert [(one["agent_id"], one["persons"]) for one in found["agents"]] == [("ada", False)]
     ok("finish", cwd=repo)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_program_that_ends_there_ends_nothing(repo, store, own, earlier):
+    if earlier:
+        metadata = session_file(store, own)["metadata"]
+        del metadata["git_dir"]
+        path = store / "sessions" / f"{own}.json"
+        path.write_text(json.dumps({**session_file(store, own), "metadata": metadata}))
+    say("claude", "SessionStart", cwd=repo, source="startup")
+    say("claude", "UserPromptSubmit", cwd=repo, prompt="x")
+    say("claude", "SessionEnd", cwd=repo, reason="other")
+    ok("sync", cwd=repo)
+    ok("sessions", "list", cwd=repo)
+    assert session_file(store, own)["status"] == "Running"
+    assert is_persons(store, own)
+
+
+def test_one_that_a_program_began_is_a_persons_too(repo, store, git):
+    git("commit", "-q", "--allow-empty", "-m", "there is something", cwd=repo)
+    ok("install", cwd=repo)
+    say("claude", "SessionStart", cwd=repo, source="startup")
+    say("claude", "UserPromptSubmit", cwd=repo, prompt="x")
+    name = session_at(repo)
+    assert session_file(store, name)["metadata"]["created_by"] == "agent-hook:claude"
+    assert is_persons(store, name)
+    found = look(repo)
+    assert (found["agents"], [one["state"] for one in found["checkouts"]]) == ([], ["running"])
 
 
 def test_damaged_metadata_is_nobodys():

@@ -92,15 +92,18 @@ class Agent:
         return "/".join(one or "" for one in (self.repo, self.job_id, who, self.item_id))
 
 
-def by_trouble(one: Agent) -> tuple[int, int, str]:
+def by_trouble(one: Agent) -> tuple[int, int, int, str]:
     """Return what puts agents in order: who waits for a person, then trouble; the longest first.
 
     Those at work are in the order of their names: it does not change with each event.
     """
     silent = (one.last or 0) if one.state in trouble.TROUBLE else 0
+    is_free = False
     if one.state == "waiting" and one.activity is not None:
         silent = one.activity.since
-    return trouble.RANK[one.state], silent, one.key
+        # Who is in the midst of something comes before who only could be given something to do.
+        is_free = one.activity.reason == "idle"
+    return trouble.RANK[one.state], is_free, silent, one.key
 
 
 def judge_again(agents: Iterable[Agent], now: int, stuck_after: int) -> None:

@@ -158,17 +158,21 @@ def test_the_longest_waiting_comes_first_then_trouble(repo, store, ada):
     ok("finish", "login", "--failed", cwd=repo)
     for name in ("third", "first", "second"):
         new(repo, name, "--agent", name)
-    for number, name in enumerate(("first", "second", "third")):
+    new(repo, "free", "--agent", "free")
+    for name in ("free", "first", "second", "third"):
         where = layout.worktrees(str(store), "repo") + f"/{name}"
         begin(where, name)
-        if number < 2:
-            wait(where, session=name)
+        if name != "third":
+            kind = "idle_prompt" if name == "free" else "permission_prompt"
+            wait(where, kind, session=name)
     found = look(repo)
-    assert [one["agent_id"] for one in found["agents"]] == ["first", "second", "ada", "third"]
+    assert [one["agent_id"] for one in found["agents"]] == [
+        "first", "second", "free", "ada", "third",
+    ]  # fmt: skip
     assert list(found["counts"]) == list(trouble.ORDER) == list(_STATES)
     shown = Terminal("status", cwd=repo)
     assert shown.end() == 0
-    assert "2 waiting, 1 failed, 1 running" in shown.text()
+    assert "3 waiting, 1 failed, 1 running" in shown.text()
 
 
 def test_only_those_in_a_state(repo, ada):
