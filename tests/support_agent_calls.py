@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from prodigy_git.lifecycle import program_ended
 from prodigy_git.record import agent_events, agent_programs, detached
 
 CALLS = ("write", "pwrite", "rename", "link", "unlink", "ftruncate", "open", "mkdir", "fsync")
@@ -81,7 +80,6 @@ def nothing_in_the_background() -> Iterator[list[list[str]]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detached, "start", start)
-        patch.setattr(program_ended, "FRESH", -1.0)
         yield started
 
 

@@ -28,12 +28,10 @@ from prodigy_git.store.broken import Broken
 
 # Most commands look whether there is a note and find none: the rest is imported where it is needed.
 
-FRESH = 5.0
-"""Seconds for which a note is left to the process that the hook has started for it."""
 SILENT = 12 * 3600 * clock.SECOND
 """After how long without a word a program that has not ended counts no more: it was killed."""
-_TEXTS = 10.0
-"""Seconds that messages are waited for that are looked through for secrets in the background."""
+_LOOK = 2.0
+"""Seconds for which who only reads waits for a process that does the same."""
 _GOES_ON = ("clear", "compact", "resume")
 """The reasons of an end behind which the program goes on with another conversation."""
 _BY_HOOKS = ("post-checkout", "post-commit", "post-merge", "post-rewrite", "post-applypatch")
@@ -58,20 +56,15 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def settle(store: str, broken: Broken) -> None:
-    """Do what ends ask for whose own process was killed; what cannot be done is told to ``broken``."""
-    now = time.time()
-    left = set()
-    for name, path in program_ends.notes(store):
+    """Do what ends ask for, or wait for who is at it: who looks behind an end is to see it.
+
+    What cannot be done is told to ``broken``.
+    """
+    for name in sorted({name for name, _ in program_ends.notes(store)}):
         try:
-            if now - os.stat(path).st_mtime > FRESH:
-                left.add(name)
-        except OSError:
-            continue  # done meanwhile
-    for name in sorted(left):
-        if files.is_held(layout.program_end_lock(store, name)):
-            continue
-        try:
-            see_to(store, name, broken)
+            see_to(store, name, broken, _LOOK, texts=0.0)
+        except files.Busy:
+            continue  # it takes its time
         except (ProdigyError, OSError, ValueError) as error:
             broken(
                 errors.not_noted(error)
@@ -79,10 +72,19 @@ def settle(store: str, broken: Broken) -> None:
             )
 
 
-def see_to(store: str, name: str, broken: Broken, patience: float = files.PATIENCE) -> None:
+def see_to(
+    store: str,
+    name: str,
+    broken: Broken,
+    patience: float = files.PATIENCE,
+    *,
+    texts: float = 10.0,
+) -> None:
     """Do what the notes on ends in a session ask for, one process at a time.
 
-    ``patience`` is in seconds. Raises `ProdigyError`, `OSError`, `ValueError`; then the notes stay.
+    ``patience`` is in seconds; so are ``texts``, for messages that are looked through for secrets in
+    the background: those that come later stand behind the session's end. Raises `ProdigyError`,
+    `OSError`, `ValueError`; then the notes stay.
     """
     lock = files.lock(layout.program_end_lock(store, name), patience)
     try:
@@ -91,7 +93,7 @@ def see_to(store: str, name: str, broken: Broken, patience: float = files.PATIEN
             noted = os.stat(path)
             heard = program_ends.read(path)
             if heard is not None and os.path.lexists(layout.session(store, name)):
-                _see_to(store, name, heard, broken)
+                _see_to(store, name, heard, broken, texts)
             # What has been noted anew meanwhile is for the process that waits for the lock.
             if os.stat(path).st_ino == noted.st_ino:
                 os.unlink(path)
@@ -99,11 +101,11 @@ def see_to(store: str, name: str, broken: Broken, patience: float = files.PATIEN
         os.close(lock)
 
 
-def _see_to(store: str, name: str, heard: Heard, broken: Broken) -> None:
+def _see_to(store: str, name: str, heard: Heard, broken: Broken, texts: float) -> None:
     from prodigy_git.store import sessions
 
     found = sessions.load(store, name)
-    state = _told(store, found, heard)
+    state = _told(store, found, heard, texts)
     found = sessions.catch_up(store, found, broken)
     if state is None or found.ended or heard.reason in _GOES_ON:
         return
@@ -121,7 +123,7 @@ def _see_to(store: str, name: str, heard: Heard, broken: Broken) -> None:
         going_on.go_on(store, name, dict.fromkeys(session.PROCESS), program=by)
 
 
-def _told(store: str, found: Session, heard: Heard) -> dict[str, object] | None:
+def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, object] | None:
     """Record what the session's activity says, to its end; return its state, None where it has none."""
     name, repo = found.id, found.text("repo")
     cursor = activity_events.bring(store, name)
@@ -130,7 +132,7 @@ def _told(store: str, found: Session, heard: Heard) -> dict[str, object] | None:
         # Killed between the note and the line: the note has what the line is to say.
         activity.append(store, repo, name, heard)
         cursor = activity_events.bring(store, name)
-    deadline = time.monotonic() + _TEXTS
+    deadline = time.monotonic() + texts
     while cursor is not None and cursor.open and time.monotonic() < deadline:
         time.sleep(0.05)
         cursor = activity_events.bring(store, name)

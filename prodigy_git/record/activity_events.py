@@ -80,9 +80,10 @@ def bring(
 ) -> Cursor | None:
     """Record what follows from a session's activity file; return its cursor, None: it has no file.
 
-    ``text`` is what was said in one of its calls. ``over`` says that nobody goes on: turns and messages
-    that nothing has closed are. ``patience`` is in seconds, for each lock. Raises `files.Busy`,
-    `OSError`, `ValueError` where the session's file or the store are broken; a later call then does it.
+    ``text`` is what was said in one of its calls. ``over`` says that turns are to be closed that
+    nothing has closed, of programs that have ended. ``patience`` is in seconds, for each lock. Raises
+    `files.Busy`, `OSError`, `ValueError` where the session's file or the store are broken; a later
+    call then does it.
     """
     lock = files.lock(layout.session_lock(store, name), patience)
     try:
@@ -150,7 +151,7 @@ def _bring(store: str, name: str, text: Text | None, over: bool, patience: float
             made.append(event)
         elif text is not None and _same(one["text_of"], text.call):
             made.append(_with_text(event, text.said))
-        elif over or now - one["since"] > OPEN:
+        elif now - one["since"] > OPEN:
             made.append(_with_text(event, None))
         else:
             still_open.append((one, event["id"]))

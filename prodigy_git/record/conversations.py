@@ -16,6 +16,7 @@ from prodigy_git.record import (
     gitdir,
     program_ends,
     program_sessions,
+    repokey,
 )
 from prodigy_git.record.program_sessions import Binding
 
@@ -139,5 +140,12 @@ def _record(
 
 
 def _place_of(bound: Binding) -> Place | None:
-    """Return the worktree that a program's session was bound in; None where that is gone."""
-    return gitdir.find(bound.worktree, {}) if os.path.isdir(bound.worktree) else None
+    """Return the worktree that a program's session was bound in, or what git has of its repository.
+
+    The worktree may be gone, or moved. None where both are.
+    """
+    place = gitdir.find(bound.worktree, {}) if os.path.isdir(bound.worktree) else None
+    if place is None:
+        common = repokey.common_of(bound.store, bound.repo)
+        place = None if common is None else gitdir.Place(common, common, common)
+    return place

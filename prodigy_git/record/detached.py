@@ -28,21 +28,28 @@ def start(module: str, arguments: list[str], given: bytes = b"") -> None:
     # -I: nothing of the agent's environment says what is imported. Not -S: it needs the libraries.
     command = [sys.executable, "-I", "-X", "utf8", "-c", _PROGRAM, package, module, *arguments]
     reading, writing = os.pipe()
+    told, telling = os.pipe()
     try:
         child = os.fork()
         if child == 0:
-            _become(command, reading)
+            _become(command, reading, telling)
         if given:
             files.write_all(writing, given)
+        os.close(telling)
+        telling = -1
+        # Before that, it would be ended with the hook's group of processes.
+        os.read(told, 1)
     finally:
-        os.close(reading)
-        os.close(writing)
+        for descriptor in (reading, writing, told, telling):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
-def _become(command: list[str], reading: int) -> None:
-    """Become that process, in a fork; never returns."""
+def _become(command: list[str], reading: int, telling: int) -> None:
+    """Become that process, in a fork, and tell when it has a session of its own; never returns."""
     try:
         os.setsid()
+        os.write(telling, b".")
         os.chdir("/")  # a worktree may be removed meanwhile
         nothing = os.open(os.devnull, os.O_RDWR)
         for number, source in ((0, reading), (1, nothing), (2, nothing)):

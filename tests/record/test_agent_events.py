@@ -1,5 +1,6 @@
 """What becomes of what agent programs say: events, once each, and a session that begins and ends."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ from support_record import commit, git
 
 from prodigy_git import agent_command, layout
 from prodigy_git.lifecycle import made_for_program, program_ended
-from prodigy_git.record import activity_events, agent_texts
+from prodigy_git.record import activity_events, agent_texts, files
 
 TOKEN = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
 
@@ -169,7 +170,7 @@ def _noted(store):
     return [one for one in folder.glob("*") if not one.name.endswith(".new")]
 
 
-def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed):
+def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed, monkeypatch):
     for raw in conversation(linked)[:2]:
         hear(raw)
     waits = payload("c1", "PermissionRequest", linked, tool_name="Bash")
@@ -183,7 +184,8 @@ def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed):
     ok("verify", "--fix", cwd=linked)
     assert "AgentWaiting" not in types(store)  # its text may come still
     assert "not in the log yet" not in ok("verify", cwd=linked).err
-    activity_events.bring(str(store), name, over=True)
+    monkeypatch.setattr(activity_events, "OPEN", -1)
+    ok("verify", "--fix", cwd=linked)
     assert types(store).count("AgentWaiting") == 1
 
 
@@ -209,14 +211,26 @@ def test_many_hooks_at_once(linked, store, killed):
 def test_doctor_finds_an_end_that_nobody_sees_to(linked, store, killed, monkeypatch):
     for raw in conversation(linked):
         hear(raw)
-    monkeypatch.setattr(program_ended, "FRESH", 3600.0)
-    assert "its agent program has ended" not in call("doctor", cwd=linked).out
+    monkeypatch.setattr(program_ended, "_LOOK", 0.0)
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
     (note,) = _noted(store)
-    os.utime(note, (time.time() - 100,) * 2)
-    assert "its agent program has ended" in call("doctor", cwd=linked).out
+    with _seen_to(store, linked):
+        assert "its agent program has ended" not in call("doctor", cwd=linked).out
+        os.utime(note, (time.time() - 100,) * 2)
+        assert "its agent program has ended" in call("doctor", cwd=linked).out
     call("doctor", "--fix", cwd=linked)
     assert session_of(store, linked)["status"] == "Completed"
     assert not _noted(store)
+
+
+@contextlib.contextmanager
+def _seen_to(store, top):
+    """Hold the lock of who sees to the end of a program in a worktree."""
+    path = layout.program_end_lock(str(store), session_of(store, top)["id"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def test_a_checkout_of_a_persons_is_no_agents(repo, store, killed):
@@ -428,24 +442,21 @@ def test_a_secret_comes_into_no_file(linked, store):
     assert TOKEN.encode() not in written
 
 
-def test_a_message_whose_process_was_killed_was_there(linked, store, killed):
+def test_a_message_whose_process_was_killed_was_there(linked, store, killed, monkeypatch):
     hear(payload("c1", "SessionStart", linked, source="startup"))
     hear(payload("c1", "UserPromptSubmit", linked, prompt=f"take {TOKEN}", prompt_id="p"))
     assert [one[0] for one in killed] == [agent_texts.WORKER]
     assert "ClaudeMessage" not in types(store)
-    activity_events.bring(str(store), session_of(store, linked)["id"], over=True)
+    monkeypatch.setattr(activity_events, "OPEN", -1)
+    ok("sync", cwd=linked)
     assert [one["content"] for one in told(store, "ClaudeMessage")] == [""]
 
 
 def test_the_program_waits_for_nothing_in_the_background(linked, store):
-    """It goes on while the end is being seen to, and may end all of its processes then."""
+    """It goes on while the end is being seen to."""
     for event, fields in (("SessionStart", {"source": "startup"}), ("Stop", {})):
         say("claude", event, cwd=linked, **fields)
-    name = session_of(store, linked)["id"]
-    path = layout.program_end_lock(str(store), name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _seen_to(store, linked):
         # Returns at the end of the hook's output, which nobody holds then.
         assert say("claude", "SessionEnd", cwd=linked, reason="other").stdout == b""
         assert session_of(store, linked)["status"] == "Running"
@@ -454,37 +465,30 @@ def test_the_program_waits_for_nothing_in_the_background(linked, store):
 
 def test_it_outlives_the_programs_processes(linked, store):
     say("claude", "SessionStart", cwd=linked, source="startup")
-    name = session_of(store, linked)["id"]
-    path = layout.program_end_lock(str(store), name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _seen_to(store, linked):
         raw = json.dumps(payload("s1", "SessionEnd", linked, reason="other"))
         hook = agent_command.text("claude", "SessionEnd", "user")
         program = subprocess.Popen(
-            ["/bin/sh", "-c", f"{hook}; read never"], cwd=linked, stdin=subprocess.PIPE,
-            start_new_session=True,
+            ["/bin/sh", "-c", f"printf %s {shlex.quote(raw)} | {{ {hook}; }}; echo; read never"],
+            cwd=linked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
-        assert program.stdin is not None
-        program.stdin.write(raw.encode())
-        program.stdin.flush()
-        _wait(lambda: _noted(store) and '"end"' in _activity(store))
+        assert program.stdout is not None
+        program.stdout.readline()  # the hook has returned
         os.killpg(program.pid, 9)
-        program.stdin.close()
-        program.wait()
-    program_ended.settle(str(store), lambda _: None)  # what has been killed before it was started
-    _wait(lambda: session_of(store, linked)["status"] == "Completed" or _settled(store))
+        program.communicate()
+        assert session_of(store, linked)["status"] == "Running"
+    _wait(lambda: session_of(store, linked)["status"] == "Completed")
+
+
+def test_who_looks_behind_an_end_sees_it(linked, store):
+    say("claude", "SessionStart", cwd=linked, source="startup")
+    say("claude", "SessionEnd", cwd=linked, reason="other")
+    (found,) = ok("sessions", "list", "--json", cwd=linked).json
+    assert found["status"] == "Completed"
 
 
 def _activity(store):
     return "".join(path.read_text() for path in store.glob("activity/*/*.jsonl"))
-
-
-def _settled(store):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program_ended, "FRESH", -1.0)
-        program_ended.settle(str(store), lambda _: None)
-    return False
 
 
 def _wait(happened):
