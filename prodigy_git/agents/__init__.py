@@ -3,6 +3,7 @@
 DOOR = {
     "in_effect": "obstacles",
     "plugging": "Done install place Site state uninstall",
+    "plugins": "place",
     "programs": "ALL BY_NAME is_found Program Scope SCOPES",
     "survey": "survey Surveyed",
 }

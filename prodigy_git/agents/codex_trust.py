@@ -13,6 +13,7 @@ from typing import Any
 
 from prodigy_git import digest
 from prodigy_git.agents import calls, settings_file
+from prodigy_git.agents.entries import NAME
 from prodigy_git.errors import ProdigyError
 
 HOW = "start codex, type /hooks, and trust the hooks of prodigy-git there"
@@ -48,6 +49,11 @@ def unheeded(home: str, path: str, hooks: Any) -> tuple[list[str], list[str], li
                 elif trusted != _hash(label, group.get("matcher"), handler):
                     changed.append(str(event))
     return fresh, changed, off
+
+
+def knows_plugin(home: str) -> bool:
+    """Whether somebody has trusted a hook of a plugin of ours; which ones, only Codex knows."""
+    return any(key.partition("@")[0] == NAME for key in _states(home))
 
 
 def config(home: str) -> dict[str, Any]:

@@ -29,6 +29,21 @@ def obstacles(site: Site, program: Program, scope: Scope, path: str) -> list[str
     return [] if found is None else list(found(site, scope, path))
 
 
+def of_plugins(site: Site, program: Program, path: str) -> list[str]:
+    """Return what keeps the hooks of a plugin of ours from being run, see `plugins.place`."""
+    if program is programs.CLAUDE:
+        return list(_claude(site, "user", path))
+    if program is programs.CODEX:
+        home = programs.home(program, site.environ)
+        off = list(_codex_switches(home))
+        return (
+            off
+            if codex_trust.knows_plugin(home)
+            else [*off, f"nobody has trusted its hooks in Codex: {codex_trust.HOW}"]
+        )
+    return list(_gemini(site, "user", path)) if program is programs.GEMINI else []
+
+
 def _claude(site: Site, _: Scope, path: str) -> Iterator[str]:
     yield from _not_plain(path, "Claude Code")
     policies = [
@@ -62,19 +77,8 @@ def _codex(site: Site, scope: Scope, path: str) -> Iterator[str]:
         hooks = document.get("hooks")
     else:
         hooks = codex_trust.config(os.path.dirname(path)).get("hooks")
+    yield from _codex_switches(home)
     config = codex_trust.config(home)
-    features = config.get("features")
-    if isinstance(features, dict):
-        # `codex_hooks` is the older name; the newer one goes before it.
-        name = "hooks" if "hooks" in features else "codex_hooks"
-        if features.get(name) is False:
-            yield f"{home}/config.toml has {name} = false under [features]: take it out"
-    policy = codex_trust.toml(CODEX_POLICY)
-    forced = policy.get("features")
-    if policy.get("allow_managed_hooks_only") is True or (
-        isinstance(forced, dict) and forced.get("hooks") is False
-    ):
-        yield f"{CODEX_POLICY} forbids them: only who administers this machine can allow hooks"
     if scope == "project" and site.top is not None:
         known = config.get("projects")
         project = known.get(os.path.realpath(site.top)) if isinstance(known, dict) else None
@@ -87,6 +91,22 @@ def _codex(site: Site, scope: Scope, path: str) -> Iterator[str]:
         yield f"{_listed(changed)} changed since they were trusted in Codex: {codex_trust.HOW}"
     if off:
         yield f"{_listed(off)} switched off in Codex: start codex, type /hooks, and switch them on"
+
+
+def _codex_switches(home: str) -> Iterator[str]:
+    """Say so where hooks are switched off as a whole."""
+    features = codex_trust.config(home).get("features")
+    if isinstance(features, dict):
+        # `codex_hooks` is the older name; the newer one goes before it.
+        name = "hooks" if "hooks" in features else "codex_hooks"
+        if features.get(name) is False:
+            yield f"{home}/config.toml has {name} = false under [features]: take it out"
+    policy = codex_trust.toml(CODEX_POLICY)
+    forced = policy.get("features")
+    if policy.get("allow_managed_hooks_only") is True or (
+        isinstance(forced, dict) and forced.get("hooks") is False
+    ):
+        yield f"{CODEX_POLICY} forbids them: only who administers this machine can allow hooks"
 
 
 def _gemini(site: Site, scope: Scope, path: str) -> Iterator[str]:

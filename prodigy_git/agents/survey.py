@@ -7,9 +7,9 @@ import os
 import re
 from typing import Any
 
-from prodigy_git.agents import in_effect, plugging, programs
+from prodigy_git.agents import in_effect, plugging, plugins, programs
 from prodigy_git.agents.plugging import Site, Standing
-from prodigy_git.agents.programs import Program, Scope
+from prodigy_git.agents.programs import Program
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import activity, clock, files
 
@@ -19,9 +19,12 @@ _FILES = 64
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Our hooks in one file of a program: how they stand there, and what keeps them from running."""
+    """Our hooks in one file of a program: how they stand there, and what keeps them from running.
 
-    scope: Scope
+    ``scope`` is whose file it is, or ``plugin``.
+    """
+
+    scope: str
     path: str
     state: Standing
     obstacles: tuple[str, ...]
@@ -80,6 +83,10 @@ def _places(site: Site, program: Program) -> list[Place]:
             continue
         obstacles = [why] if why else in_effect.obstacles(site, program, scope, path)
         found.append(Place(scope, path, state, tuple(obstacles)))
+    plugin = plugins.place(site, program)
+    if plugin is not None:
+        obstacles = in_effect.of_plugins(site, program, plugin)
+        found.append(Place("plugin", plugin, "installed", tuple(obstacles)))
     return found
 
 

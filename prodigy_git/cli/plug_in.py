@@ -195,7 +195,7 @@ def _row(
 
 def _advise(site: "Site", program: "Program", scope: "Scope", path: str) -> None:
     """Say what keeps hooks from being run that have just been installed, and what doubles them."""
-    from prodigy_git.agents import in_effect, plugging, programs
+    from prodigy_git.agents import in_effect, plugging, plugins, programs
 
     for obstacle in in_effect.obstacles(site, program, scope, path):
         output.note(obstacle)
@@ -209,6 +209,8 @@ def _advise(site: "Site", program: "Program", scope: "Scope", path: str) -> None
                 f"{program.title} has our hooks by --{other}, too, and runs both: "
                 f"'prodigy-git agents uninstall {program.name} --{other}' ends that"
             )
+    if plugins.place(site, program) is not None:
+        output.note(f"{program.title} has our hooks as a plugin, too, and runs both: one is enough")
     if not programs.is_found(program, site.environ):
         output.note(f"{program.title} was not found on this machine")
     if scope != "user" and site.top is not None:
@@ -266,7 +268,7 @@ def _words(one: "Surveyed") -> str:
         return f"found{version}, not plugged in: 'prodigy-git agents install {name}'"
     parts = []
     for place in one.places:
-        option = f"--{place.scope}"
+        option = "plugin" if place.scope == "plugin" else f"--{place.scope}"
         if place.state == "outdated":
             parts.append(f"out of date ({option}): 'prodigy-git agents install {name} {option}'")
         elif place.obstacles:

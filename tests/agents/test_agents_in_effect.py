@@ -218,3 +218,30 @@ def test_the_last_event_is_that_of_the_activity(home, repo, store):
     assert listed("claude")["last_event_at"] == "2025-01-11T12:00:00.000001Z"
     assert listed("codex")["last_event_at"].startswith("2025-01-11T13:00:00")
     assert listed("gemini")["last_event_at"] is None
+
+
+def test_a_plugin_is_seen(home, repo):
+    change(
+        home / ".claude/settings.json",
+        enabledPlugins={"prodigy-git@prodigy-git": True, "x@y": True},
+    )
+    (place,) = listed("claude")["installed"]
+    assert (place["scope"], place["in_effect"]) == ("plugin", True)
+    assert "in effect (plugin)" in ok("agents", "list", "claude").out
+    assert "as a plugin, too" in call("agents", "install", "claude").err
+    ok("agents", "uninstall", "claude")
+    change(repo / ".claude/settings.local.json", enabledPlugins={"prodigy-git@prodigy-git": False})
+    assert listed("claude", repo)["installed"] == []
+    change(home / ".claude/settings.json", disableAllHooks=True)
+    assert "disableAllHooks" in missing("claude", scope="plugin")[0]
+    config = home / ".codex/config.toml"
+    config.parent.mkdir()
+    config.write_text('[plugins."prodigy-git@here"]\nenabled = true\n')
+    assert missing("codex", scope="plugin")[0].startswith("nobody has trusted its hooks")
+    key = "prodigy-git@here:hooks/hooks.json:stop:0:0"
+    config.write_text(config.read_text() + f'[hooks.state."{key}"]\ntrusted_hash = "sha256:0"\n')
+    assert missing("codex", scope="plugin") == []
+    extension = home / ".gemini/extensions/prodigy-git"
+    extension.mkdir(parents=True)
+    (extension / "gemini-extension.json").write_text("{}")
+    assert missing("gemini", scope="plugin") == []
