@@ -205,6 +205,18 @@ def kinds(rng: random.Random):
     yield "hash", secret, f"htpasswd admin:{secret}"
     secret = b64(f"u:{d(20)}")
     yield "registry", secret, '{"auths":{"ghcr.io":{"auth":"' + secret + '"}}}'
+    for line in ("SMTP_PASS={}", "ansible_become_pass: {}", "pass: {}", "my secret is {}", "API Key: {}", "password for app is {}",
+                 "mysql -u root -p{} main", "docker login -u me -p {} ghcr.io", "db.example.org:5432:main:app:{}",
+                 "Bearer: {}", "jenkins:{}@ci.example.org", "sonar.login={}", "DD_APP_KEY={}", "token {}"):  # fmt: skip
+        secret = "k" + d(27) + "Xy7"
+        yield "as it is said", secret, line.format(secret)
+    base32 = "abcdefghijklmnopqrstuvwxyz234567"
+    for secret in (f"sq0csp-{d(43)}", f"oy2{d(43, base32)}", f"CFPAT-{d(43)}", f"sl.{d(140)}", f"ATCTT3xFfG{d(170)}", f"ATBB{d(32)}",
+                   f"rzp_live_{d(14)}", f"pk.eyJ1Ijoi{d(60)}.{d(22)}", f"squ_{d(40, HEX)}", f"v2.local.{d(100)}",
+                   f"access_token$production${d(16, HEX)}${d(32, HEX)}"):  # fmt: skip
+        yield "another token", secret, f"ERROR request with {secret} was refused"
+    secret = b64("-----BEGIN RSA PRIVATE KEY-----" + d(60))
+    yield "private key", secret, f"    client-key-data: {secret}"
 
 
 def ordinary(rng: random.Random):

@@ -35,7 +35,8 @@ def suspicious(text: str) -> bool:
     return (
         (bool(runs) and _has_token(folded, runs))
         or _has_named(folded)
-        or ("://" in folded and "@" in folded and _has_url_user(folded))
+        or _is_said(text, folded)
+        or ("@" in folded and _has_user(folded))
         or ("=" in folded and _has_parameter(folded))
         or _has_header(text, folded)
         or _has_other(folded)
@@ -98,14 +99,14 @@ def _begins(run: str, word: str) -> bool:
     return at >= 0
 
 
-_NAMES = ("pass", "pwd", "secret", "token", "key", "credential")
+_NAMES = ("pass", "pwd", "_pw", "secret", "token", "key", "credential")
 OF_KEYS = (
     "api", "access", "auth", "private", "encryption", "signing", "account", "master", "shared",
     "license", "storage", "consumer", "client", "service", "admin", "deploy", "webhook", "secret",
-    "encrypt",
+    "encrypt", "app",
 )  # fmt: skip
 _ENDS = frozenset(
-    ["", "word", "wd", "phrase"]
+    ["", "word", "wort", "wd", "wt", "phrase"]
     + [f"{one}key{more}" for one in ("", "_", "-") for more in ("", "base", "_base", "-base")]
 )
 """What of a name may stand behind one of `_NAMES`."""
@@ -123,10 +124,10 @@ def _has_named(folded: str) -> bool:
                 sign = end + min(signs)
                 line = folded[sign:].partition("\n")[0]
                 gap = folded[sign - 1].isspace()
-                if _is_password(line, gap) if word[0] == "p" else _is_key(line):
+                if _is_password(line, gap) if word[0] in "p_" else _is_key(line):
                     return True
             at = folded.find(word, end)
-    if "--pass" in folded or "sshpass" in folded:
+    if "--pass" in folded or "sshpass" in folded or "sonar.login" in folded:
         return True
     return "--" in folded and any(
         word in folded and _has_drawn(folded.partition(word)[2], 8)
@@ -134,9 +135,24 @@ def _has_named(folded: str) -> bool:
     )
 
 
+def _is_said(text: str, folded: str) -> bool:
+    """Whether one may stand behind a name in a sentence: the gate's rule ``said``."""
+    for word in ("password", "passphrase", "secret", "token", "key"):
+        at = folded.find(word)
+        while at >= 0:
+            at += len(word)
+            if folded[at : at + 1] in (" ", ":"):
+                # Behind "for" whom and "is" at most.
+                for part in text[at : at + 700].split(None, 6)[:6]:
+                    if len(part) >= 12 and _has_digit(part) and not part.islower():
+                        return True
+            at = folded.find(word, at)
+    return False
+
+
 def _is_name(folded: str, word: str, at: int, rest: str) -> bool:
     """Whether ``word`` at ``at`` can be a secret's name, with the ``rest`` before a sign."""
-    if word == "key" and not folded[:at].rstrip("_-").endswith(OF_KEYS):
+    if word == "key" and not folded[:at].rstrip("_- ").endswith(OF_KEYS):
         return False
     rest = rest.rstrip().rstrip("\"'`]\\")
     for ending in ("base64", "b64", "value"):
@@ -188,8 +204,12 @@ def _is_key(line: str) -> bool:
     return any(len(part) >= 40 or (len(part) >= 10 and _has_digit(part)) for part in parts)
 
 
-def _has_url_user(folded: str) -> bool:
+def _has_user(folded: str) -> bool:
     """Whether an address has a password before its host, or a token."""
+    for part in folded.split("@")[:-1]:
+        name, sign, last = part.rpartition(":")
+        if sign and name and len(last) >= 12 and _has_digit(last) and " " not in last:
+            return True
     for part in folded.split("://")[1:]:
         before, at, _ = part.partition("/")[0].rpartition("@")
         if at and (":" in before or len(before) >= 20):
@@ -203,7 +223,7 @@ def _has_parameter(folded: str) -> bool:
         for part in folded.split(f"{name}=")[1:]:
             if _has_drawn(part.partition("&")[0], 12):
                 return True
-    return "cookie" in folded and _has_drawn(folded.translate(_RUNS), 12)
+    return "cookie" in folded and _has_drawn(folded, 12)
 
 
 def _has_header(text: str, folded: str) -> bool:
@@ -225,12 +245,14 @@ def _has_other(folded: str) -> bool:
     return (
         ("private key" in folded and "-----begin" in folded)
         or ("curl" in folded and ":" in folded and ("-u" in folded or "--user" in folded))
-        or ("login" in folded and "password" in folded)
-        or ("auth" in folded and any(mark in folded for mark in ('"auth"', "'auth'", "_auth")))
+        or ("login" in folded and ("password" in folded or "-p " in folded))
+        or ("-p" in folded and ("mysql" in folded or "mariadb" in folded))
+        or ":5432:" in folded
+        or ("auth" in folded and any(mark in folded for mark in ('auth"', "auth'", "_auth")))
         or (
             "$" in folded
             and any(mark in folded for mark in ("$2", "$5$", "$6$", "$y$", "$apr1$", "$argon2"))
-            and any(len(part) >= 24 for part in folded.split())
+            and any(len(part) >= 22 for part in folded.split())
         )
     )
 

@@ -23,39 +23,41 @@ OPENING: tuple[tuple[int, tuple[str, ...]], ...] = (
         "a3t", "abia", "acca", "akia", "asia", "zxlkclpybgzim0j6swpwy", "zxlkmlpysnphvzl1swpv",
     )),
     (22, (
-        "sk-", "sm_aat_", "sm_pat_", "sm_sat_", "zxlkne5yuwpvekkxtmljnkl",
+        "rzp_live_", "rzp_test_", "sk-", "sm_aat_", "sm_pat_", "sm_sat_", "zxlkne5yuwpvekkxtmljnkl",
     )),
     (24, (
         "gldt-", "glft-", "glrt-", "ltai", "pk_live_", "pk_prod_", "pk_test_", "ya29.",
     )),
     (26, (
         "eaaa", "glagent-", "glcbt-", "glimt-", "gloas-", "glpat-", "glptt-", "glsoat-", "gocspx-",
-        "s.", "sq0atp-", "tvly-",
+        "s.", "sq0atp-", "sq0csp-", "sq0idp-", "tvly-",
     )),
     (30, (
         "api-", "re_", "tskey-api-", "tskey-auth-", "tskey-scim-", "whsec_",
     )),
     (32, (
-        "cio", "dckr_oat_", "dckr_pat_", "fc-", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "hf_",
-        "nfp_", "nrak-", "r8_", "tskey-client-", "tskey-webhook-",
+        "atbb", "cio", "dckr_oat_", "dckr_pat_", "fc-", "gho_", "ghp_", "ghr_", "ghs_", "ghu_",
+        "hf_", "nfp_", "nrak-", "r8_", "tskey-client-", "tskey-webhook-",
     )),
     (36, (
         "a3-", "aiza", "dapi", "glc_", "ico-", "key-", "p8e-", "shpat_", "shpca_", "shppa_",
         "shpss_",
     )),
     (40, (
-        "1//0", "4b1d", "api_org_", "e2b_", "ezak", "eztk", "figd_", "fm1a_", "fm1r_", "fm2_",
-        "fo1_", "github_pat_", "glrt-t", "glsa_", "gsk_", "lin_api_", "lin_oauth_", "lsv2_pt_",
-        "lsv2_sk_", "npm_", "ntn_", "pat-eu", "pat-na", "phc_", "phx_", "pnu_", "pplx-",
-        "pscale_oauth_", "pscale_pw_", "pscale_tkn_", "pul-", "rubygems_", "sbp_", "secret_",
-        "sgp_", "sgp_local_", "sha256~", "shippo_live_", "shippo_test_", "sntrys_", "sntryu_",
-        "tk-us-", "xapp-",
+        "1//0", "4b1d", "api_org_", "cfpat-", "e2b_", "ezak", "eztk", "figd_", "fm1a_", "fm1r_",
+        "fm2_", "fo1_", "github_pat_", "glrt-t", "glsa_", "gsk_", "lin_api_", "lin_oauth_",
+        "ls0tls1crudjti", "lsv2_pt_", "lsv2_sk_", "npm_", "ntn_", "oy2", "pat-eu", "pat-na", "phc_",
+        "phx_", "pnu_", "pplx-", "pscale_oauth_", "pscale_pw_", "pscale_tkn_", "pul-", "rubygems_",
+        "sbp_", "secret_", "sgp_", "sgp_local_", "sha256~", "shippo_live_", "shippo_test_",
+        "sntrys_", "sntryu_", "sqa_", "sqp_", "squ_", "tk-us-", "xapp-",
     )),
     (59, (
-        "absk", "akcp", "atatt3", "authress_", "cmvmd", "doo_v1_", "dop_v1_", "dor_v1_", "eaac",
-        "eaam", "ext_", "eyjrijoi", "hrku-aa", "hvb.", "hvs.", "napi_", "nvapi-", "ops_eyj",
-        "pmak-", "rdme_", "s-s4t2af-", "s-s4t2ud-", "sc_", "scauth_", "sg.", "sk-ant-admin01-",
-        "sk-ant-api03-", "sntrys_eyjpyxqio", "v1.0-", "xai-", "xkeysib-",
+        "absk", "akcp", "atatt3", "atctt3", "authress_", "cmvmd", "doo_v1_", "dop_v1_", "dor_v1_",
+        "eaac", "eaam", "ext_", "eyjrijoi", "hrku-aa", "hvb.", "hvs.", "napi_", "nvapi-", "ops_eyj",
+        "pk.eyj", "pmak-", "rdme_", "s-s4t2af-", "s-s4t2ud-", "sc_", "scauth_", "sg.",
+        "sk-ant-admin01-", "sk-ant-api03-", "sk.eyj", "sl.", "sntrys_eyjpyxqio", "v1.0-",
+        "v1.local.", "v1.public.", "v2.local.", "v2.public.", "v3.local.", "v3.public.",
+        "v4.local.", "v4.public.", "xai-", "xkeysib-",
     )),
 )  # fmt: skip
 """How many letters a run has at least in which one of these begins a word."""
@@ -125,9 +127,9 @@ BESIDE: tuple[tuple[int, tuple[str, ...]], ...] = (
         "alibaba", "twitch",
     )),
     (32, (
-        ":aa", "adafruit", "adobe", "algolia", "bitbucket", "bittrex", "codecov", "droneci",
-        "fastly", "flickr", "linear", "new-york-times", "newyorktimes", "nytimes", "private-ai",
-        "private_ai", "privateai", "telegr",
+        ":aa", "access_token$production$", "adafruit", "adobe", "algolia", "bitbucket", "bittrex",
+        "codecov", "droneci", "fastly", "flickr", "linear", "new-york-times", "newyorktimes",
+        "nytimes", "private-ai", "private_ai", "privateai", "telegr",
     )),
     (36, (
         "cloudflare", "heroku", "hubspot", "mailchimp", "mailgun", "sendbird", "snyk",

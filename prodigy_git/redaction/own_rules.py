@@ -110,7 +110,9 @@ def _random(value: str, least: int = 10, bits: float = 2.8) -> bool:
 
 def _named(found: "re.Match[str]") -> bool:
     value, name = found["secret"], found["name"].lower()
-    if "pass" not in name and "pwd" not in name:
+    if name == "pass" and found.string[found.start() - 1 : found.start()] != "_":
+        return _random(value, 8) and not _IDENTIFIER.match(value)  # tests pass, too
+    if "pass" not in name and name not in ("pwd", "pw"):
         if len(value) == 40 and entropy(value) > 4 and _BASE64.fullmatch(value):
             return True  # a key of AWS's may look like a path
         return _random(value) and not _IDENTIFIER.match(value)
@@ -149,16 +151,23 @@ def _credential(found: "re.Match[str]") -> bool:
     return _random(value, 8) or (drawn and _BASE64.fullmatch(value) is not None)
 
 
+def _mixed_case(found: "re.Match[str]") -> bool:
+    """Whether it looks drawn, also to who knows nothing of it: no hash, no id, no name."""
+    value = found["secret"].rstrip(".,:;!?)")
+    both = any(c.isupper() for c in value[1:]) and any(c.islower() for c in value)
+    return both and _random(value, 12, 3.2) and not re.search(r"[/\\=]|\.\w{1,4}$|::", value)
+
+
 def _not_told(found: "re.Match[str]") -> bool:
     return not told(found["secret"])
 
 
 _VALUE = r"""[^\s"'`,;&<>(){}|\\]"""
-_NAMES = r"""(?: passw(?:or)?d | passphrase | (?<!old)(?<![a-z])pwd | secret (?:[_-]?key(?:[_-]?base)?)?
+_NAMES = r"""(?: passw(?:or)?[dt] | passphrase | (?<=_)pass | (?<![a-z])pass | (?<=_)pw | sonar\.login | (?<!old)(?<![a-z])pwd | secret (?:[_-]?key(?:[_-]?base)?)?
       | (?:access|auth|refresh|bearer|id|api|bot|session|secret|private|security|user|csrf|xsrf|webhook
-         |deploy|registry|personal|github|gitlab|npm|slack|vault|hf|jwt|sas|oauth)? [_-]? token
+         |deploy|registry|personal|github|gitlab|npm|slack|vault|hf|jwt|sas|oauth)? [ _-]? token
       | (?:api|access|auth|private|encryption|signing|account|master|shared|license|storage|consumer
-         |client|service|admin|deploy|webhook|secret|encrypt)[_-]?key
+         |client|service|admin|deploy|webhook|secret|encrypt|app)[ _-]?key
       | credential )"""
 
 RULES = (
@@ -172,7 +181,7 @@ RULES = (
     ),
     Rule(
         "named",
-        ("pass", "pwd", "secret", "token", "key", "credential"),
+        ("pass", "pwd", "_pw", "secret", "token", "key", "credential", "sonar.login"),
         rf"""(?ix) (?P<name>{_NAMES}) s?
             (?: _?(?:b64|base64|value|v?\d{{1,2}}) )?
             \\?["'`\]]{{0,2}} (?P<gap>\s{{0,3}}) (?P<sign>=>|:=|=|:) (?P<code>\s{{0,3}})
@@ -191,6 +200,38 @@ RULES = (
         ("curl",),
         r"""\bcurl\s[^\n]{0,200}?(?<=\s)(?:-u|--user)[=\s]?\s{0,3}["']?[^\s:"']{1,100}:(?P<secret>[^\s"']{3,255})""",
         _not_told,
+    ),
+    Rule(
+        "mysql-password",
+        ("mysql", "mariadb"),
+        r"""\b(?:mysql|mariadb)\w*\s(?:[^\n]{0,200}\s)?-p(?P<secret>[^\s"'-][^\s"']{5,100})""",
+        _random_secret,
+    ),
+    Rule(
+        "login",
+        ("login",),
+        r"""\blogin\s(?:[^\n]{0,200}\s)?-p[ ]{1,3}["']?(?P<secret>[^\s"'-][^\s"']{7,200})""",
+        _random_secret,
+    ),
+    Rule(
+        "pgpass",
+        (":5432:",),
+        r"[\w.*-]{1,255}:5432:[^:\s]{1,64}:[^:\s]{1,64}:(?P<secret>[^\s:]{6,200})",
+        _not_told,
+    ),
+    Rule(
+        "user-password",
+        ("@",),
+        r"""(?<![\w.:/@-])[\w.-]{2,40}:(?P<secret>[^\s:@/"'<>]{12,200})@(?=[\w-]{1,63}\.)""",
+        _mixed_case,
+    ),
+    Rule(
+        "said",
+        ("password", "passphrase", "secret", "token", "key"),
+        r"""(?ix) (?: password | passphrase | secret | token | (?:api|access|secret|private)[ _-]?key )
+            (?:[ ](?:for|of)[ ][\w.@-]{1,40})? (?:[ ](?:is|was|are))? :?[ ]{1,2}
+            ["'`]?(?P<secret>[\w+!%^~.-]{12,512})""",
+        _mixed_case,
     ),
     Rule(
         "url-password",
@@ -215,7 +256,7 @@ RULES = (
         "authorization",
         ("authorization", "bearer", "basic "),
         rf"""(?ix) (?: authorization \\?["']? \s{{0,3}}[:=]\s{{0,3}} \\?["']? (?:[a-z][\w-]{{2,15}}\s+)?
-            | \b(?:bearer|basic)\s+ ) (?P<secret>{_VALUE}{{8,4096}})""",
+            | \b(?:bearer|basic):?\s+ ) (?P<secret>{_VALUE}{{8,4096}})""",
         _credential,
     ),
     Rule(
@@ -258,6 +299,11 @@ RULES = (
         r"(?<![\w.-])(?P<secret>[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,40})(?![\w-])",
     ),
     Rule(
+        "paypal-token",
+        ("access_token$production$",),
+        r"(?P<secret>access_token\$production\$[a-z0-9]{10,30}\$[0-9a-f]{32})",
+    ),
+    Rule(
         "firebase-key",
         (":apa91b",),
         r"(?P<secret>[\w-]{7,200}:APA91b[\w-]{60,200})",
@@ -268,7 +314,8 @@ RULES = (
             "ya29.", "gocspx-", "1//0", "key-", "gsk_", "r8_", "sbp_", "re_", "nfp_", "fm2_", "fm1", "figd_",
             "tskey-", "whsec_", "xai-", "sk-", "sk_", "rk_", "hf_", "lsv2_", "ops_", "pat-", "xapp-", "github_pat",
             "gh", "gl", "doo_v1", "dop_v1", "dor_v1", "dapi", "ntn_", "secret_", "rubygems_", "cio", "dckr_", "tvly-", "fc-",
-            "e2b_", "phc_", "phx_", "pk_", "napi_", "sntry", "eyj", "lin_api", "lin_oauth", "shp", "nrak-", "nvapi-",
+            "sq0", "oy2", "cfpat", "sl.", "atctt3", "atbb", "rzp_", "pk.eyj", "sk.eyj", "squ_", "sqp_", "sqa_",
+            "v1.", "v2.", "v3.", "v4.", "ls0tls1crudjt", "e2b_", "phc_", "phx_", "pk_", "napi_", "sntry", "eyj", "lin_api", "lin_oauth", "shp", "nrak-", "nvapi-",
         ),
         r"""(?x) (?<![\w-]) (?P<secret>
               ya29\.[\w-]{20,512} | GOCSPX-[\w-]{20,40} | 1//0[\w-]{38,200} | key-[0-9a-f]{32}
@@ -283,6 +330,12 @@ RULES = (
             | cio[A-Za-z0-9]{32} | dckr_(?:pat|oat)_[\w-]{24,64} | tvly-[\w-]{24,64} | fc-[0-9a-f]{32} | e2b_[0-9a-f]{40}
             | ph[cx]_[A-Za-z0-9]{40,60} | napi_[a-z0-9]{60,80} | sntry[su]_[\w+/=.-]{40,300}
             | NRAK-[A-Z0-9]{27} | lin_(?:api|oauth)_[A-Za-z0-9]{40,80} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | nvapi-[\w-]{60,80}
+            | sq0(?:csp|atp|idp)-[\w-]{22,60} | oy2[a-z0-9]{43} | CFPAT-[\w-]{40,60} | sl\.[\w-]{120,1200}
+            | ATCTT3[\w=-]{80,300} | ATBB[A-Za-z0-9]{30,40} | rzp_(?:live|test)_[A-Za-z0-9]{14,24}
+            | pk\.eyJ[\w-]{40,300}\.[\w-]{16,60} | sk\.eyJ[\w-]{40,300}\.[\w-]{16,60}
+            | squ_[0-9a-f]{40} | sqp_[0-9a-f]{40} | sqa_[0-9a-f]{40}
+            | v[1234]\.(?:local|public)\.[\w-]{60,2000}
+            | LS0tLS1CRUdJTi(?!BDRVJU|BQVUJM)[A-Za-z0-9+/=]{40,20000}
             | eyJ[\w-]{12,4096}\.eyJ[\w-]{12,8192}\.[\w-]{16,2048}
             )""",
         _of_a_form,

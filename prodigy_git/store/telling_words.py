@@ -25,20 +25,23 @@ _LEAST = 18
 _DISCORD = 59
 
 _SIGN = re.compile(rb"[\w-]{0,24}[\"'`\]\\]{0,3}[ \t]{0,3}[=:]")
+_NAMED = re.compile(_SIGN.pattern + rb"|[^\n]{0,80}?[ ][\"'`]?[\w+!%^~.-]{12}")
 _BESIDE = re.compile(rb"[\w.-]{0,50}[ \t\w.-]{0,20}[ \t\"'\\]{0,4}(?:[=>:,]|\|\||\?=)")
-_OPTION = re.compile(rb"\S*(?:[ \t]{1,3}-p)?[ \t]{1,3}\S{4}")
+_OPTION = re.compile(rb"\S*(?:[ \t]+-p)?[ \t]{1,3}\S{4}")
 _OF_KEYS = tuple(word.encode() for word in OF_KEYS)
 _ASKED: dict[bytes, "re.Pattern[bytes] | int"] = {
-    **dict.fromkeys((b"pass", b"pwd", b"secret", b"token", b"key", b"credential"), _SIGN),
+    **dict.fromkeys((b"pass", b"secret", b"token", b"key"), _NAMED),
+    **dict.fromkeys((b"pwd", b"_pw", b"credential"), _SIGN),
     **dict.fromkeys(
         (b"--pass", b"--token", b"--secret", b"--api", b"--auth", b"--access", b"--client", b"sshpass"),
         _OPTION,
     ),
-    **dict.fromkeys((b"bearer", b"basic"), re.compile(rb"[ \t]+\S{8}")),
+    **dict.fromkeys((b"bearer", b"basic"), re.compile(rb":?[ \t]+\S{8}")),
     b"authorization": re.compile(rb"\\?[\"']?\s{0,3}[:=]"),
     b"cookie": re.compile(rb"[:=]"),
     b"curl": re.compile(rb"[^\n]*[ \t](?:-u|--user)"),
-    b"login": re.compile(rb"[ \t]+\S+[ \t]+password[ \t]"),
+    b"login": re.compile(rb"[ \t]+\S+[ \t]+password[ \t]|[^\n]*[ \t]-p[ ]"),
+    **dict.fromkeys((b"mysql", b"mariadb"), re.compile(rb"[^\n]*[ \t]-p")),
     b"auth": re.compile(rb"[\"']?\s*[:=]"),
     b"sk": re.compile(rb"[0-9a-f]{32}"),
     **{
@@ -46,7 +49,7 @@ _ASKED: dict[bytes, "re.Pattern[bytes] | int"] = {
     },
     **{
         word.encode(): _BESIDE if word.replace("-", "").replace("_", "").isalnum() else 0
-        for least, words in BESIDE for word in words if word[0] != ":"
+        for least, words in BESIDE for word in words if not set(word) & set(SEPARATORS)
     },
     b"zxlk": 0,
 }  # fmt: skip
@@ -73,9 +76,20 @@ _BEGINS = {
 }
 _FIRST = frozenset(word[:3] for word in _BEGINS)
 _STARTS = tuple(_BEGINS)
-_MARKS = (b":aa", b":apa91b", b"$2", b"$5$", b"$6$", b"$y$", b"$apr1$", b"$argon2")
+_MARKS = (
+    *(word.encode() for _, words in BESIDE for word in words if set(word) & set(SEPARATORS)),
+    b":5432:",
+    b"sonar.login",
+    b"$2",
+    b"$5$",
+    b"$6$",
+    b"$y$",
+    b"$apr1$",
+    b"$argon2",
+)
 """What is within no word."""
 _URL = re.compile(rb"://[^\s/@]{1,600}@")
+_USER = re.compile(rb":[^\s:@/\"'<>]{12,200}@[\w-]")
 _PARAMETER = re.compile(rb"[?&][\w-]{0,30}(?:sig|signature|key|code|auth|token|credential|secret)=")
 _MOST = 100_000
 """Words that are remembered at once: some megabytes."""
@@ -155,7 +169,7 @@ class TellingWords:
                     if size >= behind or size < 0:
                         found.add(at)
                 elif behind.match(low, end) and (
-                    word != b"key" or low[max(0, at - 14) : at].rstrip(b"_-").endswith(_OF_KEYS)
+                    word != b"key" or low[max(0, at - 14) : at].rstrip(b"_- ").endswith(_OF_KEYS)
                 ):
                     found.add(at)
                 at = low.find(word, end)
@@ -173,6 +187,8 @@ class TellingWords:
                 at = low.find(mark, at + 1)
         if b"://" in low and b"@" in low:
             found.update(match.start() for match in _URL.finditer(low))
+        if b"@" in low:
+            found.update(match.start() for match in _USER.finditer(low))
         if b"=" in low and (b"?" in low or b"&" in low):
             found.update(match.start() for match in _PARAMETER.finditer(low))
         return found

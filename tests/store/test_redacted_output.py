@@ -53,7 +53,7 @@ def test_in_colours():
 def test_what_a_rule_finds_is_found_here(part):
     rules = _rules()[part::4]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40, deadline=None, derandomize=True)
     @given(st.data())
     def of(data):
         rule = data.draw(st.sampled_from(rules))
@@ -65,7 +65,7 @@ def test_what_a_rule_finds_is_found_here(part):
     of()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.binary(max_size=60)))
 def test_bytes_of_any_kind_come_through(pieces):
     data = b"".join(pieces)
