@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -134,13 +135,19 @@ def test_what_is_no_event_is_a_line_in_the_log(worktree, store, text):
     assert lines(store) == {}
 
 
-def test_an_input_that_stays_open_is_not_waited_for(worktree, store):
-    command = agent_command.text("claude", "SessionStart", "user")
+def pipe():
     reading, writing = os.pipe()
-    os.write(writing, b'{"session_id": "s1", "source": "startup"}')
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=worktree, stdin=reading, timeout=60)
-    os.close(reading)
-    os.close(writing)
+    return open(reading, "rb", 0), open(writing, "wb", 0)
+
+
+@pytest.mark.parametrize("pair", [pipe, socket.socketpair], ids=["pipe", "socket"])
+def test_an_input_that_stays_open_is_not_waited_for(worktree, store, pair):
+    """Claude Code's hooks have sockets for their standard descriptors."""
+    command = agent_command.text("claude", "SessionStart", "user")
+    reading, writing = pair()
+    with reading, writing:
+        os.write(writing.fileno(), b'{"session_id": "s1", "source": "startup"}')
+        done = subprocess.run(["/bin/sh", "-c", command], cwd=worktree, stdin=reading, timeout=60)
     assert done.returncode == 0
     assert kinds(store, "wt") == ["start"]
 
