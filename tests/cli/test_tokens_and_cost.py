@@ -37,7 +37,10 @@ def explained(repo, name):
 
 def test_of_session_item_agent_and_job(job, git):
     assert tokens(ok("job", "show", "j", "--json", cwd=job).json["usage"]) == (3, 30)
-    assert tokens(ok("report", "--job", "j", "--json", cwd=job).json["job"]["usage"]) == (3, 30)
+    report = ok("report", "--job", "j", "--json", cwd=job).json
+    assert tokens(report["job"]["usage"]) == (3, 30)
+    attempts = {one["session_id"]: tokens(one["usage"]) for one in report["attempts"]}
+    assert attempts == {"w1": (2, 20), "w2": (1, 10)}
     for w1, w2 in (("w1", "w2"), ("a", "b"), ("agent-a", "agent-b")):
         assert (tokens(explained(job, w1)), tokens(explained(job, w2))) == ((2, 20), (1, 10))
     (found,) = ok("status", "--json", cwd=job).json["repositories"]

@@ -51,6 +51,8 @@ class Known:
     doing: Mapping[str, Doing] = field(default_factory=dict)
     usage: Mapping[str, Any] | None = None
     """Model, tokens and cost, as `spent.usage` has them of the whole job."""
+    usages: Mapping[str, Any] = field(default_factory=dict)
+    """The same of its sessions, by their ids, of which something is known."""
 
 
 def build(
@@ -78,7 +80,10 @@ def build(
         "counts": _counts(story, known, outcomes, len(shown)),
         "trouble": _trouble(story, known, outcomes, number),
         "over_time": _over_time(story, known, outcomes),
-        "attempts": [_attempt(one, outcomes[id(one)]) for one in shown],
+        "attempts": [
+            {**_attempt(one, outcomes[id(one)]), "usage": known.usages.get(one.session_id or "")}
+            for one in shown
+        ],
         "failures": _failures(story.attempts, outcomes),
         "merging": dict(merging),
         "files": shared_files(story.attempts, outcomes, changed, merged),

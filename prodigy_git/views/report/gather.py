@@ -36,6 +36,7 @@ def of_job(
     paths = prodigy_runs.log_files(store, repo, job)
     told = story.of_events(stream.merge(paths, broken), wanted)
     at_work = _at_work(store, told)
+    spend = spent.of_repository(store, prodigy_runs.common_of(store, repo), repo, broken)
     known = data.Known(
         job=head,
         given_up=given_up,
@@ -48,9 +49,8 @@ def of_job(
             ((one.repo, one.job, one.id, one.worktree, one.persons) for one in at_work),
             broken,
         ),
-        usage=spent.of_job(
-            spent.of_repository(store, prodigy_runs.common_of(store, repo), repo, broken), job
-        ),
+        usage=spent.of_job(spend, job),
+        usages={one: found for one in spend.sessions if (found := spent.usage(spend, (one,)))},
     )
     said = merging.of_job(store, repo, job, of_state)
     found = data.build(told, known, _changed(store, repo, told), wanted, said, merging.within(said))

@@ -56,6 +56,17 @@ const shortTime = new Intl.DateTimeFormat(undefined, {
   month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
 const count = new Intl.NumberFormat();
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
+/** What it cost, as a text; null where nothing of it has a price. */
+const dollars = (usage) => (usage.cost_usd === null ? null
+  : `${usage.cost_is_complete ? '' : 'at least '}$${usage.cost_usd.toFixed(usage.cost_usd < 0.1 ? 4 : 2)}`);
+
+function tokensOf(usage) {
+  const cached = usage.cache_read_tokens + usage.cache_write_tokens;
+  return `${usage.is_complete ? '' : 'at least '}${short.format(usage.input_tokens)} in, ${short.format(usage.output_tokens)} out`
+    + (cached ? `, ${short.format(cached)} cached` : '');
+}
 
 /** Return a `time` element; its tooltip says the time in UTC. */
 function timeEl(stamp, format = dateTime) {

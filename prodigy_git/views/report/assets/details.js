@@ -51,6 +51,8 @@ function openAttempt(one) {
       ['Last event', one.last_event_at && timeEl(one.last_event_at)],
       ['Reason', one.failure_reason],
       ['Alike', code(one.error_signature)],
+      ['Session took', one.usage && [tokensOf(one.usage), dollars(one.usage)].filter(Boolean).join(', ')],
+      ['Models', one.usage && one.usage.models.map((each) => each.model).join(', ')],
       ['Log', code(one.log)],
       ['Read it', one.session_id && code(`prodigy-git logs ${quoted(one.session_id)}`)],
     ]),

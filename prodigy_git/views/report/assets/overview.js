@@ -70,17 +70,11 @@ function showNumbers() {
   if (job.usage) $('numbers').classList.add('more');
 }
 
-const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
-
 /** What the transcripts tell; of what they leave out, and of a model without a price, it is said so. */
 function tokens(usage) {
-  const least = usage.is_complete ? '' : 'at least ';
-  const cost = usage.cost_usd === null ? null
-    : `${usage.cost_is_complete ? '' : 'at least '}$${usage.cost_usd.toFixed(usage.cost_usd < 0.1 ? 4 : 2)}`;
-  const cached = usage.cache_read_tokens + usage.cache_write_tokens;
-  return tile(cost === null ? 'Tokens' : 'Cost', cost ?? `${least}${short.format(usage.input_tokens + usage.output_tokens)}`,
-    `${least}${short.format(usage.input_tokens)} in, ${short.format(usage.output_tokens)} out`,
-    cached ? `, ${short.format(cached)} cached` : '', el('br'), usage.models.map((one) => one.model).join(', '));
+  const cost = dollars(usage);
+  return tile(cost === null ? 'Tokens' : 'Cost', cost ?? short.format(usage.input_tokens + usage.output_tokens),
+    tokensOf(usage), el('br'), usage.models.map((one) => one.model).join(', '));
 }
 
 const KINDS = {
