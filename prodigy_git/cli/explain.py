@@ -322,6 +322,8 @@ def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
         yield "", _OWN
     if found["agent_id"] or found["item_id"]:
         yield "agent", f"{found['agent_id'] or '-'}, item {found['item_id'] or '-'}"
+    if found["activity"]:
+        yield "program", _program(found["activity"])
     by = f", made by {found['created_by']}" if found["created_by"] else ""
     yield "started", f"{_when(found['started_at'])}{by}"
     base = [found["base_branch"], (found["base_commit"] or "")[:_SHORT]]
@@ -350,6 +352,15 @@ def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
     if found["life"]:
         yield "its life", ""
         yield from _life(found["life"], found["name"])
+
+
+def _program(doing: dict[str, Any]) -> str:
+    """Return what an agent program does, and since when."""
+    what = f"gone, was {doing['state']}" if doing["gone"] else doing["state"]
+    if doing["state"] == "waiting" and doing["reason"]:
+        what += f" ({doing['reason']})"
+    said = f": {doing['message']}" if doing["message"] else ""
+    return f"{doing['agent_program']}, {what} since {_when(doing['since_at'])}{said}"
 
 
 def _agent(found: dict[str, Any]) -> Iterator[_ENTRY]:

@@ -8,10 +8,12 @@ from prodigy_git.jobs import attempts, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.prodigy.sessions import MADE_BY
+from prodigy_git.record import clock
 from prodigy_git.transcripts import of_sessions
 from prodigy_git.views.explain import where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
+from prodigy_git.views.overview import program_states
 
 if TYPE_CHECKING:
     from prodigy_git.prodigy.runs import Run
@@ -42,7 +44,8 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     ``branch_exists``, ``base_branch``, ``base_commit``, ``parent_session_id``, ``checkpoints`` (how
     many are kept), ``commits`` and ``attempts`` as `attempt_of` has them, ``life`` (the events of note,
     in time order), ``events`` (how many there are by type), ``worktree`` (its path, where it is now,
-    or was) and ``worktree_state`` (there, trash or gone), ``salvage_refs``, ``logs``, ``next``.
+    or was) and ``worktree_state`` (there, trash or gone), ``salvage_refs``, ``logs``, ``next``,
+    ``activity`` (what an agent program does there).
     """
     found = where_now.of_file(where, name)
     run = _run_of(where, found)
@@ -65,6 +68,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     found["logs"] = _logs(where, found, shown)
     found["salvage_refs"], found["branch_exists"] = where_now.refs(where, name, found)
     found["worktree_state"], found["worktree"] = where_now.worktree(where, name, found)
+    found["activity"] = _activity(where, name, found)
     if run is not None and run.exists:
         found["worktree_state"] = "there"
     found["next"] = (
@@ -73,6 +77,16 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     del found["session"], found["worktree_path"]
     found["parent_session_id"] = found.pop("parent_session", None)
     return found
+
+
+def _activity(where: Scope, name: str, found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what an agent program does there; None of a session that has ended, or is not known."""
+    known = found["session"]
+    if known is None or known.ended:
+        return None
+    one = (found["repo"], known.job, name, found["worktree"], known.persons)
+    doing = program_states.of_sessions(where.store, [one], where.report).get(name)
+    return None if doing is None else doing.as_json(clock.now())
 
 
 def _run_of(where: Scope, found: dict[str, Any]) -> "Run | None":

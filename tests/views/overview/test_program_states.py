@@ -98,6 +98,8 @@ def test_each_state_in_each_view(repo, ada):
     assert listed["activity"]["state"] == "waiting"
     assert "claude waiting" in ok("sessions", "list").out
     assert "now: claude waiting" in ok("sessions", "show", "login", cwd=repo).out
+    assert ok("explain", "login", "--json", cwd=repo).json["activity"]["state"] == "waiting"
+    assert "claude, waiting (permission) since" in ok("explain", "login", cwd=repo).out
     told = ok("report", "--job", "login", "--json", cwd=repo).json
     assert told["counts"]["outcomes"] == {"waiting": 1}
     (waits,) = told["trouble"]["waiting"]["shown"]
