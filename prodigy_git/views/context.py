@@ -59,6 +59,7 @@ def gather(
         "agent_id": found.text("agent_id"), "job_id": found.job, "item_id": found.text("item_id"),
         "item": None, "attempt": None, "last_error": None, "conflict": None, "job": None,
     }  # fmt: skip
+    said["persons"] = found.persons
     # What `run` started ends with its command.
     said["ends_with_run"] = os.path.lexists(layout.run_log(store, repo, found.job, found.id))
     _of_job(store, repo, said, broken)
@@ -196,7 +197,9 @@ def text(said: dict[str, Any], *, brief: bool = False) -> str:
         "When your work is committed and done: prodigy-git finish",
         "When it cannot be done: prodigy-git finish --failed --error 'WHY'",
     ]
-    if said["ends_with_run"]:
+    if said["persons"]:
+        end = ["This is a person's own checkout: commit only if you are told to, and end nothing."]
+    elif said["ends_with_run"]:
         end = [
             "Commit your work: how it ended is told by the exit status of the command that runs you."
         ]

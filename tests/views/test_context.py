@@ -2,10 +2,11 @@
 
 import json
 import os
+import sys
 
 import pytest
 from support_agents import say
-from support_cli import new, ok, refused, rewrite_session
+from support_cli import new, ok, refused, rewrite_session, start
 
 from prodigy_git.store import sessions
 from prodigy_git.views import context
@@ -75,6 +76,28 @@ def test_who_changes_the_same_files_committed_or_not_or_only_said_so(job, repo, 
         {"session_id": "one", "agent_id": "ada", "item_id": "i1", "status": "Running",
          "branch": "prodigy/review/i1", "file_count": 1, "files": ["b"], "shared_files": []}
     ]  # fmt: skip
+
+
+def test_a_persons_own_checkout_is_not_ended(job, repo, git):
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=repo)
+    said = told(repo)
+    assert (said["persons"], {one["agent_id"] for one in said["others"]}) == (True, set())
+    assert "prodigy-git finish" not in ok("context", cwd=repo).out
+
+
+def test_in_a_worktree_of_run_its_command_is_the_end(job, repo, tmp_path):
+    program = (
+        "import sys; from prodigy_git.__main__ import main; sys.argv[1:] = ['context']; main()"
+    )
+    (tmp_path / "more").write_text('{"id": "i3"}\n')
+    ok("job", "start", "other", "--items", tmp_path / "more", cwd=repo)
+    with_run = start(
+        "run", "--job", "other", "--next", "--", sys.executable, "-c", program, cwd=repo
+    )
+    out, _ = with_run.communicate(timeout=120)
+    assert with_run.returncode == 0
+    assert "exit status of the command that runs you" in out
+    assert "prodigy-git finish" not in out
 
 
 def test_foreign_text_is_quoted_short_and_acts_on_nothing(job, git):
