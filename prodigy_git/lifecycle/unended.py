@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prodigy_git import errors, glance, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import processes
+from prodigy_git.jobs import liveness, processes
 from prodigy_git.record import clock, files, repokey, session
 from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
@@ -126,7 +126,20 @@ def _end_of(store: str, one: Brief) -> _End | None:
         return None  # nobody but Prodigy ends an item of Prodigy's
     if one.worktree is not None and _is_removed(store, one, one.worktree):
         return _End(_of_run(store, one), REMOVED, gone=True)
-    return over or _as_prodigy_says(store, one)
+    return over or _as_prodigy_says(store, one) or _as_its_program(store, one)
+
+
+def _as_its_program(store: str, one: Brief) -> _End | None:
+    """Return how a session ends that a program had made, and then did not begin anything in itself.
+
+    So it is with a subagent's worktree: its events are those of the program's own session.
+    """
+    if one.made_for is None or one.program is not None or one.item is not None:
+        return None
+    alive = None if one.process is None else liveness.alive(store, one.process)
+    if alive is not False:
+        return None
+    return _End("Completed", f"{one.made_for}, which had it made, has ended", gone=True)
 
 
 def _of_run(store: str, one: Brief) -> str:
@@ -208,7 +221,8 @@ def _ended(store: str, one: Brief, end: _End, broken: Broken) -> str | None:
         common = sessions.common_of(store, found)
         found, well = _with_commits(store, one.repo, found, broken)
         # A program has its worktree removed when it is done: that it only talked is no failure.
-        talked = one.program is not None and one.item is None
+        by_program = one.program is not None or one.made_for is not None
+        talked = by_program and one.item is None
         well = well or talked or end.status == "Completed"
         where = None if common is None else kept_commits.commits(common, found)
         finishing.finish(

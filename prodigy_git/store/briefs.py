@@ -103,7 +103,9 @@ class Brief(msgspec.Struct, gc=False):
     commits_settled: bool = False
     """Whether nothing need be done about its commits (`ended_by_others.COMMITS_SETTLED`)."""
     program: str | None = None
-    """The agent program that works in it, or for which its worktree was made."""
+    """The agent program that works, or has worked, in it."""
+    made_for: str | None = None
+    """The agent program that asked for its worktree."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
@@ -239,7 +241,7 @@ def _brief(name: str, data: bytes) -> Brief:
         own.commits if isinstance(own.commits, int) else None, _text(own.last_commit),
         own.resumed if isinstance(own.resumed, int) else 0, process, _text(own.prodigy_session),
         _text(own.name), _text(own.created_by), _text(own.repo_path), _text(own.git_dir),
-        bool(own.commits_settled), _text(own.agent_program) or _text(own.made_for),
+        bool(own.commits_settled), _text(own.agent_program), _text(own.made_for),
     )  # fmt: skip
 
 

@@ -118,6 +118,21 @@ def test_a_session_whose_worktree_was_made_for_the_program_ends_with_it(known, s
     assert path.is_dir()
 
 
+def test_a_subagents_worktree_ends_with_the_program(known, store, git):
+    """What happens in it is told of the program's own session; kept, since something was committed."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        path = create(known, name="agent-a1", environ={"CLAUDE_PID": str(program.pid)})
+        git("commit", "-q", "--allow-empty", "-m", "work", cwd=path)
+        ok("sessions", "list", cwd=known)
+        assert session_file(store, "agent-a1")["status"] == "Running"
+        program.communicate(b"\n")
+    found = ok("status", "--json", "--stuck-after", "0s", cwd=known).json["repositories"][0]
+    assert (found["counts"]["dead"], found["counts"]["stuck"]) == (0, 0)
+    ok("sessions", "list", cwd=known)
+    assert session_file(store, "agent-a1")["status"] == "Completed"
+    assert path.is_dir()
+
+
 @pytest.mark.parametrize("commits", [0, 1])
 @pytest.mark.parametrize("end", ["before", "after", "never"])
 def test_a_worktree_that_the_program_made_and_removed_itself(

@@ -252,7 +252,7 @@ def _of_session(
         removed=agent.removed,
         persons=agent.persons,
         unattended=brief.agent is None and brief.item is None and brief.prodigy_session is None
-        and brief.created_by not in (None, "new-worktree"),
+        and (brief.created_by not in (None, "new-worktree") or brief.made_for is not None),
         last=brief.updated,
     )  # fmt: skip
     return agent
