@@ -29,9 +29,14 @@ WORKING, WAITING, IDLE, ENDED = "working", "waiting", "idle", "ended"
 _ALWAYS = ("event", "source", "reason", "tool", "tool_id", "subagent", "subagent_type")
 _AT_TIMES = ("transcript", "subagent_transcript", "model", "cwd", "name", "path")
 _OFTEN = ("tool", "working", "seen")
-TOLD = ("start", "prompt", "tool", "waiting", "idle", "subagent_start", "subagent_end", "end")
+_TOLD = ("start", "prompt", "tool", "waiting", "idle", "subagent_start", "subagent_end", "end")
 """The kinds of events from which others follow in the job's log (`activity_events`)."""
-_SPEECH = ("prompt", "idle", "subagent_end")
+_SPEECH = ("prompt", "idle", "subagent_end", "working")
+
+
+def is_told(heard: Heard) -> bool:
+    """Whether something follows from an event in the job's log: also if an agent says what it does."""
+    return heard.kind in _TOLD or (heard.kind == "working" and heard.text is not None)
 
 
 def append(store: str, repo: str, session: str, heard: Heard) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def _line(heard: Heard) -> dict[str, Any]:
         value = getattr(heard, name)
         if value is not None:
             line[name] = value
-    if heard.kind in TOLD:
+    if is_told(heard):
         line["call"] = agent_call.call_of(heard)
         if heard.text is not None and heard.kind in _SPEECH:
             line["said"] = True

@@ -115,7 +115,9 @@ def is_due(store: str, repo: str, name: str) -> bool:
     # Tools are told at a turn's end: lines behind the cursor are usual. Others are told at once.
     lines, _ = _lines(layout.activity(store, repo, name), cursor.offset)
     quiet = ("tool", "working", "seen", "cwd")
-    return _late(cursor, clock.now()) or any(line.get("kind") not in quiet for _, line in lines)
+    return _late(cursor, clock.now()) or any(
+        line.get("kind") not in quiet or line.get("said") for _, line in lines
+    )
 
 
 def _late(cursor: Cursor, now: int) -> bool:

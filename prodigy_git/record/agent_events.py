@@ -30,7 +30,7 @@ def heard(event: Heard, environ: Mapping[str, str]) -> None:
     store = layout.store_from(environ)
     bound = program_sessions.read(store, event.program, event.program_session)
     if bound is not None and not bound.before:
-        if event.kind in _NOTED:
+        if event.kind in _NOTED and not (event.kind == "working" and event.text is not None):
             from prodigy_git.record import activity
 
             activity.append(bound.store, bound.repo, bound.session, event)

@@ -101,7 +101,7 @@ def events(state: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dic
     for field in ("transcript", "model"):
         if line.get(field) is not None and (field == "transcript" or line.get("subagent") is None):
             known[field] = line[field]
-    if kind == "working":
+    if kind == "working" and not line.get("said"):
         known["waiting"] = None
         return _starting(known, offset, line) if not known["ended"] else []
     if isinstance(call, str) and _is_repeated(known, kind == "start", call):
@@ -229,6 +229,12 @@ def _idle(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dict
     return _close(known, line, line.get("subagent") or "") + _said(offset, line, "assistant")
 
 
+def _spoke(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an agent says in the midst of its turn."""
+    known["waiting"] = None
+    return _said(offset, line, "assistant")
+
+
 def _waiting(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dict[str, Any]]:
     reason = line.get("reason") or "question"
     if known["waiting"] == reason:
@@ -319,6 +325,7 @@ def _end(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dict[
 _OF_KIND = {
     "prompt": _prompt,
     "idle": _idle,
+    "working": _spoke,
     "waiting": _waiting,
     "tool": _tool,
     "subagent_start": _subagent_start,

@@ -55,7 +55,7 @@ def take(event: Heard, bound: Binding | None, environ: Mapping[str, str]) -> Non
         program_ends.end(event, bound.store, bound.repo, bound.session)
         return
     activity.append(bound.store, bound.repo, bound.session, event)
-    if new or (event.kind in activity.TOLD and event.kind != "tool"):
+    if new or (activity.is_told(event) and event.kind != "tool"):
         _record(event, bound, here, environ)
 
 
@@ -93,7 +93,7 @@ def _where_heard(event: Heard, bound: Binding) -> Binding:
 
     Told again, it is told there again, and known for what it is.
     """
-    if event.kind in activity.TOLD:
+    if activity.is_told(event):
         for repo, name in bound.before:
             there = Binding(
                 store=bound.store, repo=repo, session=name, job=bound.job, worktree=bound.worktree
@@ -125,7 +125,7 @@ def _record(
     if here is not None and here[1].session != bound.session:
         here = None
     text = None
-    if event.kind in activity.TOLD:
+    if activity.is_told(event):
         place = here[0] if here is not None else _place_of(bound)
         text = agent_texts.of(event, bound.store, bound.repo, bound.session, place)
     try:

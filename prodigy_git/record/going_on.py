@@ -72,6 +72,8 @@ def go_on(store: str, name: str, process: dict[str, Any], *, program: str | None
             log.append(store, repo, job, [event | {"resumed": again}], before=note)
         for one in (_MARK, BECAUSE):
             metadata.pop(one, None)
+        for one in (BY, ENDED_AS):
+            metadata.pop(one, None)
         if program is not None:
             metadata[BY], metadata[ENDED_AS] = program, fields["status"]
         metadata[RESUMED] = again
