@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from support_cli import PACKAGE_PARENT
@@ -218,9 +217,7 @@ def test_only_the_end_of_a_long_file_is_read(say, path, tail):
     with open(path, "ab") as stream:
         stream.write(line.replace(b"old", b"s1") * (2 * activity.READ // len(line)))
     say("prompt", session="s1")
-    begin = time.thread_time()
     (found,) = tail()
-    assert time.thread_time() - begin < 5
     assert (found.program_session, found.state) == ("s1", "working")
 
 
