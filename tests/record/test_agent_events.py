@@ -393,6 +393,33 @@ def test_its_worktree_may_be_gone_at_the_end(repo, linked, store, killed):
     del sha
 
 
+def test_a_worktree_that_is_moved_keeps_its_conversation(repo, linked, store, killed, tmp_path):
+    calls = conversation(linked)
+    hear(calls[0])
+    git("worktree", "move", linked, tmp_path / "moved", cwd=repo)
+    for raw in calls[1:]:
+        hear(raw | {"cwd": str(tmp_path / "moved")})
+    settle(store)
+    assert sorted(types(store)) == sorted(WHOLE)
+    assert [one["content"] for one in told(store, "ClaudeMessage")] == ["do it", "done", "found"]
+    assert session_of(store, tmp_path / "moved")["status"] == "Completed"
+
+
+def test_a_store_that_is_moved_keeps_its_conversations(
+    linked, store, killed, tmp_path, monkeypatch
+):
+    calls = conversation(linked)
+    for raw in calls[:5]:
+        hear(raw)
+    store.rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("PRODIGY_HOME", str(tmp_path / "elsewhere"))
+    for raw in calls[5:]:
+        hear(raw)
+    settle(tmp_path / "elsewhere")
+    assert sorted(types(tmp_path / "elsewhere")) == sorted(WHOLE)
+    assert not store.exists()
+
+
 def test_taken_up_in_another_worktree_it_is_there(repo, linked, store, killed, tmp_path):
     git("worktree", "add", "-q", tmp_path / "other", cwd=repo)
     calls = conversation(linked)
