@@ -141,9 +141,10 @@ def session(program: str, served: Served, cwd: Path) -> subprocess.CompletedProc
     return _SESSIONS[program](served, cwd)
 
 
-def _claude(served: Served, cwd: Path) -> subprocess.CompletedProcess[str]:
+def claude_session(served: Served, cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a session of Claude Code, with more arguments."""
     return call(
-        "claude", "-p", served.prompt, "--permission-mode", "bypassPermissions", cwd=cwd,
+        "claude", "-p", served.prompt, "--permission-mode", "bypassPermissions", *more, cwd=cwd,
         environ={"ANTHROPIC_BASE_URL": served.url, "ANTHROPIC_API_KEY": "none", "IS_SANDBOX": "1"},
     )  # fmt: skip
 
@@ -188,12 +189,13 @@ def codex_hooks(cwd: Path) -> list[dict[str, Any]]:
     return hooks
 
 
-def _copilot(served: Served, cwd: Path) -> subprocess.CompletedProcess[str]:
+def copilot_session(served: Served, cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a session of Copilot CLI, with more arguments."""
     environ = {
         "COPILOT_OFFLINE": "true", "COPILOT_PROVIDER_BASE_URL": f"{served.url}/v1",
         "COPILOT_PROVIDER_API_KEY": "none", "COPILOT_MODEL": "local",
     }  # fmt: skip
-    words = ["--allow-all-tools", "--allow-all-paths", "--trust-folder", "-p", served.prompt]
+    words = ["--allow-all-tools", "--allow-all-paths", "--trust-folder", *more, "-p", served.prompt]
     return call("copilot", *words, cwd=cwd, environ=environ)
 
 
@@ -221,6 +223,6 @@ def _opencode(served: Served, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 _SESSIONS = {
-    "claude": _claude, "codex": _codex, "copilot": _copilot, "gemini": _gemini,
+    "claude": claude_session, "codex": _codex, "copilot": copilot_session, "gemini": _gemini,
     "opencode": _opencode,
 }  # fmt: skip
