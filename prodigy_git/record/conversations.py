@@ -49,6 +49,8 @@ def take(event: Heard, bound: Binding | None, environ: Mapping[str, str]) -> Non
         bound = there or bound
     if bound is None:
         return
+    if event.kind == "prompt" and not new:
+        program_sessions.goes_on(bound.store, event)
     if bound.before:
         bound = _where_heard(event, bound)
     if event.kind == "end":

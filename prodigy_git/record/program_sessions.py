@@ -91,10 +91,29 @@ def bind(there: Binding, heard: Heard, *, anew: bool) -> Binding:
     """
     assert heard.program_session is not None
     anew = anew or read(there.store, heard.program, heard.program_session) is None
-    fields = {name: getattr(there, name) for name in Binding.__slots__}
+    fields: dict[str, Any] = {name: getattr(there, name) for name in Binding.__slots__}
     fields = {"program": heard.program, "program_session": heard.program_session, **fields}
     fields["process"] = _described(heard.process)
-    goal = path(there.store, heard.program, heard.program_session)
+    _put(path(there.store, heard.program, heard.program_session), fields, anew=anew)
+    return read(there.store, heard.program, heard.program_session) or there
+
+
+def goes_on(store: str, heard: Heard) -> None:
+    """Note in which process a program's session goes on: some tell no start when it is taken up again.
+
+    Never raises: where it cannot be noted, views take the program for gone at worst.
+    """
+    assert heard.program_session is not None
+    goal, now = path(store, heard.program, heard.program_session), _described(heard.process)
+    try:
+        fields = jsonline.decode_object(files.read(goal, 1 << 16))
+        if now is not None and now != fields.get("process"):
+            _put(goal, {**fields, "process": now}, anew=True)
+    except (OSError, ValueError):
+        pass
+
+
+def _put(goal: str, fields: dict[str, Any], *, anew: bool) -> None:
     temporary = f"{goal}.{os.getpid()}.new"
     descriptor = files.create_anew(temporary, os.O_WRONLY)
     try:
@@ -109,7 +128,6 @@ def bind(there: Binding, heard: Heard, *, anew: bool) -> Binding:
     finally:
         if not anew or os.path.lexists(temporary):
             os.unlink(temporary)
-    return read(there.store, heard.program, heard.program_session) or there
 
 
 def _link(temporary: str, goal: str) -> None:

@@ -274,6 +274,15 @@ def test_one_that_is_killed_waits_no_more(repo, ada, program, events, alive, kil
         inside.communicate(b"\n")
 
 
+def test_one_that_goes_on_in_another_process_is_not_gone(repo, ada, program):
+    child = program(ada, _START, _PROMPT)
+    child.kill()
+    child.wait()
+    assert of(look(repo), "ada")["state"] == "dead"
+    program(ada, _PROMPT)  # without a word of having been taken up again
+    assert of(look(repo), "ada")["state"] == "running"
+
+
 def test_one_that_is_killed_in_a_persons_checkout_is_no_trouble(repo, own, program):
     child = program(repo, _START, _PROMPT, _WAIT)
     assert of(look(repo), own)["state"] == "waiting"
