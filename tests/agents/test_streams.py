@@ -4,15 +4,19 @@ Whatever happens to them, each call ends with 0 and the empty answer, a program'
 session of ours, no event is recorded twice, and what the agent commits is recorded once.
 """
 
+import itertools
 import json
 import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from support_agents import lines, states
-from support_cli import ok
+from support_cli import PACKAGE_PARENT, ok
+from support_faults import KILL, can_trace, strace
 from support_streams import (
     NAMES,
     Call,
@@ -64,6 +68,22 @@ HEARD = {
 PROGRAMS = {name: name.split("-")[0] for name in NAMES}
 """The program that made each stream."""
 SESSIONS = {"claude-terminal": 2}
+ONCE_TOLD = [
+    "AgentProgramStarted",
+    "AgentStarted",
+    "ClaudeMessage",
+    "AgentWaiting",
+    "ToolsUsed",
+    "ClaudeMessage",
+    "ClaudeMessage",
+    "AgentWaiting",
+    "ToolsUsed",
+    "ClaudeMessage",
+    "AgentProgramStarted",
+    "ClaudeMessage",
+]
+"""What is recorded of ``claude-terminal``, but for its ends: these are told in the background."""
+ONCE = frozenset(ONCE_TOLD)
 BY_COMMAND = ("claude-terminal", "copilot", "gemini")
 """The streams whose calls begin in a shell, as in the settings; the others are forked, quicker."""
 
@@ -213,6 +233,28 @@ def test_killed_at_any_call(name, fed, tree, store, git):
     for call in calls:
         make(call)
     holds(store, name, commits)
+
+
+@pytest.mark.parametrize("name", ["write", "rename", "flock", "fsync"])
+def test_killed_at_any_write_of_any_call_and_called_again(name, tree, store):
+    if not can_trace():
+        pytest.skip("there is no strace that may trace")
+    kills = 0
+    for call in split(list(load("claude-terminal", tree)))[0]:
+        begin = f"from prodigy_git.record.agent_hook import main; main('claude', '{call.event}')"
+        code = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); {begin}"
+        for at in itertools.count(1):
+            done = subprocess.run(
+                [*strace(name, f"{KILL}:when={at}"), sys.executable, "-I", "-S", "-c", code],
+                input=call.data, cwd=call.cwd, env={**os.environ, **call.environment}, check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                break
+            kills += 1
+            holds(store, "claude-terminal", 0, state=None)
+    assert kills >= 5
+    types = [event["type"] for event in events(store) if event["type"] in ONCE]
+    assert types == ONCE_TOLD
 
 
 def test_worktrees_that_the_program_makes_and_removes(repo, store, git):
