@@ -5,8 +5,17 @@ import re
 from typing import Any
 
 from prodigy_git import agent_command
-from prodigy_git.agents.programs import Hook, Program, Scope
+from prodigy_git.agents.programs import ALL, Hook, Program, Scope
 from prodigy_git.errors import ProdigyError
+
+_NAMED = rf"(?:{'|'.join(one.name for one in ALL)})\s+[A-Za-z.]+"
+# Our script has an interpreter beside the event. Other tools have one of the same name, and no such.
+_BY_HAND = re.compile(
+    rf"prodigy[-_]git['\"]?\s+agent-hook\b"
+    rf"|/agent-hook\.sh['\"]?\s.*\S\s+{_NAMED}"
+    rf"|\S\s+{_NAMED}\s.*/agent-hook\.sh",
+    re.DOTALL,
+)
 
 
 def text(program: Program, hook: Hook, scope: Scope) -> str:
@@ -41,9 +50,7 @@ def is_ours(command: object) -> bool:
 def is_by_hand(command: object) -> bool:
     """Whether a command calls us, but was written, or changed, by somebody else."""
     return (
-        isinstance(command, str)
-        and not is_ours(command)
-        and re.search(r"prodigy-git\s+agent-hook|/agent-hook\.sh", command) is not None
+        isinstance(command, str) and not is_ours(command) and _BY_HAND.search(command) is not None
     )
 
 

@@ -93,7 +93,7 @@ def state(site: Site, program: Program, scope: Scope) -> tuple[Standing, str]:
     try:
         seen = settings_file.look(path)
         text = seen.text()
-        if not calls.mentioned(text) or not _has_ours(program, path, text):
+        if not _has_ours(program, path, text):
             return "absent", ""
         result = _with_ours(site, seen, text, program, scope, None)
     except ProdigyError as error:
@@ -102,6 +102,8 @@ def state(site: Site, program: Program, scope: Scope) -> tuple[Standing, str]:
 
 
 def _has_ours(program: Program, path: str, text: str) -> bool:
+    if not calls.mentioned(text):
+        return False
     if program.shape == "plugin":
         return plugin_file.is_ours(text)
     if path.endswith(".toml"):
@@ -152,7 +154,7 @@ def _install_once(site: Site, program: Program, scope: Scope, path: str) -> Done
             f"{path} was left alone: the store {site.store} cannot be written ({error.strerror})"
         ) from None
     settings_file.replace(seen, content)
-    had = calls.mentioned(text)
+    had = _has_ours(program, path, text)
     return Done(program.name, scope, path, "updated" if had else "installed", notes)
 
 

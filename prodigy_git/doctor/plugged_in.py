@@ -30,7 +30,9 @@ def examine(store: str, cwd: str, *, fix: bool) -> Iterator[Finding]:
                 again_now = functools.partial(plugging.install, site, one.program, "user")
                 yield mended(finding, fix and there.scope == "user", again_now)
             for obstacle in there.obstacles:
-                why, _, remedy = obstacle.rpartition(": ")
+                why, _, remedy = (
+                    obstacle.rpartition(": ") if ": " in obstacle else (obstacle, "", "")
+                )
                 yield Finding(what, "warning", f"not in effect, {why}", remedy or again)
         if one.in_effect:
             good.append(name)

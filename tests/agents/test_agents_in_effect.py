@@ -177,8 +177,15 @@ def test_a_file_that_broke_since_is_said(home):
     one = listed("claude")["installed"][0]
     assert (one["state"], one["in_effect"]) == ("unreadable", False)
     assert "is no JSON" in one["missing"][0]
-    found = {one["what"]: one for one in call("doctor", "--json").json}
-    assert found["agents claude"]["level"] == "warning"
+
+    def found():
+        return {one["what"]: one for one in call("doctor", "--json").json}["agents claude"]
+
+    assert (found()["level"], found()["remedy"]) == ("warning", "mend it first")
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_text("a file")
+    assert "Not a directory" in found()["words"]
 
 
 def test_doctor_says_it_and_brings_it_up_to_date(home, repo):

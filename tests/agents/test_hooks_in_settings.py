@@ -163,6 +163,26 @@ def test_a_call_that_somebody_wrote_stays_and_is_not_doubled():
     assert json.loads(left.text) == json.loads(text)
 
 
+@pytest.mark.parametrize(
+    ("command", "by_hand"),
+    [
+        ("'/home/a b/bin/prodigy-git' agent-hook claude Stop", True),
+        ("python3 -m prodigy_git agent-hook claude Stop", True),
+        ("sh /x/hooks/agent-hook.sh /usr/bin/python3 claude Stop; true", True),
+        ("set -- '/a b/python' claude Stop /x/agent-hook.sh; . /x/agent-hook.sh; true", True),
+        ("~/.claude/hooks/agent-hook.sh", False),
+        ("~/.claude/hooks/agent-hook.sh Stop", False),
+        ("bash ~/.tool/agent-hook.sh claude Stop", False),
+        ("TOOL=claude /opt/tool/agent-hook.sh --event Stop", False),
+    ],
+)
+def test_a_script_of_another_tool_that_is_called_as_ours_is_not_ours(command, by_hand):
+    text = json.dumps({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": command}]}]}})
+    result = hooks_in_json.installed(text, programs.CLAUDE, "user", "settings.json")
+    assert result.by_hand == (("Stop",) if by_hand else ())
+    assert ("Stop" in commands(result.text, programs.CLAUDE)[0]) is not by_hand
+
+
 def test_ours_among_handlers_of_others_go_alone():
     mine = calls.text(programs.CLAUDE, programs.Hook("Stop"), "user")
     group = {"hooks": [{"type": "command", "command": one} for one in ("a", mine, "b")]}
