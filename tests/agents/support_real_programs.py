@@ -115,12 +115,15 @@ def call(
 
 def _environment() -> dict[str, str]:
     """Return what a program finds: nothing of this machine's programs, nothing that leads out."""
-    kept = ("PATH", "LC_ALL", "TZ", "TMPDIR")
+    kept = ("PATH", "LC_ALL", "TZ")
     sealed = ("HOME", "PRODIGY_", "GIT_", "XDG_")
     return {
         name: value for name, value in os.environ.items() if name in kept or name.startswith(sealed)
     } | {
         "TERM": "xterm-256color",
+        # What they leave in a temporary folder goes with the test's.
+        "TMPDIR": os.environ["HOME"],
+        "CLAUDE_CODE_TMPDIR": os.environ["HOME"],
         "NO_PROXY": "127.0.0.1",
         "HTTPS_PROXY": "http://127.0.0.1:9",  # nobody is there: no program tells anybody of a test
         "DISABLE_AUTOUPDATER": "1",
