@@ -76,8 +76,8 @@ def create(asking: Asking, name: str | None) -> int:
 def remove(asking: Asking, path: str | None) -> int:
     """Remove the worktree at ``path`` since its program is done with it; return whether it is there.
 
-    It goes to the trash with all that is in it, and its session ends. One that has no session is left
-    to git, which keeps what has changes.
+    It goes to the trash with all that is in it, and its session ends. One that has no session gets one
+    first: git's own removal would throw away what git ignores, and commits on no branch.
     """
     with _stdout_is_for_the_path():
         try:
@@ -93,7 +93,8 @@ def remove(asking: Asking, path: str | None) -> int:
 def _removed(asking: Asking, given: str | None) -> str | None:
     """Remove a worktree; return why it is still there, None where it is not."""
     from prodigy_git.git import repository
-    from prodigy_git.git.ask import git_status, said
+    from prodigy_git.lifecycle import adopt
+    from prodigy_git.record.session import BY_PROGRAM
     from prodigy_git.store import home
 
     if not given:
@@ -107,10 +108,10 @@ def _removed(asking: Asking, given: str | None) -> str | None:
     if os.path.realpath(place.private) == os.path.realpath(place.common):
         return f"{path} is the repository's main worktree: it is left as it is"
     there = home.enrolled(place)
-    if there is None or not there.known:
-        status, _, err = git_status(place.common, "worktree", "remove", path)
-        return None if status == 0 else f"git worktree remove: {said(err, f'exit {status}')}"
-    return _cleaned(asking, there.store, there.session)
+    if there is not None and there.known:
+        return _cleaned(asking, there.store, there.session)
+    adopted = adopt.adopt(path, by=BY_PROGRAM + asking.program, broken=output.note)
+    return _cleaned(asking, home.here(), adopted.session_id)
 
 
 def _cleaned(asking: Asking, store: str, session: str) -> str | None:
@@ -118,7 +119,7 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     from prodigy_git.cleanup import worktrees
     from prodigy_git.cleanup.account import presence
     from prodigy_git.lifecycle import finish as ending
-    from prodigy_git.record.session import MADE_FOR
+    from prodigy_git.lifecycle import program_ended
     from prodigy_git.store import sessions
 
     found = sessions.load(store, session)
@@ -126,8 +127,11 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
         return (
             f"{session} works on item {found.text('item_id')}: it is left as it is until that ends"
         )
-    # What was made for the program ends with it; of any other, who began it says how it ended.
-    if found.text(MADE_FOR) == asking.program and not found.ended:
+    at_work = program_ended.going_elsewhere(store, found, (asking.parent, asking.process))
+    if at_work is not None:
+        return f"{session} is kept: {at_work} goes on in it"
+    # What began for the program ends with it; of any other, who began it says how it ended.
+    if not found.ended and program_ended.is_to_end(store, found):
         ending.finish(store, session, broken=output.note)
     options = worktrees.Options(force=True)
     # Its servers and shells are there still, when it asks at its end.

@@ -35,6 +35,7 @@ _REQUEST = re.compile(r"pr-([1-9][0-9]{0,8})")
 """What Claude Code calls a request's worktree (``--worktree "#12"``), and would fetch itself."""
 _TRIES = 20
 _LONGEST = 1 << 12  # characters of a name that are looked at
+_LONGEST_BRANCH = 1000  # bytes; a path has 4096, of which the repository's folder needs some
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def names_for(place: Place, text: str | None) -> Iterator[str | None]:
     name. The last is None: one that is made up.
     """
     text = plain(text)
-    if "/" in text and not text.startswith("refs/") and branch_names.is_possible(place.top, text):
+    if "/" in text and not text.startswith("refs/") and _is_branch(place, text):
         for number in range(1, _TRIES + 1):
             name = text if number == 1 else f"{text}-{number}"
             taken = branch_names.in_the_way(place, name)
@@ -149,6 +150,13 @@ def names_for(place: Place, text: str | None) -> Iterator[str | None]:
         with contextlib.suppress(ProdigyError):  # used a thousand times
             yield from naming.ids(stem)
     yield None
+
+
+def _is_branch(place: Place, text: str) -> bool:
+    """Whether git takes a text for a branch, and a filesystem for the path of a branch's file."""
+    parts = [len(os.fsencode(part)) for part in text.split("/")]
+    fits = max(parts) <= branch_names.LONGEST and sum(parts) <= _LONGEST_BRANCH
+    return fits and branch_names.is_possible(place.top, text)
 
 
 def plain(text: str | None) -> str:

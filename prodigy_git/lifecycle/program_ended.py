@@ -7,7 +7,7 @@ repeated, and the note goes last.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
@@ -112,7 +112,7 @@ def _see_to(store: str, name: str, heard: Heard, broken: Broken, texts: float) -
     whose = agent_turns.name_of(heard.program, heard.program_session)
     if not agent_turns.has_ended(state, whose) or agent_turns.going(state, clock.now(), SILENT):
         return
-    if not _is_to_end(store, found):
+    if not is_to_end(store, found):
         return
     _end(store, found, broken)
     # A program may have started just now, and found the session as it was.
@@ -141,7 +141,7 @@ def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, o
     return None if cursor is None else cursor.state
 
 
-def _is_to_end(store: str, found: Session) -> bool:
+def is_to_end(store: str, found: Session) -> bool:
     """Whether a session ends with the program in it.
 
     It does if nobody else began it: it was made for the program, or goes on only for it; or by a hook,
@@ -163,6 +163,27 @@ def _is_to_end(store: str, found: Session) -> bool:
     if by.startswith(session.BY_PROGRAM) or by in _BY_HOOKS or wanted == "finish":
         return True
     return found.text(session.MADE_FOR) is not None
+
+
+def going_elsewhere(store: str, found: Session, own: Iterable[int | None]) -> str | None:
+    """Return, in words, a conversation in a session that goes on in a process that is none of ``own``.
+
+    None where there is none: it has ended, has left for another worktree, or its process is gone or
+    not known. Raises `OSError`.
+    """
+    from prodigy_git.jobs import liveness
+    from prodigy_git.record import program_sessions
+
+    for one in activity.tail(store, found.text("repo") or "", found.id):
+        if one.state == activity.ENDED or one.program_session is None:
+            continue
+        there = program_sessions.read(store, one.program, one.program_session)
+        by = program_sessions.process(store, one.program, one.program_session)
+        if there is None or there.session != found.id or by is None or by.get("pid") in own:
+            continue
+        if liveness.alive(store, by):
+            return f"another conversation of {one.program} (pid {by['pid']})"
+    return None
 
 
 def _setting(store: str, found: Session) -> str | None:

@@ -60,6 +60,13 @@ def test_a_name_is_made_one_that_can_be(known, git, name, session, on):
     assert branch(git, made.worktree) == on
 
 
+def test_a_branch_that_no_filesystem_could_hold_is_no_branch(known, git):
+    for name in ("x" * 300 + "/y", "é" * 150 + "/y", "/".join(["part"] * 400)):
+        made = made_for_program.create(str(known), name, "claude", broken=pytest.fail)
+        assert made.session_id is not None
+        assert branch(git, made.worktree).startswith("prodigy-")
+
+
 @pytest.mark.parametrize("name", ["", "日本", "..", "-", None])
 def test_what_is_no_name_at_all_gets_one_that_is_made_up(known, name):
     made = made_for_program.create(str(known), name, "claude", broken=pytest.fail)
@@ -274,19 +281,42 @@ def test_it_stays_while_somebody_else_is_in_it(known, monkeypatch, whose):
     ) * 3
 
 
-def test_what_is_not_ours_is_left_to_git_which_keeps_what_has_changes(repo, git, tmp_path):
-    for name in ("clean", "dirty"):
-        git("worktree", "add", "-q", "-b", name, tmp_path / name, cwd=repo)
-    (tmp_path / "dirty" / "new").write_text("")
+def test_one_without_a_session_goes_to_the_trash_too_with_what_git_would_throw_away(
+    repo, git, store, tmp_path
+):
+    """So it is with one that git made while our store could not be used."""
+    git("worktree", "add", "-q", "--detach", tmp_path / "plain", cwd=repo)
+    git("commit", "-q", "--allow-empty", "-m", "on no branch", cwd=tmp_path / "plain")
+    tip = git("rev-parse", "HEAD", cwd=tmp_path / "plain")
+    exclude = repo / ".git" / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("ignored\n")
+    for name in ("ignored", "new"):
+        (tmp_path / "plain" / name).write_text(name)
+    done = remove(repo, tmp_path / "plain")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert not (tmp_path / "plain").exists()
+    (name,) = [one.stem for one in (store / "sessions").iterdir()]
+    assert session_file(store, name)["status"] == "Completed"
+    git("gc", "-q", "--prune=now", cwd=repo)
+    ok("worktree", "restore", name, cwd=repo)
+    assert git("rev-parse", "HEAD", cwd=tmp_path / "plain") == tip
+    assert (tmp_path / "plain" / "ignored").read_text() == "ignored"
+
+
+def test_what_is_no_worktree_of_its_own_is_left_as_it_is(repo, tmp_path):
     (tmp_path / "folder").mkdir()
-    assert remove(repo, tmp_path / "clean").code == 0
-    assert not (tmp_path / "clean").exists()
-    for name in ("dirty", "folder"):
-        done = remove(repo, tmp_path / name)
-        assert done.code == 3
-        assert (tmp_path / name).is_dir()
+    done = remove(repo, tmp_path / "folder")
+    assert (done.code, (tmp_path / "folder").is_dir()) == (3, True)
     assert "main worktree" in remove(repo, repo).err
     assert (repo / ".git").is_dir()
+
+
+def test_a_worktree_without_a_session_stays_where_the_store_cannot_be_used(repo, git, tmp_path):
+    git("worktree", "add", "-q", "-b", "plain", tmp_path / "plain", cwd=repo)
+    done = remove(repo, tmp_path / "plain", env=dict(os.environ, PRODIGY_HOME="/dev/null/store"))
+    assert (done.code, (tmp_path / "plain").is_dir()) == (3, True)
+    assert "Traceback" not in done.err
 
 
 def test_of_a_session_that_somebody_began_only_the_worktree_goes(known, store):

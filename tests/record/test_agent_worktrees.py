@@ -1,5 +1,6 @@
 """WorktreeCreate and WorktreeRemove, as Claude Code calls them: through the command in its settings."""
 
+import json
 import os
 import shlex
 import shutil
@@ -13,6 +14,14 @@ from support_cli import ok, session_file
 from support_setup import until
 
 from prodigy_git import agent_command
+
+AS_A_PROGRAM = """
+import subprocess, sys
+event = sys.stdin.readline()
+subprocess.run(["/bin/sh", "-c", sys.argv[1]], input=event, text=True, check=True)
+print("told", flush=True)
+sys.stdin.readline()
+"""
 
 
 @pytest.fixture
@@ -116,6 +125,27 @@ def test_a_session_whose_worktree_was_made_for_the_program_ends_with_it(known, s
     say("claude", "SessionEnd", cwd=path, reason="other")
     until(lambda: session_file(store, "login")["status"] == "Completed")
     assert path.is_dir()
+
+
+def test_a_worktree_stays_while_another_conversation_goes_on_in_it(known, store):
+    path = create(known, name="login")
+    whose = {"cwd": path, "session_id": "another", "source": "startup"}
+    with subprocess.Popen(
+        [sys.executable, "-c", AS_A_PROGRAM, agent_command.text("claude", "SessionStart", "user")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=known,
+    ) as other:  # fmt: skip
+        event = json.dumps({**whose, "hook_event_name": "SessionStart"}, default=str)
+        other.stdin.write(f"{event}\n".encode())
+        other.stdin.flush()
+        assert other.stdout.readline() == b"told\n"
+        done = say("claude", "WorktreeRemove", cwd=known, worktree_path=str(path))
+        assert (done.returncode, path.is_dir()) == (3, True)
+        assert f"another conversation of claude (pid {other.pid})" in done.stderr.decode()
+        assert session_file(store, "login")["status"] == "Running"
+        other.communicate(b"\n")
+    done = say("claude", "WorktreeRemove", cwd=known, worktree_path=str(path))
+    assert (done.returncode, done.stderr, path.is_dir()) == (0, b"", False)
+    assert session_file(store, "login")["status"] == "Completed"
 
 
 def test_a_subagents_worktree_ends_with_the_program(known, store, git):
