@@ -5,10 +5,13 @@ Codex notes in its config.toml, ``[hooks.state."FILE:EVENT:GROUP:PLACE"]``, the 
 trust a command is the person's part.
 """
 
+import collections
+import dataclasses
 import json
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 from prodigy_git import digest
@@ -28,27 +31,40 @@ def unheeded(home: str, path: str, hooks: Any) -> tuple[list[str], list[str], li
     ``home`` is Codex's folder of settings, ``hooks`` what the file ``path`` has under that name.
     """
     states = _states(home)
-    # The folder is named without links, the file in it as it is.
-    source = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     fresh: list[str] = []
     changed: list[str] = []
     off: list[str] = []
-    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
-        for number, group in enumerate(groups if isinstance(groups, list) else ()):
-            inner = group.get("hooks") if isinstance(group, dict) else None
-            for place, handler in enumerate(inner if isinstance(inner, list) else ()):
-                if not isinstance(handler, dict) or not calls.is_ours(handler.get("command")):
-                    continue
-                label = _label(str(event))
-                state = states.get(f"{source}:{label}:{number}:{place}", {})
-                trusted = state.get("trusted_hash") if isinstance(state, dict) else None
-                if isinstance(state, dict) and state.get("enabled") is False:
-                    off.append(str(event))
-                elif trusted is None:
-                    fresh.append(str(event))
-                elif trusted != _hash(label, group.get("matcher"), handler):
-                    changed.append(str(event))
+    for one in _handlers(path, hooks):
+        if not calls.is_ours(one.handler.get("command")):
+            continue
+        state = states.get(one.key, {})
+        trusted = state.get("trusted_hash") if isinstance(state, dict) else None
+        if isinstance(state, dict) and state.get("enabled") is False:
+            off.append(one.event)
+        elif trusted is None:
+            fresh.append(one.event)
+        elif trusted != one.hash():
+            changed.append(one.event)
     return fresh, changed, off
+
+
+def distrusted(home: str, path: str, before: str, after: str) -> list[str]:
+    """Return the events of others' hooks that Codex runs with one text of a file, and not with another.
+
+    They are behind what was taken out, and have another place now.
+    """
+    states = _states(home)
+
+    def trusted(text: str) -> collections.Counter[str]:
+        return collections.Counter(
+            one.event
+            for one in _handlers(path, _hooks(path, text))
+            if not calls.is_ours(one.handler.get("command"))
+            and isinstance(state := states.get(one.key), dict)
+            and state.get("trusted_hash") == one.hash()
+        )
+
+    return sorted(trusted(before) - trusted(after))
 
 
 def knows_plugin(home: str) -> bool:
@@ -68,6 +84,39 @@ def toml(path: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except (ProdigyError, tomllib.TOMLDecodeError):
         return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Handler:
+    """A command at an event: the ``key`` under which Codex notes what it knows of it."""
+
+    event: str
+    key: str
+    matcher: object
+    handler: dict[str, Any]
+
+    def hash(self) -> str:
+        return _hash(_label(self.event), self.matcher, self.handler)
+
+
+def _hooks(path: str, text: str) -> Any:
+    try:
+        plain = json.loads(text) if path.endswith(".json") else tomllib.loads(text)
+    except ValueError:  # Codex runs none of them
+        return None
+    return plain.get("hooks") if isinstance(plain, dict) else None
+
+
+def _handlers(path: str, hooks: Any) -> Iterator[_Handler]:
+    # The folder is named without links, the file in it as it is.
+    source = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        for number, group in enumerate(groups if isinstance(groups, list) else ()):
+            inner = group.get("hooks") if isinstance(group, dict) else None
+            for place, handler in enumerate(inner if isinstance(inner, list) else ()):
+                if isinstance(handler, dict):
+                    key = f"{source}:{_label(str(event))}:{number}:{place}"
+                    yield _Handler(str(event), key, group.get("matcher"), handler)
 
 
 def _states(home: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from prodigy_git.agents.programs import CODEX, Scope
 from prodigy_git.errors import ProdigyError
 
 _BLOCK = re.compile(
-    r"(?:(?<=\n)\r?\n)?^\[\[hooks\.(\w+)\]\]\r?\n(?:matcher = [^\r\n]*\r?\n)?"
-    r"\[\[hooks\.\1\.hooks\]\]\r?\n"
-    r"type = [^\r\n]*\r?\n(command = [^\r\n]*)\r?\ntimeout = [0-9]+(?:\r?\n|\Z)",
+    r"(?:(?<=\n)\r?\n)?^\[\[hooks\.(?P<event>\w+)\]\]\r?\n(?:matcher = [^\r\n]*\r?\n)?"
+    r"\[\[hooks\.(?P=event)\.hooks\]\]\r?\n"
+    r"type = [^\r\n]*\r?\n(?P<command>command = [^\r\n]*)\r?\ntimeout = [0-9]+(?:\r?\n|\Z)",
     re.MULTILINE,
 )
 
@@ -41,8 +41,11 @@ def installed(text: str, scope: Scope, path: str) -> Result:
     by_hand = _by_hand(document)
     for event in by_hand:
         wanted.pop(event, None)
-    if _ours(document) == {event: [group] for event, group in wanted.items()}:
-        return Result(text, None, by_hand=by_hand)
+    complete = {event: [group] for event, group in wanted.items()}
+    renewed = _renewed(text, wanted)
+    after_it = tomllib.loads(renewed.removeprefix("\ufeff"))
+    if _ours(after_it) == complete and _others(after_it) == _others(document):
+        return Result(renewed, None, by_hand=by_hand)
     base = _without(text, path)
     end = "\r\n" if "\r\n" in text else "\n"
     lines = []
@@ -54,9 +57,7 @@ def installed(text: str, scope: Scope, path: str) -> Result:
     added = begin + end.join(lines) + end
     after = base + added
     try:
-        right = _ours(tomllib.loads(after.removeprefix("\ufeff"))) == {
-            event: [group] for event, group in wanted.items()
-        }
+        right = _ours(tomllib.loads(after.removeprefix("\ufeff"))) == complete
     except tomllib.TOMLDecodeError:
         right = False
     if not right or _others(tomllib.loads(after.removeprefix("\ufeff"))) != _others(document):
@@ -104,7 +105,7 @@ def _without(text: str, path: str) -> str:
         return text
 
     def left_of(block: re.Match[str]) -> str:
-        return "" if calls.is_ours(tomllib.loads(block[2]).get("command")) else block[0]
+        return "" if calls.is_ours(tomllib.loads(block["command"]).get("command")) else block[0]
 
     after = _BLOCK.sub(left_of, text)
     left = tomllib.loads(after.removeprefix("\ufeff"))
@@ -114,6 +115,28 @@ def _without(text: str, path: str) -> str:
             "them there: their commands call agent-hook"
         )
     return after
+
+
+def _renewed(text: str, wanted: dict[str, Any]) -> str:
+    """Return a config.toml in which our tables, as far as they are there, are as they are to be now.
+
+    At their places, by which Codex trusts those of others behind them.
+    """
+
+    def new_of(block: re.Match[str]) -> str:
+        group = wanted.get(block["event"])
+        if group is None or not calls.is_ours(tomllib.loads(block["command"]).get("command")):
+            return block[0]
+        handler = group["hooks"][0]
+        lines = block[0].splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            key = line.partition(" ")[0]
+            if key in handler:
+                end = line[len(line.rstrip("\r\n")) :]
+                lines[number] = f"{key} = {json.dumps(handler[key], ensure_ascii=False)}{end}"
+        return "".join(lines)
+
+    return _BLOCK.sub(new_of, text)
 
 
 def _ours(document: dict[str, Any]) -> dict[str, list[Any]]:

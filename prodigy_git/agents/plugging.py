@@ -13,6 +13,7 @@ from typing import Literal
 from prodigy_git import layout
 from prodigy_git.agents import (
     calls,
+    codex_trust,
     hooks_in_json,
     hooks_in_toml,
     plugin_file,
@@ -139,6 +140,7 @@ def _install_once(site: Site, program: Program, scope: Scope, path: str) -> Done
     result = _with_ours(site, seen, before, program, scope, newest.made if newest else None)
     content = result.text.encode("utf-8")
     notes = _said(program, path, result, _taken_elsewhere(site, program, scope))
+    notes += _moved(site, program, path, text, result.text)
     if content == seen.content:
         return Done(program.name, scope, path, "unchanged", notes)
     made = result.made if exact else (*(newest.made if newest else ()), *result.made)
@@ -219,6 +221,7 @@ def _uninstall_once(site: Site, program: Program, scope: Scope, path: str) -> Do
         goes = (made_here or alone) and path.endswith(".json") and hooks_in_json.is_bare(after)
         if after == text:
             return dataclasses.replace(absent, notes=notes)
+    notes += _moved(site, program, path, text, after)
     if goes:
         settings_file.remove(seen, newest.folders if newest else ())
     else:
@@ -253,6 +256,20 @@ def _said(
         for event in result.taken
     ]
     return tuple(notes)
+
+
+def _moved(site: Site, program: Program, path: str, before: str, after: str) -> tuple[str, ...]:
+    """Return what is to be said where hooks of others no longer run, since ours are not before them."""
+    if program is not programs.CODEX:
+        return ()
+    home = programs.home(program, site.environ)
+    events = codex_trust.distrusted(home, path, before, after)
+    if not events:
+        return ()
+    return (
+        f"Codex trusts hooks by their places, and those of others behind ours have moved, at "
+        f"{', '.join(events)}: start codex, type /hooks, and trust them again",
+    )
 
 
 @contextlib.contextmanager

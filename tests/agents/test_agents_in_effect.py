@@ -131,6 +131,37 @@ def test_codex_wants_each_hook_trusted(home, repo):
     assert "'schema'" in missing("codex")[0]
 
 
+@pytest.mark.parametrize("name", ["hooks.json", "config.toml"])
+def test_hooks_of_others_behind_ours_in_codex_are_thought_of(home, name):
+    folder = home / ".codex"
+    folder.mkdir()
+    config = folder / "config.toml"
+    first, later = ({"type": "command", "command": one} for one in ("first", "later"))
+    table = '\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = "command"\ncommand = "{}"\n'
+    if name == "config.toml":
+        config.write_text(table.format("first"))
+        ok("agents", "install", "codex")
+        config.write_text(config.read_text() + table.format("later"))
+    else:
+        change(folder / name, hooks={"Stop": [{"hooks": [first]}]})
+        ok("agents", "install", "codex")
+        hooks = json.loads((folder / name).read_text())["hooks"]
+        hooks["Stop"].append({"hooks": [later]})
+        change(folder / name, hooks=hooks)
+    for place, one in ((0, first), (2, later)):
+        known = f'[hooks.state."{folder / name}:stop:{place}:0"]\n'
+        with config.open("a") as stream:
+            stream.write(known + f'trusted_hash = "{codex_trust._hash("stop", None, one)}"\n')
+    text = (folder / name).read_text()
+    # What an earlier installation wrote is renewed where it stands.
+    (folder / name).write_text(text.replace("/agent-hook.sh", "/before/agent-hook.sh"))
+    assert "by their places" not in call("agents", "install", "codex").err
+    assert (folder / name).read_text() == text
+    assert "have moved, at Stop: start codex" in call("agents", "uninstall", "codex").err
+    ok("agents", "install", "codex")
+    assert "by their places" not in call("agents", "uninstall", "codex").err
+
+
 def test_the_hash_is_the_one_that_codex_has():
     # As `codex app-server` 0.171 answers to hooks/list.
     handler = {"type": "command", "command": "cat", "timeout": 600}
