@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import agent_call, clock, files, jsonline
+from prodigy_git.record import agent_call, clock, files, jsonline, program_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ def _line(heard: Heard) -> dict[str, Any]:
         value = getattr(heard, name)
         if value is not None:
             line[name] = value
+    if heard.kind not in _OFTEN:
+        by = program_sessions.called_by(heard.process)
+        if by is not None:
+            line["by"] = by
     if is_told(heard):
         line["call"] = agent_call.call_of(heard)
         if heard.text is not None and heard.kind in _SPEECH:

@@ -81,7 +81,7 @@ def run(program: str, event: str, process: int | None) -> int:
         raise first_object.Unreadable("it names no event")
     program = heard.program
     files.LONGEST_WAIT = WAIT_AT_START if heard.kind == "start" else WAIT
-    heard.process = os.getppid() if process is None else process
+    heard.process = _process_of(program) or (os.getppid() if process is None else process)
     if heard.kind == "worktree_create":
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
         _go_on("create", program, process, heard.cwd, name)
@@ -102,6 +102,12 @@ def run(program: str, event: str, process: int | None) -> int:
     if heard.kind == "worktree_remove":
         _go_on("remove", program, process, heard.cwd, heard.path)
     return 0
+
+
+def _process_of(program: str) -> int | None:
+    """Return the process that a program says it is: what has started the hook may be a shell's."""
+    said = os.environ.get("CLAUDE_PID", "") if program == "claude" else ""
+    return int(said) if said.isdecimal() and len(said) < 10 and "CLAUDECODE" in os.environ else None
 
 
 def _go_on(

@@ -74,6 +74,15 @@ def going(state: dict[str, Any], moment: int, quiet: int) -> list[str]:
     ]
 
 
+def is_the_programs(state: dict[str, Any], name: str, by: str) -> bool:
+    """Whether a process, as `program_sessions.called_by` has it, is that of a program's session.
+
+    So it is where it has called more than once. ``name`` is the session's `name_of`.
+    """
+    known = state.get(name, {})
+    return bool(known.get("called_again")) and known.get("called_by") == by
+
+
 def has_ended(state: dict[str, Any], name: str) -> bool:
     """Whether a program's session, by its `name_of`, has said that it ends, and nothing since."""
     known = state.get(name)
@@ -101,6 +110,7 @@ def events(state: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dic
     for field in ("transcript", "model"):
         if line.get(field) is not None and (field == "transcript" or line.get("subagent") is None):
             known[field] = line[field]
+    _note_caller(known, line)
     if kind == "working" and not line.get("said"):
         known["waiting"] = None
         return _starting(known, offset, line) if not known["ended"] else []
@@ -127,6 +137,17 @@ def _unheard() -> dict[str, Any]:
         "calls": "", "before": 0, "last": 0, "started": False, "began": 0, "ended": 0, "at": 0,
         "waiting": None, "turns": {}, "transcript": None, "model": None,
     }  # fmt: skip
+
+
+def _note_caller(known: dict[str, Any], line: dict[str, Any]) -> None:
+    """Note which process has called, and whether it did before: with another call, not told twice."""
+    by, call = line.get("by"), line.get("call")
+    if by is None:
+        return
+    if known.get("called_by") != by:
+        known.update(called_by=by, called_first=call, called_again=False)
+    elif known["called_first"] != call:
+        known["called_again"] = True
 
 
 def _forget(state: dict[str, Any], moment: int) -> None:

@@ -4,8 +4,9 @@ That of the worktree in which it started, wherever the program goes from there, 
 worktree is gone. A small file says so, by the program's own id for its session. Who has no start (hooks
 that were installed in its midst, events out of order) is bound by the first event that is heard.
 
-The file also says which process the program was when it was bound, for views: who was killed tells no
-end.
+The file also says which process called when it was bound, for views: who was killed tells no end. That
+it is the program's is certain once it has called again (`agent_turns.is_the_programs`): what stands
+between the two ends with each call.
 """
 
 from __future__ import annotations
@@ -155,21 +156,36 @@ def _described(pid: int | None) -> dict[str, Any] | None:
 
     Of a shell that the program has started for the hook alone nothing is said: it ends at once.
     """
-    if pid is None:
+    ticks = _ticks(pid)
+    if ticks is None:
         return None
     from prodigy_git.record import cursor  # once in a conversation
 
     try:
-        name, _, rest = files.read(f"/proc/{pid}/stat", 4096).partition(b"(")[2].rpartition(b")")
-        if name in _SHELLS:
-            return None
         known: dict[str, Any] = {
-            "host": os.uname().nodename, "pid": pid, "pid_ticks": int(rest.split()[19]),
+            "host": os.uname().nodename, "pid": pid, "pid_ticks": ticks,
             "pid_namespace": _namespace(), "boot": cursor.boot_id() or None,
         }  # fmt: skip
-    except (OSError, ValueError, IndexError):
-        return None  # a system without /proc
+    except OSError:
+        return None
     return {name: value for name, value in known.items() if value is not None}
+
+
+def called_by(pid: int | None) -> str | None:
+    """Return what the calls of one process have in common; None where that is not known."""
+    ticks = _ticks(pid)
+    return None if ticks is None else f"{pid}:{ticks}"
+
+
+def _ticks(pid: int | None) -> int | None:
+    """Return when a process began, in clock ticks since the boot; None: not known, or a shell."""
+    if pid is None:
+        return None
+    try:
+        name, _, rest = files.read(f"/proc/{pid}/stat", 4096).partition(b"(")[2].rpartition(b")")
+        return None if name in _SHELLS else int(rest.split()[19])
+    except (OSError, ValueError, IndexError):
+        return None  # it has ended; or a system without /proc
 
 
 def _namespace() -> str:

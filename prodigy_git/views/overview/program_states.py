@@ -11,7 +11,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.jobs import liveness
-from prodigy_git.record import activity, clock, program_sessions
+from prodigy_git.record import activity, activity_events, agent_turns, clock, program_sessions
 from prodigy_git.record.activity import ENDED, WAITING, WORKING
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
@@ -124,7 +124,9 @@ def doing(
         others=sum(one.state != ENDED for one in states if one is not first), edited=edited,
     )  # fmt: skip
     if found.state in (WAITING, WORKING):
-        found = replace(found, gone=_is_gone(store, found, memory, None if persons else worktree))
+        found = replace(
+            found, gone=_is_gone(store, repo, session, found, memory, None if persons else worktree)
+        )
     if found.state == WAITING and not found.gone:
         known = memory.messages.get((session, found.since))
         if known is None:
@@ -134,11 +136,14 @@ def doing(
     return found
 
 
-def _is_gone(store: str, one: Doing, memory: Memory, worktree: str | None) -> bool | None:
+def _is_gone(
+    store: str, repo: str, session: str, one: Doing, memory: Memory, worktree: str | None
+) -> bool | None:
     """Whether a program's process is gone; None where that cannot be told from here.
 
-    Who calls a living one gone raises a false alarm: so it is only where nobody stands in
-    ``worktree``, either; None for a person's own, where the person does.
+    Who calls a living one gone raises a false alarm: so it is only where that process is known for
+    the program's, and where nobody stands in ``worktree``, either; None for a person's own, where the
+    person does.
     """
     if one.program_session is None:
         return None
@@ -148,4 +153,9 @@ def _is_gone(store: str, one: Doing, memory: Memory, worktree: str | None) -> bo
     alive = liveness.alive(store, known)
     if alive is not False:
         return None if alive is None else False
+    state = activity_events.state_of(store, repo, session) or {}
+    name = agent_turns.name_of(one.program, one.program_session)
+    by = f"{known.get('pid')}:{known.get('pid_ticks')}"
+    if not agent_turns.is_the_programs(state, name, by):
+        return None  # what called first has only passed it on, perhaps
     return worktree is None or not memory.stands_in(Place("", "", worktree))

@@ -283,6 +283,31 @@ def test_one_that_goes_on_in_another_process_is_not_gone(repo, ada, program):
     assert of(look(repo), "ada")["state"] == "running"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_passes_a_call_on_and_ends_is_not_the_program(ada, repo, program, again):
+    for event in (_START, _PROMPT, _WAIT):
+        child = program(ada, *[event] * (1 + again))
+        child.kill()
+        child.wait()
+    one = of(look(repo), "ada")
+    assert (one["state"], one["activity"]["state"], one["activity"]["gone"]) == ("waiting",) * 2 + (
+        None,
+    )
+
+
+def test_the_process_that_the_program_names_is_its_own(ada, repo, program, monkeypatch):
+    named = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd="/")
+    monkeypatch.setenv("CLAUDECODE", "1")
+    monkeypatch.setenv("CLAUDE_PID", str(named.pid))
+    for event in (_START, _PROMPT, _WAIT):
+        child = program(ada, event)
+        child.kill()
+        child.wait()
+    assert of(look(repo), "ada")["activity"]["gone"] is False
+    named.communicate(b"\n")
+    assert of(look(repo), "ada")["state"] == "dead"
+
+
 def test_one_that_is_killed_in_a_persons_checkout_is_no_trouble(repo, own, program):
     child = program(repo, _START, _PROMPT, _WAIT)
     assert of(look(repo), own)["state"] == "waiting"
