@@ -120,7 +120,7 @@ def verify(
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
             if activity_events.is_due(store, repo, found.id):
                 if fix:
-                    activity_events.bring(store, found.id)
+                    activity_events.bring_all(store, found.id)
                 else:
                     note(f"session {found.id}: {_NOT_TOLD}")
         except (ProdigyError, OSError, ValueError) as error:

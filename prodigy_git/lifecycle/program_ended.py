@@ -126,7 +126,7 @@ def _see_to(store: str, name: str, heard: Heard, broken: Broken, texts: float) -
 def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, object] | None:
     """Record what the session's activity says, to its end; return its state, None where it has none."""
     name, repo = found.id, found.text("repo")
-    cursor = activity_events.bring(store, name)
+    cursor = activity_events.bring_all(store, name)
     whose = agent_turns.name_of(heard.program, heard.program_session)
     if repo is not None and (cursor is None or not agent_turns.has_ended(cursor.state, whose)):
         # Killed between the note and the line: the note has what the line is to say.

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 OPEN = 60 * clock.SECOND
 """For how long a message waits for its text: who has it looks closely for secrets first."""
-LARGEST = 1 << 26
-"""How many bytes of an activity file are taken at once."""
+AT_ONCE = 1 << 22
+"""How many bytes of an activity file are taken at once: a hook has seconds for all."""
 PROGRAM_SESSIONS = "program_sessions"
 """Where in a session's metadata the conversations are that agent programs had there."""
 KEPT = 20
@@ -55,10 +55,10 @@ class Cursor:
 
     ``offset`` is behind the last line taken; ``state`` is `agent_turns`'; ``open`` are the messages
     that wait for their text: events with ``since``. ``log``, ``intent`` and ``boot`` as in
-    `cursor.Cursor`.
+    `cursor.Cursor`. ``behind``, which is in no file, says that there was more than is taken at once.
     """
 
-    __slots__ = ("boot", "intent", "log", "offset", "open", "state")
+    __slots__ = ("behind", "boot", "intent", "log", "offset", "open", "state")
 
     def __init__(self) -> None:
         """Begin at the file's beginning."""
@@ -68,6 +68,17 @@ class Cursor:
         self.log: log.Position | None = None
         self.intent: log.Position | None = None
         self.boot = ""
+        self.behind = False
+
+
+def bring_all(
+    store: str, name: str, *, text: Text | None = None, patience: float = files.PATIENCE
+) -> Cursor | None:
+    """As `bring`, to the file's end however far that is: for whoever has the time."""
+    while True:
+        cursor = bring(store, name, text=text, patience=patience)
+        if cursor is None or not cursor.behind:
+            return cursor
 
 
 def bring(
@@ -113,10 +124,12 @@ def is_due(store: str, repo: str, name: str) -> bool:
     if cursor.offset == about.st_size:
         return _late(cursor, clock.now())
     # Tools are told at a turn's end: lines behind the cursor are usual. Others are told at once.
-    lines, _ = _lines(layout.activity(store, repo, name), cursor.offset)
+    lines, _, behind = _lines(layout.activity(store, repo, name), cursor.offset)
     quiet = ("tool", "working", "seen", "cwd")
-    return _late(cursor, clock.now()) or any(
-        line.get("kind") not in quiet or line.get("said") for _, line in lines
+    return (
+        behind
+        or _late(cursor, clock.now())
+        or any(line.get("kind") not in quiet or line.get("said") for _, line in lines)
     )
 
 
@@ -139,11 +152,11 @@ def _bring(store: str, name: str, text: Text | None, over: bool, patience: float
             found, cursor = None, Cursor()  # cleaned, and begun anew
     except FileNotFoundError:
         return None
-    lines, end = _lines(layout.activity(store, repo, name), cursor.offset)
+    lines, end, behind = _lines(layout.activity(store, repo, name), cursor.offset)
     due, now = [], clock.now()
     for offset, line in lines:
         due += agent_turns.events(cursor.state, offset, line)
-    if over:
+    if over and not behind:
         due += agent_turns.rest(cursor.state)
     made, still_open = [], []
     whole = [{**one, "since": now} for one in due]
@@ -175,8 +188,11 @@ def _bring(store: str, name: str, text: Text | None, over: bool, patience: float
         cursor.log = log.append(store, repo, job, missing, patience=patience, before=mark)
     if missing or lines or due or len(still_open) != len(cursor.open) or cursor.intent is not None:
         cursor.open = [one for one, identity in still_open if identity not in written]
-        cursor.offset, cursor.intent, cursor.boot = end, None, boot
+        cursor.offset, cursor.boot = end, boot
+        # What was told before may be anywhere behind it, also of the lines that are taken next.
+        cursor.intent = since if behind else None
         _write(path, _fields(cursor))
+    cursor.behind = behind
     if _note(metadata, cursor.state):
         session.write(store, name, fields)
     return cursor
@@ -276,14 +292,16 @@ def _since(
     return None if cursor.boot == boot else cursor.log or log.Position("", 0)
 
 
-def _lines(path: str, offset: int) -> tuple[list[tuple[int, dict[str, Any]]], int]:
+def _lines(path: str, offset: int) -> tuple[list[tuple[int, dict[str, Any]]], int, bool]:
     """Return the whole lines of a file behind ``offset``, each with where it begins, and their end.
 
-    What is no object is passed over: torn, and closed off by the next line.
+    Not more than `AT_ONCE`; the last of three says whether there are more. What is no object is passed
+    over: torn, and closed off by the next line.
     """
     descriptor, about = files.opened(path)
     try:
-        data = os.pread(descriptor, min(LARGEST, max(0, about.st_size - offset)), offset)
+        left = max(0, about.st_size - offset)
+        data = os.pread(descriptor, min(AT_ONCE, left), offset)
     finally:
         os.close(descriptor)
     end = data.rfind(b"\n") + 1
@@ -295,7 +313,7 @@ def _lines(path: str, offset: int) -> tuple[list[tuple[int, dict[str, Any]]], in
         except ValueError:
             pass
         at = to + 1
-    return found, offset + end
+    return found, offset + end, left > AT_ONCE
 
 
 def _read(path: str) -> Cursor | None:
@@ -318,7 +336,7 @@ def _read(path: str) -> Cursor | None:
 
 def _fields(cursor: Cursor) -> dict[str, Any]:
     fields: dict[str, Any] = {"version": _VERSION}
-    for name in Cursor.__slots__:
+    for name in ("boot", "intent", "log", "offset", "open", "state"):
         value = getattr(cursor, name)
         if isinstance(value, log.Position):
             value = [value.file, value.offset]

@@ -137,6 +137,8 @@ def _record(
         if text is not None and text.said is not None:
             agent_texts.later(text, bound.store, bound.repo, bound.session)
         raise
+    if told is not None and told.behind and text is not None and text.said is not None:
+        agent_texts.later(text, bound.store, bound.repo, bound.session)  # its line is further on
     if here is not None and told is not None:
         agent_sessions.take_part(*here, event, told.state, environ)
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
         given = sys.stdin.buffer.read().decode("utf-8", "replace")
         said = agent_texts.cut(redacting.text(store, repo, given, os.environ))
         text = activity_events.Text(call, said)
-        activity_events.bring(store, session, text=text, patience=PATIENCE)
+        activity_events.bring_all(store, session, text=text, patience=PATIENCE)
     except (OSError, ValueError) as error:
         if os.path.isdir(store):
             log.report(store, f"session {session}: a message is not kept: {error}")

@@ -189,6 +189,28 @@ def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed, monkey
     assert types(store).count("AgentWaiting") == 1
 
 
+def test_a_long_file_whose_cursor_is_lost_is_told_in_parts(linked, store, monkeypatch):
+    with nothing_in_the_background() as started:
+        for raw in conversation(linked)[:-1]:
+            hear(raw)
+        before = events(store)
+        name = session_of(store, linked)["id"]
+        Path(layout.activity_cursor(str(store), "repo", name)).unlink()
+        monkeypatch.setattr(activity_events, "OPEN", -1)  # it is an old one
+        monkeypatch.setattr(activity_events, "AT_ONCE", 1000)
+        assert activity_events.bring(str(store), name).behind
+        assert activity_events.is_due(str(store), "repo", name)
+        # Who says something meanwhile has it written by a process that goes to the file's end.
+        hear(payload("c1", "UserPromptSubmit", linked, prompt="more", prompt_id="p2"))
+        ((_, _, repo, _, call),) = started
+    text = activity_events.Text(call, "more")
+    assert not activity_events.bring_all(str(store), name, text=text).behind
+    assert repo == "repo"
+    added = events(store)[len(before) :]
+    assert [(one["type"], one.get("content")) for one in added] == [("ClaudeMessage", "more")]
+    assert not activity_events.is_due(str(store), "repo", name)
+
+
 def test_many_hooks_at_once(linked, store, killed):
     hear(payload("c1", "SessionStart", linked, source="startup"))
     children = []
