@@ -155,6 +155,7 @@ def _install_once(site: Site, program: Program, scope: Scope, path: str) -> Done
         raise ProdigyError(
             f"{path} was left alone: the store {site.store} cannot be written ({error.strerror})"
         ) from None
+    notes += _left_behind(seen)
     settings_file.replace(seen, content)
     had = _has_ours(program, path, text)
     return Done(program.name, scope, path, "updated" if had else "installed", notes)
@@ -221,7 +222,7 @@ def _uninstall_once(site: Site, program: Program, scope: Scope, path: str) -> Do
         goes = (made_here or alone) and path.endswith(".json") and hooks_in_json.is_bare(after)
         if after == text:
             return dataclasses.replace(absent, notes=notes)
-    notes += _moved(site, program, path, text, after)
+    notes += _moved(site, program, path, text, after) + _left_behind(seen)
     if goes:
         settings_file.remove(seen, newest.folders if newest else ())
     else:
@@ -258,6 +259,12 @@ def _said(
     return tuple(notes)
 
 
+def _left_behind(seen: Seen) -> tuple[str, ...]:
+    if not settings_file.has_other_name(seen):
+        return ()
+    return (f"{seen.path} had another name (a hard link), which keeps what was in it before",)
+
+
 def _moved(site: Site, program: Program, path: str, before: str, after: str) -> tuple[str, ...]:
     """Return what is to be said where hooks of others no longer run, since ours are not before them."""
     if program is not programs.CODEX:
@@ -278,7 +285,10 @@ def _locked(store: str) -> Iterator[None]:
         files.make_private(f"{store}/locks")
         lock = files.lock(layout.agent_settings_lock(store))
     except OSError as error:
-        raise ProdigyError(f"the store {store} cannot be written ({error.strerror})") from None
+        raise ProdigyError(
+            f"the store {store} cannot be written ({error.strerror}): set PRODIGY_HOME to another "
+            "folder"
+        ) from None
     try:
         yield
     finally:

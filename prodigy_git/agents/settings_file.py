@@ -6,6 +6,7 @@ file that somebody took care to make unwritable stays as it is.
 
 import contextlib
 import dataclasses
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -68,6 +69,14 @@ def missing_folders(seen: Seen) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def has_other_name(seen: Seen) -> bool:
+    """Whether a file has another name, a hard link, under which it will not be replaced."""
+    try:
+        return os.stat(seen.target).st_nlink > 1
+    except OSError:
+        return False
+
+
 def sweep(path: str) -> None:
     """Remove what a process that was killed as it wrote has left beside a file; never raises."""
     with contextlib.suppress(OSError):
@@ -100,6 +109,7 @@ def replace(seen: Seen, content: bytes) -> None:
         _undo(temporary, made)
         raise ProdigyError(
             f"{seen.path} cannot be written ({error.strerror}); nothing was changed"
+            f"{_remedy(error, seen.target)}"
         ) from None
     except BaseException:
         _undo(temporary, made)
@@ -121,7 +131,9 @@ def remove(seen: Seen, folders: Sequence[str]) -> None:
     try:
         os.unlink(seen.target)
     except OSError as error:
-        raise ProdigyError(f"{seen.path} cannot be removed ({error.strerror})") from None
+        raise ProdigyError(
+            f"{seen.path} cannot be removed ({error.strerror}){_remedy(error, seen.target)}"
+        ) from None
     remove_folders(folders)
 
 
@@ -136,12 +148,33 @@ def _may_be_replaced(seen: Seen) -> os.stat_result:
         about = os.stat(seen.target)
     except FileNotFoundError:
         raise Changed from None
+    why = ""
     if not files.ROOT and about.st_uid != os.geteuid():
-        raise ProdigyError(f"{seen.path} belongs to another user, and was left alone")
+        why, remedy = "belongs to another user", "call it as that user"
+    elif os.statvfs(seen.target).f_flag & os.ST_RDONLY:
+        why, remedy = "is on a read-only filesystem", "call it where that can be written"
     # Whoever owns a folder can replace a file in it that is read-only. Nobody means that by it.
-    if not about.st_mode & 0o222 or not os.access(seen.target, os.W_OK):
-        raise ProdigyError(f"{seen.path} is read-only, and was left alone: make it writable first")
+    elif not about.st_mode & 0o222 or not os.access(seen.target, os.W_OK):
+        why, remedy = "is read-only", "make it writable first"
+    if why and os.path.islink(seen.path):
+        # As home-manager has it, which links into a store that nobody may write.
+        why = f"is a link to {seen.target}, which {why}"
+        remedy = "change it where that file is made"
+    if why:
+        raise ProdigyError(f"{seen.path} {why}, and was left alone: {remedy}")
     return about
+
+
+def _remedy(error: OSError, path: str) -> str:
+    """Return what to do where a file could not be put in its place; empty where nobody knows."""
+    if error.errno == errno.EBUSY:  # rename(2), of what a container has for itself
+        return ": it is mounted by itself, call it where it is mounted from"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        folder = os.path.dirname(path)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        return f": make {folder} writable first"
+    return ""
 
 
 def _dress(descriptor: int, target: str, about: os.stat_result | None) -> None:
@@ -178,7 +211,8 @@ def _make_folders(seen: Seen) -> list[str]:
     except OSError as error:
         remove_folders(made)
         raise ProdigyError(
-            f"{seen.path} cannot be made ({error.strerror}: {error.filename}); nothing was changed"
+            f"{seen.path} cannot be made ({error.strerror}); nothing was changed"
+            f"{_remedy(error, seen.target)}"
         ) from None
     return made
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import call, ok, refused, snapshot
+from support_mounts import mounted, needs_mounts
 from support_user import User, environment, interpreter
 
 from prodigy_git.agents import (
@@ -224,6 +225,44 @@ def test_what_is_no_file_or_not_to_be_written_is_left_alone(home):
     path.parent.write_text("a file")
     assert call("agents", "install", "claude").code == 1
     assert path.parent.read_text() == "a file"
+
+
+def test_a_link_to_what_nobody_may_write_says_where(home, tmp_path):
+    target = tmp_path / "store" / "settings.json"
+    target.parent.mkdir()
+    target.write_text("{}")
+    target.chmod(0o444)
+    (home / ".claude").mkdir()
+    (home / CLAUDE).symlink_to(target)
+    said = call("agents", "install", "claude").err
+    assert f"is a link to {target}, which is read-only" in said
+    assert "change it where that file is made" in said
+    assert target.read_text() == "{}"
+
+
+def test_another_name_of_a_file_is_told_of(home, tmp_path):
+    path = written(home, REAL["a person's"])
+    other = tmp_path / "dotfile"
+    os.link(path, other)
+    assert "another name (a hard link)" in call("agents", "install", "claude").err
+    assert other.read_text() == REAL["a person's"]
+    assert "another name" not in call("agents", "uninstall", "claude").err
+    assert path.read_text() == REAL["a person's"]
+
+
+def test_what_is_mounted_or_on_a_read_only_filesystem_is_left_alone(home, tmp_path):
+    needs_mounts()
+    path = written(home, "")
+    real = tmp_path / "real"
+    real.write_text("{}")
+    with mounted(path, real):
+        assert "call it where it is mounted from" in call("agents", "install", "claude").err
+        assert path.read_text() == real.read_text() == "{}"
+    with mounted(home, home):
+        subprocess.run(["mount", "-o", "remount,bind,ro", home], check=True)
+        said = call("agents", "install", "claude", "codex").err
+    assert f"{path} is on a read-only filesystem, and was left alone: call it where" in said
+    assert f"(Read-only file system); nothing was changed: make {home} writable" in said
 
 
 def test_modes_do_not_stop_root_but_others(tmp_path_factory):
