@@ -61,6 +61,7 @@ def install(site: Site, program: Program, scope: Scope) -> Done:
     """
     path = place(site, program, scope)
     with _locked(site.store):
+        undo_notes.sweep(site.store)
         settings_file.sweep(path)
         for _ in range(_TRIES):
             with contextlib.suppress(settings_file.Changed):

@@ -6,7 +6,9 @@ the hash of the whole. Without a note, or when the file has changed since, ours 
 
 import contextlib
 import dataclasses
+import glob
 import os
+import time
 from typing import Any
 
 from prodigy_git import digest as digests
@@ -15,6 +17,8 @@ from prodigy_git.record import files, jsonline
 
 _KEPT = 2
 """The state before the newest is kept, too: whoever is killed between note and file has that one."""
+
+_REMEMBERED = 90 * 86400  # seconds since something was put into a file that is gone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +69,20 @@ def drop(store: str, target: str) -> None:
     """Forget a file; nothing happens where nothing is noted."""
     with contextlib.suppress(OSError):
         os.unlink(layout.agent_settings(store, _key(target)))
+
+
+def sweep(store: str) -> None:
+    """Forget files whose folders have been gone for long, as of repositories that were deleted.
+
+    What is not mounted just now, or in the trash, may come back.
+    """
+    for path in glob.glob(layout.agent_settings(glob.escape(store), "*")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if time.time() - os.stat(path).st_mtime < _REMEMBERED:
+                continue
+            target = jsonline.decode_object(files.read(path))["path"]
+            if not os.path.isdir(os.path.dirname(target)):
+                os.unlink(path)
 
 
 def _key(target: str) -> str:

@@ -458,6 +458,25 @@ def test_scopes(home, repo, git):
     assert git("status", "--porcelain", cwd=repo) == ""
 
 
+def test_of_a_repository_that_is_long_gone_nothing_is_noted(home, repo, store):
+    ok("agents", "install", "claude", "--project", cwd=repo)
+    (note,) = (store / "agents" / "settings").iterdir()
+    old = note.stat().st_mtime - 91 * 86400
+    os.utime(note, (old, old))
+    ok("agents", "install", "codex")
+    assert note.exists()
+    repo.rename(repo.parent / "moved")
+    os.utime(note, None)
+    ok("agents", "install", "codex")
+    assert note.exists()  # the worktree may come back
+    os.utime(note, (old, old))
+    (note.parent / "damaged.json").write_text("{")
+    os.utime(note.parent / "damaged.json", (old, old))
+    ok("agents", "install", "codex")
+    assert not note.exists()
+    assert len(list(note.parent.iterdir())) == 2
+
+
 def test_the_portable_command_does_nothing_where_there_is_no_prodigy_git(repo, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
