@@ -2,6 +2,6 @@
 
 DOOR = {
     "git_notes": "REF write",
-    "records": "of_repository Source",
+    "records": "FROM of_repository Source",
 }
 """What others take of this room, by its modules."""

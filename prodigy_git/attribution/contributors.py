@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
-from prodigy_git import layout
+from prodigy_git.attribution import told_edits
 from prodigy_git.attribution.history import History, Made, Run
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.attribution.told_edits import Edit
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.transcripts import of_sessions, token_sums
@@ -20,7 +20,6 @@ _PROVIDERS = (
 )  # fmt: skip
 """How models' names begin, and whose they are: Agent Trace writes both, as models.dev does."""
 _LONGEST = 250  # characters of a model's name, by Agent Trace's schema
-_MOST_READ = 64 << 20  # bytes of an activity file, from its end
 
 
 class Contributor(NamedTuple):
@@ -40,24 +39,26 @@ class Contributor(NamedTuple):
     job: str | None = None
 
 
-class _Edit(NamedTuple):
-    moment: int
-    program: str
-    program_session: str
-    model: str | None
-    files: tuple[str, ...]
-
-
 class Known:
     """What is known of the sessions of a repository, each looked up once, when it is asked for."""
 
     def __init__(
-        self, store: str, repo: str, history: History, broken: Callable[[str], None]
+        self,
+        store: str,
+        repo: str,
+        history: History,
+        touched: Callable[[list[str]], Iterable[tuple[str, Iterable[str]]]],
+        broken: Callable[[str], None],
     ) -> None:
-        """Look into ``store`` for sessions of the repository ``repo``; tell ``broken`` of what is."""
+        """Look into ``store`` for sessions of the repository ``repo``; tell ``broken`` of what is.
+
+        ``touched`` says which files some commits touched.
+        """
         self._store, self._repo, self._history, self._broken = store, repo, history, broken
+        self._touched = touched
         self._briefs: dict[str, Brief | None] = {}
-        self._edits: dict[str, list[_Edit]] = {}
+        self._edits: dict[str, dict[str, list[Edit]]] = {}
+        self._commits: dict[str, dict[str, list[int]]] = {}
         self._models: dict[str, dict[str, str]] = {}
 
     def of(self, made: Made, path: str) -> Contributor:
@@ -88,7 +89,7 @@ class Known:
             self._briefs[session] = found[0] if found else None
         return self._briefs[session]
 
-    def _with(self, who: Contributor, made: Made, edit: _Edit | None) -> Contributor:
+    def _with(self, who: Contributor, made: Made, edit: Edit | None) -> Contributor:
         """Add the program's session that edited the file, or else that ran when it was committed."""
         run = self._run(made, edit)
         assert made.session is not None
@@ -105,7 +106,7 @@ class Known:
             model=_named(model), program=program, program_session=name, transcript=transcript
         )
 
-    def _run(self, made: Made, edit: _Edit | None = None) -> Run | None:
+    def _run(self, made: Made, edit: Edit | None = None) -> Run | None:
         """Return the run of a program in which a commit was made; of the one that edited, if told."""
         runs = [
             one
@@ -120,44 +121,35 @@ class Known:
             (one for one in reversed(runs) if one.end is None or one.end >= made.moment), None
         )
 
-    def _edit(self, made: Made, path: str) -> _Edit | None:
-        """Return the last edit of a file that a program told of before it was committed."""
-        assert made.session is not None
-        if made.session not in self._edits:
-            self._edits[made.session] = list(self._read(made.session))
-        inside = f"/{path}"
-        found = None
-        for one in self._edits[made.session]:
-            if made.since <= one.moment <= made.moment and any(
-                file.endswith(inside) for file in one.files
-            ):
-                found = one
-        return found
+    def _edit(self, made: Made, path: str) -> Edit | None:
+        """Return the last edit of a file that a program told of, if no commit before took it.
 
-    def _read(self, session: str) -> Iterable[_Edit]:
-        path = layout.activity(self._store, self._repo, session)
-        try:
-            descriptor, about = files.opened(path)
-            try:
-                data = os.pread(descriptor, _MOST_READ, max(0, about.st_size - _MOST_READ))
-            finally:
-                os.close(descriptor)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self._broken(f"{path} cannot be read ({error.strerror})")
-            return
-        models: dict[tuple[str, str], str] = {}
-        for text in data.split(b"\n"):
-            if b'"model"' not in text and b'"files"' not in text:
-                continue
-            try:
-                line = jsonline.decode_object(text)
-            except ValueError:
-                continue
-            edit = _edit_of(line, models)
-            if edit is not None:
-                yield edit
+        Somebody may commit in parts what was edited at once.
+        """
+        session = made.session
+        assert session is not None
+        if session not in self._edits:
+            self._edits[session] = self._told(session)
+        before = [one for one in self._edits[session].get(path, ()) if one.moment <= made.moment]
+        if not before:
+            return None
+        taken = [one for one in self._taken(session).get(path, ()) if one < made.moment]
+        return before[-1] if not taken or before[-1].moment >= taken[-1] else None
+
+    def _told(self, session: str) -> dict[str, list[Edit]]:
+        brief = self._brief(session)
+        if brief is None or brief.worktree is None:
+            return {}
+        return told_edits.of_session(self._store, self._repo, session, brief.worktree, self._broken)
+
+    def _taken(self, session: str) -> dict[str, list[int]]:
+        """Return when a session committed its files."""
+        if session not in self._commits:
+            found = self._commits[session] = {}
+            for commit, paths in self._touched(self._history.of_session.get(session, [])):
+                for path in paths:
+                    found.setdefault(path, []).append(self._history.made[commit].moment)
+        return self._commits[session]
 
     def _model_of(self, session: str, transcript: str) -> str | None:
         """Return the model that wrote most of a transcript."""
@@ -175,19 +167,6 @@ class Known:
             for path, one in found.items()
             if one.sums
         }
-
-
-def _edit_of(line: dict[str, Any], models: dict[tuple[str, str], str]) -> _Edit | None:
-    program, name, model = line.get("program"), line.get("program_session"), line.get("model")
-    moment, paths = clock.parse(str(line.get("at"))), line.get("files")
-    if not isinstance(program, str) or not isinstance(name, str) or moment is None:
-        return None
-    if isinstance(model, str) and not line.get("subagent"):
-        models[program, name] = model
-    if not isinstance(paths, list) or line.get("failed"):
-        return None
-    edited = tuple(one for one in paths if isinstance(one, str))
-    return _Edit(moment, program, name, models.get((program, name)), edited) if edited else None
 
 
 def _named(model: str | None) -> str | None:

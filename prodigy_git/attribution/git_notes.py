@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from prodigy_git.attribution import records
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git.ask import git, git_status, look
+from prodigy_git.git.ask import git, git_status, look, said
 from prodigy_git.record.gitdir import Place
 
 REF = "refs/notes/agent-trace"
@@ -42,9 +42,10 @@ def write(common: str, found: Iterable[tuple[str, dict[str, Any]]]) -> Written:
             if commit not in others and here.get(commit) != text
         }
         result = Written(len(anew), len(wanted) - len(anew) - len(others), len(others))
-        if not anew or _added(common, old, anew):
+        refused = _add(common, old, anew) if anew else None
+        if refused is None:
             return result
-    raise ProdigyError(f"{REF} is being written by others all the time: try again")
+    raise ProdigyError(f"{REF} cannot be written: {refused}")
 
 
 def _there(common: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -79,9 +80,14 @@ def _is_ours(text: str) -> bool:
         return False
 
 
-def _added(common: str, old: str, anew: dict[str, str]) -> bool:
-    """Add notes to those of the commit ``old``, if the ref is still there; say whether it was."""
-    who = git(common, "var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]
+def _add(common: str, old: str, anew: dict[str, str]) -> str | None:
+    """Add notes to those of the commit ``old``; say why not, where the ref is not to be had."""
+    status, who, err = git_status(common, "var", "GIT_COMMITTER_IDENT")
+    if status != 0:
+        raise ProdigyError(
+            f"git does not know who writes the notes ({said(err)}): set user.name and user.email"
+        )
+    who = who.rsplit(" ", 2)[0]
     message = b"Notes added by 'prodigy-git events export --notes'\n"
     out = [
         f"commit {REF}\ncommitter {who} {int(time.time())} +0000\ndata {len(message)}\n".encode(
@@ -97,7 +103,7 @@ def _added(common: str, old: str, anew: dict[str, str]) -> bool:
         common, "fast-import", "--quiet", "--date-format=raw", stdin=b"".join([*out, b"done\n"])
     )
     if status == 0:
-        return True
+        return None
     if "Not updating" in err or "cannot lock ref" in err:
-        return False
-    raise ProdigyError(f"git fast-import: {err.strip().splitlines()[0] if err.strip() else status}")
+        return said(err)
+    raise ProdigyError(f"git fast-import: {said(err, f'exit status {status}')}")

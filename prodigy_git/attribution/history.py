@@ -11,7 +11,6 @@ from prodigy_git.store import stream
 _TYPES = frozenset((
     "CommitCreated", "CommitsRewritten", "WorktreeMerged", "AgentProgramStarted", "AgentProgramEnded",
 ))  # fmt: skip
-_OLDEST = 0
 _MOST, _MOST_ALIKE = 200, 20
 """How many commits are looked at that one may stand for, and those of one subject: the last ones."""
 
@@ -19,14 +18,12 @@ _MOST, _MOST_ALIKE = 200, 20
 class Made(NamedTuple):
     """That a commit was made; ``session`` and the rest are None where nobody's session made it.
 
-    ``since`` is when the session made its commit before, ``moment`` when this one was recorded, in
-    microseconds since 1970.
+    ``moment`` is when it was recorded, in microseconds since 1970.
     """
 
     commit: str
     event: str | None
     moment: int
-    since: int
     job: str | None = None
     session: str | None = None
     agent: str | None = None
@@ -54,7 +51,8 @@ class History:
     ``made`` are its commits by id, ``replaced`` those that a commit stands for, ``merged`` the branch's
     head that a commit on the target brought (one that was squashed has no other tie to it), ``runs``
     the programs of a session, in their order. ``of_session`` and ``of_subject`` name the commits of a
-    session, and those with one subject.
+    session, and those with one subject. ``ties`` are commits of other sessions by whose files a commit
+    is told to stand for them (`by_files.ties`).
     """
 
     made: dict[str, Made] = field(default_factory=dict)
@@ -63,6 +61,14 @@ class History:
     runs: dict[str, list[Run]] = field(default_factory=dict)
     of_session: dict[str, list[str]] = field(default_factory=dict)
     of_subject: dict[str, list[str]] = field(default_factory=dict)
+    ties: dict[str, list[str]] = field(default_factory=dict)
+
+    def without_tie(self) -> list[str]:
+        """Return the commits of which nothing in the logs says that they may stand for others."""
+        return [
+            commit for commit, one in self.made.items()
+            if not one.copied and commit not in self.replaced and commit not in self.merged
+        ]  # fmt: skip
 
 
 def read(paths: Iterable[str], broken: Callable[[str], None]) -> History:
@@ -81,9 +87,8 @@ def _take(found: History, event: Event, own: dict[str, Any], moment: int) -> Non
         commit = own.get("commit")
         if isinstance(commit, str) and commit not in found.made:
             before = found.of_session.setdefault(session or "", [])
-            since = found.made[before[-1]].moment if before else _OLDEST
             before.append(commit)
-            made = _made(commit, event, moment, since)._replace(
+            made = _made(commit, event, moment)._replace(
                 subject=_text(own.get("subject")), copied=own.get("action") != "commit"
             )
             found.made[commit] = made
@@ -100,14 +105,14 @@ def _take(found: History, event: Event, own: dict[str, Any], moment: int) -> Non
     elif event.type == "WorktreeMerged":
         commit = own.get("commit")
         if isinstance(commit, str) and commit != own.get("head"):
-            found.merged[commit] = _made(commit, event, moment, _OLDEST)
+            found.merged[commit] = _made(commit, event, moment)
     elif session is not None:
         _ran(found.runs.setdefault(session, []), event.type, own, moment)
 
 
-def _made(commit: str, event: Event, moment: int, since: int) -> Made:
+def _made(commit: str, event: Event, moment: int) -> Made:
     return Made(
-        commit, event.id, moment, since,
+        commit, event.id, moment,
         event.job_id, event.session_id, event.agent_id, event.item_id,
     )  # fmt: skip
 
@@ -136,11 +141,8 @@ def _text(value: Any) -> str | None:
 def origins(found: History, commit: str) -> list[Made]:
     """Return who made what a commit stands for: those that it replaced, theirs, and so on.
 
-    Only those of other sessions than its own: what a session rewrote itself stays its own. The nearest
-    come first; at most `_MOST` commits are looked at.
+    The nearest come first; at most `_MOST` commits are looked at.
     """
-    here = found.made.get(commit)
-    own = None if here is None else here.session
     ahead = _before(found, commit)
     seen = {commit}
     out = []
@@ -150,7 +152,7 @@ def origins(found: History, commit: str) -> list[Made]:
             continue
         seen.add(one)
         made = found.made.get(one)
-        if made is not None and (here is None or made.session != own):
+        if made is not None:
             out.append(made)
         ahead += _before(found, one)
     return out
@@ -160,7 +162,7 @@ def _before(found: History, commit: str) -> list[str]:
     """Return what a commit may stand for: what it replaced, else what was merged or picked as it.
 
     A branch that was squashed, rebased on its way, or picked from leaves no other tie than its head and
-    its subjects. Which lines are the same, the texts say.
+    its subjects; one that was squashed by hand, its files. Which lines are the same, the texts say.
     """
     replaced = found.replaced.get(commit)
     if replaced:
@@ -168,4 +170,12 @@ def _before(found: History, commit: str) -> list[str]:
     made, squashed = found.made.get(commit), found.merged.get(commit)
     alike = found.of_subject.get(made.subject or "", []) if made is not None and made.copied else []
     of_branch = [] if squashed is None else found.of_session.get(squashed.session or "", [])
-    return [*reversed(alike[-_MOST_ALIKE:]), *reversed(of_branch[-_MOST:])]
+    tied = [one for last in found.ties.get(commit, ()) for one in _up_to(found, last)]
+    return [*reversed(alike[-_MOST_ALIKE:]), *reversed(of_branch[-_MOST:]), *tied]
+
+
+def _up_to(found: History, commit: str) -> list[str]:
+    """Return a commit and those that its session made before, the last ones first."""
+    of_session = found.of_session[found.made[commit].session or ""]
+    end = of_session.index(commit) + 1
+    return of_session[max(0, end - _MOST) : end][::-1]

@@ -189,7 +189,7 @@ def _unquoted(text: bytes) -> str:
     """Return a path as it is: git quotes one with control characters, quotes or backslashes in it."""
     if len(text) >= 2 and text.startswith(b'"') and text.endswith(b'"'):
         text = re.sub(rb"\\([0-7]{3}|.)", _escaped, text[1:-1])
-    return text.decode("utf-8", "replace")
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:

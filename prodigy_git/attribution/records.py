@@ -7,11 +7,12 @@ others, by an amend, a rebase or a squash, stay with who wrote them first.
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from prodigy_git import __version__
-from prodigy_git.attribution import contributors, history, patches
+from prodigy_git.attribution import by_files, contributors, history, patches
 from prodigy_git.attribution.contributors import Contributor, Known
 from prodigy_git.attribution.history import History, Made
 from prodigy_git.attribution.patches import Brought, Line
@@ -21,6 +22,8 @@ from prodigy_git.record.gitdir import Place
 VERSION = "0.1.0"
 _OURS = "prodigy-git"
 """Our tool's name, and our key in a record's metadata."""
+FROM = frozenset(("CommitCreated", "WorktreeMerged"))
+"""The types of events that tell of a commit."""
 _AT_ONCE = 500
 
 Share = tuple[Contributor, list[Line]]
@@ -50,13 +53,14 @@ def of_repository(
     git cannot be started.
     """
     told = history.read(source.logs, note)
-    known = Known(source.store, source.repo, told, note)
     place = Place(source.common, source.common, source.common)
+    known = Known(source.store, source.repo, told, partial(by_files.files, place), note)
     everyone = {**{one.commit: one for one in told.merged.values()}, **told.made}
     commits = sorted(
         (one for one in everyone.values() if one.event is not None and wanted(one.event)),
         key=lambda one: one.moment,
     )
+    told.ties = by_files.ties(place, told.made, told.without_tie())
     gone = 0
     for first in range(0, len(commits), _AT_ONCE):
         some = commits[first : first + _AT_ONCE]
@@ -66,10 +70,12 @@ def of_repository(
             if made.commit not in there:
                 gone += 1
                 continue
-            shares = _shared(told, known, made, there[made.commit], earlier)
+            shares, used = _shared(told, known, made, there[made.commit], earlier)
             if not shares:
                 continue  # it brought nothing: an empty commit, or a merge without a conflict
-            yield made.commit, _record(made, shares, _origins(told, made), portable=portable)
+            used |= set(told.replaced.get(made.commit, ()))
+            replaced = [one.commit for one in _origins(told, made) if one.commit in used]
+            yield made.commit, _record(made, shares, replaced, portable=portable)
     if gone:
         note(f"{gone} commits are no longer in the repository, and have no record")
 
@@ -89,10 +95,11 @@ def _earlier(place: Place, told: History, some: Iterable[Made]) -> dict[str, Bro
 
 def _shared(
     told: History, known: Known, made: Made, brought: Brought, earlier: Mapping[str, Brought]
-) -> dict[str, list[Share]]:
-    """Return who wrote which lines of each file that a commit brought."""
+) -> tuple[dict[str, list[Share]], set[str]]:
+    """Return who wrote which lines of a commit's files, and which commits these come from."""
     found: dict[str, list[Share]] = {}
-    own = made if made.commit in told.made else Made(made.commit, None, made.moment, 0)
+    used: set[str] = set()
+    own = made if made.commit in told.made else Made(made.commit, None, made.moment)
     origins = [one for one in _origins(told, made) if one.commit in earlier]
     for path, lines in brought.items():
         shares: list[Share] = []
@@ -101,13 +108,15 @@ def _shared(
             mine, left = _of_earlier(left, earlier[origin.commit].get(path, ()))
             if mine:
                 shares.append((known.of(origin, path), mine))
+                used.add(origin.commit)
         touched = [one for one in origins if path in earlier[one.commit]]
         if left or not shares:
             # A file of which only lines were taken, or that was renamed, by who did it first.
             by = touched[0] if touched and not lines else own
             shares.append((known.of(by, path), left))
+            used.add(by.commit)
         found[path] = _together(shares)
-    return found
+    return found, used
 
 
 def _of_earlier(lines: Sequence[Line], before: Iterable[Line]) -> tuple[list[Line], list[Line]]:
@@ -132,7 +141,7 @@ def _together(shares: Iterable[Share]) -> list[Share]:
 
 
 def _record(
-    made: Made, shares: Mapping[str, list[Share]], origins: Sequence[Made], *, portable: bool
+    made: Made, shares: Mapping[str, list[Share]], replaced: Sequence[str], *, portable: bool
 ) -> dict[str, Any]:
     ours: dict[str, Any] = {
         "job_id": made.job, "session_id": made.session, "agent_id": made.agent, "item_id": made.item,
@@ -140,8 +149,8 @@ def _record(
     programs = {who.program for each in shares.values() for who, _ in each if who.program}
     if programs:
         ours["agent_programs"] = sorted(programs)
-    if origins:
-        ours["replaces"] = [one.commit for one in origins]
+    if replaced:
+        ours["replaces"] = replaced
     return {
         "version": VERSION,
         # Of one commit always the same, on whichever machine and however often it is asked for.
@@ -151,7 +160,8 @@ def _record(
         "tool": {"name": _OURS, "version": __version__},
         "files": [
             {
-                "path": path,
+                # A path may be no UTF-8, and JSON is.
+                "path": path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
                 "conversations": [_conversation(*one, portable=portable) for one in shares[path]],
             }
             for path in sorted(shares)

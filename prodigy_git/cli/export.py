@@ -118,7 +118,8 @@ def _write_notes(wanted: Wanted) -> None:
 
 
 def _wants(wanted: Wanted) -> "Callable[[str], bool]":
-    """Return what says whether an event is meant, by its id."""
+    """Return what says whether an event that a record may come from is meant, by its id."""
+    from prodigy_git.attribution import records
     from prodigy_git.model.selection import Selection
 
     selection = wanted.selection
@@ -126,7 +127,7 @@ def _wants(wanted: Wanted) -> "Callable[[str], bool]":
     if named is None and selection == Selection():
         catch_up(wanted)
         return lambda _: True
-    chosen = {event.id for event in matching(wanted)}
+    chosen = {event.id for event in matching(wanted) if event.type in records.FROM}
     return chosen.__contains__
 
 

@@ -89,16 +89,19 @@ def of_data(data: bytes, top: str) -> dict[str, str]:
         if not moment.endswith("Z"):
             continue  # no line of ours
         for path in named:
-            name = _within(path, inside)
+            name = within(path, inside)
             if name is not None:
                 found.pop(name, None)  # so that those edited last come last
                 found[name] = moment
     return dict(list(found.items())[-MOST:])
 
 
-def _within(path: str, inside: str) -> str | None:
+def within(path: str, inside: str) -> str | None:
+    """Return a path as it is in the folder ``inside``, which ends with a slash; None if it is not.
+
+    ``path`` is as a program named it: perhaps through a link.
+    """
     if not path.startswith(inside):
-        # Programs name files as they were told: perhaps through a link.
         path = os.path.realpath(path) if os.path.isabs(path) and "\0" not in path else ""
     name = os.path.normpath(path.removeprefix(inside)) if path.startswith(inside) else ""
     return name if name not in ("", ".") and not name.startswith("../") else None

@@ -92,6 +92,17 @@ def test_what_is_no_text_is_named_without_lines(repo, git):
     assert of(repo, first)[first]["picture"] == []
 
 
+def test_paths_that_are_no_text_are_told_apart(repo, git):
+    for name in (b"a\xfeb", b"a\xffb"):
+        (repo / os.fsdecode(name)).write_bytes(name[1:2] + b"\n")
+    git("add", "-A", cwd=repo)
+    git("commit", "-qm", "x", cwd=repo)
+    head = git("rev-parse", "HEAD", cwd=repo)
+    assert {os.fsencode(path): lines for path, lines in of(repo, head)[head].items()} == {
+        b"a\xfeb": [patches.Line(1, b"\xfe")], b"a\xffb": [patches.Line(1, b"\xff")]
+    }  # fmt: skip
+
+
 def test_settings_and_attributes_change_nothing(repo, git):
     git("config", "diff.noprefix", "true", cwd=repo)
     git("config", "diff.external", "false", cwd=repo)

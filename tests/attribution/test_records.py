@@ -69,6 +69,49 @@ def test_a_program_in_a_persons_checkout_makes_mixed_of_what_it_edited(
     assert shares(traces(cwd=repo)[later]) == {"f": {"human": [2]}}
 
 
+def test_what_a_program_edited_stays_mixed_in_parts_and_amended(repo, git, tree, traces, shares):
+    (repo / "sub").mkdir()
+    say("claude", "SessionStart", cwd=repo, source="startup")
+    for name in ("f", "sub/g"):
+        edited = {"file_path": str(repo / name)}
+        say(
+            "claude", "PostToolUse", cwd=repo, tool_name="Edit", tool_input=edited, tool_use_id=name
+        )
+    (repo / "f").write_text("ONE\ntwo\nthree\n")
+    (repo / "sub/g").write_text("the program's\n")
+    (repo / "g").write_text("a person's\n")
+    git("commit", "-qam", "f", cwd=repo)
+    git("add", "-A", cwd=repo)
+    git("commit", "-qm", "g", cwd=repo)
+    parts = git("rev-list", "HEAD", "-2", cwd=repo).split()
+    git("commit", "-q", "--amend", "-m", "again", cwd=repo)
+    found = traces(cwd=repo)
+    assert shares(found[parts[1]]) == {"f": {"mixed": [1]}}
+    both = {"g": {"human": [1]}, "sub/g": {"mixed": [1]}}
+    assert shares(found[parts[0]]) == both
+    assert shares(found[git("rev-parse", "HEAD", cwd=repo)]) == both
+
+
+def test_what_is_squashed_or_taken_by_hand_stays_the_agents(repo, git, tree, traces, shares):
+    commit(git, tree, "agent's\n", "work", "g")
+    last = commit(git, tree, "agent's too\n", "more", "h")
+    git("merge", "-q", "--squash", last, cwd=repo)
+    (repo / "empty").write_text("")
+    made = commit(git, repo, "agent's\na person's\n", "by hand", "g")
+    git("rm", "-q", "h", cwd=repo)
+    git("commit", "-qm", "without h", cwd=repo)
+    git("checkout", last, "--", "h", cwd=repo)
+    taken = commit(git, repo, "mine\n", "with h", "mine")
+    found = traces(cwd=repo)
+    assert shares(found[made]) == {
+        "g": {"ai": [1], "human": [2]}, "h": {"ai": [1]}, "empty": {"human": []}
+    }  # fmt: skip
+    there = found[made]["metadata"]["prodigy-git"]["replaces"]
+    assert there == git("rev-list", "-2", last, cwd=repo).split()
+    assert shares(found[taken]) == {"h": {"ai": [1]}, "mine": {"human": [1]}}
+    assert found[taken]["metadata"]["prodigy-git"]["replaces"] == [last]
+
+
 def test_what_is_picked_amended_or_squashed_stays_with_who_wrote_it(
     repo, git, tree, traces, shares
 ):
@@ -138,7 +181,7 @@ def test_who_else_writes_notes_meanwhile_loses_none(repo, git, tree, monkeypatch
 
     made = commit(git, tree, "x\n", "work")
     first = git("rev-parse", "HEAD", cwd=repo)
-    real = git_notes._added
+    real = git_notes._add
     tried = []
 
     def beaten(common, old, anew):
@@ -147,11 +190,25 @@ def test_who_else_writes_notes_meanwhile_loses_none(repo, git, tree, monkeypatch
         tried.append(old)
         return real(common, old, anew)
 
-    monkeypatch.setattr(git_notes, "_added", beaten)
+    monkeypatch.setattr(git_notes, "_add", beaten)
     ok("events", "export", "--format", "agent-trace", "--notes", "--session", "w1", cwd=repo)
     assert len(tried) == 2
     assert git("notes", "--ref=agent-trace", "show", first, cwd=repo) == "theirs"
     git("notes", "--ref=agent-trace", "show", made, cwd=repo)
+
+
+def test_notes_that_cannot_be_written_say_why(repo, git, tree, monkeypatch):
+    export = ("events", "export", "--format", "agent-trace", "--notes")
+    lock = repo / ".git/refs/notes/agent-trace.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    assert "agent-trace.lock': File exists" in refused(*export, cwd=repo)
+    lock.unlink()
+    git("update-ref", "refs/notes/agent-trace/more", "HEAD", cwd=repo)
+    assert "'refs/notes/agent-trace/more' exists" in refused(*export, cwd=repo)
+    git("update-ref", "-d", "refs/notes/agent-trace/more", cwd=repo)
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "")
+    assert "set user.name and user.email" in refused(*export, cwd=repo)
 
 
 def test_what_makes_no_sense_is_refused(repo, tree):
