@@ -166,6 +166,8 @@ class State:
         kind, actor = line.get("kind"), _text(line.get("subagent"))
         reason = _text(line.get("reason"))
         self.seen = max(at, self.seen)
+        if self.state == ENDED and self._is_late(line, at):
+            return
         self.transcript = _text(line.get("transcript")) or self.transcript
         if actor is None:
             self.model = _text(line.get("model")) or self.model
@@ -198,6 +200,11 @@ class State:
         elif self.state == ENDED or self._actors:
             return  # it says nothing of what goes on
         self._conclude(at)
+
+    def _is_late(self, line: dict[str, Any], at: int) -> bool:
+        """Whether an ended program has said something before its end: hooks overtake each other."""
+        again = line.get("kind") == "start" and line.get("source") not in agent_call.FIRST
+        return not again and at - self.since <= agent_call.STRAY
 
     def _conclude(self, at: int) -> None:
         standing = list(self._actors.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prodigy_git.record import files
+from prodigy_git.record import clock, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ _AGAIN = ("resume", "compact")
 """The sources of a start that a session of a program may have again and again."""
 FIRST = ("startup", "new", None)
 """The sources of a start that nothing of a session of a program was before; OpenCode names none."""
+
+STRAY = 10 * clock.SECOND
+"""For how long after its end what a program still says is late, and no new beginning."""
 
 
 def call_of(heard: Heard) -> str:

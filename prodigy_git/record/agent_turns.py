@@ -12,7 +12,7 @@ a second question in the same words, is one only where it is in step with what w
 from __future__ import annotations
 
 from prodigy_git.record import clock
-from prodigy_git.record.agent_call import DIGITS, FIRST
+from prodigy_git.record.agent_call import DIGITS, FIRST, STRAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MOST_TOOLS = 64
 MOST_FILES = 200
 """How many tools, and edited files, one turn names at most."""
 _QUIET = 7 * 24 * 3600 * clock.SECOND
-STRAY = 10 * clock.SECOND
-"""For how long after its end what a program still says is late, and no new beginning."""
 
 
 def begun() -> dict[str, Any]:
@@ -198,8 +196,8 @@ def _event(kind: str, offset: int, line: dict[str, Any], **own: Any) -> dict[str
 
 def _start(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dict[str, Any]]:
     source = line.get("source")
-    if known["ended"] and source in FIRST:
-        return []  # its end was quicker
+    if known["ended"] and source in FIRST:  # its end was quicker
+        return [_started(offset, line, source)] if known.pop("untold", False) else []
     if known["started"] and not known["ended"] and source in (*FIRST, "compact"):
         return []  # something else of it was quicker; or it goes on as before
     known.update(started=True, began=line["at"], ended=0, waiting=None)
@@ -215,9 +213,9 @@ def _starting(known: dict[str, Any], offset: int, line: dict[str, Any]) -> list[
     if known["started"] and not again:
         return []
     if line["kind"] == "end":
-        known.update(started=True, began=line["at"])
+        known.update(started=True, began=line["at"], untold=True)
         return []
-    known.update(started=True, began=line["at"], ended=0)
+    known.update(started=True, began=line["at"], ended=0, untold=False)
     return [_started(offset, line, None)]
 
 

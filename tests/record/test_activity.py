@@ -159,8 +159,9 @@ STEPS = [
     (["prompt", "idle", "seen", "cwd"], "idle", None),
     (["prompt", "end"], "ended", "why"),
     (["end", "seen"], "ended", "why"),
-    (["prompt", "end", "start"], "idle", None),
-    (["prompt", "end", "tool"], "working", None),
+    (["prompt", "end", "start"], "ended", "why"),
+    (["prompt", "end", "tool"], "ended", "why"),
+    (["start", "end", "prompt", "idle"], "ended", "why"),
     (["seen"], "idle", None),
     ([("subagent_start", "a")], "working", None),
     (["prompt", ("subagent_start", "a"), ("waiting", "a"), "tool"], "waiting", "permission"),
@@ -181,6 +182,27 @@ def test_the_state_that_follows(say, tail, steps, state, reason):
         say(kind, subagent=subagent, reason=why)
     (found,) = tail()
     assert (found.state, found.reason) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "seconds", "state"),
+    [
+        ("prompt", None, 9, "ended"),
+        ("prompt", None, 11, "working"),
+        ("tool", None, 11, "working"),
+        ("start", "startup", 9, "ended"),
+        ("start", "startup", 11, "idle"),
+        ("start", "resume", 1, "idle"),
+    ],
+)
+def test_what_is_said_right_behind_an_end_is_late(kind, source, seconds, state):
+    said = {"program": "claude", "program_session": "s1"}
+    lines = [
+        {"at": "2025-01-11T12:00:00Z", **said, "kind": "end"},
+        {"at": f"2025-01-11T12:00:{seconds:02}Z", **said, "kind": kind, "source": source},
+    ]
+    (found,) = activity.states(json.dumps(line).encode() for line in lines)
+    assert found.state == state
 
 
 def test_compacting_in_the_midst_of_a_turn_tells_nothing(say, tail):

@@ -90,6 +90,16 @@ WHOLE = [
 ]  # fmt: skip
 
 
+def test_a_start_that_its_end_has_overtaken_is_told(linked, store, killed):
+    hear(conversation(linked, "another")[0])
+    start, prompt, *_, end = conversation(linked)
+    for raw in (end, start, prompt, start):
+        hear(raw)
+    settle(store)
+    mine = [one["type"] for one in told(store) if one.get("program_session") == "c1"]
+    assert sorted(mine) == ["AgentProgramEnded", "AgentProgramStarted", "ClaudeMessage"]
+
+
 def test_a_conversation_from_its_start_to_its_end(linked, store, killed):
     for raw in conversation(linked):
         hear(raw)
