@@ -29,7 +29,8 @@ def of(found: Repository, *, inside: bool) -> list[Advice]:
     where = "" if inside else f"{found.key}/"
     return [
         *_waiting(found), *_half_way(found), *_dead(found, where), *_failed(found, where),
-        *_stuck(found, where), *_jobs(found, where), *_around(found, inside=inside),
+        *_stuck(found, where), *_left(found), *_jobs(found, where),
+        *_around(found, inside=inside),
     ]  # fmt: skip
 
 
@@ -144,6 +145,23 @@ def _stuck(found: Repository, where: str) -> Iterator[Advice]:
              _end(one, where, "stuck")],
         )  # fmt: skip
     yield from _more(stuck, "are stuck", "stuck")
+
+
+def _left(found: Repository) -> Iterator[Advice]:
+    """Say where no program is any more: a session that does not end with it ends by a person."""
+    left = [
+        one
+        for one in found.agents
+        if one.state == "idle" and not one.prodigys
+        and one.activity is not None and (one.activity.gone or one.activity.state == "ended")
+    ]  # fmt: skip
+    for one in left[:_NAMED]:
+        assert one.activity is not None
+        yield Advice(
+            f"{one.activity.program} has ended in {one.name}: end the session if its work is done",
+            [f"prodigy-git worktree show {one.session_id}", f"prodigy-git finish {one.session_id}"],
+        )
+    yield from _more(left, "have no program any more", "idle")
 
 
 def _jobs(found: Repository, where: str) -> Iterator[Advice]:

@@ -12,7 +12,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.jobs import liveness
 from prodigy_git.record import activity, activity_events, agent_turns, clock, program_sessions
-from prodigy_git.record.activity import ENDED, WAITING, WORKING
+from prodigy_git.record.activity import ENDED, WAITING
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
 from prodigy_git.views.overview import asking
@@ -26,9 +26,9 @@ class Doing:
     ``state`` is working, waiting, idle (its turn is over) or ended; ``since`` is when that began, and
     ``seen`` when it was heard of last. ``reason``: what it waits for (permission, question, idle), or
     why it ended. ``gone``: its process is, so that it does not do what it said; None: that is not
-    known. ``message`` is what it said it waits for, redacted when it was recorded, not made harmless.
-    ``others``: how many more programs are at work there. ``edited``: files, relative to the
-    worktree, with when they were edited last (`store.edits`).
+    known, or it has ended. ``message`` is what it said it waits for, redacted when it was recorded, not
+    made harmless. ``others``: how many more programs are at work there. ``edited``: files, relative to
+    the worktree, with when they were edited last (`store.edits`).
     """
 
     program: str
@@ -123,7 +123,7 @@ def doing(
         first.model, first.transcript, len(first.subagents),
         others=sum(one.state != ENDED for one in states if one is not first), edited=edited,
     )  # fmt: skip
-    if found.state in (WAITING, WORKING):
+    if found.state != ENDED:
         found = replace(
             found, gone=_is_gone(store, repo, session, found, memory, None if persons else worktree)
         )

@@ -250,6 +250,7 @@ _START = ("SessionStart", {"source": "startup"})
 _PROMPT = ("UserPromptSubmit", {"prompt": "x"})
 _WAIT = ("Notification", {"notification_type": "permission_prompt", "message": "May I?"})
 _STOP = ("Stop", {})
+_BADLY = " --failed --error 'its process is gone'"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,11 @@ def test_one_that_is_killed_waits_no_more(repo, ada, program, events, alive, kil
     assert of(look(repo), "ada")["state"] == alive
     child.kill()
     child.wait()
-    assert of(look(repo), "ada")["state"] == killed
+    found = look(repo)
+    assert of(found, "ada")["state"] == killed
+    assert of(found, "ada")["activity"]["gone"] is True
+    ((_, *end),) = (one["commands"] for one in found["advice"])
+    assert end == [f"prodigy-git finish login{'' if killed == 'idle' else _BADLY}"]
     # Somebody who stands there may be the program: a shell may have started the hook for it.
     inside = subprocess.Popen([sys.executable, "-c", "input()"], cwd=ada, stdin=subprocess.PIPE)
     try:
