@@ -150,23 +150,23 @@ def _missing(store: str, found: Session, path: str, known: sessions.Known | None
 
 def _removed_by_git(store: str, found: Session) -> str:
     """Return what is left of a worktree that was removed with git, by whomever; "" for any other."""
+    common, branch = sessions.common_of(store, found), found.text("branch")
+    has_branch = (
+        common is not None
+        and branch is not None
+        and repository.has_ref(common, f"refs/heads/{branch}")
+    )
     if found.text(prodigys.SESSION) is not None:
-        common, branch = sessions.common_of(store, found), found.text("branch")
-        if (
-            common is None
-            or branch is None
-            or not repository.has_ref(common, f"refs/heads/{branch}")
-        ):
-            return ": Prodigy, or git, has removed it"
-        return f": Prodigy, or git, has removed it; what was committed is on {branch}"
+        on = f"; what was committed is on {branch}" if has_branch else ""
+        return f": Prodigy, or git, has removed it{on}"
     if ended_by_others.by_others(found) != ended_by_others.REMOVED:
         return ""
     left = found.text(ended_by_others.LEFT)
     commits = f"; its commits are {left}" if left is not None else ""
-    return (
-        f": it was removed with git, as 'prodigy worktree clean' does{commits}; what was not "
-        f"committed is lost, 'prodigy-git resume {found.id}' makes it again from its branch"
+    again = (
+        f", 'prodigy-git resume {found.id}' makes it again from its branch" if has_branch else ""
     )
+    return f": it was removed with git{commits}; what was not committed is lost{again}"
 
 
 def _of_folder(store: str, path: str) -> Subject:

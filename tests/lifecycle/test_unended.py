@@ -126,6 +126,10 @@ def test_commits_whose_branch_goes_with_the_worktree_come_back(known, git, store
     assert [one["session_id"] for one in ok("trash", "list", "--json", cwd=known).json] == [session]
     listed(known)
     assert len(ok("trash", "list", "--json", cwd=known).json) == 1  # and not once more
+    told = ok("explain", session, "--json", cwd=known).json
+    assert (told["worktree_state"], told["worktree"]) == ("gone", str(path))
+    assert f"worktree restore {session}" in str(told["next"])
+    assert "prodigy-git resume" not in ok("worktree", "show", session, cwd=known).out  # from what?
     done = ok("worktree", "restore", session, "--json", cwd=known).json
     assert done["worktree"] == str(path)
     assert git("rev-parse", "feature", "HEAD", cwd=path).split() == [tip, tip]

@@ -79,7 +79,8 @@ def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str |
     there = [
         one
         for one in entry.entries(where.store, where.report, found["repo"], name)
-        if one.state not in ("emptying", "emptied")
+        # Of a branch alone there is no worktree: git has removed that.
+        if one.state not in ("emptying", "emptied") and not one.branch_only
     ]
     if there:
         return "trash", there[-1].folder
