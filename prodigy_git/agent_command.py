@@ -66,11 +66,39 @@ def works(command: str) -> bool:
     found = _match(command)
     if found is None:
         return False
-    named = found.groupdict()
-    if "script" not in named:
+    if "script" not in found.groupdict():
         return True  # a project's
-    (script,), (python,) = shlex.split(named["script"]), shlex.split(named["python"])
+    script, python = _named(found)
     return os.path.isfile(script) and os.access(python, os.X_OK)
+
+
+def here(command: str) -> str:
+    """Return what `text` has in a command's place, where both differ in nothing but the installation.
+
+    Any other command comes back as it is, also one of an installation that is gone. Raises as `text`.
+    """
+    found = _match(command)
+    if found is None or "script" not in found.groupdict() or not works(command):
+        return command
+    ours = text(found["program"], found["event"], "user")
+    mine = _match(ours)
+    assert mine is not None  # `text` makes what `read` reads
+    (script, python), theirs = _named(mine), _named(found)
+    same = ours.replace(shlex.quote(script), shlex.quote(theirs[0]))
+    same = same.replace(
+        f" {shlex.quote(python)} {found['program']} ",
+        f" {shlex.quote(theirs[1])} {found['program']} ",
+    )
+    return ours if same == command else command
+
+
+def _named(found: re.Match[str]) -> tuple[str, str]:
+    """Return the script and the interpreter that a command names; nothing where they are no words."""
+    try:
+        (script,), (python,) = shlex.split(found["script"]), shlex.split(found["python"])
+    except ValueError:  # edited by hand
+        return "", ""
+    return script, python
 
 
 def _match(command: str) -> re.Match[str] | None:

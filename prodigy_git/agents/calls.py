@@ -17,6 +17,8 @@ _BY_HAND = re.compile(
     re.DOTALL,
 )
 
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*/agent-hook\.sh(?:[^"\\\n]|\\.)*"')
+
 
 def text(program: Program, hook: Hook, scope: Scope) -> str:
     """Return the command for one event. Raises `ProdigyError` for a path that no JSON text can hold.
@@ -52,6 +54,23 @@ def is_by_hand(command: object) -> bool:
     return (
         isinstance(command, str) and not is_ours(command) and _BY_HAND.search(command) is not None
     )
+
+
+def as_here(text: str) -> str:
+    """Return a settings text with the commands of other installations, that work, as this one has them.
+
+    Raises as `text`.
+    """
+
+    def renamed(found: re.Match[str]) -> str:
+        try:
+            command = json.loads(found[0])
+        except ValueError:
+            return found[0]
+        here = agent_command.here(command)
+        return found[0] if here == command else json.dumps(here, ensure_ascii=False)
+
+    return _STRING.sub(renamed, text)
 
 
 def mentioned(text: str) -> bool:

@@ -98,6 +98,10 @@ def state(site: Site, program: Program, scope: Scope) -> tuple[Standing, str]:
         if not _has_ours(program, path, text):
             return "absent", ""
         result = _with_ours(site, seen, text, program, scope, None)
+        if result.text != text:
+            # Another installation of ours, which works, is as good: as of a project's own environment.
+            text = (plugin_file if program.shape == "plugin" else calls).as_here(text)
+            result = _with_ours(site, seen, text, program, scope, None)
     except ProdigyError as error:
         return "unreadable", str(error)
     return ("installed" if result.text == text else "outdated"), ""

@@ -18,6 +18,16 @@ def text(scope: Scope) -> str:
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "opencode_plugin.js")
     with open(source, encoding="utf-8") as stream:
         body = stream.read().replace('"COMMAND"', json.dumps(command))
+    return _sealed(body)
+
+
+def as_here(found: str) -> str:
+    """Return an unedited plugin of ours as `calls.as_here` does."""
+    hashed = _HASH.match(found, len(_HEAD))
+    return found if hashed is None else _sealed(calls.as_here(found[hashed.end() :]))
+
+
+def _sealed(body: str) -> str:
     own = digest.sha256_hex(body.encode())
     return f"{_HEAD}// sha256 of the lines below: {own}\n{body}"
 

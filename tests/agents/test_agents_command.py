@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support_cli import call, ok, refused, snapshot
 from support_mounts import mounted, needs_mounts
 from support_user import User, environment, interpreter
 
+from prodigy_git import hookfiles
 from prodigy_git.agents import (
     calls,
     entries,
@@ -456,6 +458,33 @@ def test_scopes(home, repo, git):
     ok("agents", "uninstall", "--local", cwd=repo)
     ok("agents", "uninstall", "all", "--project", cwd=repo)
     assert git("status", "--porcelain", cwd=repo) == ""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_another_installation_that_works_is_not_out_of_date(home, tmp_path, name):
+    ok("agents", "install", name)
+    path = home / FILES[name]
+    text = path.read_text()
+    real = Path(hookfiles.source_path("agent-hook"))
+    other = tmp_path / "it's another \u00e4" / "hooks" / "agent-hook.sh"
+    other.parent.mkdir(parents=True)
+    shutil.copy(real, other)
+    python = other.parent / "python"
+    python.symlink_to(sys.executable)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hookfiles, "source_path", lambda _: str(other))
+        patch.setattr(hookfiles, "interpreter", lambda: str(python))
+        assert ok("agents", "install", name).out.startswith(f"{name}\tupdated")
+
+    def state():
+        return ok("agents", "list", name, "--json").json[0]["installed"][0]["state"]
+
+    assert "another" in path.read_text()
+    assert state() == "installed"
+    other.unlink()
+    assert state() == "outdated"
+    assert ok("agents", "install", name).out.startswith(f"{name}\tupdated")
+    assert path.read_text() == text
 
 
 def test_of_a_repository_that_is_long_gone_nothing_is_noted(home, repo, store):

@@ -209,6 +209,13 @@ def test_its_own_command_is_told_from_others(monkeypatch):
         assert agent_command.read(other) is None
     gone = agent_command.text("codex", "Stop", "user").replace(sys.executable, "/gone")
     assert not agent_command.works(gone)
+    assert agent_command.here(gone) == gone
+    now = agent_command.text("codex", "Stop", "user")
+    assert agent_command.here(now) == now
+    for script in ("it's/agent-hook.sh", "a b/agent-hook.sh"):
+        edited = f"test -r {script} || exit 0; exec sh {script} {sys.executable} codex Stop"
+        assert not agent_command.works(edited)
+        assert agent_command.here(edited) == edited
 
 
 @pytest.mark.parametrize("scope", ["user", "project"])
