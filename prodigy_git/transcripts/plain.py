@@ -67,7 +67,8 @@ class Source(NamedTuple):
 
 
 NO_MODEL = "unknown"
-_LARGEST = 1 << 48
+_LARGEST = 1 << 36
+"""Tokens of an answer: no program has had so many, and SQLite adds up a hundred millions of such."""
 _LONGEST_NAME = 128
 
 

@@ -325,3 +325,13 @@ def test_the_file_of_sums_is_the_owners_alone(tmp_path):
     ask(tmp_path, path)
     kinds = Counter(one.stat().st_mode & 0o777 for one in tmp_path.glob("tokens.sqlite*"))
     assert set(kinds) == {0o600}
+
+
+def test_more_tokens_than_there_can_be_are_no_sum_too_large(store, tmp_path):
+    path = tmp_path / "t.jsonl"
+    most = (1 << 48) - 1
+    path.write_text("".join(
+        f'{{"uuid":"{number}","message":{{"model":"m","usage":{{"input_tokens":{most},"output_tokens":1}}}}}}\n'
+        for number in range(1 << 15 | 1)
+    ))  # fmt: skip
+    assert [one[:3] for one in ask(store, path)[str(path)].sums] == [("m", 0, 1 << 15 | 1)]
