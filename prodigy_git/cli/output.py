@@ -95,6 +95,10 @@ def json_text(value: Any) -> str:
     return jsontext.text(value)
 
 
+_HELD = 1 << 16
+"""Characters that wait for others to go out with them: a thousand lines may be gigabytes."""
+
+
 def stream(lines: Iterable[str]) -> None:
     """Print lines as they come, however many there are.
 
@@ -103,12 +107,13 @@ def stream(lines: Iterable[str]) -> None:
     """
     if sys.stdout is None:
         return
-    batch, size = [], 1
+    batch, size, held = [], 1, 0
     for text in lines:
         batch.append(text)
-        if len(batch) == size:
+        held += len(text)
+        if len(batch) == size or held > _HELD:
             click.echo("\n".join(batch))
-            batch, size = [], min(2 * size, 1024)
+            batch, size, held = [], min(2 * size, 1024), 0
     if batch:
         click.echo("\n".join(batch))
 

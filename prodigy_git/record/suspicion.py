@@ -21,6 +21,9 @@ _FOLDED = {code: letter for code, letter in _RUNS.items() if code > 127}
 _SHORTEST = min(OPENING[0][0], WITHIN[0][0], BESIDE[0][0])
 _DISCORD = 59
 """Letters of a bot's token: three parts with dots between, and no word."""
+_REACH = 24_000
+"""Letters round a name that the gate looks at: all that there are of a megabyte, for each of the names
+in it, would take minutes."""
 
 
 def suspicious(text: str) -> bool:
@@ -122,7 +125,7 @@ def _has_named(folded: str) -> bool:
             signs = [place for sign in "=:" if (place := between.find(sign)) >= 0]
             if signs and _is_name(folded, word, at, between[: min(signs)]):
                 sign = end + min(signs)
-                line = folded[sign:].partition("\n")[0]
+                line = folded[sign : sign + _REACH].partition("\n")[0]
                 gap = folded[sign - 1].isspace()
                 if _is_password(line, gap) if word[0] in "p_" else _is_key(line):
                     return True
@@ -152,7 +155,7 @@ def _is_said(text: str, folded: str) -> bool:
 
 def _is_name(folded: str, word: str, at: int, rest: str) -> bool:
     """Whether ``word`` at ``at`` can be a secret's name, with the ``rest`` before a sign."""
-    if word == "key" and not folded[:at].rstrip("_- ").endswith(OF_KEYS):
+    if word == "key" and not folded[max(0, at - _REACH) : at].rstrip("_- ").endswith(OF_KEYS):
         return False
     rest = rest.rstrip().rstrip("\"'`]\\")
     for ending in ("base64", "b64", "value"):

@@ -61,3 +61,16 @@ def test_lines_are_out_before_the_last_is_known(monkeypatch):
     assert seen[:2] == [0, 1]
     assert all(number - out <= 1024 for number, out in enumerate(seen))
     assert output.sys.stdout.getvalue().splitlines() == [str(number) for number in range(5000)]
+
+
+def test_long_lines_do_not_wait_for_many(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    waiting = []
+
+    def lines():
+        for number in range(100):
+            waiting.append(number * 100_000 - len(output.sys.stdout.getvalue()))
+            yield "x" * 99_999
+
+    output.stream(lines())
+    assert max(waiting) <= 100_000

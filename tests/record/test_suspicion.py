@@ -119,3 +119,15 @@ def test_it_needs_no_module_of_the_standard_library():
         check=True,
     ).stdout.split()
     assert [name for name in found if not name.startswith("prodigy_git")] == ["__future__"]
+
+
+def test_a_long_text_takes_seconds():
+    """What is before each name and behind its sign was copied, of all the text: minutes for this."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from prodigy_git.record.suspicion import suspicious;"
+        "assert not suspicious('the key: token = os.environ[X] \\n' * 150_000)"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(REPOSITORY)], check=True, timeout=120
+    )

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support_transcripts import SAMPLES, answer
 
 from prodigy_git.record import files
-from prodigy_git.transcripts import complete_lines, transcript_file
+from prodigy_git.transcripts import complete_lines, in_words, transcript_file
+from prodigy_git.transcripts.plain import Entry
 from prodigy_git.transcripts.transcript_file import Place, entries
 
 ASKED = ("user", None, "Mend the login, please.")
@@ -251,3 +252,26 @@ def test_lines_of_any_file_come_when_they_are_whole(tmp_path):
     os.utime(path, (1, 1))  # nobody has written for long
     assert list(transcript_file.added(place, print, waiting=True)) == [b"three"]
     assert list(transcript_file.added(Place(str(path)), print)) == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("text", ["word " * 1_000_000, "a line\n" * 700_000])
+def test_of_a_long_text_only_what_is_shown_is_looked_through(text):
+    looked = []
+    shown = list(
+        in_words.lines(Entry("result", text), lambda one: looked.append(one) or one, full=False)
+    )
+    assert sum(map(len, looked)) < 100_000
+    if "\n" in text:
+        assert [what for _, _, what in shown[:8]] == ["a line"] * 8
+        assert shown[8:] == [("", "", "… 699992 more lines: --full")]
+    else:
+        assert [len(what) for _, _, what in shown] == [2001]
+    (whole,) = {what for _, _, what in in_words.lines(Entry("result", text), str, full=True)}
+    assert whole == text.splitlines()[0]
+
+
+def test_a_secret_that_goes_on_behind_what_is_shown_is_looked_at_as_a_whole():
+    looked = []
+    text = "\n".join(["a", *(f"line {number}" for number in range(200))])
+    list(in_words.lines(Entry("result", text), lambda one: looked.append(one) or one, full=False))
+    assert looked == [text]
