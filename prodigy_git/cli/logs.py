@@ -5,6 +5,7 @@ import contextlib
 import functools
 import itertools
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,7 +100,17 @@ def logs(
     else:
         # As git has it: what fits on a screen stays there, and colours are shown. click asks LESS, too.
         os.environ.setdefault("LESS", "-FRX")
+        _need_a_pager()
         click.echo_via_pager(f"{line}\n" for line in itertools.chain([first], lines))
+
+
+def _need_a_pager() -> None:
+    """Raise `ProdigyError` where ``PAGER`` cannot be split into words, which click does not expect."""
+    pager = os.environ.get("PAGER", "")
+    try:
+        shlex.split(pager)
+    except ValueError as error:
+        raise ProdigyError(f"PAGER is no command: {pager} ({error})") from None
 
 
 def _standing_in(cwd: str) -> tuple[str, str] | None:

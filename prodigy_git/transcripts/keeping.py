@@ -16,12 +16,16 @@ from prodigy_git.transcripts import of_sessions, redacted_copy
 from prodigy_git.transcripts.of_sessions import Transcribed
 from prodigy_git.transcripts.transcript_file import Broken
 
+_LINES = ".jsonl"
+"""The end of a transcript's name to which its program only adds; others are written anew each time."""
+_COPY = ".transcript.jsonl"
+
 
 def keep(store: str, one: Transcribed, broken: Broken) -> list[tuple[str, str]]:
     """Copy a session's transcripts; return (transcript, copy) for each that has one now.
 
-    A copy that is there is brought up to date. What cannot be copied is told, and the others are.
-    Raises `ProdigyError` for a session of no repository.
+    A copy that is there is brought up to date, and one that has more stays beside it. What
+    cannot be copied is told, and the others are. Raises `ProdigyError` for a session of no repository.
     """
     if one.repo is None:
         raise ProdigyError(f"session {one.id} is of no repository of ours: copy its files by hand")
@@ -60,8 +64,28 @@ def _copy(store: str, repo: str, path: str, copy: str, owner: int) -> None:
             for piece in redacted_copy.pieces(stream, about.st_size, store, repo):
                 files.write_all(descriptor, piece)
             os.fsync(descriptor)
+            if path.endswith(_LINES) and _lines(temporary) < _lines(copy):
+                os.rename(copy, _aside(copy))
             os.rename(temporary, copy)
     files.sync_folder(os.path.dirname(copy))
+
+
+def _lines(path: str) -> int:
+    """Return how many lines a file has; 0 where there is none."""
+    try:
+        with files.stream(path) as stream:
+            return sum(part.count(b"\n") for part in iter(lambda: stream.read(1 << 20), b""))
+    except FileNotFoundError:
+        return 0
+
+
+def _aside(copy: str) -> str:
+    """Return where a copy stays that has more than the transcript now: it was cut, or begun anew.
+
+    Its name is one of a session's copies too, and its time is the one when it was made.
+    """
+    before = copy.removesuffix(_COPY)
+    return f"{before}-{os.stat(copy).st_mtime_ns:x}{_COPY}"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ from prodigy_git.transcripts import of_sessions
 Kind = Literal["output", "transcript"]
 
 
+_NAMED = 5
+"""Sessions that a message names."""
+
+
 class Log(NamedTuple):
     """One log. ``program`` is whose transcript it is, as far as that was said."""
 
@@ -80,6 +84,7 @@ def named(
         some = [one for one in some if one.repo == repo]
     for field in ("name", "item", "agent"):
         if found := [one for one in some if getattr(one, field) == name]:
+            _tell_of_others(name, found, some, broken)
             return store, _in_order(found)
     # What only a log knows: who has had several items in one session.
     from prodigy_git.views.explain import lookup  # brings the jobs with it
@@ -92,6 +97,17 @@ def named(
     if not found:
         raise ProdigyError(f"{story['kind']} {name} had no session: there is no log of it")
     return store, _in_order(found)
+
+
+def _tell_of_others(name: str, found: list[Brief], some: list[Brief], broken: Broken) -> None:
+    """Say which sessions are not meant, although their agent has the name of an item or worktree."""
+    others = [one.id for one in _in_order(some) if one.agent == name and one not in found]
+    if others:
+        more = "" if len(others) <= _NAMED else f" and {len(others) - _NAMED} more"
+        broken(
+            f"{name} is also an agent, whose other sessions are not shown: give one of "
+            f"{', '.join(others[:_NAMED])}{more}"
+        )
 
 
 def _in_order(some: Iterable[Brief]) -> list[Brief]:

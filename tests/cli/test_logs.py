@@ -58,6 +58,15 @@ def test_by_any_name_and_only_the_last(repo, session, name):
     }  # fmt: skip
 
 
+def test_what_is_an_item_and_an_agent(repo, store, session, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_text(answer(1))
+    with_transcript(repo, store, "w2", other, agent="login")
+    done = ok("logs", "login", cwd=repo)
+    assert "answer 1" not in done.out
+    assert "login is also an agent, whose other sessions are not shown: give one of w2" in done.err
+
+
 def test_who_stands_in_a_session_needs_no_name_others_get_a_list(repo, store, session, tmp_path):
     top = layout.worktrees(str(store), "repo") + "/w1"
     assert "Nobody calls it." in ok("logs", cwd=top).out
@@ -226,6 +235,19 @@ def test_a_copy_is_shown_when_the_program_has_deleted_its_own(repo, store, sessi
     assert ok("logs", "w1", "--keep", cwd=repo).out.splitlines() == list(map(str, copies))
 
 
+def test_a_copy_keeps_what_the_program_has_cut(repo, store, session):
+    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
+    whole = session.read_bytes()
+    session.write_bytes(whole.splitlines(keepends=True)[0])
+    ok("logs", "w1", "--keep", cwd=repo)
+    assert Path(copy).read_bytes() == session.read_bytes()
+    (older,) = Path(copy).parent.glob(f"{Path(copy).name.partition('.transcript')[0]}-*")
+    assert older.read_bytes() == whole
+    assert "Done: the name is trimmed" in ok("logs", "w1", cwd=repo).out
+    ok("logs", "w1", "--keep", cwd=repo)
+    assert older.read_bytes() == whole
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_copy_has_no_secret(repo, session, indent):
     """Behind an escape too, in JSON of one line and of many; and it stays JSON, but for one text."""
@@ -362,6 +384,13 @@ def test_less_shows_the_colours(repo, session, monkeypatch):
     terminal = Terminal("logs", "w1", "--tail", "1", cwd=repo)
     assert terminal.end() == 0
     assert b"\x1b[32massistant" in terminal.written
+
+
+def test_a_pager_that_is_no_command_is_said(repo, session, monkeypatch):
+    monkeypatch.setenv("PAGER", 'less "')
+    terminal = Terminal("logs", "w1", cwd=repo)
+    assert terminal.end() == 1
+    assert "error: PAGER is no command: less " in terminal.text()
 
 
 def test_a_pager_that_is_left_early_is_no_trouble(repo, store, tmp_path, monkeypatch):
