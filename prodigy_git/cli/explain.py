@@ -179,8 +179,12 @@ def _held(found: dict[str, Any]) -> str:
 
 
 def _event(event: dict[str, Any], *, mark: bool = False) -> Iterator[_ENTRY]:
+    from prodigy_git.views.explain import program_stretches
+
     stamp = str(event.get("timestamp") or "-")
     text = f"{'>' if mark else ' '} {event['type']} {words(event['type'], event)}"
+    if event["type"] == program_stretches.TYPE:
+        text = f"  {program_stretches.in_words(event)}"
     yield f"  {stamp[11:19] if len(stamp) > 19 else stamp[:8]}", text.rstrip()
 
 

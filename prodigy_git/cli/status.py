@@ -222,7 +222,7 @@ def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
                 kind, found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
                 one.attempt, fields["silent_seconds"], one.ahead, one.behind, one.commits,
                 {True: "dirty", False: "clean", None: None}[one.dirty], one.branch,
-                _note(one), *_program(fields["activity"]),
+                words.note(one), *_program(fields["activity"]),
             )  # fmt: skip
         for same in found.same_files:
             _line("same-file", found.key, same.path, *same.editors)
@@ -242,12 +242,6 @@ def _program(doing: "dict[str, Any] | None") -> list[object]:
 
 def _line(*fields: object) -> None:
     click.echo("\t".join("-" if one in (None, "") else output.clean(one) for one in fields))
-
-
-def _note(one: "Agent") -> str:
-    from prodigy_git.views.overview import words
-
-    return words.note(one)
 
 
 # A terminal ----------------------------------------------------------------------------------
@@ -375,10 +369,11 @@ def _checkout(one: "Agent") -> str:
     from prodigy_git.record import clock
     from prodigy_git.views.overview import words
 
-    last = words.age(one.last, clock.now())
+    now = clock.now()
     made = f"{one.commits or 0} commit{'' if one.commits == 1 else 's'} recorded"
     gone = ", which is gone" if one.missing else ""
-    doing = f"; {words.note(one)}" if one.activity is not None and not one.missing else ""
+    doing = "" if one.activity is None or gone else f"; {words.does(one.activity, now)}"
+    last = words.age(one.last, now)
     return f"your own: {one.worktree or one.session_id}{gone}, {made}, last {last} ago{doing}"
 
 

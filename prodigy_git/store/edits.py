@@ -39,6 +39,8 @@ class Same:
 
 _FILES = re.compile(rb'"files":(\[(?:"[^"\\]*(?:\\.[^"\\]*)*",?)*\])')
 """The files that a line names, as JSON: a quote within a name is escaped, so it cannot begin there."""
+_ODD = re.compile(r"/(?:\.|/|\Z)")
+"""What may make a path another one than it says; nearly none has it."""
 _AT = b'"at":"'
 _STAMP = len("2025-01-11T12:00:00.123456Z")
 _decode = msgspec.json.Decoder(list[str]).decode
@@ -101,6 +103,8 @@ def within(path: str, inside: str) -> str | None:
 
     ``path`` is as a program named it: perhaps through a link.
     """
+    if path.startswith(inside) and not _ODD.search(path, len(inside) - 1):
+        return path[len(inside) :]
     if not path.startswith(inside):
         path = os.path.realpath(path) if os.path.isabs(path) and "\0" not in path else ""
     name = os.path.normpath(path.removeprefix(inside)) if path.startswith(inside) else ""

@@ -14,15 +14,16 @@ def words(kind: str, own: dict[str, Any]) -> list[str]:
     if not isinstance(own.get("agent_program"), str) or kind == "ClaudeMessage":
         return []
     if kind == "ToolsUsed":
-        return [_tools(own)]
+        return [tools(own)]
     return [own[name] for name in _TEXTS if isinstance(own.get(name), str) and own[name]]
 
 
-def _tools(own: dict[str, Any]) -> str:
-    tools, files, failed = own.get("tools"), own.get("files"), own.get("failed")
-    counts = tools.items() if isinstance(tools, dict) else ()
-    used = sorted((-count, str(name)) for name, count in counts if isinstance(count, int))
-    said = [f"{-count} {name}" for count, name in used]
+def tools(own: dict[str, Any]) -> str:
+    """Return which ``tools`` were used how often, how many ``failed``, and of how many ``files``."""
+    used, files, failed = own.get("tools"), own.get("files"), own.get("failed")
+    counts = used.items() if isinstance(used, dict) else ()
+    most_first = sorted((-count, str(name)) for name, count in counts if isinstance(count, int))
+    said = [f"{-count} {name}" for count, name in most_first]
     if len(said) > _MOST:
         said[_MOST:] = [f"and {len(said) - _MOST} more"]
     if isinstance(failed, int) and failed:

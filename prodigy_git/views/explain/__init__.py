@@ -2,5 +2,6 @@
 
 DOOR = {
     "lookup": "explain",
+    "program_stretches": "TYPE in_words",
 }
 """What others take of this room, by its modules."""

@@ -10,7 +10,7 @@ from prodigy_git.model.selection import Selection
 from prodigy_git.prodigy.sessions import MADE_BY
 from prodigy_git.record import clock
 from prodigy_git.transcripts import of_sessions
-from prodigy_git.views.explain import where_now
+from prodigy_git.views.explain import program_stretches, where_now
 from prodigy_git.views.explain.item_story import attempt_of, commits_of, counted
 from prodigy_git.views.explain.scope import Job, Scope, text, unique
 from prodigy_git.views.overview import program_states
@@ -43,8 +43,9 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     ``ended_at``, ``created_by``, ``persons`` (whether it is a person's own checkout), ``branch``,
     ``branch_exists``, ``base_branch``, ``base_commit``, ``parent_session_id``, ``checkpoints`` (how
     many are kept), ``commits`` and ``attempts`` as `attempt_of` has them, ``life`` (the events of note,
-    in time order), ``events`` (how many there are by type), ``worktree`` (its path, where it is now,
-    or was) and ``worktree_state`` (there, trash or gone), ``salvage_refs``, ``logs``, ``next``,
+    and what agent programs did between them, in time order), ``events`` (how many there are by type),
+    ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or gone),
+    ``salvage_refs``, ``logs``, ``next``,
     ``activity`` (what an agent program does there).
     """
     found = where_now.of_file(where, name)
@@ -63,7 +64,7 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     shown = [attempt_of(one) for one in made]
     found["attempts"] = [one for one in shown if one["item_id"] or one["agent_id"]]
     found["commits"] = commits_of(told)
-    found["life"] = [event.fields() for event in told if event.type in _OF_NOTE]
+    found["life"] = program_stretches.life(told, _OF_NOTE)
     found["events"] = counted(told)
     found["logs"] = _logs(where, found, shown)
     found["salvage_refs"], found["branch_exists"] = where_now.refs(where, name, found)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
-from prodigy_git.record import activity, jsonline
+from prodigy_git.record import activity, agent_call, clock, jsonline
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, edits, events
 from prodigy_git.store.events import Broken
@@ -22,6 +23,10 @@ _STATES = 32 << 10
 """How many bytes of an activity file's end tell how it stands with the programs."""
 _OFTEN = (b"tool", b"work")
 """How the kinds begin that say no more than that work goes on."""
+_AT = slice(len('{"at":"'), len('{"at":"2025-01-11T12:00:00.123456Z'))
+"""Where a line has its time, which sorts as a text."""
+_AS_WRITTEN = re.compile(rb'"program":"[^"\\]*","program_session":"[^"\\]*","kind":"')
+"""What a line has before its kind: the same in all of a program's session."""
 _Activity = tuple[list[activity.State], dict[str, str]]
 _Counts = dict[tuple[str, str], tuple[int, int]]
 
@@ -131,7 +136,10 @@ class Memory:
         known = self._activity.get((repo, session))
         if known is None or known[0] != mark:
             data = edits.tail(store, repo, session)
-            states = activity.states(_telling(data[-_STATES:].split(b"\n")), _decoded)
+            some = data[-_STATES:]
+            if len(some) < len(data):
+                some = some[some.find(b"\n") + 1 :]  # the first may be half a line
+            states = activity.states(_telling(some), _decoded)
             known = mark, (states, edits.of_data(data, top))
             self._activity[repo, session] = known
         return known[1]
@@ -154,18 +162,42 @@ def _decoded(line: bytes) -> dict[str, Any]:
     return found
 
 
-def _telling(lines: Iterable[bytes]) -> list[bytes]:
+def _telling(data: bytes) -> list[bytes]:
     """Return the lines that say how it stands: of a stretch of work, the first and the last.
 
     Decoding the thousand between them takes longer than all else that a look does. Lines are as
     `activity.append` writes them; what looks otherwise is kept.
     """
+    found = _AS_WRITTEN.match(data, data.find(b'"program"'))
+    if (
+        found is None
+        or data.count(found[0]) != data.count(b"\n")
+        or b'"subagent"' in data
+        or found[0] + b"end" in data
+    ):
+        return _telling_one_by_one(data.split(b"\n"))
+    # One program alone, as nearly always: no line is looked at but the others and those beside them.
+    begins = {0, data.rfind(b"\n", 0, -1) + 1}
+    for other in re.finditer(re.escape(found[0]) + b"(?!tool|work)", data):
+        begin = data.rfind(b"\n", 0, other.start()) + 1
+        behind = data.find(b"\n", other.end()) + 1
+        begins |= {begin, behind if behind < len(data) else begin}
+        begins.add(data.rfind(b"\n", 0, max(0, begin - 1)) + 1)
+    return [data[begin : data.find(b"\n", begin)] for begin in sorted(begins)]
+
+
+def _telling_one_by_one(lines: Iterable[bytes]) -> list[bytes]:
+    """Return what `_telling` does, of lines of which each is looked at."""
     kept: list[bytes] = []
     pending: dict[bytes, bytes] = {}
+    stray: dict[bytes, bytes] = {}
     for text in lines:
         cut = text.find(b'"kind":"')
         who = text[text.find(b'"program"') : cut]  # the program and its session
         if cut > 0 and text[cut + 8 : cut + 12] in _OFTEN and b'"subagent"' not in text:
+            if text[_AT] <= stray.get(who, b""):
+                kept.append(text)  # is passed over perhaps, so that the next is the first
+                continue
             if who not in pending:
                 kept.append(text)
             pending[who] = text
@@ -173,6 +205,10 @@ def _telling(lines: Iterable[bytes]) -> list[bytes]:
         if (last := pending.pop(who, None)) is not None:
             kept.append(last)
         kept.append(text)
+        if text.startswith(b'"kind":"end"', cut):
+            ended = clock.parse(text[_AT].decode("ascii", "replace"))
+            if ended is not None:
+                stray[who] = clock.stamp(ended + agent_call.STRAY).encode()
     return [*kept, *pending.values()]
 
 

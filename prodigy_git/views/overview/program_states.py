@@ -12,7 +12,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.jobs import liveness
 from prodigy_git.record import activity, activity_events, agent_turns, clock, program_sessions
-from prodigy_git.record.activity import ENDED, WAITING
+from prodigy_git.record.activity import ENDED, IDLE, WAITING
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
 from prodigy_git.views.overview import asking
@@ -127,6 +127,9 @@ def doing(
         found = replace(
             found, gone=_is_gone(store, repo, session, found, memory, None if persons else worktree)
         )
+    if found.gone and found.reason == "idle":
+        # It had asked for a prompt: its turn was over, and nothing is left in the midst.
+        found = replace(found, state=IDLE, reason=None)
     if found.state == WAITING and not found.gone:
         known = memory.messages.get((session, found.since))
         if known is None:

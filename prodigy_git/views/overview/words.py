@@ -49,7 +49,9 @@ def does(doing: Doing, now: int) -> str:
         return f"{doing.program} is gone, was {doing.state}"
     if doing.state == "waiting":
         return f"{doing.program} waiting {waits(doing, now)}"
-    return f"{doing.program} {doing.state} {age(doing.since, now)}"
+    count = doing.subagents
+    with_ = f", {count} subagent{'' if count == 1 else 's'}" if count else ""
+    return f"{doing.program} {doing.state} {age(doing.since, now)}{with_}"
 
 
 def note(one: Agent, now: int | None = None) -> str:
@@ -58,6 +60,9 @@ def note(one: Agent, now: int | None = None) -> str:
         return "worktree in the trash" if one.trash is not None else "worktree gone"
     if one.state in ("failed", "retrying") and one.error:
         return one.error.strip().partition("\n")[0]
+    if one.activity is not None and one.state == "waiting":
+        # A narrow terminal cuts it: what the state does not say already comes first.
+        return waits(one.activity, clock.now() if now is None else now)
     if one.activity is not None and one.state != "finished":
         return does(one.activity, clock.now() if now is None else now)
     return ""

@@ -200,11 +200,16 @@ def _tried(story: Story, known: Known) -> dict[str, int]:
 def _trouble(
     story: Story, known: Known, outcomes: Mapping[int, Outcome], number: Mapping[int, int]
 ) -> dict[str, Any]:
-    """Return what somebody has to look at, by kind: how many, and the latest of them."""
+    """Return what somebody has to look at, by kind: how many, and the latest of them.
+
+    Of who waits those who wait longest, for a permission or an answer before a prompt, as in `status`.
+    """
     found: dict[str, Any] = {}
     for kind in ("waiting", "dead", "stuck", "failed"):
         these = [one for one in story.attempts if outcomes[id(one)] == kind]
         these.sort(key=lambda one: one.last or 0, reverse=True)
+        if kind == "waiting":
+            these.sort(key=lambda one: _waits_since(known, one))
         rows = [
             {
                 "who": one.lane,
@@ -213,7 +218,7 @@ def _trouble(
                 "attempt_index": number.get(id(one)),
                 "last_event_at": _stamp(one.last),
                 "error": _cut(one.error or one.reason),
-                "note": _waits(known, one) if kind == "waiting" else None,
+                "note": _note(known, one, kind),
             }
             for one in these[:_TROUBLE_SHOWN]
         ]
@@ -225,9 +230,19 @@ def _trouble(
     return found
 
 
-def _waits(known: Known, one: Attempt) -> str | None:
+def _waits_since(known: Known, one: Attempt) -> tuple[bool, int]:
     doing = known.doing.get(one.session_id or "")
-    return None if doing is None else _cut(f"{doing.program}, {words.waits(doing, known.now)}")
+    return (False, 0) if doing is None else (doing.reason == "idle", doing.since)
+
+
+def _note(known: Known, one: Attempt, kind: str) -> str | None:
+    """Return what an agent program says of an attempt that waits, or whose program is gone."""
+    doing = known.doing.get(one.session_id or "")
+    if doing is None:
+        return None
+    if kind == "waiting":
+        return _cut(f"{doing.program}, {words.waits(doing, known.now)}")
+    return _cut(words.does(doing, known.now)) if kind == "dead" and doing.gone else None
 
 
 def _over_time(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -133,6 +134,18 @@ def test_what_it_waits_for(repo, ada, kind, words):
     wait(ada, kind)
     assert f"for {words}" in ok("statusline", cwd=ada).out
     assert f"for {words}" in ok("status", cwd=repo).out
+    narrow = Terminal("status", cwd=repo, columns=60)
+    assert narrow.end() == 0
+    assert f" for {words}" in next(
+        line for line in narrow.text().splitlines() if line.startswith("waiting ")
+    )
+
+
+def test_how_many_subagents_work_for_it(repo, ada):
+    begin(ada)
+    for name in ("one", "two"):
+        say("claude", "SubagentStart", cwd=ada, agent_id=name, agent_type="Explore")
+    assert re.search("claude working [0-9]+[sm], 2 subagents\t", ok("status", cwd=repo).out)
 
 
 def test_what_it_said_comes_from_the_log_and_is_harmless(repo, store, ada):
@@ -158,9 +171,8 @@ def test_what_it_said_comes_from_the_log_and_is_harmless(repo, store, ada):
 
 def test_the_longest_waiting_comes_first_then_trouble(repo, store, ada):
     ok("finish", "login", "--failed", cwd=repo)
-    for name in ("third", "first", "second"):
-        new(repo, name, "--agent", name)
-    new(repo, "free", "--agent", "free")
+    for name in ("third", "first", "second", "free"):
+        new(repo, name, "--agent", name, "--job", "team")
     for name in ("free", "first", "second", "third"):
         where = layout.worktrees(str(store), "repo") + f"/{name}"
         begin(where, name)
@@ -175,6 +187,8 @@ def test_the_longest_waiting_comes_first_then_trouble(repo, store, ada):
     shown = Terminal("status", cwd=repo)
     assert shown.end() == 0
     assert "3 waiting, 1 failed, 1 running" in shown.text()
+    told = ok("report", "--job", "team", "--json", cwd=repo).json["trouble"]["waiting"]
+    assert [one["who"] for one in told["shown"]] == ["first", "second", "free"]
 
 
 def test_only_those_in_a_state(repo, ada):
@@ -199,7 +213,11 @@ def test_in_a_persons_own_checkout_it_is_seen_and_makes_no_agent(repo, store, ow
     found = look(repo, "--stuck-after", "0s")
     assert (of(found, own)["state"], found["counts"]["waiting"]) == ("waiting", 0)
     assert any("your own checkout" in one["what"] for one in found["advice"])
-    assert "claude waiting" in ok("status", cwd=repo).out
+    (row,) = [one for one in ok("status", cwd=repo).out.splitlines() if "checkout\t" in one]
+    assert "\tclaude\twaiting\t" in row
+    shown = Terminal("status", cwd=repo, columns=200)
+    assert shown.end() == 0
+    assert "claude waiting" in shown.text()
     assert ok("statusline", cwd=repo).out.startswith("your own | claude waiting ")
 
     async def scenario(app, pilot):
@@ -251,6 +269,7 @@ _PROMPT = ("UserPromptSubmit", {"prompt": "x"})
 _WAIT = ("Notification", {"notification_type": "permission_prompt", "message": "May I?"})
 _STOP = ("Stop", {})
 _BADLY = " --failed --error 'its process is gone'"
+_FREE = ("Notification", {"notification_type": "idle_prompt", "message": "Waiting for your input"})
 
 
 @pytest.mark.parametrize(
@@ -259,6 +278,7 @@ _BADLY = " --failed --error 'its process is gone'"
         ([_START, _PROMPT], "running", "dead"),
         ([_START, _PROMPT, _WAIT], "waiting", "dead"),
         ([_START, _PROMPT, _STOP], "idle", "idle"),
+        ([_START, _PROMPT, _STOP, _FREE], "waiting", "idle"),
     ],
 )
 def test_one_that_is_killed_waits_no_more(repo, ada, program, events, alive, killed):
@@ -361,17 +381,22 @@ def test_a_stretch_of_work_is_told_by_its_first_and_last_line():
     kinds = ["tool", "working", "seen"] * 6 + [
         "start", "prompt", "waiting", "idle", "end", "subagent_start", "subagent_end",
     ]  # fmt: skip
-    for _ in range(300):
+    for turn in range(600):
+        several = turn % 2  # of one alone most lines are not even looked at
         lines = []
         for number in range(chance.randrange(60)):
             line = {
                 "at": clock.stamp(10**15 + number * clock.SECOND), "program": "claude",
-                "program_session": chance.choice("ab"), "kind": chance.choice(kinds),
+                "program_session": chance.choice("ab" if several else "a"),
+                "kind": chance.choice(kinds),
             }  # fmt: skip
-            if line["kind"].startswith("subagent") or chance.random() < 0.1:
+            if line["kind"].startswith("subagent") or (several and chance.random() < 0.1):
                 line["subagent"] = chance.choice("xy")
             lines.append(json.dumps(line, separators=(",", ":")).encode())
-        whole, few = activity.states(lines), activity.states(memory._telling(lines))
+        if not several:
+            lines = [one for one in lines if b"subagent" not in one]
+        data = b"".join(line + b"\n" for line in lines)
+        whole, few = activity.states(lines), activity.states(memory._telling(data))
         assert [vars_of(one) for one in few] == [vars_of(one) for one in whole]
 
 

@@ -77,22 +77,28 @@ function tokens(usage) {
     tokensOf(usage), el('br'), usage.models.map((one) => one.model).join(', '));
 }
 
+const where = `${job.repo}/${job.job_id}`;
+const those = (state) => `prodigy-git status --job ${where} --state ${state}`;
+// Who has no item has none to give back, and is in no queue: status says what to do of each.
 const KINDS = {
-  waiting: ['Waiting for a person', 'For a permission, an answer or a prompt.', () => 'prodigy-git status --state waiting'],
-  dead: ['Dead', 'The process is gone, its item waits.', () => `prodigy-git resume ${job.repo}/${job.job_id}`],
+  waiting: ['Waiting for a person', () => 'For a permission, an answer or a prompt.', () => those('waiting')],
+  dead: ['Dead', (items) => (items ? 'The process is gone, its item waits.' : 'The process is gone.'),
+    (items) => (items ? `prodigy-git resume ${where}` : those('dead'))],
   stuck: ['Stuck', () => `No event for ${lasting(counts.stuck_after_seconds)} or more.`, () => 'prodigy-git top'],
-  failed: ['Failed for good', 'No attempt is left.', () => `prodigy-git dlq list --job ${job.repo}/${job.job_id}`],
+  failed: ['Failed for good', () => 'No attempt is left.',
+    (items) => (items ? `prodigy-git dlq list --job ${where}` : those('failed'))],
 };
 
 function showTrouble() {
   const groups = TROUBLE.filter((kind) => data.trouble[kind].count).map((kind) => {
     const { count: number, shown } = data.trouble[kind];
     const [title, why, command] = KINDS[kind];
+    const items = shown.some((row) => row.item_id !== null);
     return el('div', { class: `group ${kind}` },
       el('h3', {}, el('i', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), `${title} `, el('b', {}, count.format(number))),
-      el('p', { class: 'quiet' }, typeof why === 'function' ? why() : why, el('br'), el('code', {}, command())),
+      el('p', { class: 'quiet' }, why(items), el('br'), el('code', {}, command(items))),
       el('ul', { class: 'rows' }, shown.map((row) => troubleRow(row, kind))),
-      shown.length < number ? el('p', { class: 'quiet' }, `The latest ${shown.length} of ${count.format(number)}.`) : null);
+      shown.length < number ? el('p', { class: 'quiet' }, `The ${kind === 'waiting' ? 'first' : 'latest'} ${shown.length} of ${count.format(number)}.`) : null);
   });
   const lost = data.trouble.given_up_without_attempt;
   if (lost.count) {
