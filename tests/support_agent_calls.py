@@ -27,10 +27,17 @@ def payload(program_session: str, event: str, cwd: Path, **fields: Any) -> dict[
     }
 
 
-def hear(raw: dict[str, Any], *, program: str = "claude", event: str | None = None) -> None:
-    """Take a call in, in this process."""
+def hear(
+    raw: dict[str, Any],
+    *,
+    program: str = "claude",
+    event: str | None = None,
+    process: int | None = None,
+) -> None:
+    """Take a call in, in this process, as if the program were ``process``."""
     heard = agent_programs.normal(program, event, raw)
     assert heard is not None
+    heard.process = process
     agent_events.heard(heard, os.environ)
 
 

@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from prodigy_git import digest
-from prodigy_git.record import cursor, files
+from prodigy_git.record import agent_turns, cursor, files, program_sessions
 
 _CLOCK_TICK = 0.02  # seconds by which two readings of a process's start may differ
 _INITIAL = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel, the same on every system
@@ -66,6 +66,23 @@ def alive(store: str, known: dict[str, Any]) -> bool | None:
     # An earlier version recorded it. Outside of containers it can be seen, unless it was in one.
     found = _here(pid, known)
     return found if found or (_namespace() or "").startswith(_INITIAL) else None
+
+
+def program_alive(
+    store: str, state: dict[str, Any], program: str, program_session: str
+) -> bool | None:
+    """Whether the process of an agent program's session is still there; None: that is not known.
+
+    ``state`` is what was told of the worktree's activity (`record.activity_events.state_of`): what has
+    called our hook only once has passed the call on, perhaps.
+    """
+    known = program_sessions.process(store, program, program_session)
+    lives = None if known is None else alive(store, known)
+    if known is None or lives is not False:
+        return lives
+    name = agent_turns.name_of(program, program_session)
+    by = f"{known.get('pid')}:{known.get('pid_ticks')}"
+    return False if agent_turns.is_the_programs(state, name, by) else None
 
 
 def elsewhere(known: dict[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ repeated, and the note goes last.
 import os
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
@@ -110,20 +111,30 @@ def _see_to(store: str, name: str, heard: Heard, broken: Broken, texts: float) -
     if state is None or found.ended or heard.reason in _GOES_ON:
         return
     whose = agent_turns.name_of(heard.program, heard.program_session)
-    if not agent_turns.has_ended(state, whose) or agent_turns.going(state, clock.now(), SILENT):
+    if not agent_turns.has_ended(state, whose) or _is_at_work(store, state):
         return
     if not is_to_end(store, found):
         return
     _end(store, found, broken)
     # A program may have started just now, and found the session as it was.
     cursor = activity_events.bring(store, name)
-    going = {} if cursor is None else cursor.state
-    if agent_turns.going(going, clock.now(), SILENT):
+    if cursor is not None and _is_at_work(store, cursor.state):
         by = session.BY_PROGRAM + heard.program
         going_on.go_on(store, name, dict.fromkeys(session.PROCESS), program=by)
 
 
-def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, object] | None:
+def _is_at_work(store: str, state: dict[str, Any]) -> bool:
+    """Whether a program has not ended, as far as that can be told: one that is killed tells no end."""
+    from prodigy_git.jobs import liveness
+
+    for name in agent_turns.going(state, clock.now(), SILENT):
+        program, _, identity = name.partition(":")
+        if liveness.program_alive(store, state, program, identity) is not False:
+            return True
+    return False
+
+
+def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, Any] | None:
     """Record what the session's activity says, to its end; return its state, None where it has none."""
     name, repo = found.id, found.text("repo")
     cursor = activity_events.bring_all(store, name)

@@ -180,6 +180,11 @@ class State:
             self._become(ENDED, at, reason)
             return
         elif kind in ("prompt", "tool", "working"):
+            if kind == "prompt":
+                # Who writes has seen what was asked; and a subagent that was stopped says no more.
+                self._actors = {
+                    name: stands for name, stands in self._actors.items() if stands[0] != WAITING
+                }
             self._actors[actor] = (WORKING, None)
         elif kind == "waiting":
             self._actors[actor] = (WAITING, reason)

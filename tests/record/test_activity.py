@@ -171,6 +171,8 @@ STEPS = [
     (["prompt", ("subagent_start", "a"), "idle", ("tool", "a")], "working", None),
     (["prompt", ("subagent_start", "a"), "idle", ("waiting", "a")], "waiting", "permission"),
     (["prompt", ("waiting", "a"), "idle"], "waiting", "permission"),
+    (["prompt", ("waiting", "a"), "prompt"], "working", None),
+    (["prompt", ("waiting", "a"), "prompt", "idle"], "idle", None),
 ]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -400,6 +401,26 @@ def test_it_ends_with_the_last_program_in_it(linked, store, killed):
         hear(raw)
     settle(store)
     assert session_of(store, linked)["status"] == "Completed"
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_one_that_was_killed_keeps_no_session(linked, store, killed, alive):
+    program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd="/")
+    try:
+        for raw in conversation(linked)[:2]:
+            hear(raw, process=program.pid)
+        if not alive:
+            program.kill()
+            program.wait()
+        for raw in conversation(linked, "c2"):
+            hear(raw)
+        settle(store)
+        wanted = "Running" if alive else "Completed"
+        assert session_of(store, linked)["status"] == wanted
+    finally:
+        program.kill()
+        program.wait()
+        program.stdin.close()
 
 
 @pytest.mark.parametrize("reason", ["clear", "resume", "compact"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.jobs import liveness
-from prodigy_git.record import activity, activity_events, agent_turns, clock, program_sessions
+from prodigy_git.record import activity, activity_events, clock
 from prodigy_git.record.activity import ENDED, IDLE, WAITING
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
@@ -150,15 +150,8 @@ def _is_gone(
     """
     if one.program_session is None:
         return None
-    known = program_sessions.process(store, one.program, one.program_session)
-    if known is None:
-        return None
-    alive = liveness.alive(store, known)
+    state = activity_events.state_of(store, repo, session) or {}
+    alive = liveness.program_alive(store, state, one.program, one.program_session)
     if alive is not False:
         return None if alive is None else False
-    state = activity_events.state_of(store, repo, session) or {}
-    name = agent_turns.name_of(one.program, one.program_session)
-    by = f"{known.get('pid')}:{known.get('pid_ticks')}"
-    if not agent_turns.is_the_programs(state, name, by):
-        return None  # what called first has only passed it on, perhaps
     return worktree is None or not memory.stands_in(Place("", "", worktree))
