@@ -65,6 +65,8 @@ _NOTICES = {
     "permissionprompt": "permission", "toolpermission": "permission", "idleprompt": "idle",
     "agentneedsinput": "question", "elicitationdialog": "question",
 }  # fmt: skip
+_LONGEST_ASKED = 500
+"""How many characters of what a person is asked are kept."""
 _NOBODYS = "<task-notification>"
 """What a prompt begins with by which Claude Code itself tells its agent that a subagent is done."""
 _PATCHED = ("*** Update File: ", "*** Add File: ", "*** Delete File: ", "*** Move to: ")
@@ -213,11 +215,30 @@ def _tool(heard: Heard, plain: str, given: dict[str, Any]) -> None:
     elif heard.kind == "working" and heard.tool is not None and plain.startswith(("pre", "before")):
         asked = _ASKS.get(bare(heard.tool))
         if asked is not None:
-            heard.kind, heard.reason = "waiting", asked
+            heard.kind, heard.reason, heard.text = "waiting", asked, _asked(heard, given)
+
+
+def _asked(heard: Heard, given: dict[str, Any]) -> str | None:
+    """Return what a person is asked, in short: a question, or a tool and what it is to do."""
+    fields = _fields(first_of(given, "toolinput", "toolargs", "args"))
+    several = fields.get("questions")
+    if isinstance(several, list) and several:
+        fields = _fields(several[0])
+    question = _in_short(fields.get("question"))
+    if question is not None or heard.tool is None:
+        return question
+    what = _in_short(first_of(fields, "command", "filepath", "path", "url", "query"))
+    return heard.tool if what is None else f"{heard.tool}: {what}"
+
+
+def _in_short(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return as_line(" ".join(value[:_LONGEST_ASKED].split()), _LONGEST_ASKED)
 
 
 def _waiting(heard: Heard, plain: str, given: dict[str, Any]) -> None:
-    heard.text = as_text(first_of(given, "message", "title"))
+    heard.text = as_text(first_of(given, "message", "title")) or _asked(heard, given)
     if plain != "notification":
         asks = _ASKS.get(bare(heard.tool or ""), "permission")
         heard.reason = "question" if plain.startswith("question") else asks
@@ -297,18 +318,9 @@ def _has_failed(answer: Any) -> bool:
 
 def _edited(given: Any, cwd: str | None) -> tuple[str, ...] | None:
     """Return the files that a tool with this input edits."""
-    if isinstance(given, str) and given[:1] == "{":
-        from prodigy_git.record import jsonline
-
-        try:
-            given = jsonline.decode(given)  # Copilot's, which has it as a text
-        except ValueError:
-            return None
-    if isinstance(given, str):
+    if isinstance(given, str) and given[:1] != "{":
         return as_paths(_patched(given), cwd)
-    if not isinstance(given, dict):
-        return None
-    plain = {bare(name): value for name, value in given.items()}
+    plain = _fields(given)
     found = first_of(
         plain, "filepath", "absolutepath", "notebookpath", "targetfile", "targetnotebook", "path"
     )
@@ -318,6 +330,18 @@ def _edited(given: Any, cwd: str | None) -> tuple[str, ...] | None:
     if isinstance(patch, list):
         patch = patch[-1] if patch else None
     return as_paths(_patched(patch), cwd) if isinstance(patch, str) else None
+
+
+def _fields(given: Any) -> dict[str, Any]:
+    """Return a tool's input by `bare` names; empty where it is no object."""
+    if isinstance(given, str) and given[:1] == "{":
+        from prodigy_git.record import jsonline
+
+        try:
+            given = jsonline.decode(given)  # Copilot's, which has it as a text
+        except ValueError:
+            return {}
+    return {bare(name): value for name, value in given.items()} if isinstance(given, dict) else {}
 
 
 def _patched(text: str) -> list[str]:

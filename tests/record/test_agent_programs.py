@@ -33,9 +33,19 @@ SAID = [
     ("claude", "PreToolUse", {**CLAUDE, "tool_name": "Bash", "tool_use_id": "t"},
      {"kind": "working", "tool": "Bash", "tool_id": "t", "failed": None, "files": None}),
     ("claude", "PreToolUse", {**CLAUDE, "tool_name": "AskUserQuestion", "tool_use_id": "t"},
-     {"kind": "waiting", "reason": "question"}),
-    ("claude", "PreToolUse", {**CLAUDE, "tool_name": "ExitPlanMode"},
-     {"kind": "waiting", "reason": "permission"}),
+     {"kind": "waiting", "reason": "question", "text": "AskUserQuestion"}),
+    ("claude", "PreToolUse", {**CLAUDE, "tool_name": "AskUserQuestion", "tool_input":
+     {"questions": [{"question": "Which\n\u202eone?", "header": "x"}, {"question": "No"}]}},
+     {"kind": "waiting", "reason": "question", "text": "Which ?one?"}),
+    ("claude", "PreToolUse", {**CLAUDE, "tool_name": "ExitPlanMode", "tool_input": {"plan": "p"}},
+     {"kind": "waiting", "reason": "permission", "text": "ExitPlanMode"}),
+    ("claude", "PermissionRequest", {**CLAUDE, "tool_name": "Bash", "tool_input":
+     {"command": "make " + "x" * 900, "description": "d"}},
+     {"kind": "waiting", "reason": "permission", "text": "Bash: make " + "x" * 495}),
+    ("claude", "PermissionRequest", {**CLAUDE, "tool_name": "Edit", "tool_input":
+     {"file_path": "/r/a", "new_string": "secret"}}, {"kind": "waiting", "text": "Edit: /r/a"}),
+    ("claude", "PermissionRequest", {**CLAUDE, "tool_name": "mcp__x", "tool_input": ["odd"]},
+     {"kind": "waiting", "text": "mcp__x"}),
     ("claude", "PermissionRequest", {**CLAUDE, "tool_name": "Bash"},
      {"kind": "waiting", "reason": "permission", "tool": "Bash"}),
     ("claude", "PermissionRequest", {**CLAUDE, "tool_name": "AskUserQuestion"},

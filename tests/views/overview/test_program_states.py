@@ -141,6 +141,16 @@ def test_what_it_waits_for(repo, ada, kind, words):
     )
 
 
+def test_for_what_is_in_the_first_call_that_tells_it(repo, ada):
+    """Claude Code asks, and says in words that it does seconds later: that is not told again."""
+    begin(ada)
+    asked = {"tool_name": "Bash", "tool_input": {"command": "make clean"}}
+    say("claude", "PreToolUse", cwd=ada, tool_use_id="t", **asked)
+    say("claude", "PermissionRequest", cwd=ada, **asked)
+    wait(ada)
+    assert "for a permission: Bash: make clean\t" in ok("status", cwd=repo).out
+
+
 def test_how_many_subagents_work_for_it(repo, ada):
     begin(ada)
     for name in ("one", "two"):
