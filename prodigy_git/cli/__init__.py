@@ -275,6 +275,10 @@ def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
         _drop_output()
         return 1
     except Exception as error:
+        # CPython before 3.12 makes a RuntimeError of what ends the making of a class: an import's.
+        if isinstance(error.__cause__, KeyboardInterrupt | _Interrupted):
+            output.error("interrupted")
+            return 130
         # A bug of ours. The user gets a line; whoever mends it gets the rest from the store's log.
         import traceback
 
