@@ -25,6 +25,7 @@ BY_HAND = {
     "private-key", "named", "option", "curl-user", "curl-auth-user", "url-password", "url-user",
     "url-query", "authorization", "cookie", "netrc", "password-hash", "basic-auth-of-a-registry",
     "discord-bot-token", "mysql-password", "login", "pgpass", "user-password", "said",
+    "element", "value-of-a-name",
 }  # fmt: skip
 """Rules that `suspicion` asks for with code of its own: their words are in many lines, or are none."""
 SHORTEST_WITHIN = 12

@@ -33,6 +33,10 @@ def suspicious(text: str) -> bool:
     """
     if "\x1b[" in text:
         text = _plain(text)
+    return _has_secret(text) or ("%" in text and _has_secret(_unescaped(text)))
+
+
+def _has_secret(text: str) -> bool:
     folded = (text if text.isascii() else text.translate(_FOLDED)).lower()
     runs = [run for run in folded.translate(_RUNS).split() if len(run) >= _SHORTEST]
     return (
@@ -53,6 +57,17 @@ def _plain(text: str) -> str:
     for part in parts:
         rest = part.lstrip("0123456789:;<=>?").lstrip(" !\"#$%&'()*+,-./")
         out.append(rest[1:] if "@" <= rest[:1] <= "~" else f"\x1b[{part}")
+    return "".join(out)
+
+
+def _unescaped(text: str) -> str:
+    """Return ``text`` with the letters that an address within another one has as numbers."""
+    first, *parts = text.split("%")
+    out = [first]
+    for part in parts:
+        code = part[:2].lower()
+        known = len(code) == 2 and "2" <= code[0] <= "7" and code[1] in "0123456789abcdef"
+        out.append(chr(int(code, 16)) + part[2:] if known else f"%{part}")
     return "".join(out)
 
 
@@ -106,7 +121,7 @@ _NAMES = ("pass", "pwd", "_pw", "secret", "token", "key", "credential")
 OF_KEYS = (
     "api", "access", "auth", "private", "encryption", "signing", "account", "master", "shared",
     "license", "storage", "consumer", "client", "service", "admin", "deploy", "webhook", "secret",
-    "encrypt", "app",
+    "encrypt", "app", "hmac", "session", "jwt",
 )  # fmt: skip
 _ENDS = frozenset(
     ["", "word", "wort", "wd", "wt", "phrase"]
@@ -121,7 +136,7 @@ def _has_named(folded: str) -> bool:
         at = folded.find(word)
         while at >= 0:
             end = at + len(word)
-            between = folded[end : end + 32]
+            between = folded[end : end + 64]
             signs = [place for sign in "=:" if (place := between.find(sign)) >= 0]
             if signs and _is_name(folded, word, at, between[: min(signs)]):
                 sign = end + min(signs)
@@ -204,7 +219,12 @@ def _is_key(line: str) -> bool:
     """
     quoted = any(mark in line[:8] for mark in "\"'`")
     parts = [line] if quoted else line.split(None, 2)[:2]  # the sign may stand alone
-    return any(len(part) >= 40 or (len(part) >= 10 and _has_digit(part)) for part in parts)
+    return any(
+        len(part) >= 40
+        or (len(part) >= 10 and _has_digit(part))
+        or (len(part) >= 16 and "=" in part[2:])
+        for part in parts
+    )
 
 
 def _has_user(folded: str) -> bool:
@@ -251,6 +271,8 @@ def _has_other(folded: str) -> bool:
         or ("login" in folded and ("password" in folded or "-p " in folded))
         or ("-p" in folded and ("mysql" in folded or "mariadb" in folded))
         or ":5432:" in folded
+        or ("value" in folded and _has_value(folded) and _has_name(folded))
+        or ("</" in folded and _has_name(folded))
         or ("auth" in folded and any(mark in folded for mark in ('auth"', "auth'", "_auth")))
         or (
             "$" in folded
@@ -258,6 +280,18 @@ def _has_other(folded: str) -> bool:
             and any(len(part) >= 22 for part in folded.split())
         )
     )
+
+
+def _has_value(folded: str) -> bool:
+    """Whether something in quotes is said to be a value."""
+    return any(
+        any(sign in part[:5] for sign in "=:") and any(quote in part[:10] for quote in "\"'")
+        for part in folded.split("value")[1:]
+    )
+
+
+def _has_name(folded: str) -> bool:
+    return any(word in folded for word in ("passw", "passphrase", "secret", "token", "key"))
 
 
 def _has_drawn(text: str, least: int) -> bool:

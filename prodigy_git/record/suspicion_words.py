@@ -44,12 +44,13 @@ OPENING: tuple[tuple[int, tuple[str, ...]], ...] = (
         "shpss_",
     )),
     (40, (
-        "1//0", "4b1d", "api_org_", "cfpat-", "e2b_", "ezak", "eztk", "figd_", "fm1a_", "fm1r_",
-        "fm2_", "fo1_", "github_pat_", "glrt-t", "glsa_", "gsk_", "lin_api_", "lin_oauth_",
-        "ls0tls1crudjti", "lsv2_pt_", "lsv2_sk_", "npm_", "ntn_", "oy2", "pat-eu", "pat-na", "phc_",
-        "phx_", "pnu_", "pplx-", "pscale_oauth_", "pscale_pw_", "pscale_tkn_", "pul-", "rubygems_",
-        "sbp_", "secret_", "sgp_", "sgp_local_", "sha256~", "shippo_live_", "shippo_test_",
-        "sntrys_", "sntryu_", "sqa_", "sqp_", "squ_", "tk-us-", "xapp-",
+        "1//0", "4b1d", "api_org_", "bkua_", "ccipat_", "cciprj_", "cfpat-", "e2b_", "ezak", "eztk",
+        "figd_", "fm1a_", "fm1r_", "fm2_", "fo1_", "github_pat_", "glrt-t", "glsa_", "gsk_",
+        "lin_api_", "lin_oauth_", "ls0tls1crudjti", "lsv2_pt_", "lsv2_sk_", "npm_", "ntn_", "oy2",
+        "pat-eu", "pat-na", "phc_", "phx_", "pnu_", "pplx-", "pscale_oauth_", "pscale_pw_",
+        "pscale_tkn_", "pul-", "rubygems_", "sbp_", "secret_", "sgp_", "sgp_local_", "sha256~",
+        "shippo_live_", "shippo_test_", "sntrys_", "sntryu_", "sqa_", "sqp_", "squ_", "tk-us-",
+        "xapp-",
     )),
     (59, (
         "absk", "akcp", "atatt3", "atctt3", "authress_", "cmvmd", "doo_v1_", "dop_v1_", "dor_v1_",
@@ -114,7 +115,7 @@ BESIDE: tuple[tuple[int, tuple[str, ...]], ...] = (
         "finicity", "finnhub", "looker",
     )),
     (22, (
-        "travis",
+        "dockerc", "travis",
     )),
     (24, (
         "atatt3", "atlassian", "confluence", "etsy", "jira", "kucoin", "message-bird",

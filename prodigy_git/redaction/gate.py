@@ -20,7 +20,9 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     """
     for name, value in secret_values(env or {}):
         text = text.replace(value, f"{_TAKEN}{name}]")
-    found = sorted(_found_in_colours(text) if _COLOUR in text else _found(text))
+    found = sorted(_found_within(text) if _COLOUR in text else _found(text))
+    if _ESCAPED.search(text):  # an address within another one; else a % is a letter of a password's
+        found = sorted([*found, *_found_within(text, _COLOURS_AND_ESCAPES)])
     if not found:
         return text
     out: list[str] = []
@@ -72,19 +74,31 @@ def _found(text: str) -> Iterator[tuple[Span, str]]:
 
 _COLOUR = "\x1b["
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_COLOURS_AND_ESCAPES = re.compile(rf"{_COLOURS.pattern}|%(?P<code>[2-7][0-9A-Fa-f])")
+_ESCAPED = re.compile(r"%(?:2[02-4679BCbc]|3[A-Fa-f]|5[BDbd]|7[BDbd])")
+"""What ends a word, as an address has it in a part of its own (RFC 3986, 2.1)."""
 
 
-def _found_in_colours(text: str) -> Iterator[tuple[Span, str]]:
-    """Yield as `_found` what is in a text for a terminal: its colours are no part of any word."""
+def _found_within(text: str, hidden: "re.Pattern[str]" = _COLOURS) -> Iterator[tuple[Span, str]]:
+    """Yield as `_found` what is in a text for a terminal, or within an address.
+
+    Its colours are no part of any word, and what is escaped is one letter.
+    """
     plain: list[str] = []
-    places: list[int] = []  # where each letter of the plain text is
+    places: list[tuple[int, int]] = []  # where each letter of the plain text is
     at = 0
-    for start, end in [*(one.span() for one in _COLOURS.finditer(text)), (len(text), len(text))]:
-        plain.append(text[at:start])
-        places.extend(range(at, start))
-        at = end
+    for one in hidden.finditer(text):
+        plain.append(text[at : one.start()])
+        places.extend((n, n + 1) for n in range(at, one.start()))
+        at = one.end()
+        code = one["code"] if one.re.groups else None
+        if code:
+            plain.append(chr(int(code, 16)))
+            places.append(one.span())
+    plain.append(text[at:])
+    places.extend((n, n + 1) for n in range(at, len(text)))
     for (start, end), name in _found("".join(plain)):
-        yield (places[start], places[end - 1] + 1), name
+        yield (places[start][0], places[end - 1][1]), name
 
 
 def _whole(text: str, span: Span) -> Span:
@@ -123,6 +137,11 @@ _TAKEN = "[redacted: "
 _FOLDED = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 
 
+_ENDS = r"""(?:[\x60'"\s;]|\\[nr]|$)"""
+_ENDS_HERE = r"""(?=[\x60'"\s;,&<>(){}\[\]|\\%]|\.?$|\.\s)"""
+"""What stands behind a token: in files, which gitleaks looks at, and in what programs print, too."""
+
+
 @functools.cache
 def _rules() -> tuple[Rule, ...]:
     """Return all rules: ours, and those of gitleaks that read a line."""
@@ -130,6 +149,6 @@ def _rules() -> tuple[Rule, ...]:
         foreign = json.load(stream)["rules"]
     return (
         *RULES,
-        *(Rule(name, tuple(words), pattern, None, group, least)
+        *(Rule(name, tuple(words), pattern.replace(_ENDS, _ENDS_HERE), None, group, least)
           for name, words, pattern, group, least in foreign),
     )  # fmt: skip

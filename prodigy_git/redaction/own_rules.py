@@ -73,6 +73,7 @@ _PATH = re.compile(
       (?:[:\d]*)$"""
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\.?$")
 _IDENTIFIER = re.compile(r"^[A-Za-z_]+(?:[._:-]+[A-Za-z_]+)*[.:]?$")
 
 
@@ -110,12 +111,14 @@ def _random(value: str, least: int = 10, bits: float = 2.8) -> bool:
 
 def _named(found: "re.Match[str]") -> bool:
     value, name = found["secret"], found["name"].lower()
+    if found["gap"] and not found["quote"] and len(value) < 60 and _CODE.match(value):
+        return False  # var.db2.password
     if name == "pass" and found.string[found.start() - 1 : found.start()] != "_":
         return _random(value, 8) and not _IDENTIFIER.match(value)  # tests pass, too
     if "pass" not in name and name not in ("pwd", "pw"):
         if len(value) == 40 and entropy(value) > 4 and _BASE64.fullmatch(value):
             return True  # a key of AWS's may look like a path
-        return _random(value) and not _IDENTIFIER.match(value)
+        return _is_key(value)
     if " " in value:  # in quotes; nobody asks "enter your password" with a sign of equality
         return found["sign"] == "=" and not _WORDS & set(value.lower().split())
     if told(value) or (value.replace(".", "").isdigit() and len(value) < 8):
@@ -125,6 +128,12 @@ def _named(found: "re.Match[str]") -> bool:
     return (found["sign"] == "=" and not found["gap"] and not found["code"]) or (
         mixed and not _IDENTIFIER.match(value)
     )
+
+
+def _is_key(value: str) -> bool:
+    if value.endswith("=") and len(value) >= 16 and _BASE64.fullmatch(value):
+        return entropy(value) > 3.2  # it may have no digit
+    return _random(value) and not _IDENTIFIER.match(value)
 
 
 def _option(found: "re.Match[str]") -> bool:
@@ -144,6 +153,8 @@ def _random_secret(found: "re.Match[str]") -> bool:
 
 def _credential(found: "re.Match[str]") -> bool:
     value = found["secret"]
+    if len(value) < 16 and value.islower() and not found[0].lower().startswith("auth"):
+        return False  # a basic python3 image
     # A short name and password, encoded, may have no digit.
     drawn = value.endswith("=") or (
         len(value) >= 16 and not value.islower() and entropy(value) > 3.5
@@ -158,6 +169,11 @@ def _mixed_case(found: "re.Match[str]") -> bool:
     return both and _random(value, 12, 3.2) and not re.search(r"[/\\=]|\.\w{1,4}$|::", value)
 
 
+def _drawn_or_mixed(found: "re.Match[str]") -> bool:
+    value = found["secret"]
+    return not told(value) and not _IDENTIFIER.match(value) and not value.replace(".", "").isdigit()
+
+
 def _not_told(found: "re.Match[str]") -> bool:
     return not told(found["secret"])
 
@@ -167,7 +183,7 @@ _NAMES = r"""(?: passw(?:or)?[dt] | passphrase | (?<=_)pass | (?<![a-z])pass | (
       | (?:access|auth|refresh|bearer|id|api|bot|session|secret|private|security|user|csrf|xsrf|webhook
          |deploy|registry|personal|github|gitlab|npm|slack|vault|hf|jwt|sas|oauth)? [ _-]? token
       | (?:api|access|auth|private|encryption|signing|account|master|shared|license|storage|consumer
-         |client|service|admin|deploy|webhook|secret|encrypt|app)[ _-]?key
+         |client|service|admin|deploy|webhook|secret|encrypt|app|hmac|session|jwt)[ _-]?key
       | credential )"""
 
 RULES = (
@@ -184,7 +200,7 @@ RULES = (
         ("pass", "pwd", "_pw", "secret", "token", "key", "credential", "sonar.login"),
         rf"""(?ix) (?P<name>{_NAMES}) s?
             (?: _?(?:b64|base64|value|v?\d{{1,2}}) )?
-            \\?["'`\]]{{0,2}} (?P<gap>\s{{0,3}}) (?P<sign>=>|:=|=|:) (?P<code>\s{{0,3}})
+            \\?["'`\]]{{0,2}} (?P<gap>\s{{0,3}}|[ \t]{{4,24}}) (?P<sign>=>|:=|=|:) (?P<code>\s{{0,3}})
             \\?(?P<quote>["'`]?) (?P<secret> (?<=["'`])[^"'`\n]{{6,200}}(?=(?P=quote)) | {_VALUE}{{6,512}})""",
         _named,
     ),
@@ -283,6 +299,26 @@ RULES = (
         r"(?P<secret>\$(?:2[aby]|5|6|y|apr1|argon2(?:id?|d))\$[./\w$=,+-]{20,200})",
     ),
     Rule(
+        "registry-logins",
+        ("dockerc",),
+        r"""\.docker(?:configjson|cfg)\\?["']?:\s{0,3}\\?["']?(?P<secret>eyJ[\w+/=-]{20,20000})""",
+    ),
+    Rule(
+        "element",
+        ("password>", "passphrase>", "secret>", "token>", "key>"),
+        r"(?i)<[\w.:-]{0,40}(?:password|passphrase|secret|token|(?:api|access|secret|private)[_-]?key)>"
+            r"(?P<secret>[^<>\s]{6,512})</",
+        _drawn_or_mixed,
+    ),
+    Rule(
+        "value-of-a-name",
+        ("value",),
+        r"""(?ix) \\?["']?\b (?:name|key) \\?["']? \s{0,2}[=:]\s{0,2} \\?["']
+            [\w.-]{0,60}(?:passw(?:or)?d|passphrase|secret|token|(?:api|access|secret|private|encryption|signing)[_-]?key)
+            \\?["'] \s{0,2},?\s{0,2} \\?["']?value\\?["']? \s{0,2}[=:]\s{0,2} \\?["'](?P<secret>[^"'\s\\]{6,512})""",
+        _drawn_or_mixed,
+    ),
+    Rule(
         "webhook",
         ("/webhooks/", "/webhook/", "webhook.office.com"),
         r"(?i)(?:/api/webhooks/\d{15,21}|webhook\.office\.com/webhookb2|/webhook)/(?P<secret>[\w@/-]{40,255})",
@@ -316,6 +352,7 @@ RULES = (
             "gh", "gl", "doo_v1", "dop_v1", "dor_v1", "dapi", "ntn_", "secret_", "rubygems_", "cio", "dckr_", "tvly-", "fc-",
             "sq0", "oy2", "cfpat", "sl.", "atctt3", "atbb", "rzp_", "pk.eyj", "sk.eyj", "squ_", "sqp_", "sqa_",
             "v1.", "v2.", "v3.", "v4.", "ls0tls1crudjt", "e2b_", "phc_", "phx_", "pk_", "napi_", "sntry", "eyj", "lin_api", "lin_oauth", "shp", "nrak-", "nvapi-",
+            "ccip", "bkua_",
         ),
         r"""(?x) (?<![\w-]) (?P<secret>
               ya29\.[\w-]{20,512} | GOCSPX-[\w-]{20,40} | 1//0[\w-]{38,200} | key-[0-9a-f]{32}
@@ -333,6 +370,7 @@ RULES = (
             | sq0(?:csp|atp|idp)-[\w-]{22,60} | oy2[a-z0-9]{43} | CFPAT-[\w-]{40,60} | sl\.[\w-]{120,1200}
             | ATCTT3[\w=-]{80,300} | ATBB[A-Za-z0-9]{30,40} | rzp_(?:live|test)_[A-Za-z0-9]{14,24}
             | pk\.eyJ[\w-]{40,300}\.[\w-]{16,60} | sk\.eyJ[\w-]{40,300}\.[\w-]{16,60}
+            | CCIP(?:AT|RJ)_\w{40,90} | bkua_[0-9a-f]{40}
             | squ_[0-9a-f]{40} | sqp_[0-9a-f]{40} | sqa_[0-9a-f]{40}
             | v[1234]\.(?:local|public)\.[\w-]{60,2000}
             | LS0tLS1CRUdJTi(?!BDRVJU|BQVUJM)[A-Za-z0-9+/=]{40,20000}

@@ -24,8 +24,11 @@ _LEAST = 18
 """Letters of a word that may be a token told by its begin."""
 _DISCORD = 59
 
-_SIGN = re.compile(rb"[\w-]{0,24}[\"'`\]\\]{0,3}[ \t]{0,3}[=:]")
-_NAMED = re.compile(_SIGN.pattern + rb"|[^\n]{0,80}?[ ][\"'`]?[\w+!%^~.-]{12}")
+_SIGN = re.compile(rb"[\w-]{0,24}[\"'`\]\\]{0,3}[ \t]{0,24}[=:]")
+_VALUE = rb"[\w.-]{0,24}\\?[\"']\s{0,2},?\s{0,2}\\?[\"']?value"  # {"name": "TOKEN", "value": "..."}
+_NAMED = re.compile(
+    _SIGN.pattern + rb"|[\w-]{0,24}>|" + _VALUE + rb"|[^\n]{0,80}?[ ][\"'`]?[\w+!%^~.-]{12}"
+)
 _BESIDE = re.compile(rb"[\w.-]{0,50}[ \t\w.-]{0,20}[ \t\"'\\]{0,4}(?:[=>:,]|\|\||\?=)")
 _OPTION = re.compile(rb"\S*(?:[ \t]+-p)?[ \t]{1,3}\S{4}")
 _OF_KEYS = tuple(word.encode() for word in OF_KEYS)
@@ -91,6 +94,7 @@ _MARKS = (
 _URL = re.compile(rb"://[^\s/@]{1,600}@")
 _USER = re.compile(rb":[^\s:@/\"'<>]{12,200}@[\w-]")
 _PARAMETER = re.compile(rb"[?&][\w-]{0,30}(?:sig|signature|key|code|auth|token|credential|secret)=")
+_ESCAPED = re.compile(rb"%(?:2[02-4679bc]|3[a-f]|5[bd]|7[bd])")
 _MOST = 100_000
 """Words that are remembered at once: some megabytes."""
 
@@ -189,6 +193,8 @@ class TellingWords:
             found.update(match.start() for match in _URL.finditer(low))
         if b"@" in low:
             found.update(match.start() for match in _USER.finditer(low))
+        if b"%" in low:
+            found.update(match.start() for match in _ESCAPED.finditer(low))
         if b"=" in low and (b"?" in low or b"&" in low):
             found.update(match.start() for match in _PARAMETER.finditer(low))
         return found

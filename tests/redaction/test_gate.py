@@ -14,6 +14,7 @@ from support_secrets import drawn, kinds, ordinary
 
 from prodigy_git.record.suspicion import suspicious
 from prodigy_git.redaction.gate import redact
+from prodigy_git.store.redacted_output import Redacted
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -58,10 +59,36 @@ def test_the_rest_of_the_line_stays():
         ('{"access_token": "a1b2c3d4e5f6"}', '{"access_token": "[redacted: named]"}'),
         ("401 for Authorization: Bearer abcdef0123456789",
          "401 for Authorization: Bearer [redacted: authorization]"),
+        ('  + password             = "hunter2Zx!9q"', '  + password             = "[redacted: named]"'),
+        ("  + password             = random_password.db2.result", None),
+        ("Replace basic cli-table3 by basic python3.12", None),
+        ("  api-key: ekVNSlhQcHFZZVpnZkxnTUFQTmc=", "  api-key: [redacted: named]"),
+        ("<password>hunter2Zx!9q</password>", "<password>[redacted: element]</password>"),
+        ("<key>com.apple.security</key> <token>1234567</token>", None),
+        ('<add key="ApiKey" value="a1b2c3d4e5F6"/>',
+         '<add key="ApiKey" value="[redacted: value-of-a-name]"/>'),
+        ('{"name": "DB_PASSWORD", "value": "hunter2Zx!9q"}',
+         '{"name": "DB_PASSWORD", "value": "[redacted: value-of-a-name]"}'),
+        ('{"name": "token_count", "value": "1234567"}', None),
+        ("?next=%2Fcb%3Faccess_token%3Da1b2c3d4e5f6g7%26x%3D1",
+         "?next=%2Fcb%3Faccess_token%3D[redacted: named]%26x%3D1"),
+        ("x%3Dsk_live_" + 4 * "a1B2" + "%26y", "x%3D[redacted: prefixed-token]%26y"),
+        ("https://u:p%40ss9word!@h/p", "https://u:[redacted: url-password]@h/p"),
+        ("search?q=a%20b%20c&sort=asc%2Cname", None),
+        *((f"{before}npm_{9 * 'a1B2'}{behind}", f"{before}[redacted: npm-access-token]{behind}")
+          for before, behind in (("(", ")"), ("?t=", "&b"), ('\\"', '\\"'), ("is ", "."), ("<", ">"))),
     ],
 )  # fmt: skip
 def test_examples(text, wanted):
+    wanted = text if wanted is None else wanted
     assert redact(text) == wanted
+    assert redact(wanted) == wanted
+    assert suspicious(text) or text == wanted
+    parts: list[bytes] = []
+    stream = Redacted(parts.append, {})
+    stream.add(f"{text}\n".encode())
+    stream.close()
+    assert b"".join(parts).decode() == f"{wanted}\n"
 
 
 @pytest.mark.parametrize("seed", range(2))
