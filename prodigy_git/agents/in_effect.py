@@ -45,6 +45,8 @@ def of_plugins(site: Site, program: Program, path: str) -> list[str]:
 
 
 def _claude(site: Site, _: Scope, path: str) -> Iterator[str]:
+    if old := programs.outgrown(programs.CLAUDE, site.environ, path):
+        yield old
     yield from _not_plain(path, "Claude Code")
     policies = [
         f"{CLAUDE_POLICY}/managed-settings.json",

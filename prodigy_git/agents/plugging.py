@@ -60,6 +60,8 @@ def install(site: Site, program: Program, scope: Scope) -> Done:
     Raises `ProdigyError` where the file cannot be read, understood or written: it was left alone.
     """
     path = place(site, program, scope)
+    if old := programs.outgrown(program, site.environ, path):
+        raise ProdigyError(f"{old}; it was left alone")
     with _locked(site.store):
         undo_notes.sweep(site.store)
         settings_file.sweep(path)

@@ -4,12 +4,15 @@ What is known of each, and from where: ``docs/reference/agents.md``.
 """
 
 import dataclasses
+import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from prodigy_git.errors import ProdigyError
+from prodigy_git.record import files
 
 Scope = Literal["user", "project", "local"]
 SCOPES: tuple[Scope, ...] = ("user", "project", "local")
@@ -34,7 +37,8 @@ class Hook:
 class Program:
     """One agent program; ``binaries`` are the names by which it is called.
 
-    ``version`` is what the root of its file has to say, ``alone`` whether we have a file for ourselves.
+    ``version`` is whether the root of its file says one. Releases before ``since`` ignore all of a
+    file, with the permissions that are in it, where an event is one that they do not know.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Program:
     hooks: tuple[Hook, ...] = ()
     milliseconds: bool = False
     version: bool = False
+    since: tuple[int, int, int] | None = None
     project: str = ""
     local: str = ""
     user: str = ""
@@ -64,6 +69,7 @@ CLAUDE = Program(
         Hook("WorktreeCreate", seconds=600, portable=False),
         Hook("WorktreeRemove", seconds=60, portable=False),
     ),
+    since=(2, 1, 83),
     user="settings.json", project=".claude/settings.json", local=".claude/settings.local.json",
 )  # fmt: skip
 CODEX = Program(
@@ -169,3 +175,40 @@ def is_found(program: Program, environ: Mapping[str, str]) -> bool:
         return binary(program, environ) is not None or os.path.isdir(home(program, environ))
     except ProdigyError:
         return False
+
+
+def version(program: Program, environ: Mapping[str, str]) -> str | None:
+    """Return a program's version where its place tells it: asking the program takes a second."""
+    named = binary(program, environ)
+    if named is None:
+        return None
+    real = os.path.realpath(named)
+    if re.fullmatch(r"\d+\.\d+[\w.-]*", os.path.basename(real)):
+        return os.path.basename(real)
+    folder = os.path.dirname(real)
+    for _ in range(3):  # as npm has it: PACKAGE/bin/NAME
+        try:
+            value: Any = json.loads(files.read(f"{folder}/package.json", 1 << 20))
+        except (OSError, ValueError):
+            value = None
+        # Its own, not one of a folder in which a script is that calls it.
+        if isinstance(value, dict) and program.name in str(value.get("name")):
+            said = value.get("version")
+            return said if isinstance(said, str) and value.get("private") is not True else None
+        folder = os.path.dirname(folder)
+    return None
+
+
+def outgrown(program: Program, environ: Mapping[str, str], path: str) -> str | None:
+    """Return why a program that is here is too old for our hooks, None where it is not known to be."""
+    said = version(program, environ)
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", said or "")
+    if program.since is None or numbers is None:
+        return None
+    if tuple(map(int, numbers.groups())) >= program.since:
+        return None
+    least = ".".join(map(str, program.since))
+    return (
+        f"{program.title} {said} ignores all of {path} where our hooks are in it, since it does not "
+        f"know their events: update it to {least} or later"
+    )

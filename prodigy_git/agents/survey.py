@@ -2,16 +2,13 @@
 
 import dataclasses
 import glob
-import json
 import os
-import re
-from typing import Any
 
 from prodigy_git.agents import in_effect, plugging, plugins, programs
 from prodigy_git.agents.plugging import Site, Standing
 from prodigy_git.agents.programs import Program
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import activity, clock, files
+from prodigy_git.record import activity, clock
 
 _FILES = 64
 """How many files of activity are looked into for the last event, the newest first."""
@@ -63,7 +60,7 @@ def survey(site: Site, which: tuple[Program, ...]) -> list[Surveyed]:
                 program,
                 programs.is_found(program, site.environ),
                 binary,
-                None if binary is None else _version(binary),
+                programs.version(program, site.environ),
                 tuple(_places(site, program)),
                 last.get(program.name),
             )
@@ -88,24 +85,6 @@ def _places(site: Site, program: Program) -> list[Place]:
         obstacles = in_effect.of_plugins(site, program, plugin)
         found.append(Place("plugin", plugin, "installed", tuple(obstacles)))
     return found
-
-
-def _version(binary: str) -> str | None:
-    """Return a program's version where its place tells it: asking the program takes a second."""
-    real = os.path.realpath(binary)
-    name = os.path.basename(real)
-    if re.fullmatch(r"\d+\.\d+[\w.-]*", name):
-        return name
-    folder = os.path.dirname(real)
-    for _ in range(3):  # as npm has it: PACKAGE/bin/NAME
-        try:
-            value: Any = json.loads(files.read(f"{folder}/package.json", 1 << 20))
-        except (OSError, ValueError):
-            folder = os.path.dirname(folder)
-            continue
-        version = value.get("version") if isinstance(value, dict) else None
-        return version if isinstance(version, str) else None
-    return None
 
 
 def _last_events(store: str) -> dict[str, str]:

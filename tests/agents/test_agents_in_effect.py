@@ -39,7 +39,7 @@ def test_what_is_not_there_and_not_plugged_in(home, no_programs):
     }  # fmt: skip
     package = home / "lib/node_modules/@x/claude-code"
     (package / "bin").mkdir(parents=True)
-    (package / "package.json").write_text('{"version": "2.1.332"}')
+    (package / "package.json").write_text('{"name": "@x/claude-code", "version": "2.1.332"}')
     (package / "bin/claude.js").write_text("#!/bin/sh\n")
     (package / "bin/claude.js").chmod(0o755)
     (no_programs / "claude").symlink_to(package / "bin/claude.js")
@@ -55,6 +55,41 @@ def test_what_is_not_there_and_not_plugged_in(home, no_programs):
     (no_programs / "claude").symlink_to(native)
     assert listed("claude")["version"] == "2.1.400"
     assert ok("agents", "install").out.startswith("claude\tinstalled")
+
+
+def test_a_claude_code_that_would_ignore_the_whole_file_gets_no_hooks(home, no_programs):
+    package = home / "lib/node_modules/@x/claude-code"
+    package.mkdir(parents=True)
+    (package / "cli.js").write_text("#!/bin/sh\n")
+    (package / "cli.js").chmod(0o755)
+    (no_programs / "claude").symlink_to(package / "cli.js")
+    path = home / ".claude/settings.json"
+    change(path, permissions={"deny": ["Read(.env)"]})
+    before = path.read_text()
+
+    def be(version, **more):
+        about = {"name": "@x/claude-code", "version": version, **more}
+        (package / "package.json").write_text(json.dumps(about))
+
+    be("2.1.30")
+    said = call("agents", "install", "claude")
+    assert said.code == 1
+    assert "Claude Code 2.1.30 ignores all of" in said.err
+    assert "update it to 2.1." in said.err
+    assert path.read_text() == before
+    be("2.1.332")
+    ok("agents", "install", "claude")
+    assert missing("claude") == []
+    be("2.1.30")
+    assert "Claude Code 2.1.30 ignores all of" in missing("claude")[0]
+    # What a script lies in that calls the program, as in ~/.claude/local, is of no version.
+    for more in ({"name": "claude-local", "private": True}, {"name": "my-home"}):
+        be("0.0.1", **more)
+        assert listed("claude")["version"] is None
+        assert missing("claude") == []
+    be("2.1.30")
+    ok("agents", "uninstall", "claude")
+    assert path.read_text() == before
 
 
 def test_claude_switches(home, repo):
