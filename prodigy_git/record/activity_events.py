@@ -121,6 +121,8 @@ def is_due(store: str, repo: str, name: str) -> bool:
     cursor = _read(layout.activity_cursor(store, repo, name))
     if cursor is None or cursor.intent is not None or cursor.offset > about.st_size:
         return True
+    if agent_turns.has_rest(cursor.state):
+        return True
     if cursor.offset == about.st_size:
         return _late(cursor, clock.now())
     # Tools are told at a turn's end: lines behind the cursor are usual. Others are told at once.
@@ -130,7 +132,14 @@ def is_due(store: str, repo: str, name: str) -> bool:
         behind
         or _late(cursor, clock.now())
         or any(line.get("kind") not in quiet or line.get("said") for _, line in lines)
+        or any(line.get("kind") == "tool" and _is_behind_end(cursor, line) for _, line in lines)
     )
+
+
+def _is_behind_end(cursor: Cursor, line: dict[str, Any]) -> bool:
+    """Whether a line is of a program that has ended: no turn's end will tell what it says."""
+    name = agent_turns.name_of(line.get("program"), line.get("program_session"))
+    return agent_turns.has_ended(cursor.state, name)
 
 
 def _late(cursor: Cursor, now: int) -> bool:

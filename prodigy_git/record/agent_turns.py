@@ -118,6 +118,11 @@ def events(state: dict[str, Any], offset: int, line: dict[str, Any]) -> list[dic
     return due + _OF_KIND[str(kind)](known, offset, line) if kind in _OF_KIND else due
 
 
+def has_rest(state: dict[str, Any]) -> bool:
+    """Whether `rest` has turns to close."""
+    return any(known["ended"] and known["turns"] for known in state.values())
+
+
 def rest(state: dict[str, Any]) -> list[dict[str, Any]]:
     """Close the turns that nothing has closed of programs that have ended; return their events."""
     due = []

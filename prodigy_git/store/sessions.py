@@ -230,7 +230,7 @@ def record_pending(
     """
     repo = found.text("repo")
     if repo is not None and activity_events.is_due(store, repo, found.id):
-        activity_events.bring(store, found.id, patience=patience)
+        activity_events.bring(store, found.id, over=True, patience=patience)
     # Through git's own files: the journal is there though the folder may have been moved.
     where = where or journal_of(store, found, known)
     marked = _is_marked(store, found, known)

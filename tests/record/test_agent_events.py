@@ -91,6 +91,20 @@ WHOLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("seen_to", [False, True])
+def test_a_tool_that_the_end_has_overtaken_is_counted(repo, linked, store, killed, seen_to):
+    start, _, _, tool, *_, end = conversation(linked)
+    for raw in (start, end):
+        hear(raw)
+    if seen_to:
+        settle(store)
+    hear(tool)
+    for _ in range(2):
+        ok("sync", cwd=repo)
+    (used,) = told(store, "ToolsUsed")
+    assert used["tools"] == {"Edit": 1}
+
+
 def test_a_start_that_its_end_has_overtaken_is_told(linked, store, killed):
     hear(conversation(linked, "another")[0])
     start, prompt, *_, end = conversation(linked)
