@@ -1,6 +1,7 @@
 """Make docs/reference/report.png: the report of a job that is always the same, in a real browser."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 NOW = 1_736_610_300_000_000  # 2025-01-11 15:45 UTC
+WAITS = "agent-18"
 FILES = ("src/parser.py", "src/render.py", "tests/test_parser.py", "README.md")
 
 
@@ -38,6 +40,35 @@ def make_repository(folder: Path, env: dict[str, str]) -> dict[str, str]:
     return found
 
 
+def have_one_wait(store: Path, repo: str, job: str) -> None:
+    """Have the agent program of one that is at work wait for a permission."""
+    from prodigy_git import layout
+    from prodigy_git.record import clock, log
+
+    since = NOW - 4 * 60 * clock.SECOND
+    whose = {"program": "claude", "program_session": "5f0c2b7e"}
+    files = {
+        layout.session(str(store), WAITS): {
+            "id": WAITS, "status": "Running", "started_at": clock.stamp(since),
+            "metadata": {"repo": repo, "job_id": job, "agent_id": WAITS, "item_id": "item-18"},
+        },
+        layout.activity(str(store), repo, WAITS): {
+            "at": clock.stamp(since), **whose, "kind": "waiting", "reason": "permission",
+        },
+    }  # fmt: skip
+    for path, content in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    asked = {
+        "id": "waits", "timestamp": clock.stamp(since), "type": "AgentWaiting",
+        "event_type": "AgentWaiting", "session_id": WAITS, "agent_id": WAITS, "reason": "permission",
+        "agent_program": "claude", "program_session": "5f0c2b7e",
+        "message": "Bash: npm run build && npm test",
+    }  # fmt: skip
+    clock.now = lambda: since  # `append` has its own stamp
+    log.append(str(store), repo, job, [asked])
+
+
 def main() -> int:
     """Make the picture; return an exit status."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -50,7 +81,7 @@ def main() -> int:
     from prodigy_git import layout
     from prodigy_git.cli import output
     from prodigy_git.model.selection import Selection
-    from prodigy_git.record import clock, register
+    from prodigy_git.record import clock, repokey
     from prodigy_git.views.report import data, gather, page
 
     support_team.JOB = "review-2025-01"
@@ -67,8 +98,9 @@ def main() -> int:
         commits = make_repository(folder / "shop", env)
         support_team.sha = lambda text: commits.get(text, "0" * 40)
         store = folder / "store"
-        repo = register.repository_key(str(store), str(folder / "shop" / ".git"))
+        repo = repokey.take(str(store), str(folder / "shop" / ".git"))
         support_team.write(store, repo, NOW)
+        have_one_wait(store, repo, support_team.JOB)
         clock.now = lambda: NOW
         value = gather.of_job(
             str(store), repo, support_team.JOB, Selection(), data.STUCK_AFTER, sys.exit

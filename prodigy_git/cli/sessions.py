@@ -181,13 +181,25 @@ def show(id_: str, as_json: bool) -> None:
         ("ended", found.completed_at and duration.moment(found.completed_at)),
         ("error", found.error),
         ("now", None if doing is None else _does(doing)),
-        *((name, value) for name, value in found.metadata.items() if name != "job_id"),
+        *(
+            (name, one)
+            for name, value in found.metadata.items()
+            if name != "job_id"
+            for one in (value if isinstance(value, list) else [value])
+        ),
         ("checkpoints", len(found.checkpoints)),
         ("ports", None if port is None else f"{port}-{port + ports.COUNT - 1}"),
     ]
     for name, value in rows:
         if value is not None:
-            output.prose(f"  {name.replace('_', ' ')}: {value}")
+            output.prose(f"  {name.replace('_', ' ')}: {_in_words(value)}")
+
+
+def _in_words(value: object) -> str:
+    """Return a value of a session's file, an object as ``program claude, id 5f0c``."""
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{name.replace('_', ' ')} {_in_words(one)}" for name, one in value.items())
 
 
 @sessions.command()

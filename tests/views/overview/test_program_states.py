@@ -98,7 +98,9 @@ def test_each_state_in_each_view(repo, ada):
     ]
     assert listed["activity"]["state"] == "waiting"
     assert "claude waiting" in ok("sessions", "list").out
-    assert "now: claude waiting" in ok("sessions", "show", "login", cwd=repo).out
+    shown = ok("sessions", "show", "login", cwd=repo).out
+    assert "now: claude waiting" in shown
+    assert "  program sessions: program claude, id s1, transcript /t.jsonl, model opus" in shown
     assert ok("explain", "login", "--json", cwd=repo).json["activity"]["state"] == "waiting"
     assert "claude, waiting (permission) since" in ok("explain", "login", cwd=repo).out
     told = ok("report", "--job", "login", "--json", cwd=repo).json
