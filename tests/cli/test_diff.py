@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support_cli import environment, new, ok, refused, rewrite_session
+from support_cli import call, environment, new, ok, refused, rewrite_session
 from support_forkserver import Forked
 from support_terminal import Terminal
 
@@ -166,3 +166,12 @@ def test_ctrl_c_is_for_the_pager(job, git, tmp_path, monkeypatch):
         assert "error" not in terminal.text()
     finally:
         terminal.close()
+
+
+def test_a_session_whose_job_is_not_there(repo, store):
+    new(repo, "first")
+    rewrite_session(store, "first", metadata={"job_id": "gone"})
+    done = call("diff", "first", cwd=repo)
+    assert (done.code, done.out) == (1, "")
+    assert "no job gone" in done.err
+    assert "first has left anything" in done.err.splitlines()[-1]

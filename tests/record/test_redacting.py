@@ -46,6 +46,18 @@ def test_names_of_things_stay(name, tmp_path):
     assert redacting.value(str(tmp_path), "r", several) is several
 
 
+def test_a_picture_is_not_asked_about(tmp_path, monkeypatch):
+    picture = 20_000 * "aB3/" + "Zg=="
+    asked = []
+    monkeypatch.setattr(redacting, "suspicious", asked.append)
+    given = {"source": {"data": picture}}
+    assert redacting.value(str(tmp_path), "r", given) is given
+    assert asked == []
+    for text in (f"{picture} {TOKEN}", f"{picture}\n", picture[:60_000]):
+        redacting.value(str(tmp_path), "r", {"data": text})
+        assert asked.pop() == text
+
+
 def test_what_is_ordinary_is_not_copied(tmp_path):
     given = {"error": "exit status 1", "list": ["one", {"two": "three"}]}
     assert redacting.value(str(tmp_path), "r", given) is given

@@ -262,8 +262,8 @@ class _Look:
     def named(self, name: str) -> list[Result]:
         """Return the results that a name names. Raises `ProdigyError` where there are none."""
         for one in self._briefs:
-            if one.id == name:
-                return [each for each in self._of(one.job) if each.session_id == name]
+            if one.id == name and (its := [r for r in self._of(one.job) if r.session_id == name]):
+                return its
         mine = (name, gitdir.printable(name))  # the latter as a recorded commit's branch
         jobs = {
             one.job for one in self._briefs if name in (one.item, one.agent) or one.branch in mine
