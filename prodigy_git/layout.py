@@ -158,6 +158,15 @@ def program_session(store: str, program: str, digest: str) -> str:
     return f"{store}/agents/{program}/{digest}.json"
 
 
+def temporary(path: str) -> str:
+    """Return where a process writes what is to be at ``path``, which no lock guards.
+
+    One that is killed leaves it behind: `clean` knows it by its name.
+    """
+    folder, name = os.path.split(path)
+    return f"{folder}/.{name}.{os.getpid()}.new"
+
+
 def ports(store: str) -> str:
     """Return the path of the document that says which worktree has which ports."""
     return f"{store}/ports.json"

@@ -115,7 +115,7 @@ def goes_on(store: str, heard: Heard) -> None:
 
 
 def _put(goal: str, fields: dict[str, Any], *, anew: bool) -> None:
-    temporary = f"{goal}.{os.getpid()}.new"
+    temporary = layout.temporary(goal)
     descriptor = files.create_anew(temporary, os.O_WRONLY)
     try:
         try:

@@ -21,6 +21,7 @@ from support_agent_calls import (
 )
 from support_agents import say
 from support_cli import call, ok
+from support_drift import find, repair
 from support_record import commit, git
 
 from prodigy_git import agent_command, layout
@@ -415,6 +416,22 @@ def test_it_ends_with_the_last_program_in_it(linked, store, killed):
         hear(raw)
     settle(store)
     assert session_of(store, linked)["status"] == "Completed"
+
+
+def test_what_a_killed_hook_leaves_is_cleaned(linked, store, killed):
+    start, *_, end = conversation(linked)
+    hear(start)
+    for raw, folder in ((start, "claude"), (end, "ended")):
+        at = 0
+        while not (left := list((store / "agents" / folder).glob(".*.new"))):
+            assert hear_killed(raw, at := at + 1)
+        for path in left:
+            os.utime(path, (1, 1))
+        (found,) = [one for one in find(store) if one.kind == "temporary"]
+        assert found.path == str(left[0])
+        repair(store)
+        assert not left[0].exists()
+        hear(raw)
 
 
 @pytest.mark.parametrize("alive", [True, False])

@@ -197,6 +197,9 @@ def _folders_with_documents(store: str, key: str) -> Iterator[tuple[str, Known]]
             lambda name: name.removesuffix(".json") in there or name.rpartition(".")[2].isdigit(),
         )
         yield layout.setups(store), lambda name: name.endswith((".json", ".json.underway"))
+        for name in filter(names.is_safe, names_in(f"{store}/agents")):
+            # As `layout.temporary` has it: behind the document's name its writer's process id.
+            yield f"{store}/agents/{name}", lambda name: name.rpartition(".")[2].isdigit()
         return
     yield f"{store}/activity/{key}", lambda name: name.endswith(".cursor")
     state = layout.state(store, key)
