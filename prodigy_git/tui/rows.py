@@ -81,7 +81,7 @@ def fits(one: Agent, wanted: str) -> bool:
     """Whether every word of ``wanted`` stands somewhere in an agent's row."""
     texts = (
         one.state, one.name, one.session_id, one.item_id, one.job_id, one.repo, one.branch,
-        words.note(one),
+        words.note(one), None if one.activity is None else one.activity.program,
     )  # fmt: skip
     row = "\n".join(filter(None, texts)).casefold()
     return all(word in row for word in wanted.casefold().split())

@@ -149,7 +149,12 @@ def test_help_names_every_key(team):
 
 def test_cells_are_short_and_rows_fit_by_every_word():
     from prodigy_git.views.overview.agents import Agent
+    from prodigy_git.views.overview.program_states import Doing
 
+    waits = Doing("claude", "c", "waiting", since=0, seen=0, reason="permission")
+    assert rows.fits(
+        Agent("waiting", "r", "j", "s", "a", None, activity=waits), "claude permission"
+    )
     one = Agent("failed", "r", "j", "s-1", "Agent", "item-7", error="Oh No", branch="b" * 100)
     assert rows.fits(one, "")
     assert rows.fits(one, "AGENT oh item-7")
