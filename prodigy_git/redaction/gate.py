@@ -5,7 +5,7 @@ import json
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prodigy_git.redaction.own_rules import RULES, Rule, Span, is_word_or_path
 
@@ -65,8 +65,8 @@ def _found(text: str) -> Iterator[tuple[Span, str]]:
     folded = text.lower()
     if len(folded) != len(text):  # of one letter, the Turkish capital i with a dot, two are made
         folded = text.translate(_FOLDED)
-    for rule in _rules():
-        for start, end in _places(rule, text, folded):
+    for rule, words in _asked(folded):
+        for start, end in _places(rule, words, text, folded):
             for span in rule.spans(text, start, end):
                 if not text.startswith(_TAKEN, span[0]):
                     yield _whole(text, span), rule.name
@@ -113,14 +113,51 @@ _LONG = 200  # characters
 _FURTHER = re.compile(r"[\w+/=%~-]*")
 
 
-def _places(rule: Rule, text: str, folded: str) -> Iterator[Span]:
-    """Yield the parts of ``text`` that have one of the rule's words: the line, or what of it is near.
+def _asked(folded: str) -> Iterable[tuple[Rule, Iterable[str]]]:
+    """Return the rules of which a word may be in a text, and which words these are.
+
+    To look for each word takes most of the time: in a line each run of three letters is looked up.
+    """
+    if len(folded) > _LINE:
+        return ((rule, rule.words) for rule in _rules())
+    always, by_begin = _begins()
+    words = {number: list(some) for number, some in always.items()}
+    for begin in {folded[at : at + _BEGIN] for at in range(len(folded) - _BEGIN + 1)}:
+        for number, word in by_begin.get(begin, ()):
+            words.setdefault(number, []).append(word)
+    rules = _rules()
+    return [(rules[number], words[number]) for number in sorted(words)]
+
+
+_LINE = 2000
+"""Letters of a text up to which that is quicker than to look for each word."""
+_BEGIN = 3
+
+
+@functools.cache
+def _begins() -> tuple[dict[int, list[str]], dict[str, list[tuple[int, str]]]]:
+    """Return the words that are always looked for, by the rule, and the others by their begin."""
+    always: dict[int, list[str]] = {}
+    by_begin: dict[str, list[tuple[int, str]]] = {}
+    for number, rule in enumerate(_rules()):
+        if not rule.words:
+            always[number] = []
+        for word in rule.words:
+            if len(word) < _BEGIN:
+                always.setdefault(number, []).append(word)
+            else:
+                by_begin.setdefault(word[:_BEGIN], []).append((number, word))
+    return always, by_begin
+
+
+def _places(rule: Rule, words: Iterable[str], text: str, folded: str) -> Iterator[Span]:
+    """Yield the parts of ``text`` that have one of ``words``: the line, or what of it is near.
 
     Some of the patterns take time by the square of what they are asked of.
     """
     if not rule.words:
         yield 0, len(text)
-    for word in rule.words:
+    for word in words:
         at = folded.find(word)
         while at >= 0:
             end = -1 if rule.has_lines else text.find("\n", at)
