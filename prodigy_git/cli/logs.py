@@ -272,6 +272,7 @@ class _Shown:
             if whole is not None and whole.place.offset:
                 with contextlib.suppress(OSError):
                     whole.place.offset = os.stat(whole.log.path).st_size
+                    whole.place.mark = None
                 output.note(f"{whole.log.path} is whole now: 'logs' shows what was not shown here")
 
     def _heading(self, one: _Followed) -> Iterator[str]:

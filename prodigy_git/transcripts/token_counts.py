@@ -1,22 +1,10 @@
 """The tokens that a transcript tells of, read from where somebody has read up to."""
 
-import os
 from collections.abc import Iterator
 
 from prodigy_git.transcripts import complete_lines, transcript_file
-from prodigy_git.transcripts.plain import Use, decoded, digest
+from prodigy_git.transcripts.plain import Use, decoded
 from prodigy_git.transcripts.transcript_file import Broken, Place
-
-_CHECKED = 256
-"""Bytes before a place that tell whether the file is still the one that was read up to there."""
-
-
-def mark(place: Place, descriptor: int) -> str:
-    """Return what goes with a place; another one later says that the file was written anew."""
-    if not place.offset:
-        return ""
-    size = min(_CHECKED, place.offset)
-    return digest(os.pread(descriptor, size, place.offset - size))
 
 
 def uses(place: Place, descriptor: int, broken: Broken) -> Iterator[Use]:

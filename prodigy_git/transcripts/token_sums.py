@@ -16,7 +16,7 @@ from typing import NamedTuple
 from prodigy_git import layout
 from prodigy_git.jobs import index_file
 from prodigy_git.record import clock, files, jsonline
-from prodigy_git.transcripts import token_counts, which_program
+from prodigy_git.transcripts import token_counts, transcript_file, which_program
 from prodigy_git.transcripts.plain import Source, Use, digest
 from prodigy_git.transcripts.transcript_file import Broken, Place
 
@@ -186,7 +186,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, source: Source, broken: Br
         )  # fmt: skip
         if goes_on:
             place.offset = row[5]
-            goes_on = place.offset > 0 and token_counts.mark(place, descriptor) == row[6]
+            goes_on = place.offset > 0 and transcript_file.mark(place, descriptor) == row[6]
         if goes_on:
             place.form, place.state = which_program.FORMS.get(row[7] or ""), jsonline.decode(row[8])
             place.told = bool(row[11])
@@ -194,7 +194,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, source: Source, broken: Br
             place.offset = 0
         began = source.began if row is None else min(source.began, row[9])
         taken = list(token_counts.uses(place, descriptor, broken))
-        mark = token_counts.mark(place, descriptor)
+        mark = transcript_file.mark(place, descriptor)
     connection.execute("BEGIN IMMEDIATE")
     try:
         values = (

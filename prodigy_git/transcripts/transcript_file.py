@@ -1,5 +1,6 @@
 """Reading a transcript: all of it, its last entries, or what has been added since."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from prodigy_git.transcripts.which_program import Form
 Broken = Callable[[str], None]
 _LOOKED_AT = 50
 """Lines at the beginning of a file that may say whose it is."""
+_CHECKED = 256
+"""Bytes before a place that tell whether the file is still the one that was read up to there."""
 _QUIET = 2.0
 """Seconds after which nobody seems to be in the middle of a line."""
 
@@ -29,6 +32,8 @@ class Place:
     form: Form | None = None
     offset: int = 0
     inode: tuple[int, int] | None = None
+    mark: str | None = None
+    """What was before ``offset``; None where nobody has looked."""
     told: bool = False
     """Whether something was said to be wrong with it."""
     state: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +44,33 @@ class Place:
         if not self.told:
             self.told = True
             broken(f"{self.path}: {what}")
+
+
+def mark(place: Place, descriptor: int) -> str:
+    """Return what goes with a place; another one later says that the file was written anew."""
+    if not place.offset:
+        return ""
+    size = min(_CHECKED, place.offset)
+    return plain.digest(os.pread(descriptor, size, place.offset - size))
+
+
+@contextlib.contextmanager
+def _gone_on(place: Place) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a file where ``place`` is, or at its beginning if it was replaced, cut or written anew."""
+    with files.solid(place.path) as stream:
+        descriptor = stream.fileno()
+        about = os.fstat(descriptor)
+        file = about.st_dev, about.st_ino
+        if (
+            place.inode != file
+            or about.st_size < place.offset
+            or place.mark not in (None, mark(place, descriptor))
+        ):
+            place.inode, place.offset, place.form = file, 0, None
+        try:
+            yield descriptor, about
+        finally:
+            place.mark = mark(place, descriptor)
 
 
 def recognise(place: Place, descriptor: int) -> Form | None:
@@ -99,15 +131,11 @@ def entries(
 ) -> Iterator[Entry]:
     """Yield what was added to a file since ``place``; with ``last`` only so many from its end.
 
-    A file that was replaced, or is shorter now, is read from its beginning; ``seen``, which the entries
-    of a session's files share, keeps from telling the same twice. Raises `OSError`, as
+    A file that was replaced, cut or written anew is read from its beginning; ``seen``, which the
+    entries of a session's files share, keeps from telling the same twice. Raises `OSError`, as
     `files.NotRegular` for what is no file and `files.TooLarge` for a file with a hole.
     """
-    with files.solid(place.path) as stream:
-        descriptor = stream.fileno()
-        about = os.fstat(descriptor)
-        if place.inode != (about.st_dev, about.st_ino) or about.st_size < place.offset:
-            place.inode, place.offset, place.form = (about.st_dev, about.st_ino), 0, None
+    with _gone_on(place) as (descriptor, about):
         form = recognise(place, descriptor)
         if form is None:
             # As long as its first line is not whole, somebody is about to write it.
@@ -140,11 +168,7 @@ def added(place: Place, broken: Broken, *, waiting: bool = False) -> Iterator[by
     Who is ``waiting`` for more gets what has no newline yet when it has one, or when nothing was
     written for a while.
     """
-    with files.solid(place.path) as stream:
-        descriptor = stream.fileno()
-        about = os.fstat(descriptor)
-        if place.inode != (about.st_dev, about.st_ino) or about.st_size < place.offset:
-            place.inode, place.offset = (about.st_dev, about.st_ino), 0
+    with _gone_on(place) as (descriptor, about):
         for line in complete_lines.lines(descriptor, place.offset):
             if waiting and not line.whole and time.time() - about.st_mtime < _QUIET:
                 return

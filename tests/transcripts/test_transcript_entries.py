@@ -275,3 +275,25 @@ def test_a_secret_that_goes_on_behind_what_is_shown_is_looked_at_as_a_whole():
     text = "\n".join(["a", *(f"line {number}" for number in range(200))])
     list(in_words.lines(Entry("result", text), lambda one: looked.append(one) or one, full=False))
     assert looked == [text]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_file_that_was_cut_and_is_longer_again_is_read_from_its_beginning(tmp_path, raw):
+    path = tmp_path / "t.jsonl"
+    place, broken, seen = Place(str(path)), [], {}
+
+    def added():
+        if raw:
+            return [
+                json.loads(line)["uuid"] for line in transcript_file.added(place, broken.append)
+            ]
+        return [f"uuid-{one.text[7:]}" for one in entries(place, seen, broken.append)]
+
+    path.write_text(answer(1) + answer(2))
+    assert added() == ["uuid-1", "uuid-2"]
+    path.write_text("".join(map(answer, range(100, 110))))  # the same inode
+    assert added() == [f"uuid-{number}" for number in range(100, 110)]
+    with path.open("a") as stream:
+        stream.write(answer(7))
+    assert added() == ["uuid-7"]
+    assert broken == []
