@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"copilot": "COPILOT_CLI", "cursor": "CURSOR_VERSION", "gemini": "GEMINI_SESSION_ID"}
 """What each has set for its hooks."""
-_OURS = b"agent-hook"
+_OURS = ((b"test -r ", b"/agent-hook.sh"), (b"prodigy", b" agent-hook "))
+"""What is in a file that has our commands; other tools have a script of that name, too."""
 _LARGEST = 1 << 20
 """How much of a settings file is read."""
 
@@ -54,8 +55,9 @@ def _has_ours(path: str) -> bool:
     except OSError:
         return False
     try:
-        return _OURS in os.read(descriptor, _LARGEST)
+        text = os.read(descriptor, _LARGEST)
     except OSError:
         return False
     finally:
         os.close(descriptor)
+    return any(all(part in text for part in parts) for parts in _OURS)

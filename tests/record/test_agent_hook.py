@@ -1,5 +1,6 @@
 """What an agent program's hook does: a line where the agent works in a session; never a failure."""
 
+import json
 import os
 import shlex
 import shutil
@@ -235,6 +236,25 @@ def test_no_worktree_is_a_failure_that_says_why(repo, tmp_path, scope):
     assert (done.returncode, done.stdout) == (3, b"")
     assert done.stderr.startswith(b"prodigy-git: ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("~/.tool/hooks/agent-hook.sh Stop", "cursor"),
+        ("'/a b/prodigy-git' agent-hook cursor stop", None),
+        (None, None),
+    ],
+)
+def test_cursor_tells_by_itself_where_it_has_hooks_of_ours(worktree, store, command, program):
+    path = Path(os.environ["HOME"]) / ".cursor" / "hooks.json"
+    path.parent.mkdir()
+    path.write_text(
+        json.dumps({"command": command or agent_command.text("cursor", "stop", "user")})
+    )
+    say("claude", "SessionStart", cwd=worktree, environ={"CURSOR_VERSION": "2"})
+    heard = [line["program"] for line in lines(store).get("wt", [])]
+    assert heard == ([program] if program else [])
 
 
 def test_copilot_runs_the_hooks_of_claude_code_too(worktree, store):
