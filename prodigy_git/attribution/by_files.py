@@ -25,30 +25,35 @@ _EMPTY = frozenset((
 def files(place: Place, commits: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield what some commits made of files, against their first parents: the blobs by path.
 
-    A file that was removed has a blob of zeros; a commit that is gone is left out. Raises
-    `ProdigyError` where git cannot be asked.
+    A file that was removed has a blob of zeros; a commit that is gone, or a tree of it, is left out.
+    Raises `ProdigyError` where git cannot be asked.
     """
     wanted = list(commits)
     for first in range(0, len(wanted), _AT_ONCE):
-        there_are = patches.parents_of(place, wanted[first : first + _AT_ONCE])
-        asked = "".join(
-            f"{' '.join([commit, *parents[:1]])}\n" for commit, parents in there_are.items()
-        )
-        # Where a tree is missing git goes on with the next commit, and fails in the end.
-        _, out, _ = look(place, *_ASKED, stdin=asked.encode())
-        commit: str | None = None
-        there: dict[str, str] = {}
-        parts = iter(out.split(b"\0")[:-1])
-        for part in parts:
-            if not part.startswith(b":"):
-                if commit is not None:
-                    yield commit, there
-                commit, there = part.decode("ascii", "replace"), {}
-            else:
-                path = next(parts, b"").decode("utf-8", "surrogateescape")
-                there[path] = part.split(b" ")[3].decode("ascii", "replace")
-        if commit is not None:
-            yield commit, there
+        left = list(patches.parents_of(place, wanted[first : first + _AT_ONCE]).items())
+        while left:
+            asked = "".join(f"{' '.join([commit, *parents[:1]])}\n" for commit, parents in left)
+            status, out, _ = look(place, *_ASKED, stdin=asked.encode())
+            found = list(_parsed(out))
+            yield from found
+            # git ends where a tree is missing, before it says anything of that commit.
+            left = left[len(found) + 1 :] if status != 0 else []
+
+
+def _parsed(out: bytes) -> Iterator[tuple[str, dict[str, str]]]:
+    commit: str | None = None
+    there: dict[str, str] = {}
+    parts = iter(out.split(b"\0")[:-1])
+    for part in parts:
+        if not part.startswith(b":"):
+            if commit is not None:
+                yield commit, there
+            commit, there = part.decode("ascii", "replace"), {}
+        else:
+            path = next(parts, b"").decode("utf-8", "surrogateescape")
+            there[path] = part.split(b" ")[3].decode("ascii", "replace")
+    if commit is not None:
+        yield commit, there
 
 
 def ties(place: Place, made: Mapping[str, Made], copied: Iterable[str]) -> dict[str, list[str]]:
@@ -56,6 +61,8 @@ def ties(place: Place, made: Mapping[str, Made], copied: Iterable[str]) -> dict[
 
     By the commit, and of each session the last. ``made`` are all commits, in their order.
     """
+    if len({one.session for one in made.values()}) < 2:
+        return {}
     asked = frozenset(copied)
     first: dict[tuple[str, str], str] = {}
     found: dict[str, list[str]] = {}

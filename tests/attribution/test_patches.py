@@ -7,7 +7,7 @@ import string
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prodigy_git.attribution import patches
+from prodigy_git.attribution import by_files, patches
 from prodigy_git.record import gitdir
 
 LINE = st.sampled_from(
@@ -116,6 +116,19 @@ def test_settings_and_attributes_change_nothing(repo, git):
 def test_commits_that_are_not_there_are_left_out(repo, git):
     commit = put(repo, git, {"f": "a\n"})
     assert list(of(repo, commit, "1" * 40, git("rev-parse", "HEAD^{tree}", cwd=repo))) == [commit]
+
+
+def test_where_a_tree_is_missing_the_other_commits_are_compared(repo, git):
+    commits = [put(repo, git, {name: f"{name}\n"}) for name in "abcd"]
+    tree = git("rev-parse", f"{commits[1]}^{{tree}}", cwd=repo)
+    (repo / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    place = gitdir.find(str(repo), {})
+    found = dict(by_files.files(place, [*commits, "1" * 40]))
+    assert found.keys() == {commits[0], commits[3]}
+    assert found[commits[3]] == {
+        "c": "0" * 40, "d": git("rev-parse", f"{commits[3]}:d", cwd=repo)
+    }  # fmt: skip
+    assert of(repo, *commits).keys() == {commits[0], commits[3]}
 
 
 def test_rows_of_lines_are_ranges():
