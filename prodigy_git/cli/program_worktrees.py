@@ -92,6 +92,8 @@ def remove(asking: Asking, path: str | None) -> int:
 
 def _removed(asking: Asking, given: str | None) -> str | None:
     """Remove a worktree; return why it is still there, None where it is not."""
+    from prodigy_git.cleanup import worktrees
+    from prodigy_git.cleanup.account import evidence, presence
     from prodigy_git.git import repository
     from prodigy_git.lifecycle import adopt
     from prodigy_git.record.session import BY_PROGRAM
@@ -104,12 +106,19 @@ def _removed(asking: Asking, given: str | None) -> str | None:
         return None
     place = repository.private_of(path)
     if place is None:
+        if not os.path.lexists(path):
+            return None  # another one that was asked for the same was quicker
         return f"{path} is not the top of a worktree: it is left as it is"
     if os.path.realpath(place.private) == os.path.realpath(place.common):
         return f"{path} is the repository's main worktree: it is left as it is"
     there = home.enrolled(place)
     if there is not None and there.known:
         return _cleaned(asking, there.store, there.session)
+    # What stays gets no session on the way.
+    with presence.asked_by(asking.process):
+        never = evidence.forbids(worktrees.show(home.here(), path, path))
+    if never:
+        return f"{path} is kept: {'; '.join(never)}"
     adopted = adopt.adopt(path, by=BY_PROGRAM + asking.program, broken=output.note)
     return _cleaned(asking, home.here(), adopted.session_id)
 
@@ -120,7 +129,8 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     from prodigy_git.cleanup.account import presence
     from prodigy_git.lifecycle import finish as ending
     from prodigy_git.lifecycle import program_ended
-    from prodigy_git.store import sessions
+    from prodigy_git.record.session import MADE_FOR
+    from prodigy_git.store import locked, sessions
 
     found = sessions.load(store, session)
     if found.text("item_id") is not None and not found.ended:
@@ -131,14 +141,23 @@ def _cleaned(asking: Asking, store: str, session: str) -> str | None:
     if at_work is not None:
         return f"{session} is kept: {at_work} goes on in it"
     # What began for the program ends with it; of any other, who began it says how it ended.
-    if not found.ended and program_ended.is_to_end(store, found):
-        ending.finish(store, session, broken=output.note)
+    made_for = found.text(MADE_FOR) == asking.program
+    if not found.ended and (made_for or program_ended.is_to_end(store, found)):
+        try:
+            ending.finish(store, session, broken=output.note)
+        except ProdigyError:  # a hook that is installed twice is called twice
+            if not sessions.load(store, session).ended:
+                raise
     options = worktrees.Options(force=True)
     # Its servers and shells are there still, when it asks at its end.
     with presence.asked_by(asking.process):
         (outcome,) = worktrees.clean(store, gitenv.here(), [session], options, output.note)
     if outcome.result == "cleaned":
         return None
+    # Another one that was asked for the same may be moving it just now: it holds this lock.
+    with locked.repository(store, found.text("repo") or ""):
+        if not os.path.lexists(found.text("worktree_path") or ""):
+            return None
     return f"{session} is kept: {'; '.join(outcome.reasons)}"
 
 

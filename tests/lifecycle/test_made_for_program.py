@@ -304,6 +304,33 @@ def test_one_without_a_session_goes_to_the_trash_too_with_what_git_would_throw_a
     assert (tmp_path / "plain" / "ignored").read_text() == "ignored"
 
 
+def test_one_that_was_made_for_the_program_ends_well_also_where_none_ends_with_a_program(
+    known, git, store
+):
+    git("config", "prodigy.agentEnd", "keep", cwd=known)
+    assert remove(known, create(known)).code == 0
+    assert session_file(store, "login")["status"] == "Completed"
+
+
+def test_one_without_a_session_that_stays_gets_none(repo, git, store, tmp_path):
+    git("worktree", "add", "-q", "--detach", tmp_path / "plain", cwd=repo)
+    git("worktree", "lock", tmp_path / "plain", cwd=repo)
+    done = remove(repo, tmp_path / "plain")
+    assert (done.code, (tmp_path / "plain").is_dir()) == (3, True)
+    assert "it is locked" in done.err
+    assert not list(store.glob("sessions/*.json"))
+
+
+def test_many_that_remove_it_at_once_are_all_told_that_it_is_gone(known):
+    path = create(known)
+    (path / "new").write_text("not committed")
+    running = [started("remove", known, path) for _ in range(4)]
+    said = [one.communicate(timeout=300) for one in running]
+    assert [one.returncode for one in running] == [0] * 4, said
+    ok("worktree", "restore", "login", cwd=known)
+    assert (path / "new").read_text() == "not committed"
+
+
 def test_what_is_no_worktree_of_its_own_is_left_as_it_is(repo, tmp_path):
     (tmp_path / "folder").mkdir()
     done = remove(repo, tmp_path / "folder")

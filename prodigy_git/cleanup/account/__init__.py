@@ -4,7 +4,7 @@ Looks, and changes nothing. Many at once: `gathering`; what follows from what is
 """
 
 DOOR = {
-    "evidence": "Evidence left_out remarks Subject touched",
+    "evidence": "Evidence forbids left_out remarks Subject touched",
     "gathering": "gather",
     "presence": "asked_by inside recorded scan",
     "verdicts": "describe Options verdict",
