@@ -81,10 +81,11 @@ def run(program: str, event: str, process: int | None) -> int:
         raise first_object.Unreadable("it names no event")
     program = heard.program
     files.LONGEST_WAIT = WAIT_AT_START if heard.kind == "start" else WAIT
-    heard.process = _process_of(program) or (os.getppid() if process is None else process)
+    parent = os.getppid() if process is None else process
+    heard.process = _process_of(program) or parent
     if heard.kind == "worktree_create":
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
-        _go_on("create", program, process, heard.cwd, name)
+        _go_on("create", program, parent, heard.cwd, name)
     try:
         agent_events.heard(heard, os.environ)
     except files.Busy as error:
@@ -100,7 +101,7 @@ def run(program: str, event: str, process: int | None) -> int:
         if told is not None:
             ANSWERS[installed_for] = told
     if heard.kind == "worktree_remove":
-        _go_on("remove", program, process, heard.cwd, heard.path)
+        _go_on("remove", program, parent, heard.cwd, heard.path)
     return 0
 
 
