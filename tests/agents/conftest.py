@@ -31,3 +31,9 @@ def no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CLAUDE_POLICY", "CODEX_POLICY", "GEMINI_POLICY"):
         monkeypatch.setattr(in_effect, name, f"{tmp_path}/policy/{name}")
     return binaries
+
+
+@pytest.fixture
+def home(sealed):
+    """Return the sealed HOME."""
+    return sealed

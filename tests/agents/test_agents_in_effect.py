@@ -11,11 +11,6 @@ from prodigy_git import layout
 from prodigy_git.agents import codex_trust, in_effect
 
 
-@pytest.fixture
-def home(sealed):
-    return sealed
-
-
 def listed(name, cwd=None):
     (one,) = ok("agents", "list", name, "--json", cwd=cwd).json
     return one
