@@ -24,7 +24,8 @@ _OURS = "prodigy-git"
 """Our tool's name, and our key in a record's metadata."""
 FROM = frozenset(("CommitCreated", "WorktreeMerged"))
 """The types of events that tell of a commit."""
-_AT_ONCE = 500
+_AT_ONCE = 50
+"""How many commits' lines are in memory, with those of the commits that they stand for."""
 
 Share = tuple[Contributor, list[Line]]
 
@@ -74,7 +75,9 @@ def of_repository(
             if not shares:
                 continue  # it brought nothing: an empty commit, or a merge without a conflict
             used |= set(told.replaced.get(made.commit, ()))
-            replaced = [one.commit for one in _origins(told, made) if one.commit in used]
+            replaced = [
+                one.commit for one in history.origins(told, made.commit) if one.commit in used
+            ]
             yield made.commit, _record(made, shares, replaced, portable=portable)
     if gone:
         note(f"{gone} commits are no longer in the repository, and have no record")
@@ -84,13 +87,11 @@ def _brought(place: Place, commits: Iterable[str]) -> dict[str, Brought]:
     return dict(patches.brought(place, patches.parents_of(place, commits)))
 
 
-def _origins(told: History, made: Made) -> list[Made]:
-    return history.origins(told, made.commit)
-
-
 def _earlier(place: Place, told: History, some: Iterable[Made]) -> dict[str, Brought]:
     """Return what those commits brought that others stand for."""
-    return _brought(place, {one.commit for made in some for one in _origins(told, made)})
+    return _brought(
+        place, {one.commit for made in some for one in history.origins(told, made.commit)}
+    )
 
 
 def _shared(
@@ -100,7 +101,7 @@ def _shared(
     found: dict[str, list[Share]] = {}
     used: set[str] = set()
     own = made if made.commit in told.made else Made(made.commit, None, made.moment)
-    origins = [one for one in _origins(told, made) if one.commit in earlier]
+    origins = [one for one in history.origins(told, made.commit) if one.commit in earlier]
     for path, lines in brought.items():
         shares: list[Share] = []
         left = lines
