@@ -24,8 +24,8 @@ PYTHON = [sys.executable, "-I", "-S"]
 WRITER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from prodigy_git.record import activity
-from prodigy_git.record.agent_programs import Heard
+from prodigy_git.record.conversations import activity
+from prodigy_git.record.conversations.normal_form import Heard
 hold, waits = activity._hold, []
 def timed(descriptor):
     begin = time.perf_counter()

@@ -70,10 +70,11 @@ def _hear(words: list[str]) -> None:
     """
     if not words or {"-h", "--help"} & set(words):
         return
-    from prodigy_git.record import agent_hook, agent_programs
+    from prodigy_git.record import agent_hook
+    from prodigy_git.record.conversations import normal_form
 
-    if words[0] not in agent_programs.PROGRAMS:
-        known = ", ".join(agent_programs.PROGRAMS)
+    if words[0] not in normal_form.PROGRAMS:
+        known = ", ".join(normal_form.PROGRAMS)
         print(f"prodigy-git: agent-hook knows {known}, not {words[0]!r:.80}", file=sys.stderr)  # noqa: T201
     agent_hook.main(words[0], words[1] if len(words) > 1 else "")
 

@@ -228,7 +228,8 @@ def _activity(there: Enrolment) -> dict[str, Any]:
     if not os.path.exists(path):
         return {}
     # What is rarely there is not imported by every prompt.
-    from prodigy_git.record import activity, clock
+    from prodigy_git.record import clock
+    from prodigy_git.record.conversations import activity
 
     try:
         # Whose last line is longer than that is looked at once more.

@@ -19,7 +19,6 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.model.session import Session
 from prodigy_git.record import (
-    activity_events,
     clock,
     enrolment,
     files,
@@ -33,6 +32,7 @@ from prodigy_git.record import (
     within,
     witnesses,
 )
+from prodigy_git.record.conversations import telling
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
@@ -118,9 +118,9 @@ def verify(
                 # What is broken has just been listed, with more than a reader could say of it.
                 logs[key] = list(events.read_job(store, *key, lambda _: None))
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
-            if activity_events.is_due(store, repo, found.id):
+            if telling.is_due(store, repo, found.id):
                 if fix:
-                    activity_events.bring_all(store, found.id)
+                    telling.bring_all(store, found.id)
                 else:
                     note(f"session {found.id}: {_NOT_TOLD}")
         except (ProdigyError, OSError, ValueError) as error:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from prodigy_git.record import agent_events, agent_programs, detached
+from prodigy_git.record import detached
+from prodigy_git.record.conversations import dispatch, normal_form
 
 CALLS = ("write", "pwrite", "rename", "link", "unlink", "ftruncate", "open", "mkdir", "fsync")
 """The calls of `os` at which a hook can be killed: what changes something, or is about to."""
@@ -35,10 +36,10 @@ def hear(
     process: int | None = None,
 ) -> None:
     """Take a call in, in this process, as if the program were ``process``."""
-    heard = agent_programs.normal(program, event, raw)
+    heard = normal_form.normal(program, event, raw)
     assert heard is not None
     heard.process = process
-    agent_events.heard(heard, os.environ)
+    dispatch.heard(heard, os.environ)
 
 
 def hear_killed(raw: dict[str, Any], at: int) -> bool:

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from prodigy_git import agent_command
-from prodigy_git.record import activity
+from prodigy_git.record.conversations import activity
 
 
 def say(program, event, *, cwd, scope="user", session="s1", text=None, environ=None, **fields):

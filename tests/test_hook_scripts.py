@@ -1,6 +1,8 @@
 """The shell scripts themselves, under each shell, with real git."""
 
+import importlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from hooks_support import World
 
-from prodigy_git.hookfiles import HOOKS, look
+from prodigy_git.hookfiles import HOOKS, look, package_folder, source_path
 
 SHELLS = {
     "dash": ["dash"],
@@ -279,3 +281,20 @@ def test_hooks_are_executable_under_the_umask(world: World) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE((world.hooks / "post-commit").stat().st_mode) == 0o750
+
+
+def test_what_installed_scripts_call_keeps_its_place() -> None:
+    """Copies lie in repositories, and a shell may read one while pip replaces the package."""
+    called = {}
+    for name in ("guard", "wake", "agent-hook"):
+        text = Path(source_path(name)).read_text()
+        called |= dict(re.findall(r"from (prodigy_git[.\w]*) import ([\w,]+)", text))
+        for path in re.findall(r"prodigy_git/[\w/]+\.py", text):
+            assert (Path(package_folder()) / path).is_file()
+    assert called == {
+        "prodigy_git.record.hook": "main,os",
+        "prodigy_git.record.recorder": "main",
+        "prodigy_git.record.agent_hook": "main",
+    }
+    for module, names in called.items():
+        assert set(names.split(",")) <= set(vars(importlib.import_module(module)))

@@ -8,7 +8,8 @@ from prodigy_git.agents import in_effect, plugging, plugins, programs
 from prodigy_git.agents.plugging import Site, Standing
 from prodigy_git.agents.programs import Program
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import activity, clock
+from prodigy_git.record import clock
+from prodigy_git.record.conversations import activity
 
 _FILES = 64
 """How many files of activity are looked into for the last event, the newest first."""

@@ -135,7 +135,8 @@ def settle() -> None:
 
     And done what the ends of agent programs ask for, where the process that was to do it was killed.
     """
-    from prodigy_git.record import program_ends, underway
+    from prodigy_git.record import underway
+    from prodigy_git.record.conversations import end_notes
     from prodigy_git.store import home
 
     try:
@@ -147,7 +148,7 @@ def settle() -> None:
         from prodigy_git.store import sessions
 
         sessions.settle(store, output.note)
-    if program_ends.notes(store):
+    if end_notes.notes(store):
         from prodigy_git.cli import output
         from prodigy_git.lifecycle import program_ended
 

@@ -3,11 +3,11 @@
 import click
 
 from prodigy_git.record import agent_hook as plain
-from prodigy_git.record import agent_programs
+from prodigy_git.record.conversations import normal_form
 
 
 @click.command("agent-hook")
-@click.argument("program", type=click.Choice(agent_programs.PROGRAMS))
+@click.argument("program", type=click.Choice(normal_form.PROGRAMS))
 @click.argument("event", required=False, default="")
 def agent_hook(program: str, event: str) -> None:
     """Take in one event of an agent program: what its hooks call.

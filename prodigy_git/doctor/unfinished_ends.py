@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prodigy_git.doctor.finding import Finding, mended
 from prodigy_git.lifecycle import program_ended
-from prodigy_git.record import program_ends
+from prodigy_git.record.conversations import end_notes
 
 _OLD = 60.0
 """Seconds after which nobody is about to do it."""
@@ -15,7 +15,7 @@ _OLD = 60.0
 def examine(store: str, *, fix: bool) -> Iterator[Finding]:
     """Find notes on ends that nobody sees to: each command tries, so something is in its way."""
     left = set()
-    for name, path in program_ends.notes(store):
+    for name, path in end_notes.notes(store):
         try:
             if time.time() - os.stat(path).st_mtime > _OLD:
                 left.add(name)

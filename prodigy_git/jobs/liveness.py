@@ -11,7 +11,8 @@ import os
 from typing import Any
 
 from prodigy_git import digest
-from prodigy_git.record import agent_turns, cursor, files, program_sessions
+from prodigy_git.record import cursor, files
+from prodigy_git.record.conversations import bindings, what_follows
 
 _CLOCK_TICK = 0.02  # seconds by which two readings of a process's start may differ
 _INITIAL = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel, the same on every system
@@ -73,16 +74,16 @@ def program_alive(
 ) -> bool | None:
     """Whether the process of an agent program's session is still there; None: that is not known.
 
-    ``state`` is what was told of the worktree's activity (`record.activity_events.state_of`): what has
-    called our hook only once has passed the call on, perhaps.
+    ``state`` is what was told of the worktree's activity (`telling.state_of`): what has called our hook
+    only once has passed the call on, perhaps.
     """
-    known = program_sessions.process(store, program, program_session)
+    known = bindings.process(store, program, program_session)
     lives = None if known is None else alive(store, known)
     if known is None or lives is not False:
         return lives
-    name = agent_turns.name_of(program, program_session)
+    name = what_follows.name_of(program, program_session)
     by = f"{known.get('pid')}:{known.get('pid_ticks')}"
-    return False if agent_turns.is_the_programs(state, name, by) else None
+    return False if what_follows.is_the_programs(state, name, by) else None
 
 
 def elsewhere(known: dict[str, Any]) -> str | None:

@@ -1,8 +1,8 @@
 """What the end of an agent program's conversation asks for: recording what is left, ending the session.
 
-The hook has noted the end (`record.program_ends`) and started this in the detached, so that the
-program need not wait. Whoever comes later does the same where that was killed: each step can be
-repeated, and the note goes last.
+The hook has noted the end (`record.conversations.end_notes`) and started this in the background,
+so that the program need not wait. Whoever comes later does the same where that was killed: each step
+can be repeated, and the note goes last.
 """
 
 import os
@@ -13,18 +13,14 @@ from typing import Any
 from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import (
+from prodigy_git.record import clock, files, going_on, log, session
+from prodigy_git.record.conversations import (
     activity,
-    activity_events,
-    agent_turns,
-    clock,
-    files,
-    going_on,
-    log,
-    program_ends,
-    session,
+    end_notes,
+    telling,
+    what_follows,
 )
-from prodigy_git.record.agent_programs import Heard
+from prodigy_git.record.conversations.normal_form import Heard
 from prodigy_git.store.broken import Broken
 
 # Most commands look whether there is a note and find none: the rest is imported where it is needed.
@@ -61,7 +57,7 @@ def settle(store: str, broken: Broken) -> None:
 
     What cannot be done is told to ``broken``.
     """
-    for name in sorted({name for name, _ in program_ends.notes(store)}):
+    for name in sorted({name for name, _ in end_notes.notes(store)}):
         try:
             see_to(store, name, broken, _LOOK, texts=0.0)
         except files.Busy:
@@ -89,10 +85,10 @@ def see_to(
     """
     lock = files.lock(layout.program_end_lock(store, name), patience)
     try:
-        mine = [path for one, path in program_ends.notes(store) if one == name]
+        mine = [path for one, path in end_notes.notes(store) if one == name]
         for path in mine:
             noted = os.stat(path)
-            heard = program_ends.read(path)
+            heard = end_notes.read(path)
             if heard is not None and os.path.lexists(layout.session(store, name)):
                 _see_to(store, name, heard, broken, texts)
             # What has been noted anew meanwhile is for the process that waits for the lock.
@@ -110,14 +106,14 @@ def _see_to(store: str, name: str, heard: Heard, broken: Broken, texts: float) -
     found = sessions.catch_up(store, found, broken)
     if state is None or found.ended or heard.reason in _GOES_ON:
         return
-    whose = agent_turns.name_of(heard.program, heard.program_session)
-    if not agent_turns.has_ended(state, whose) or _is_at_work(store, state):
+    whose = what_follows.name_of(heard.program, heard.program_session)
+    if not what_follows.has_ended(state, whose) or _is_at_work(store, state):
         return
     if not is_to_end(store, found):
         return
     _end(store, found, broken)
     # A program may have started just now, and found the session as it was.
-    cursor = activity_events.bring(store, name)
+    cursor = telling.bring(store, name)
     if cursor is not None and _is_at_work(store, cursor.state):
         by = session.BY_PROGRAM + heard.program
         going_on.go_on(store, name, dict.fromkeys(session.PROCESS), program=by)
@@ -127,7 +123,7 @@ def _is_at_work(store: str, state: dict[str, Any]) -> bool:
     """Whether a program has not ended, as far as that can be told: one that is killed tells no end."""
     from prodigy_git.jobs import liveness
 
-    for name in agent_turns.going(state, clock.now(), SILENT):
+    for name in what_follows.going(state, clock.now(), SILENT):
         program, _, identity = name.partition(":")
         if liveness.program_alive(store, state, program, identity) is not False:
             return True
@@ -137,18 +133,18 @@ def _is_at_work(store: str, state: dict[str, Any]) -> bool:
 def _told(store: str, found: Session, heard: Heard, texts: float) -> dict[str, Any] | None:
     """Record what the session's activity says, to its end; return its state, None where it has none."""
     name, repo = found.id, found.text("repo")
-    cursor = activity_events.bring_all(store, name)
-    whose = agent_turns.name_of(heard.program, heard.program_session)
-    if repo is not None and (cursor is None or not agent_turns.has_ended(cursor.state, whose)):
+    cursor = telling.bring_all(store, name)
+    whose = what_follows.name_of(heard.program, heard.program_session)
+    if repo is not None and (cursor is None or not what_follows.has_ended(cursor.state, whose)):
         # Killed between the note and the line: the note has what the line is to say.
         activity.append(store, repo, name, heard)
-        cursor = activity_events.bring(store, name)
+        cursor = telling.bring(store, name)
     deadline = time.monotonic() + texts
     while cursor is not None and cursor.open and time.monotonic() < deadline:
         time.sleep(0.05)
-        cursor = activity_events.bring(store, name)
+        cursor = telling.bring(store, name)
     if cursor is not None:
-        cursor = activity_events.bring(store, name, over=True)
+        cursor = telling.bring(store, name, over=True)
     return None if cursor is None else cursor.state
 
 
@@ -183,13 +179,13 @@ def going_elsewhere(store: str, found: Session, own: Iterable[int | None]) -> st
     not known. Raises `OSError`.
     """
     from prodigy_git.jobs import liveness
-    from prodigy_git.record import program_sessions
+    from prodigy_git.record.conversations import bindings
 
     for one in activity.tail(store, found.text("repo") or "", found.id):
         if one.state == activity.ENDED or one.program_session is None:
             continue
-        there = program_sessions.read(store, one.program, one.program_session)
-        by = program_sessions.process(store, one.program, one.program_session)
+        there = bindings.read(store, one.program, one.program_session)
+        by = bindings.process(store, one.program, one.program_session)
         if there is None or there.session != found.id or by is None or by.get("pid") in own:
             continue
         if liveness.alive(store, by):

@@ -61,20 +61,21 @@ def take(program: str, event: str, process: int | None = None) -> int:
 
 def run(program: str, event: str, process: int | None) -> int:
     """Read the event and pass it on; return the exit status. Raises whatever goes wrong."""
-    from prodigy_git.record import agent_events, agent_programs, files, first_object
+    from prodigy_git.record import files
+    from prodigy_git.record.conversations import dispatch, first_object, normal_form
 
-    if os.environ.get("PRODIGY_GIT_SILENCE") or program not in agent_programs.PROGRAMS:
+    if os.environ.get("PRODIGY_GIT_SILENCE") or program not in normal_form.PROGRAMS:
         return 0
     installed_for = program
     raw, trouble = first_object.read(0)
     if program == "claude" and "CLAUDECODE" not in os.environ:
-        from prodigy_git.record import agent_caller
+        from prodigy_git.record.conversations import calling_program
 
-        calling = agent_caller.caller(os.environ)
+        calling = calling_program.caller(os.environ)
         if calling is None:
             return 0
         program = calling
-    heard = agent_programs.normal(program, event or None, raw)
+    heard = normal_form.normal(program, event or None, raw)
     if trouble:
         _report(program, event, f"of an event: {trouble}")
     if heard is None:
@@ -87,7 +88,7 @@ def run(program: str, event: str, process: int | None) -> int:
         name = heard.name or (None if heard.path is None else os.path.basename(heard.path))
         _go_on("create", program, parent, heard.cwd, name)
     try:
-        agent_events.heard(heard, os.environ)
+        dispatch.heard(heard, os.environ)
     except files.Busy as error:
         if heard.kind == "start":
             _complain(program, event, error)  # of all others the next event sees to what is left
@@ -95,9 +96,9 @@ def run(program: str, event: str, process: int | None) -> int:
         _complain(program, event, error)
     if heard.kind == "start":
         from prodigy_git import layout
-        from prodigy_git.record import agent_context
+        from prodigy_git.record.conversations import start_answer
 
-        told = agent_context.answer(heard, layout.store_from(os.environ), os.environ)
+        told = start_answer.answer(heard, layout.store_from(os.environ), os.environ)
         if told is not None:
             ANSWERS[installed_for] = told
     if heard.kind == "worktree_remove":
@@ -124,9 +125,10 @@ def _go_on(
         setitimer,
     )
 
+    from prodigy_git.record import detached
+
     setitimer(ITIMER_REAL, 0)
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    words = [package, what, program, str(process or ""), cwd or "", about or ""]
+    words = [detached.package_folder(), what, program, str(process or ""), cwd or "", about or ""]
     os.execv(sys.executable, [sys.executable, "-P", "-X", "utf8", "-c", _WITH_LIBRARIES, *words])
 
 

@@ -18,15 +18,29 @@ _PROGRAM = (
 )
 
 
+def package_folder() -> str:
+    """Return the folder that holds the package: what a program that we start looks for it in."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
 def start(module: str, arguments: list[str], given: bytes = b"") -> None:
     """Have ``main(arguments)`` of a module of this package run, with ``given`` on its standard input.
 
     ``given`` is to fit into a pipe (64 KB, pipe(7)), so that nobody waits until it is read. Raises
     `OSError`.
     """
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     # -I: nothing of the agent's environment says what is imported. Not -S: it needs the libraries.
-    command = [sys.executable, "-I", "-X", "utf8", "-c", _PROGRAM, package, module, *arguments]
+    command = [
+        sys.executable,
+        "-I",
+        "-X",
+        "utf8",
+        "-c",
+        _PROGRAM,
+        package_folder(),
+        module,
+        *arguments,
+    ]
     reading, writing = os.pipe()
     told, telling = os.pipe()
     try:

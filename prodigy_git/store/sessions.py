@@ -5,17 +5,8 @@ import os
 from prodigy_git import errors, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import (
-    activity_events,
-    enrolment,
-    files,
-    gitdir,
-    mapping,
-    repokey,
-    session,
-    underway,
-    whose,
-)
+from prodigy_git.record import enrolment, files, gitdir, mapping, repokey, session, underway, whose
+from prodigy_git.record.conversations import telling
 from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -229,8 +220,8 @@ def record_pending(
     as in `catch_up`. Raises `OSError`, or `ValueError`.
     """
     repo = found.text("repo")
-    if repo is not None and activity_events.is_due(store, repo, found.id):
-        activity_events.bring(store, found.id, over=True, patience=patience)
+    if repo is not None and telling.is_due(store, repo, found.id):
+        telling.bring(store, found.id, over=True, patience=patience)
     # Through git's own files: the journal is there though the folder may have been moved.
     where = where or journal_of(store, found, known)
     marked = _is_marked(store, found, known)

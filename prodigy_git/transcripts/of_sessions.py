@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from prodigy_git import layout, names
-from prodigy_git.record import activity, clock, files, jsonline
+from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record.conversations import activity
 from prodigy_git.transcripts.plain import Source, digest
 
 _MARKS = (b'"program_sessions"', b'"json_log_location"')

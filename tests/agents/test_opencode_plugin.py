@@ -47,10 +47,10 @@ def test_the_plugin_hands_events_on_in_their_order(home, tmp_path, monkeypatch):
     shutil.copy(home / FILES["opencode"], plugin)
     (tmp_path / "run.mjs").write_text(NODE.format(plugin=plugin))
     subprocess.run(["node", tmp_path / "run.mjs"], check=True, timeout=300)
-    from prodigy_git.record import agent_programs
+    from prodigy_git.record.conversations import normal_form
 
     heard = [
-        agent_programs.normal("opencode", None, json.loads(line))
+        normal_form.normal("opencode", None, json.loads(line))
         for line in log.read_text().splitlines()
     ]
     assert [(one.kind, one.program_session, one.subagent) for one in heard] == [
@@ -63,7 +63,7 @@ def test_the_plugin_hands_events_on_in_their_order(home, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("program", programs.ALL, ids=lambda one: one.name)
 def test_each_event_that_we_listen_to_is_understood(program):
-    from prodigy_git.record import agent_programs
+    from prodigy_git.record.conversations import normal_form
 
     raw = {
         "session_id": "a",
@@ -71,6 +71,6 @@ def test_each_event_that_we_listen_to_is_understood(program):
         "tool_name": "AskUserQuestion",
     }
     for hook in program.hooks:
-        heard = agent_programs.normal(program.name, hook.event, raw)
+        heard = normal_form.normal(program.name, hook.event, raw)
         assert heard is not None, hook
         assert heard.kind != "seen", hook

@@ -8,7 +8,7 @@ from support_agent_calls import events, hear, nothing_in_the_background, session
 from support_streams import NAMES, Call, load
 
 from prodigy_git.lifecycle import program_ended
-from prodigy_git.record import activity_events
+from prodigy_git.record.conversations import telling
 
 STREAMS = sorted(set(NAMES) - {"copilot-with-claude-settings", "claude-worktrees"})
 """Not Copilot's through the settings of Claude Code, nor where a program makes worktrees."""
@@ -49,7 +49,7 @@ def make(calls, store):
         hear(call.given, program=call.program, event=call.event)
     program_ended.settle(str(store), pytest.fail)
     for one in sessions(store).values():
-        activity_events.bring(str(store), one["id"], over=True)
+        telling.bring(str(store), one["id"], over=True)
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -16,14 +16,16 @@ from support_run import until
 from support_user import become, interpreter
 
 from prodigy_git import agent_command
-from prodigy_git.record import activity, agent_hook, agent_programs, files, program_sessions
-from prodigy_git.record.agent_programs import Heard
+from prodigy_git.record import agent_hook, files
+from prodigy_git.record.conversations import activity, bindings, normal_form
+from prodigy_git.record.conversations.normal_form import Heard
 
 PROGRAM = (
     f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r})\n"
-    "from prodigy_git.record import agent_hook, agent_events, agent_programs, first_object\n"
-    "from prodigy_git.record import activity, program_sessions, gitdir, enrolment, conversations\n"
-    "from prodigy_git.record import log, whose\nimport select, fcntl, _signal, time\n"
+    "from prodigy_git.record import agent_hook, enrolment, gitdir, log, whose\n"
+    "from prodigy_git.record.conversations import activity, bind_and_tell, bindings, dispatch\n"
+    "from prodigy_git.record.conversations import first_object, normal_form\n"
+    "import select, fcntl, _signal, time\n"
     f"{STOP}"
     "agent_hook.main('claude', sys.argv[1])\n"
 )
@@ -47,10 +49,10 @@ def bound(tmp_path):
     (store / "sessions" / "wt.json").write_text("{}")
     heard = Heard("claude", "start", None)
     heard.program_session = "s1"
-    there = program_sessions.Binding(
+    there = bindings.Binding(
         store=str(store), repo="repo", session="wt", job="wt", worktree=str(tmp_path)
     )
-    program_sessions.bind(there, heard, anew=True)
+    bindings.bind(there, heard, anew=True)
     activity.append(str(store), "repo", "wt", heard)
     return store
 
@@ -223,7 +225,8 @@ def test_a_lock_that_is_held_keeps_nobody_from_working(worktree, store, events, 
 def test_it_ends_wherever_it_hangs(bound, tmp_path, event, status):
     program = (
         f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r})\n"
-        "import time\nfrom prodigy_git.record import agent_hook, first_object\n"
+        "import time\nfrom prodigy_git.record import agent_hook\n"
+        "from prodigy_git.record.conversations import first_object\n"
         "agent_hook.LIMIT = 0.05\nfirst_object.read = lambda descriptor: time.sleep(3600)\n"
         f"agent_hook.main('gemini', {event!r})\n"
     )
@@ -238,7 +241,8 @@ def test_it_ends_wherever_it_hangs(bound, tmp_path, event, status):
 def test_it_ends_though_its_alarm_was_blocked_and_ignored(bound, tmp_path):
     program = (
         f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r})\n"
-        "import signal, time\nfrom prodigy_git.record import agent_hook, first_object\n"
+        "import signal, time\nfrom prodigy_git.record import agent_hook\n"
+        "from prodigy_git.record.conversations import first_object\n"
         "signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
         "agent_hook.LIMIT = 0.05\nfirst_object.read = lambda descriptor: time.sleep(3600)\n"
@@ -264,7 +268,7 @@ def test_who_reads_no_answer_and_who_is_interrupted(worktree, store):
 
 
 def test_every_program_has_an_answer_that_is_silence_or_json():
-    assert set(agent_hook.ANSWERS) <= set(agent_programs.PROGRAMS)
+    assert set(agent_hook.ANSWERS) <= set(normal_form.PROGRAMS)
     assert all(json.loads(answer) == {} for answer in agent_hook.ANSWERS.values())
 
 

@@ -9,11 +9,13 @@ from support_cli import PACKAGE_PARENT, ok
 
 ALLOWED = {
     "prodigy_git", "prodigy_git.errors", "prodigy_git.layout", "prodigy_git.names",
-    "prodigy_git.record", "prodigy_git.record.activity", "prodigy_git.record.agent_call",
-    "prodigy_git.record.agent_events", "prodigy_git.record.agent_hook",
-    "prodigy_git.record.agent_programs", "prodigy_git.record.clock", "prodigy_git.record.files",
-    "prodigy_git.record.first_object", "prodigy_git.record.foreign_values",
-    "prodigy_git.record.jsonline", "prodigy_git.record.program_sessions",
+    "prodigy_git.record", "prodigy_git.record.agent_hook", "prodigy_git.record.clock",
+    "prodigy_git.record.conversations", "prodigy_git.record.conversations.activity",
+    "prodigy_git.record.conversations.bindings", "prodigy_git.record.conversations.call_identity",
+    "prodigy_git.record.conversations.dispatch", "prodigy_git.record.conversations.first_object",
+    "prodigy_git.record.conversations.foreign_values",
+    "prodigy_git.record.conversations.normal_form", "prodigy_git.record.files",
+    "prodigy_git.record.jsonline",
 }  # fmt: skip
 HEAVY = {
     "json",

@@ -16,7 +16,7 @@ COSTLY = {
     "uuid", "locale", "select", "threading", "signal", "glob", "fnmatch", "calendar",
 }  # fmt: skip
 ROOMS = {"prodigy_git", "prodigy_git.errors", "prodigy_git.layout", "prodigy_git.names"}
-RECORD = sorted((Path(prodigy_git.__file__).parent / "record").glob("*.py"))
+RECORD = sorted((Path(prodigy_git.__file__).parent / "record").rglob("*.py"))
 # The hook ends in os._exit, so that what was imported by then is written down there.
 DUMP = """
 import os, sys

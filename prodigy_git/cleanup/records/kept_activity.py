@@ -8,7 +8,8 @@ import os
 
 from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving
-from prodigy_git.record import activity_events, clock, program_sessions
+from prodigy_git.record import clock
+from prodigy_git.record.conversations import bindings, telling
 
 NAMES = ("activity.jsonl", "activity.cursor")
 """What the two files are called in the trash, beside the session's."""
@@ -19,12 +20,12 @@ def take_along(store: str, repo: str, session: str, folder: str) -> None:
 
     Raises `OSError`.
     """
-    for name in activity_events.state_of(store, repo, session) or ():
+    for name in telling.state_of(store, repo, session) or ():
         program, _, identity = name.partition(":")
-        bound = program_sessions.read(store, program, identity)
+        bound = bindings.read(store, program, identity)
         if bound is not None and bound.session == session:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(program_sessions.path(store, program, identity))
+                os.unlink(bindings.path(store, program, identity))
     for path, name in zip(_places(store, repo, session), NAMES, strict=True):
         if os.path.lexists(path):
             target = f"{folder}/{name}"

@@ -14,7 +14,8 @@ from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs import peek, processes, prodigy_runs, replay
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
-from prodigy_git.record import activity, agent_call, clock, jsonline
+from prodigy_git.record import clock, jsonline
+from prodigy_git.record.conversations import activity, call_identity
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs, edits, events
 from prodigy_git.store.events import Broken
@@ -208,7 +209,7 @@ def _telling_one_by_one(lines: Iterable[bytes]) -> list[bytes]:
         if text.startswith(b'"kind":"end"', cut):
             ended = clock.parse(text[_AT].decode("ascii", "replace"))
             if ended is not None:
-                stray[who] = clock.stamp(ended + agent_call.STRAY).encode()
+                stray[who] = clock.stamp(ended + call_identity.STRAY).encode()
     return [*kept, *pending.values()]
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.jobs import liveness
-from prodigy_git.record import activity, activity_events, clock
-from prodigy_git.record.activity import ENDED, IDLE, WAITING
+from prodigy_git.record import clock
+from prodigy_git.record.conversations import activity, telling
+from prodigy_git.record.conversations.activity import ENDED, IDLE, WAITING
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store.broken import Broken
 from prodigy_git.views.overview import asking
@@ -150,7 +151,7 @@ def _is_gone(
     """
     if one.program_session is None:
         return None
-    state = activity_events.state_of(store, repo, session) or {}
+    state = telling.state_of(store, repo, session) or {}
     alive = liveness.program_alive(store, state, one.program, one.program_session)
     if alive is not False:
         return None if alive is None else False

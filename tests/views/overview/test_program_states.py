@@ -16,7 +16,8 @@ from textual.widgets import Static
 
 from prodigy_git import agent_command, layout
 from prodigy_git.cli.status import _STATES
-from prodigy_git.record import activity, clock, log
+from prodigy_git.record import clock, log
+from prodigy_git.record.conversations import activity
 from prodigy_git.views import trouble
 from prodigy_git.views.overview import memory
 

@@ -6,16 +6,16 @@ for it goes without.
 
 from __future__ import annotations
 
-import os
 import sys
 
-from prodigy_git.record import gitdir, jsonline, program_sessions
+from prodigy_git.record import detached, gitdir, jsonline
+from prodigy_git.record.conversations import bindings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 PATIENCE = 3.0
 """Seconds that an agent's start waits at most."""
@@ -35,7 +35,7 @@ def answer(heard: Heard, store: str, environ: Mapping[str, str]) -> bytes | None
     """
     if heard.program not in (*_SPECIFIC, "copilot", "cursor") or heard.program_session is None:
         return None
-    bound = program_sessions.read(store, heard.program, heard.program_session)
+    bound = bindings.read(store, heard.program, heard.program_session)
     mode = None if bound is None else _mode(bound.worktree)
     if bound is None or mode is None:
         return None
@@ -55,8 +55,18 @@ def _made(store: str, session: str, mode: str, environ: Mapping[str, str]) -> st
     """Have the text made, and return it; "" where that takes too long, or fails."""
     import subprocess  # an agent's start, and only where it is asked for
 
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, "-I", "-X", "utf8", "-c", _MAKER, package, store, session, mode]
+    command = [
+        sys.executable,
+        "-I",
+        "-X",
+        "utf8",
+        "-c",
+        _MAKER,
+        detached.package_folder(),
+        store,
+        session,
+        mode,
+    ]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

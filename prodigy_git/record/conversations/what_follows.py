@@ -2,7 +2,7 @@
 due.
 
 Pure: a state and a line in, events out, the same whoever asks and however often. The state is plain
-data, for the file's cursor (`activity_events`). A line is a repetition where its call was heard
+data, for the file's cursor (`telling`). A line is a repetition where its call was heard
 before: a hook can be installed twice, a program can tell twice. A call that bears something of its
 own (the id of a tool use, of a turn, a time) is known by that, wherever it stands. Another one, as
 a second question in the same words, is one only where it is in step with what was heard:
@@ -12,7 +12,7 @@ a second question in the same words, is one only where it is in step with what w
 from __future__ import annotations
 
 from prodigy_git.record import clock
-from prodigy_git.record.agent_call import DIGITS, FIRST, STRAY
+from prodigy_git.record.conversations.call_identity import DIGITS, FIRST, STRAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def going(state: dict[str, Any], moment: int, quiet: int) -> list[str]:
 
 
 def is_the_programs(state: dict[str, Any], name: str, by: str) -> bool:
-    """Whether a process, as `program_sessions.called_by` has it, is that of a program's session.
+    """Whether a process, as `bindings.called_by` has it, is that of a program's session.
 
     So it is where it has called more than once. ``name`` is the session's `name_of`.
     """

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git.record import agent_call, detached, gitdir, log, suspicion
-from prodigy_git.record.activity_events import Text
+from prodigy_git.record import detached, gitdir, log, suspicion
+from prodigy_git.record.conversations import call_identity
+from prodigy_git.record.conversations.telling import Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
     from prodigy_git.record.gitdir import Place
 
-WORKER = "prodigy_git.record.late_message"
+WORKER = "prodigy_git.record.conversations.late_message"
 LIMIT = 10_000
 """How many characters of a message are kept."""
 _LOOKED_AT = 16_000
@@ -38,7 +39,7 @@ def of(heard: Heard, store: str, repo: str, session: str, place: Place | None) -
     By git config ``prodigy.messages`` and ``prodigy.redact``, as they are for the worktree at
     ``place``; where that is gone, nothing is kept. Raises `OSError` where git cannot be asked.
     """
-    call = agent_call.call_of(heard)
+    call = call_identity.call_of(heard)
     if not heard.text or place is None:
         return Text(call, None)
     keep, raw = _settings(place)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
     from prodigy_git.record.enrolment import Enrolment
     from prodigy_git.record.gitdir import Place
 
@@ -69,7 +69,7 @@ def take_part(
 ) -> None:
     """Have a session go on that had ended before the program began, and know who works there.
 
-    ``state`` is `agent_turns`' after the event. What a session had for its item is not claimed again:
+    ``state`` is `what_follows`' after the event. What a session had for its item is not claimed again:
     that is done, or another's. Raises `OSError`, `ValueError`.
     """
     known = state.get(f"{heard.program}:{heard.program_session}")

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git.record import (
+from prodigy_git.record import files, gitdir, repokey
+from prodigy_git.record.conversations import (
     activity,
-    activity_events,
-    agent_call,
-    agent_programs,
-    agent_sessions,
-    agent_texts,
-    agent_turns,
-    files,
-    gitdir,
-    program_ends,
-    program_sessions,
-    repokey,
+    bindings,
+    call_identity,
+    end_notes,
+    normal_form,
+    speech,
+    taking_part,
+    telling,
+    what_follows,
 )
-from prodigy_git.record.program_sessions import Binding
+from prodigy_git.record.conversations.bindings import Binding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
     from prodigy_git.record.enrolment import Enrolment
     from prodigy_git.record.gitdir import Place
 
@@ -43,18 +41,18 @@ def take(event: Heard, bound: Binding | None, environ: Mapping[str, str]) -> Non
     new = bound is None
     # What compacts its memory goes on where it was, wherever it stands just now.
     if bound is None or (event.kind == "start" and event.source != "compact"):
-        here = agent_sessions.around(event, environ)
+        here = taking_part.around(event, environ)
         there = None if here is None else _bind(event, here, bound)
         new = new or (there is not None and bound is not None and there.session != bound.session)
         bound = there or bound
     if bound is None:
         return
     if event.kind == "prompt" and not new:
-        program_sessions.goes_on(bound.store, event)
+        bindings.goes_on(bound.store, event)
     if bound.before:
         bound = _where_heard(event, bound)
     if event.kind == "end":
-        program_ends.end(event, bound.store, bound.repo, bound.session)
+        end_notes.end(event, bound.store, bound.repo, bound.session)
         return
     activity.append(bound.store, bound.repo, bound.session, event)
     if new or (activity.is_told(event) and event.kind != "tool"):
@@ -65,7 +63,7 @@ def _bind(event: Heard, here: tuple[Place, Enrolment], bound: Binding | None) ->
     """Bind a program's session to that of the worktree it stands in, or return what it is bound to."""
     place, found = here
     assert event.program_session is not None
-    known = program_sessions.read(found.store, event.program, event.program_session)
+    known = bindings.read(found.store, event.program, event.program_session)
     if known is not None and event.kind != "start":
         return known  # in the enrolment's store, which the environment does not name
     there = Binding(
@@ -80,14 +78,14 @@ def _bind(event: Heard, here: tuple[Place, Enrolment], bound: Binding | None) ->
         _leave(event, earlier)
         left = ((earlier.repo, earlier.session), *earlier.before)
         there.before = tuple(one for one in left if one[1] != there.session)[:_LEFT]
-    return program_sessions.bind(there, event, anew=event.kind == "start")
+    return bindings.bind(there, event, anew=event.kind == "start")
 
 
 def _is_late(event: Heard, there: Binding) -> bool:
     """Whether a start was heard in a session already: the program has gone on elsewhere since."""
-    state = activity_events.state_of(there.store, there.repo, there.session) or {}
-    known = state.get(agent_turns.name_of(event.program, event.program_session))
-    return known is not None and agent_turns.has_heard(known, agent_call.call_of(event))
+    state = telling.state_of(there.store, there.repo, there.session) or {}
+    known = state.get(what_follows.name_of(event.program, event.program_session))
+    return known is not None and what_follows.has_heard(known, call_identity.call_of(event))
 
 
 def _where_heard(event: Heard, bound: Binding) -> Binding:
@@ -107,11 +105,13 @@ def _where_heard(event: Heard, bound: Binding) -> Binding:
 
 def _leave(event: Heard, earlier: Binding) -> None:
     """End a conversation where it was: it goes on in another worktree."""
-    state = activity_events.state_of(earlier.store, earlier.repo, earlier.session) or {}
-    if not agent_turns.has_ended(state, agent_turns.name_of(event.program, event.program_session)):
-        left = agent_programs.Heard(event.program, "end", None)
+    state = telling.state_of(earlier.store, earlier.repo, earlier.session) or {}
+    if not what_follows.has_ended(
+        state, what_follows.name_of(event.program, event.program_session)
+    ):
+        left = normal_form.Heard(event.program, "end", None)
         left.program_session, left.reason, left.mark = event.program_session, "moved", event.mark
-        program_ends.end(left, earlier.store, earlier.repo, earlier.session)
+        end_notes.end(left, earlier.store, earlier.repo, earlier.session)
 
 
 def _record(
@@ -121,26 +121,26 @@ def _record(
     environ: Mapping[str, str],
 ) -> None:
     """Record what follows from an event that stands in the activity file."""
-    if here is None and event.kind in agent_sessions.BEGIN:
-        here = agent_sessions.around(event, environ)
+    if here is None and event.kind in taking_part.BEGIN:
+        here = taking_part.around(event, environ)
     # Wherever the program stands by now, it takes part where it began.
     if here is not None and here[1].session != bound.session:
         here = None
     text = None
     if activity.is_told(event):
         place = here[0] if here is not None else _place_of(bound)
-        text = agent_texts.of(event, bound.store, bound.repo, bound.session, place)
+        text = speech.of(event, bound.store, bound.repo, bound.session, place)
     try:
-        told = activity_events.bring(bound.store, bound.session, text=text, patience=PATIENCE)
+        told = telling.bring(bound.store, bound.session, text=text, patience=PATIENCE)
     except files.Busy:
         # The next event records what follows; but only this one knows what was said.
         if text is not None and text.said is not None:
-            agent_texts.later(text, bound.store, bound.repo, bound.session)
+            speech.later(text, bound.store, bound.repo, bound.session)
         raise
     if told is not None and told.behind and text is not None and text.said is not None:
-        agent_texts.later(text, bound.store, bound.repo, bound.session)  # its line is further on
+        speech.later(text, bound.store, bound.repo, bound.session)  # its line is further on
     if here is not None and told is not None:
-        agent_sessions.take_part(*here, event, told.state, environ)
+        taking_part.take_part(*here, event, told.state, environ)
 
 
 def _place_of(bound: Binding) -> Place | None:

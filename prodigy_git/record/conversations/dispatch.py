@@ -1,19 +1,19 @@
 """What becomes of an agent program's event: it goes to a session, and stands in its activity.
 
 Most say that the agent works, and no more; the agent waits for each of them, so what is needed for the
-others (`conversations`) is loaded for those.
+others (`bind_and_tell`) is loaded for those.
 """
 
 from __future__ import annotations
 
 from prodigy_git import layout
-from prodigy_git.record import program_sessions
+from prodigy_git.record.conversations import bindings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 _NOTED = ("tool", "working", "seen", "cwd", "worktree_create", "worktree_remove")
 """The kinds of events that are noted, and no more."""
@@ -28,18 +28,18 @@ def heard(event: Heard, environ: Mapping[str, str]) -> None:
     if event.program_session is None:
         return
     store = layout.store_from(environ)
-    bound = program_sessions.read(store, event.program, event.program_session)
+    bound = bindings.read(store, event.program, event.program_session)
     if bound is not None and not bound.before:
         if event.kind in _NOTED and not (event.kind == "working" and event.text is not None):
-            from prodigy_git.record import activity
+            from prodigy_git.record.conversations import activity
 
             activity.append(bound.store, bound.repo, bound.session, event)
             return
         if event.kind == "end":
-            from prodigy_git.record import program_ends
+            from prodigy_git.record.conversations import end_notes
 
-            program_ends.end(event, bound.store, bound.repo, bound.session)
+            end_notes.end(event, bound.store, bound.repo, bound.session)
             return
-    from prodigy_git.record import conversations
+    from prodigy_git.record.conversations import bind_and_tell
 
-    conversations.take(event, bound, environ)
+    bind_and_tell.take(event, bound, environ)

@@ -6,7 +6,7 @@ import pytest
 from support_agents import say
 from support_cli import new, ok
 
-from prodigy_git.record import agent_context
+from prodigy_git.record.conversations import start_answer
 
 FORMS = {
     "claude": lambda said: said["hookSpecificOutput"]["additionalContext"],
@@ -50,13 +50,13 @@ def test_what_takes_too_long_is_gone_without(worktree, store, git, monkeypatch):
     git("config", "prodigy.context", "brief", cwd=worktree)
     say("claude", "SessionStart", cwd=worktree, source="startup")
     heard = _heard(worktree)
-    assert agent_context.answer(heard, str(store), {}) is not None
-    monkeypatch.setattr(agent_context, "PATIENCE", 0.0)
-    assert agent_context.answer(heard, str(store), {}) is None
+    assert start_answer.answer(heard, str(store), {}) is not None
+    monkeypatch.setattr(start_answer, "PATIENCE", 0.0)
+    assert start_answer.answer(heard, str(store), {}) is None
 
 
 def _heard(worktree):
-    from prodigy_git.record.agent_programs import normal
+    from prodigy_git.record.conversations.normal_form import normal
 
     raw = {"session_id": "s1", "hook_event_name": "SessionStart", "cwd": str(worktree)}
     return normal("claude", None, raw)

@@ -26,7 +26,8 @@ from support_record import commit, git
 
 from prodigy_git import agent_command, layout
 from prodigy_git.lifecycle import made_for_program, program_ended
-from prodigy_git.record import activity_events, agent_texts, files
+from prodigy_git.record import files
+from prodigy_git.record.conversations import speech, telling
 
 TOKEN = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
 
@@ -210,7 +211,7 @@ def test_what_no_hook_has_told_yet_a_command_tells(linked, store, killed, monkey
     ok("verify", "--fix", cwd=linked)
     assert "AgentWaiting" not in types(store)  # its text may come still
     assert "not in the log yet" not in ok("verify", cwd=linked).err
-    monkeypatch.setattr(activity_events, "OPEN", -1)
+    monkeypatch.setattr(telling, "OPEN", -1)
     ok("verify", "--fix", cwd=linked)
     assert types(store).count("AgentWaiting") == 1
 
@@ -222,19 +223,19 @@ def test_a_long_file_whose_cursor_is_lost_is_told_in_parts(linked, store, monkey
         before = events(store)
         name = session_of(store, linked)["id"]
         Path(layout.activity_cursor(str(store), "repo", name)).unlink()
-        monkeypatch.setattr(activity_events, "OPEN", -1)  # it is an old one
-        monkeypatch.setattr(activity_events, "AT_ONCE", 1000)
-        assert activity_events.bring(str(store), name).behind
-        assert activity_events.is_due(str(store), "repo", name)
+        monkeypatch.setattr(telling, "OPEN", -1)  # it is an old one
+        monkeypatch.setattr(telling, "AT_ONCE", 1000)
+        assert telling.bring(str(store), name).behind
+        assert telling.is_due(str(store), "repo", name)
         # Who says something meanwhile has it written by a process that goes to the file's end.
         hear(payload("c1", "UserPromptSubmit", linked, prompt="more", prompt_id="p2"))
         ((_, _, repo, _, call),) = started
-    text = activity_events.Text(call, "more")
-    assert not activity_events.bring_all(str(store), name, text=text).behind
+    text = telling.Text(call, "more")
+    assert not telling.bring_all(str(store), name, text=text).behind
     assert repo == "repo"
     added = events(store)[len(before) :]
     assert [(one["type"], one.get("content")) for one in added] == [("ClaudeMessage", "more")]
-    assert not activity_events.is_due(str(store), "repo", name)
+    assert not telling.is_due(str(store), "repo", name)
 
 
 def test_many_hooks_at_once(linked, store, killed):
@@ -537,7 +538,7 @@ def test_a_long_message_is_cut(linked, store, killed):
     hear(payload("c1", "SessionStart", linked, source="startup"))
     hear(payload("c1", "UserPromptSubmit", linked, prompt="a b " * 100_000, prompt_id="p"))
     (said,) = told(store, "ClaudeMessage")
-    assert len(said["content"]) == agent_texts.LIMIT + 1
+    assert len(said["content"]) == speech.LIMIT + 1
 
 
 def test_a_secret_comes_into_no_file(linked, store):
@@ -556,9 +557,9 @@ def test_a_secret_comes_into_no_file(linked, store):
 def test_a_message_whose_process_was_killed_was_there(linked, store, killed, monkeypatch):
     hear(payload("c1", "SessionStart", linked, source="startup"))
     hear(payload("c1", "UserPromptSubmit", linked, prompt=f"take {TOKEN}", prompt_id="p"))
-    assert [one[0] for one in killed] == [agent_texts.WORKER]
+    assert [one[0] for one in killed] == [speech.WORKER]
     assert "ClaudeMessage" not in types(store)
-    monkeypatch.setattr(activity_events, "OPEN", -1)
+    monkeypatch.setattr(telling, "OPEN", -1)
     ok("sync", cwd=linked)
     assert [one["content"] for one in told(store, "ClaudeMessage")] == [""]
 

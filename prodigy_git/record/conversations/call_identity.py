@@ -6,7 +6,7 @@ from prodigy_git.record import clock, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 DIGITS = 10
 """Hexadecimal digits by which a call is remembered."""

@@ -5,7 +5,7 @@ worktree is gone. A small file says so, by the program's own id for its session.
 that were installed in its midst, events out of order) is bound by the first event that is heard.
 
 The file also says which process called when it was bound, for views: who was killed tells no end. That
-it is the program's is certain once it has called again (`agent_turns.is_the_programs`): what stands
+it is the program's is certain once it has called again (`what_follows.is_the_programs`): what stands
 between the two ends with each call.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 
 _SHELLS = (b"sh", b"bash", b"dash", b"zsh", b"ash", b"ksh", b"busybox", b"fish")

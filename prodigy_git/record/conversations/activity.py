@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import agent_call, clock, files, jsonline, program_sessions
+from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record.conversations import bindings, call_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 PATIENCE = 0.05
 """Seconds that the file's lock is waited for; the agent waits meanwhile."""
@@ -30,7 +31,7 @@ _ALWAYS = ("event", "source", "reason", "tool", "tool_id", "subagent", "subagent
 _AT_TIMES = ("transcript", "subagent_transcript", "model", "cwd", "name", "path")
 _OFTEN = ("tool", "working", "seen")
 _TOLD = ("start", "prompt", "tool", "waiting", "idle", "subagent_start", "subagent_end", "end")
-"""The kinds of events from which others follow in the job's log (`activity_events`)."""
+"""The kinds of events from which others follow in the job's log (`telling`)."""
 _SPEECH = ("prompt", "idle", "subagent_end", "working")
 
 
@@ -104,11 +105,11 @@ def _line(heard: Heard) -> dict[str, Any]:
         if value is not None:
             line[name] = value
     if heard.kind not in _OFTEN:
-        by = program_sessions.called_by(heard.process)
+        by = bindings.called_by(heard.process)
         if by is not None:
             line["by"] = by
     if is_told(heard):
-        line["call"] = agent_call.call_of(heard)
+        line["call"] = call_identity.call_of(heard)
         if heard.text is not None and heard.kind in _SPEECH:
             line["said"] = True
     if heard.failed:
@@ -208,8 +209,8 @@ class State:
 
     def _is_late(self, line: dict[str, Any], at: int) -> bool:
         """Whether an ended program has said something before its end: hooks overtake each other."""
-        again = line.get("kind") == "start" and line.get("source") not in agent_call.FIRST
-        return not again and at - self.since <= agent_call.STRAY
+        again = line.get("kind") == "start" and line.get("source") not in call_identity.FIRST
+        return not again and at - self.since <= call_identity.STRAY
 
     def _conclude(self, at: int) -> None:
         standing = list(self._actors.values())

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prodigy_git.record.agent_programs import Heard
+    from prodigy_git.record.conversations.normal_form import Heard
 
 WORKER = "prodigy_git.lifecycle.program_ended"
 _FIELDS = ("program", "program_session", "reason", "event", "transcript", "mark")
@@ -28,7 +28,7 @@ def end(heard: Heard, store: str, repo: str, session: str) -> None:
     The note comes first: what is killed behind it, the next command finds. A program ends hooks that
     take longer than a second or two, so nothing is waited for. Raises `OSError`.
     """
-    from prodigy_git.record import activity
+    from prodigy_git.record.conversations import activity
 
     note(store, session, heard)
     try:
@@ -71,11 +71,12 @@ def notes(store: str) -> list[tuple[str, str]]:
 
 def read(path: str) -> Heard | None:
     """Return the end that a note speaks of; None where the note is gone, or damaged."""
-    from prodigy_git.record import agent_programs, jsonline
+    from prodigy_git.record import jsonline
+    from prodigy_git.record.conversations import normal_form
 
     try:
         said: dict[str, Any] = jsonline.decode_object(files.read(path, 1 << 16))
-        heard = agent_programs.Heard(str(said["program"]), "end", said["event"])
+        heard = normal_form.Heard(str(said["program"]), "end", said["event"])
     except (OSError, ValueError, KeyError):
         return None
     for name in _FIELDS:

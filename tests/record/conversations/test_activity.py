@@ -10,15 +10,16 @@ import sys
 import pytest
 from support_cli import PACKAGE_PARENT
 
-from prodigy_git.record import activity, files
-from prodigy_git.record.agent_programs import Heard
+from prodigy_git.record import files
+from prodigy_git.record.conversations import activity
+from prodigy_git.record.conversations.normal_form import Heard
 
 AGENTS, EACH = 16, 200
 WRITER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from prodigy_git.record import activity
-from prodigy_git.record.agent_programs import Heard
+from prodigy_git.record.conversations import activity
+from prodigy_git.record.conversations.normal_form import Heard
 sys.stdin.readline()
 for number in range(int(sys.argv[4])):
     heard = Heard("claude", "tool", "PostToolUse")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodigy_git import names
-from prodigy_git.record.agent_programs import KINDS, PROGRAMS, normal
-from prodigy_git.record.foreign_values import LONGEST_TEXT, MOST_FILES, as_id
+from prodigy_git.record.conversations.foreign_values import LONGEST_TEXT, MOST_FILES, as_id
+from prodigy_git.record.conversations.normal_form import KINDS, PROGRAMS, normal
 
 CLAUDE = {"session_id": "s1", "transcript_path": "/t.jsonl", "cwd": "/r"}
 GEMINI = {**CLAUDE, "timestamp": "2026-11-28T20:00:00.000Z"}

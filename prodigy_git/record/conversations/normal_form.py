@@ -8,7 +8,7 @@ control characters.
 
 from __future__ import annotations
 
-from prodigy_git.record.foreign_values import (
+from prodigy_git.record.conversations.foreign_values import (
     as_id,
     as_line,
     as_model,

@@ -4,7 +4,7 @@ The file is to the events what git's journal is to the commits. The steps, all b
 the session's lock, and what a kill after each leaves behind:
 
 1. the hook has appended its line (`activity`)                  the next event, or the end, goes on
-2. read the cursor, find the events behind it (`agent_turns`)   nothing has changed
+2. read the cursor, find the events behind it (`what_follows`)  nothing has changed
 3. under the log's lock, write the intent into the cursor       the next looks for the ids behind it
 4. append the events with one write, sync the log               the same: none stands twice
 5. move the cursor, without the intent                          recorded
@@ -21,9 +21,10 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import agent_turns, clock, files, jsonline, log, session
+from prodigy_git.record import clock, files, jsonline, log, session
 from prodigy_git.record import cursor as cursors
-from prodigy_git.record.agent_call import DIGITS
+from prodigy_git.record.conversations import what_follows
+from prodigy_git.record.conversations.call_identity import DIGITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _VERSION = 1
 
 
 class Text:
-    """What was said in a call (`agent_call.call_of`), harmless and cut; None: it is not to be kept."""
+    """What was said in a ``call`` (`call_identity`), harmless and cut; None: it is not to be kept."""
 
     __slots__ = ("call", "said")
 
@@ -53,7 +54,7 @@ class Text:
 class Cursor:
     """How far an activity file has been told, see the module.
 
-    ``offset`` is behind the last line taken; ``state`` is `agent_turns`'; ``open`` are the messages
+    ``offset`` is behind the last line taken; ``state`` is `what_follows`'; ``open`` are the messages
     that wait for their text: events with ``since``. ``log``, ``intent`` and ``boot`` as in
     `cursor.Cursor`. ``behind``, which is in no file, says that there was more than is taken at once.
     """
@@ -63,7 +64,7 @@ class Cursor:
     def __init__(self) -> None:
         """Begin at the file's beginning."""
         self.offset = 0
-        self.state: dict[str, Any] = agent_turns.begun()
+        self.state: dict[str, Any] = what_follows.begun()
         self.open: list[dict[str, Any]] = []
         self.log: log.Position | None = None
         self.intent: log.Position | None = None
@@ -121,7 +122,7 @@ def is_due(store: str, repo: str, name: str) -> bool:
     cursor = _read(layout.activity_cursor(store, repo, name))
     if cursor is None or cursor.intent is not None or cursor.offset > about.st_size:
         return True
-    if agent_turns.has_rest(cursor.state):
+    if what_follows.has_rest(cursor.state):
         return True
     if cursor.offset == about.st_size:
         return _late(cursor, clock.now())
@@ -138,8 +139,8 @@ def is_due(store: str, repo: str, name: str) -> bool:
 
 def _is_behind_end(cursor: Cursor, line: dict[str, Any]) -> bool:
     """Whether a line is of a program that has ended: no turn's end will tell what it says."""
-    name = agent_turns.name_of(line.get("program"), line.get("program_session"))
-    return agent_turns.has_ended(cursor.state, name)
+    name = what_follows.name_of(line.get("program"), line.get("program_session"))
+    return what_follows.has_ended(cursor.state, name)
 
 
 def _late(cursor: Cursor, now: int) -> bool:
@@ -164,9 +165,9 @@ def _bring(store: str, name: str, text: Text | None, over: bool, patience: float
     lines, end, behind = _lines(layout.activity(store, repo, name), cursor.offset)
     due, now = [], clock.now()
     for offset, line in lines:
-        due += agent_turns.events(cursor.state, offset, line)
+        due += what_follows.events(cursor.state, offset, line)
     if over and not behind:
-        due += agent_turns.rest(cursor.state)
+        due += what_follows.rest(cursor.state)
     made, still_open = [], []
     whole = [{**one, "since": now} for one in due]
     for one in cursor.open + whole:
@@ -256,7 +257,7 @@ def _with_text(event: dict[str, Any], said: str | None) -> dict[str, Any]:
 
 
 def _event(job: str, name: str, metadata: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
-    """Return an event of `agent_turns` as it stands in the log, without its stamp."""
+    """Return an event of `what_follows` as it stands in the log, without its stamp."""
     nonce = metadata.get(session.NONCE) or name
     own = {
         field: value

@@ -21,7 +21,7 @@ from support_agent_calls import (
 from support_record import commit, git
 
 from prodigy_git.lifecycle import program_ended
-from prodigy_git.record import activity_events
+from prodigy_git.record.conversations import telling
 
 PROGRAMS = st.integers(0, 2)
 WORKTREES = ("main", "one", "two")
@@ -138,7 +138,7 @@ class World:
             self.send(program, self.made(program, "SessionEnd", reason="other", prompt_id="last"))
         self.settle()
         for found in sessions(self.store).values():
-            activity_events.bring(str(self.store), found["id"], over=True)
+            telling.bring(str(self.store), found["id"], over=True)
 
 
 def check(world: World) -> None:

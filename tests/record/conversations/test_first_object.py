@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodigy_git.record import first_object
-from prodigy_git.record.first_object import End, Unreadable
+from prodigy_git.record.conversations import first_object
+from prodigy_git.record.conversations.first_object import End, Unreadable
 
 TEXTS = st.text() | st.text('{}[]"\\,: \n\t\0', max_size=30)
 VALUES = st.recursive(
