@@ -17,7 +17,7 @@ PIP := $(VENV)/bin/python -m pip install -q --no-input
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 # Optional tools: the tests that need one are skipped where it is missing.
-SYSTEM_TOOLS := strace busybox dash zsh fish chromium
+SYSTEM_TOOLS := strace busybox dash zsh fish chromium postgresql pgbouncer parallel
 
 # The targets share one virtual environment, and two installations into it at once break it: one
 # after the other within a make, and under a lock (where flock exists) among several.
@@ -37,21 +37,7 @@ demo: $(VENV)/.runtime ## the main job, shown step by step on a clone of this re
 # Two processes more than cores: tests wait for disks and for others. At the end a process that has no
 # tests left takes some of another's.
 test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
-	@missing=; \
-	for tool in $(SYSTEM_TOOLS); do \
-	    command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
-	done; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
-	    { $(APT) update; $(APT) install -y --no-install-recommends $$missing; } \
-	        </dev/null >/dev/null 2>&1 || :; \
-	    wanted=$$missing; missing=; \
-	    for tool in $$wanted; do \
-	        command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
-	    done; \
-	fi; \
-	if [ -n "$$missing" ]; then \
-	    echo "make test: not installed:$$missing; the tests that need them are skipped"; \
-	fi
+	@sh tools/system_tools.sh "make test" $(SYSTEM_TOOLS)
 	@$(VENV)/bin/python tests/real_prodigy/build.py
 	@cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); \
 	$(VENV)/bin/python -m pytest -n "$$((cores + 2))" --dist worksteal --durations=15 $(ARGS)
@@ -59,6 +45,7 @@ test: $(VENV)/.development ## the whole test suite (ARGS='-k name' for a part)
 # ARGS goes to the first alone: the others' rounds are seconds long, not milliseconds. Each is run, also
 # where what one before it timed was wrong.
 bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer commit latency)
+	@sh tools/system_tools.sh "make bench" postgresql
 	@status=0; \
 	$(VENV)/bin/python -m bench.commit_latency $(ARGS) || status=1; \
 	for name in recorder hook_parts flat_cost rebase many_worktrees copying cleaning evidence overview starts statusline agent_hook read_events \

@@ -4,6 +4,7 @@ Nothing of the machine's git configuration, of a surrounding repository or of th
 reach a test, and nothing that a test does can reach them.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support_host_name
 import support_memory
+import support_postgres
 from support_forkserver import run_forked
 from support_sealed import GIT_CONFIG
 
@@ -26,7 +29,9 @@ TESTS = Path(__file__).parent
 
 # What could lead a child out of the sealed world. PIP_*, UV_* and certificates stay: pre-commit and
 # prek build environments with them.
-FOREIGN = ("GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY", "SSH_", "EDITOR")
+FOREIGN = (
+    "GIT_", "PRODIGY_", "XDG_", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY", "SSH_", "EDITOR", "PG",
+)  # fmt: skip
 # What says who started the tests: nobody is asked under CI, and an agent's hooks would speak for it.
 STARTED_BY = (
     "CI", "CONTINUOUS_INTEGRATION", "GITHUB_", "GITLAB_", "CLAUDE", "CODEX_", "GEMINI_", "CURSOR_",
@@ -73,7 +78,7 @@ def nobodys_home() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.startswith(("GIT_", "PRODIGY_")):
+            if name.startswith(("GIT_", "PRODIGY_", "PG")):
                 patch.delenv(name)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
@@ -143,6 +148,8 @@ def sealed(
         "GIT_EDITOR": "true",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        # Where libpq looks for services that the machine knows.
+        "PGSYSCONFDIR": str(home),
         # The console programs beside this interpreter: prodigy-git, pre-commit, prek, lefthook.
         "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"],
         # Downloads are shared by the tests of one run: the same few packages, dozens of times.
@@ -268,3 +275,59 @@ def events(store: Path) -> Callable[[str], list[dict[str, Any]]]:
         ]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def postgres_of_all() -> Iterator[support_postgres.Server]:
+    """Start the PostgreSQL server of this process's tests; skip them where there is none."""
+    if reason := support_postgres.why_not():
+        pytest.skip(reason)
+    with support_postgres.Server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_of_all: support_postgres.Server) -> Iterator[support_postgres.Server]:
+    """Give a running PostgreSQL server, which the test may stop and kill as it likes.
+
+    What the test makes there is removed behind it.
+    """
+    postgres_of_all.start()
+    yield postgres_of_all
+    postgres_of_all.start()
+    postgres_of_all.clean()
+
+
+@pytest.fixture
+def hub_url(postgres: support_postgres.Server) -> str:
+    """Return the address of an empty database. Its owner is no superuser, and needs no password."""
+    return postgres.url(postgres.database())
+
+
+@pytest.fixture
+def pgbouncer(postgres: support_postgres.Server, hub_url: str) -> Iterator[str]:
+    """Return the address of `hub_url`'s database by way of PgBouncer, in transaction mode."""
+    if reason := support_postgres.why_no_bouncer():
+        pytest.skip(reason)
+    with postgres.bouncer() as port:
+        yield hub_url.replace(f":{postgres.port}/", f":{port}/")
+
+
+@pytest.fixture
+def new_host(tmp_path: Path, repo: Path) -> Iterator[Callable[..., Any]]:
+    """``new_host(name, to=None)``: a `support_hosts.Host` with a clone of `repo`; else skip.
+
+    ``to`` is the port of the server that it reaches by a wire of its own.
+    """
+    if reason := support_host_name.why_not():
+        pytest.skip(reason)
+    from support_hosts import Host
+
+    with contextlib.ExitStack() as ends:
+
+        def make(name: str, to: int | None = None) -> Host:
+            host = Host(tmp_path / "hosts", name, repo, to)
+            ends.callback(host.close)
+            return host
+
+        yield make

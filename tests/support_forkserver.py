@@ -31,6 +31,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from support_host_name import HOST, as_host, become_host
+
 TESTS = Path(__file__).parent
 _CLONE_PARENT = 0x8000
 _CLONE = {"x86_64": 56, "aarch64": 220}
@@ -42,14 +44,18 @@ _STREAMS = 3
 class Forked(subprocess.Popen[Any]):
     """``python -m prodigy_git …`` or ``python [-P] -c …``, forked where that is as good.
 
-    Takes what `subprocess.Popen` takes. It hears SIGINT, which is ignored in what a script starts with
-    '&', these tests perhaps among it.
+    Takes what `subprocess.Popen` takes; `HOST` in its environment is the name of the host that it
+    runs on. It hears SIGINT, which is ignored in what a script starts with '&', these tests perhaps
+    among it.
     """
 
     def _execute_child(self, *given: Any, **named: Any) -> None:
         asked = _SIGNATURE.bind(self, *given, **named).arguments
         if self._forked(asked):
             return
+        host = dict(os.environ if asked["env"] is None else asked["env"]).get(HOST)
+        if host is not None:
+            given = ([*as_host(host), *asked["args"]], *given[1:])
         before = signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             super()._execute_child(*given, **named)  # type: ignore[misc]
@@ -269,6 +275,8 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
+    if HOST in os.environ:
+        become_host(os.environ[HOST])
     sys.stdin, sys.stdout, sys.stderr = (
         _stream(number, old) for number, old in enumerate((sys.stdin, sys.stdout, sys.stderr))
     )
