@@ -12,7 +12,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, surviving_commits
+from prodigy_git.jobs import books, owner, surviving_commits
 from prodigy_git.jobs.index import Index
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.ended_by_others import End
@@ -40,8 +40,10 @@ def session_of(
     a worktree of their own goes on. What its journal holds is recorded before.
     """
     name = None if start is None else start.worktree or start.session
-    if name is None or not names.is_safe(name):
+    if start is None or name is None or not names.is_safe(name):
         return None
+    if not owner.of_here(index.store, start.owner):
+        return None  # its own host ends it
     try:
         found = sessions.load(index.store, name)
         made_for_it = (found.text("repo"), found.job, found.text("item_id"), found.text("agent_id"))

@@ -222,7 +222,7 @@ def _lasted(index: Index, claim: Claim) -> dict[str, int] | None:
     begun = None if start is None else clock.parse(start.at)
     if begun is None:
         return None
-    micros = max(0, clock.now() - begun)
+    micros = max(0, index.now() - begun)
     return {"secs": micros // clock.SECOND, "nanos": micros % clock.SECOND * 1000}
 
 
@@ -294,7 +294,7 @@ def end_dead(
 ) -> list[Released]:
     """End the claims of an open job whose owners are gone, as `claims.release_dead` and `claims.step`.
 
-    The sessions that worked on them end with them, in the same write.
+    All of them, and the sessions that worked on them, with one write.
     """
     dead = []
     for name, item in index.in_state("in_progress"):
@@ -302,7 +302,7 @@ def end_dead(
         why = _why_dead(index, view.start, unknown_too=unknown_too)
         if why is not None and name != sparing:
             dead.append((name, item, view, why))
-    released = []
+    ending, events = [], []
     for name, item, view, why in dead:
         start = view.start
         claim = Claim(
@@ -311,19 +311,26 @@ def end_dead(
         )  # fmt: skip
         session = start.worktree or start.session if start is not None else None
         gone = deserted.session_of(index, start, name, claim.agent_id, why, broken)
-        events = _failure(
+        events += _failure(
             index, claim, error=why, reason="Unknown", retry=True, backoff_ms=0, late=False,
             duration=_lasted(index, claim), log_path=None, session=session,
             artifacts=snapshots.artifacts_of(index.store, session),
             commits=[] if gone is None else gone.commits,
         )  # fmt: skip
-        record(index, events if gone is None else [*events, gone.finished], broken, ends=True)
+        if gone is not None:
+            events.append(gone.finished)
+        ending.append((claim, gone, why))
+    record(index, events, broken, ends=True)
+    released = []
+    for claim, gone, why in ending:
         if gone is not None:
             deserted.note(index, gone)
         state = _ended(index, claim, late=False).state
         ended = None if gone is None else gone.session_id
-        released.append(Released(name, claim.agent_id, claim.attempt, state, ended))
-        broken(f"item {name}: {why}; agent {claim.agent_id}'s attempt {claim.attempt} failed")
+        released.append(Released(claim.item_id, claim.agent_id, claim.attempt, state, ended))
+        broken(
+            f"item {claim.item_id}: {why}; agent {claim.agent_id}'s attempt {claim.attempt} failed"
+        )
     return released
 
 
@@ -345,7 +352,8 @@ def _why_dead(index: Index, start: books.Start | None, *, unknown_too: bool) -> 
     holds, why = owner.has(index.store, index.repo, index.job_id, start, index.now())
     if holds is False:
         return why
-    if holds is None and unknown_too:
+    shared = start.owner is not None and "store" in start.owner
+    if holds is None and unknown_too and not shared:  # whose lease may not be over
         unowned = start.owner is None
         return "its agent was given up" if unowned else "its owner cannot be told, and was given up"
     return None

@@ -3,6 +3,9 @@
 An owner is a process; or the processes that hold a lock together: `hold` takes one, and whatever
 inherits its descriptor holds it on, also when the process that took it is killed (flock(2): the lock
 goes when the last descriptor of that opening is closed).
+
+A claim of a shared job also names the store that it was made from. Whoever stands at another store can
+see nothing of it but its lease, by the server's clock; and at its own store, too, it ends with that.
 """
 
 import contextlib
@@ -14,7 +17,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, liveness
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, cursor, files
 
 UNSEEN = 24 * 3600 * clock.SECOND
 """How long a process that nobody can see has what it claimed, unless it says or renews otherwise."""
@@ -81,8 +84,11 @@ def has(store: str, repo: str, job: str, start: books.Start, now: int) -> tuple[
     """Return whether a claim is still its agent's (None: that cannot be told), and why not.
 
     A lease lasts until its time; a process as long as it lives, and where it cannot be seen as long as
-    its lease, or a day. ``now`` is in microseconds since 1970.
+    its lease, or a day. A shared job's claim never outlives its lease. ``now`` is in microseconds since
+    1970, by the clock that leases go by.
     """
+    if start.owner is not None and "store" in start.owner:
+        return _has_shared(store, repo, job, start, now)
     until = None if start.lease is None else clock.parse(start.lease)
     if start.owner is None:
         if until is None:
@@ -97,6 +103,44 @@ def has(store: str, repo: str, job: str, start: books.Start, now: int) -> tuple[
         return None, ""
     over = clock.stamp(until)
     return False, f"its process cannot be seen from here, and its time was over at {over}"
+
+
+def whose(store: str, host: str) -> dict[str, Any]:
+    """Return what the owner of a shared job's claim says more: ``host`` is the store's id on the hub.
+
+    A copy of a store has its id, but not its place: it asks no process and no lock of the other's.
+    Raises `OSError`.
+    """
+    return {"store": host, "place": _place(store)}
+
+
+def of_here(store: str, owner: dict[str, Any] | None) -> bool:
+    """Whether a claim was made from this store; one of a job that is not shared was."""
+    return owner is None or "store" not in owner or owner.get("place") == _place(store)
+
+
+def _place(store: str) -> str:
+    about = os.stat(store)
+    return f"{about.st_dev:x}:{about.st_ino:x}"
+
+
+def _has_shared(
+    store: str, repo: str, job: str, start: books.Start, now: int
+) -> tuple[bool | None, str]:
+    owner = start.owner or {}
+    until = None if start.lease is None else clock.parse(start.lease)
+    if until is None:
+        until = (clock.parse(start.at) or now) + UNSEEN
+    if until < now:
+        return False, f"its lease ended at {clock.stamp(until)}"
+    if not of_here(store, owner):
+        return None, ""
+    if "pid" not in owner:
+        return True, ""
+    # Another machine may have this store at the same place, or a copy of it.
+    here = owner.get("boot") == (cursor.boot_id() or None)
+    found = alive(store, repo, job, owner) if here else None
+    return found, "the process that owned it is gone"
 
 
 def _is_held(path: str, nonce: str) -> bool | None:

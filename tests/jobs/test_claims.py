@@ -113,6 +113,60 @@ def test_a_claim_of_another_host_is_left_alone_unless_forced(store):
     assert released.state == "pending"
 
 
+def test_all_whose_owners_are_gone_are_ended_with_one_write(store, monkeypatch):
+    """Else a step on a shared job would be as many of the server's transactions."""
+    start(store, 3)
+    for number in range(3):
+        claim(store, f"a{number}", owner={"host": "elsewhere", "pid": 1})
+    written = []
+    real = endings.log.append
+    monkeypatch.setattr(
+        endings.log, "append", lambda *a, **how: (written.append(len(a[3])), real(*a, **how))[1]
+    )
+    released = claims.release_dead(str(store), "r", "j", quiet, unknown_too=True)
+    assert [(one.item_id, one.state) for one in released] == [
+        (f"i{n}", "pending") for n in range(3)
+    ]
+    assert written == [3]
+
+
+ELSEWHERE = {"store": "another", "place": "another"}
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_what_another_store_has_claimed_is_judged_by_its_lease_alone(store, lock):
+    start(store, 1)
+    own = owner.of_process(os.getpid()).as_json() | ({"lock": 0, "nonce": "x"} if lock else {})
+    claim(store, "a1", owner=own | ELSEWHERE, lease=HOUR)
+    with claims.step(str(store), "r", "j", quiet) as opened:
+        start_of_it = books.view(opened.item("i0")).start
+        assert endings.end_dead(opened, quiet, unknown_too=True) == []
+    where = str(store), "r", "j", start_of_it
+    assert owner.has(*where, clock.now())[0] is None
+    assert owner.has(*where, clock.now() + 2 * HOUR)[0] is False
+
+
+def test_what_was_claimed_here_ends_with_its_process_or_with_its_lease(store):
+    start(store, 2)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    here = owner.whose(str(store), "this")
+    held = owner.of_process(child.pid).as_json() | here
+    claim(store, "a1", owner=held, lease=HOUR, item="i0")
+    claim(store, "a2", owner=here, lease=HOUR, item="i1")
+
+    def has(item, now):
+        with claims.step(str(store), "r", "j", quiet) as opened:
+            found = books.view(opened.item(item)).start
+        return owner.has(str(store), "r", "j", found, now)[0]
+
+    now = clock.now()
+    assert has("i0", now) is has("i1", now) is True
+    assert has("i0", now + 2 * HOUR) is has("i1", now + 2 * HOUR) is False
+    child.communicate(b"\n")
+    (ended,) = claims.release_dead(str(store), "r", "j", quiet)
+    assert (ended.item_id, ended.agent_id) == ("i0", "a1")
+
+
 def test_a_lease_is_renewed_and_only_by_who_has_it(store):
     start(store, 1)
     claim(store, "a1", lease=HOUR)
