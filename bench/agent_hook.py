@@ -24,16 +24,17 @@ PYTHON = [sys.executable, "-I", "-S"]
 WRITER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
+from prodigy_git.record import files, locks
 from prodigy_git.record.conversations import activity
 from prodigy_git.record.conversations.normal_form import Heard
-hold, waits = activity._hold, []
-def timed(descriptor):
+hold, waits = locks.hold, []
+def timed(descriptor, patience):
     begin = time.perf_counter()
     try:
-        return hold(descriptor)
+        return hold(descriptor, patience)
     finally:
         waits.append(1000 * (time.perf_counter() - begin))
-activity._hold = timed
+locks.hold = timed
 sys.stdin.readline()
 for number in range(int(sys.argv[4])):
     heard = Heard("claude", "tool", "PostToolUse")

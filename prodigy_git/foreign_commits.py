@@ -4,7 +4,7 @@ import os
 
 from prodigy_git import layout, verify
 from prodigy_git.git.ask import git_status
-from prodigy_git.record import files, session
+from prodigy_git.record import locks, session
 from prodigy_git.store import events, sessions
 from prodigy_git.store.events import Broken
 
@@ -27,7 +27,7 @@ def note(store: str, name: str, broken: Broken) -> list[str]:
     gone = {line.split(" ")[0] for line in out.splitlines() if line.endswith(" missing")}
     elsewhere = [sha for sha in foreign if sha in gone | _recorded_by_others(store, name, foreign)]
     if elsewhere:
-        lock = files.lock(layout.session_lock(store, name))
+        lock = locks.take(layout.session_lock(store, name))
         try:
             fields = session.read(store, name)
             known = fields["metadata"].get(session.ELSEWHERE) or []

@@ -40,7 +40,7 @@ from prodigy_git.hookstate import (
     own_folder,
     state_of,
 )
-from prodigy_git.record import files
+from prodigy_git.record import files, locks, ownership
 from prodigy_git.store import home, reserve
 
 WARNED = "prodigy-hook-warned"
@@ -279,7 +279,7 @@ def _write(path: str, content: bytes) -> None:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(content)
-        files.hand_over(temporary)
+        ownership.hand_over(temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -329,8 +329,8 @@ def _locked(directory: str) -> Iterator[None]:
     Also where the store cannot be written, so that hooks can be taken out then.
     """
     try:
-        lock = files.lock_folder(directory, patience=30)
-    except files.Busy as error:
+        lock = locks.take_folder(directory, patience=30)
+    except locks.Busy as error:
         raise ProdigyError(
             f"another prodigy-git is busy with the hooks in {directory}: try again"
         ) from error

@@ -23,6 +23,7 @@ from prodigy_git.record import (
     enrolment,
     files,
     gitdir,
+    locks,
     log,
     new_commits,
     recorded_elsewhere,
@@ -308,7 +309,7 @@ def _made_at(one: Made) -> int:
 
 def _append(entered: Enrolment, missing: list[Made]) -> list[str]:
     """Append events for missing commits, under the session's lock; return their SHAs."""
-    lock = files.lock(layout.session_lock(entered.store, entered.session))
+    lock = locks.take(layout.session_lock(entered.store, entered.session))
     try:
         found = [commit_event(entered, one, recovered=True) for one in missing]
         folder = layout.job_log(entered.store, entered.repo, entered.job)
@@ -324,12 +325,12 @@ def _append(entered: Enrolment, missing: list[Made]) -> list[str]:
 
 def _broken_lines(store: str, key: tuple[str, str], path: str, *, fix: bool) -> list[BrokenLine]:
     """Find the lines of a log file that are no events; with ``fix``, quarantine them."""
-    lock = files.lock(layout.log_lock(store, *key)) if fix else None
+    lock = locks.take(layout.log_lock(store, *key)) if fix else None
     try:
         found = _scanned(path)
         if lock is None and any(one.torn for one in found):
             # Or it is only being written: looked at again when nobody can be.
-            lock = files.lock(layout.log_lock(store, *key))
+            lock = locks.take(layout.log_lock(store, *key))
             found = _scanned(path)
         if fix and found:
             within.refuse_links(store, path)

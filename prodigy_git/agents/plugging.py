@@ -26,7 +26,7 @@ from prodigy_git.agents.programs import Program, Scope
 from prodigy_git.agents.settings_file import Seen
 from prodigy_git.agents.undo_notes import State
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.record import files, locks
 
 _TRIES = 5  # a program writes its settings now and then, not all the time
 
@@ -290,7 +290,7 @@ def _moved(site: Site, program: Program, path: str, before: str, after: str) -> 
 def _locked(store: str) -> Iterator[None]:
     try:
         files.make_private(f"{store}/locks")
-        lock = files.lock(layout.agent_settings_lock(store))
+        lock = locks.take(layout.agent_settings_lock(store))
     except OSError as error:
         raise ProdigyError(
             f"the store {store} cannot be written ({error.strerror}): set PRODIGY_HOME to another "

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Sequence
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.record import files, ownership
 
 _LARGEST = 16 << 20  # bytes
 
@@ -207,7 +207,7 @@ def _make_folders(seen: Seen) -> list[str]:
         for one in reversed(missing_folders(seen)):
             os.mkdir(one)
             made.insert(0, one)
-            files.hand_over(one)
+            ownership.hand_over(one)
     except OSError as error:
         remove_folders(made)
         raise ProdigyError(

@@ -62,7 +62,7 @@ def write(store: str, target: str, states: list[State]) -> None:
     path = layout.agent_settings(store, _key(target))
     document = {"path": target, "states": [dataclasses.asdict(one) for one in states[:_KEPT]]}
     files.make_private(path.rpartition("/")[0])
-    files.replace(path, (jsonline.encode(document) + "\n").encode("ascii"))
+    files.replace(path, jsonline.line(document))
 
 
 def drop(store: str, target: str) -> None:

@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, claims, endings, items, ordering, snapshots, summary, totals
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
-from prodigy_git.record import clock, files, log, within
+from prodigy_git.record import clock, locks, log, within
 from prodigy_git.store.events import Broken
 
 
@@ -39,7 +39,7 @@ def start(
     --job``, can be opened once. Raises `ProdigyError`, `OSError`.
     """
     names.checked(job, "job id")
-    lock = files.lock(layout.claims_lock(store, repo, job), indexes.PATIENCE)
+    lock = locks.take(layout.claims_lock(store, repo, job), indexes.PATIENCE)
     try:
         log_folder = layout.job_log(store, repo, job)
         if os.path.isdir(log_folder):

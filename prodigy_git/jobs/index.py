@@ -37,7 +37,7 @@ from prodigy_git.jobs.index_tables import (
     last_signature,
 )
 from prodigy_git.jobs.run_facts import RunFacts
-from prodigy_git.record import clock, files, within
+from prodigy_git.record import clock, locks, within
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
@@ -228,11 +228,11 @@ class Index:
 def opened(store: str, repo: str, job: str, broken: Broken) -> Iterator[Index]:
     """Hold the job's claims lock, with its index brought up to its log.
 
-    Raises `ProdigyError` where there is no such job, `files.Busy` where the lock is not to be had.
+    Raises `ProdigyError` where there is no such job, `locks.Busy` where the lock is not to be had.
     """
     if not exists(store, repo, job):
         raise ProdigyError(f"no job {job}: 'prodigy-git job list' shows what there is")
-    lock = files.lock(layout.claims_lock(store, repo, job), PATIENCE)
+    lock = locks.take(layout.claims_lock(store, repo, job), PATIENCE)
     try:
         with held(store, repo, job, broken) as found:
             found.apart = clocks.ahead(lock)

@@ -17,7 +17,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, liveness
-from prodigy_git.record import clock, cursor, files
+from prodigy_git.record import clock, cursor, files, locks
 
 UNSEEN = 24 * 3600 * clock.SECOND
 """How long a process that nobody can see has what it claimed, unless it says or renews otherwise."""
@@ -55,8 +55,8 @@ def hold(store: str, repo: str, job: str) -> tuple[Owner, int]:
     while True:
         path = layout.owner_lock(store, repo, job, slot)
         try:
-            descriptor = files.lock(path, 0)
-        except files.Busy:
+            descriptor = locks.take(path, 0)
+        except locks.Busy:
             slot += 1
             continue
         nonce = os.urandom(8).hex()

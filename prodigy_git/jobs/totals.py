@@ -13,7 +13,7 @@ from prodigy_git import layout, names, tally
 from prodigy_git.jobs import books, index_counts
 from prodigy_git.jobs.index import Index
 from prodigy_git.model.session import ENDED
-from prodigy_git.record import files, prodigys, session
+from prodigy_git.record import locks, prodigys, session
 from prodigy_git.store.events import Broken
 
 MOST = 1000
@@ -60,8 +60,8 @@ def tell(store: str, told: Word, broken: Broken) -> None:
     """
     for name in filter(names.is_safe, told.sessions):
         try:
-            lock = files.lock(layout.session_lock(store, name), 0)
-        except files.Busy:
+            lock = locks.take(layout.session_lock(store, name), 0)
+        except locks.Busy:
             continue
         except OSError as error:
             broken(f"session {name}: {error}")

@@ -10,7 +10,7 @@ from prodigy_git.git import branch_names, repository
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.lifecycle import naming
 from prodigy_git.lifecycle.naming import Spot
-from prodigy_git.record import files, gitdir, within
+from prodigy_git.record import gitdir, ownership, within
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import copying
 from prodigy_git.store import locked
@@ -94,7 +94,7 @@ def _make_above(path: str) -> None:
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):
             os.mkdir(one)
-            files.hand_over(one)
+            ownership.hand_over(one)
 
 
 def _delete_branch(common: str, branch: str, commit: str) -> None:

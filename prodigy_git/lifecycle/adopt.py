@@ -15,8 +15,8 @@ from prodigy_git.git.ask import git_status
 from prodigy_git.jobs import claims, course
 from prodigy_git.record import (
     beginnings,
-    files,
     gitdir,
+    locks,
     mapping,
     new_commits,
     prodigys,
@@ -117,7 +117,7 @@ def _refuse_enrolled(place: Place) -> None:
 @contextlib.contextmanager
 def _registering(store: str, repo: str) -> Iterator[None]:
     """Hold the lock that a hook takes to register a worktree: a commit may be under way there."""
-    lock = files.lock(layout.register_lock(store, repo))
+    lock = locks.take(layout.register_lock(store, repo))
     try:
         yield
     finally:

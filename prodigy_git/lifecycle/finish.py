@@ -10,7 +10,7 @@ from prodigy_git.git import repository
 from prodigy_git.jobs import books, claims, endings, snapshots, surviving_commits, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, files, log, prodigys, session, whose
+from prodigy_git.record import clock, enrolment, locks, log, prodigys, session, whose
 from prodigy_git.store import ended_by_others, events, reserve, sessions
 
 
@@ -107,7 +107,7 @@ def finish(
     if repo is None:
         raise ProdigyError(f"session {name} was not made by prodigy-git: it names no repository")
     commits = surviving_commits.commits(store, repo, found, broken)
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
         found = Session.of(fields)

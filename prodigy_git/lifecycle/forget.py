@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git
 from prodigy_git.lifecycle.finish import finish
-from prodigy_git.record import clock, enrolment, files, session
+from prodigy_git.record import clock, enrolment, locks, session
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import sessions
@@ -62,7 +62,7 @@ def forget(path: str, *, anew: bool, broken: Broken) -> Forgotten:
         git(place.common, "config", "prodigy.autoRegister", "false")
     if os.path.isdir(there.store):
         _end(there, broken)
-        lock = files.lock(layout.session_lock(there.store, there.session))
+        lock = locks.take(layout.session_lock(there.store, there.session))
         try:
             _note(there)
             _unlink(place, there)

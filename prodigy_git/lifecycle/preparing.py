@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, within
+from prodigy_git.record import files, locks, within
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import what_runs, which_files
 from prodigy_git.setup.plan import Approve, Plan
@@ -309,8 +309,8 @@ def _alone(store: str, session: str) -> Iterator[None]:
     """
     files.make_private(f"{store}/locks")
     try:
-        lock = files.lock(layout.setup_lock(store, session), 0.0)
-    except files.Busy:
+        lock = locks.take(layout.setup_lock(store, session), 0.0)
+    except locks.Busy:
         raise ProdigyError(f"the set-up of {session} is under way: wait for it") from None
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any
 from prodigy_git import errors, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, files, going_on, log, session
+from prodigy_git.record import clock, going_on, locks, log, session
 from prodigy_git.record.conversations import (
     activity,
     end_notes,
@@ -60,7 +60,7 @@ def settle(store: str, broken: Broken) -> None:
     for name in sorted({name for name, _ in end_notes.notes(store)}):
         try:
             see_to(store, name, broken, _LOOK, texts=0.0)
-        except files.Busy:
+        except locks.Busy:
             continue  # it takes its time
         except (ProdigyError, OSError, ValueError) as error:
             broken(
@@ -73,7 +73,7 @@ def see_to(
     store: str,
     name: str,
     broken: Broken,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
     *,
     texts: float = 10.0,
 ) -> None:
@@ -83,7 +83,7 @@ def see_to(
     the background: those that come later stand behind the session's end. Raises `ProdigyError`,
     `OSError`, `ValueError`; then the notes stay.
     """
-    lock = files.lock(layout.program_end_lock(store, name), patience)
+    lock = locks.take(layout.program_end_lock(store, name), patience)
     try:
         mine = [path for one, path in end_notes.notes(store) if one == name]
         for path in mine:

@@ -11,7 +11,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.lifecycle import adopt
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, gitdir, mapping, register, repokey, session, whose
+from prodigy_git.record import gitdir, locks, mapping, register, repokey, session, whose
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -28,7 +28,7 @@ def take_over(store: str, place: Place, there: Enrolment) -> tuple[str, int]:
     Raises `OSError` or `ValueError`.
     """
     repo = repokey.take(store, place.common)
-    lock = files.lock(layout.register_lock(store, repo))
+    lock = locks.take(layout.register_lock(store, repo))
     try:
         now = enrolments.read(place.private)
         if now is not None and now.known:
@@ -82,7 +82,7 @@ def _bears(store: str, name: str, nonce: str) -> bool:
 
 
 def _move_over(place: Place, entered: Enrolment) -> None:
-    lock = files.lock(layout.session_lock(entered.store, entered.session))
+    lock = locks.take(layout.session_lock(entered.store, entered.session))
     try:
         enrolments.claim(lock, entered)
         enrolments.write(place.private, entered)

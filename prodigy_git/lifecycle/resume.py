@@ -21,6 +21,7 @@ from prodigy_git.record import (
     gitdir,
     going_on,
     jsonline,
+    locks,
     log,
     ownership,
     prodigys,
@@ -144,8 +145,8 @@ def _alone(store: str, repo: str, job: str) -> Iterator[None]:
     """Hold the lock of a job's resume; a dead holder's is taken over, since the system freed it."""
     path = layout.resume_lock(store, repo, job)
     try:
-        lock = files.lock(path, 0)
-    except files.Busy:
+        lock = locks.take(path, 0)
+    except locks.Busy:
         raise ProdigyError(f"job {job} is being resumed by {_holder(path)}: wait for it") from None
     try:
         holder = {
@@ -253,7 +254,7 @@ def _back(common: str, found: Session) -> str:
 
 def _note_again(store: str, name: str) -> None:
     """Note from when on the worktree's journal is a new one, for `verify`."""
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
         fields["metadata"]["enrolled_again_at"] = clock.stamp(clock.now())

@@ -11,7 +11,7 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.model.dlq import Queue
 from prodigy_git.prodigy.items import UNKNOWN, RunItem
 from prodigy_git.prodigy.runs import Run
-from prodigy_git.record import clock, files, log, within
+from prodigy_git.record import clock, locks, log, within
 from prodigy_git.store.events import Broken
 
 PAUSED = "items without data were taken over"
@@ -44,7 +44,7 @@ def make(
     Killed before the append nothing was begun. Raises `ProdigyError`, `OSError`.
     """
     data = [(name, one.data) for name, one in found.items() if one.data is not UNKNOWN]
-    lock = files.lock(layout.claims_lock(store, repo, run.job_id), indexes.PATIENCE)
+    lock = locks.take(layout.claims_lock(store, repo, run.job_id), indexes.PATIENCE)
     try:
         if _is_open(store, repo, run.job_id, broken):
             is_new = False

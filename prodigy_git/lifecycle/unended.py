@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prodigy_git import errors, glance, layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import liveness, processes
-from prodigy_git.record import clock, files, repokey, session
+from prodigy_git.record import clock, locks, repokey, session
 from prodigy_git.store import briefs, removed
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.broken import Broken
@@ -249,7 +249,7 @@ def _with_commits(
     shas = [str(one.own().get("commit")) for one in told if one.type == "CommitCreated"]
     if not shas or found.metadata.get("commits") == len(shas):
         return found, bool(shas)
-    lock = files.lock(layout.session_lock(store, found.id))
+    lock = locks.take(layout.session_lock(store, found.id))
     try:
         fields = session.read(store, found.id)
         fields["metadata"] |= {"commits": len(shas), "last_commit": shas[-1]}

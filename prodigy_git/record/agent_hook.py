@@ -61,7 +61,7 @@ def take(program: str, event: str, process: int | None = None) -> int:
 
 def run(program: str, event: str, process: int | None) -> int:
     """Read the event and pass it on; return the exit status. Raises whatever goes wrong."""
-    from prodigy_git.record import files
+    from prodigy_git.record import locks
     from prodigy_git.record.conversations import dispatch, first_object, normal_form
 
     if os.environ.get("PRODIGY_GIT_SILENCE") or program not in normal_form.PROGRAMS:
@@ -81,7 +81,7 @@ def run(program: str, event: str, process: int | None) -> int:
     if heard is None:
         raise first_object.Unreadable("it names no event")
     program = heard.program
-    files.LONGEST_WAIT = WAIT_AT_START if heard.kind == "start" else WAIT
+    locks.LONGEST_WAIT = WAIT_AT_START if heard.kind == "start" else WAIT
     parent = os.getppid() if process is None else process
     heard.process = _process_of(program) or parent
     if heard.kind == "worktree_create":
@@ -89,7 +89,7 @@ def run(program: str, event: str, process: int | None) -> int:
         _go_on("create", program, parent, heard.cwd, name)
     try:
         dispatch.heard(heard, os.environ)
-    except files.Busy as error:
+    except locks.Busy as error:
         if heard.kind == "start":
             _complain(program, event, error)  # of all others the next event sees to what is left
     except Exception as error:

@@ -47,11 +47,11 @@ def first(place: Place, movements: list[Movement], seen: int, installed: int, su
 def remember(place: Place, movements: list[Movement], at: int) -> None:
     """Note that a session begins at ``movements[at]``, as well as that can be done; never raises."""
     start = behind(movements[at - 1]) if at > 0 else None
-    text = jsonline.encode({"start": start}) + "\n"
+    data = jsonline.line({"start": start})
     if _is_anothers(place):
         return
     try:
-        files.replace(f"{place.private}/{layout.FIRST}", text.encode("ascii"))
+        files.replace(f"{place.private}/{layout.FIRST}", data)
     except OSError:
         pass  # the time of the installation tells nearly the same
 

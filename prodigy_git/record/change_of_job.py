@@ -19,7 +19,7 @@ import os
 from prodigy_git import layout
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
-from prodigy_git.record import files, jsonline, log, mapping, prodigys, session
+from prodigy_git.record import files, jsonline, locks, log, mapping, prodigys, session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def give_parent(place: Place, parent: str, job: str) -> None:
 
 
 def _give(place: Place, there: Enrolment, job: str) -> None:
-    lock = files.lock(layout.session_lock(there.store, there.session), PATIENCE)
+    lock = locks.take(layout.session_lock(there.store, there.session), PATIENCE)
     try:
         now = enrolments.in_file(place.private, there.suffix)
         cursor = cursors.read(place.private, there.suffix)
@@ -88,7 +88,7 @@ def complete(place: Place, enrolment: Enrolment, cursor: Cursor, patience: float
     enrolment.job = job
     store, repo = enrolment.store, enrolment.repo
     old = layout.job_log(store, repo, former)
-    lock = files.lock(layout.log_lock(store, repo, former), patience)
+    lock = locks.take(layout.log_lock(store, repo, former), patience)
     try:
         names = set()
         events = []

@@ -106,7 +106,7 @@ def write(private: str, cursor: Cursor, suffix: str = "", held: int | None = Non
             value = value.decode("utf-8", "surrogateescape")
         if value is not None:
             fields[name] = value
-    data = (jsonline.encode(fields) + "\n").encode("ascii")
+    data = jsonline.line(fields)
     path = f"{private}/{layout.CURSOR}{suffix}"
     if held is None:
         descriptor = files.create(path, os.O_WRONLY)

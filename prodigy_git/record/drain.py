@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, gitdir, journal, log, new_commits
+from prodigy_git.record import clock, files, gitdir, journal, locks, log, new_commits
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
 
@@ -42,21 +42,21 @@ def drain(
     rebase_ended: bool = False,
     recovered: bool = False,
     burst: bool = False,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
 ) -> int:
     """Record what the journal of a worktree holds behind its cursor; return the number of commits.
 
     ``rebase_ended`` says that the rebase whose folder is still there is over (post-rewrite runs
     before git removes it); ``recovered`` marks the events as found by no hook; ``burst`` lets the
     session's checkpoint wait (see `BURST`); ``patience`` is in seconds, for each lock. Raises
-    `files.Busy` where a lock is not to be had, `OSError` or `ValueError` where the store or git's
+    `locks.Busy` where a lock is not to be had, `OSError` or `ValueError` where the store or git's
     files are broken, or the store is another one (`whose.Unknown`); a later drain then does it.
     """
     if enrolment.stale or not enrolment.known:
         from prodigy_git.record import whose
 
         whose.settle(place, enrolment, patience)
-    lock = files.lock(layout.session_lock(enrolment.store, enrolment.session), patience)
+    lock = locks.take(layout.session_lock(enrolment.store, enrolment.session), patience)
     try:
         cursor = cursors.read(place.private, enrolment.suffix, place.held)
         # What is gone, `verify` may have found by its branch meanwhile: the log is asked.

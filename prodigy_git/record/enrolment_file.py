@@ -209,7 +209,7 @@ def write(private: str, enrolment: Enrolment) -> None:
     except OSError:
         pass
     path = f"{private}/{layout.ENROLMENT}{enrolment.suffix}"
-    files.replace(path, (jsonline.encode(fields) + "\n").encode("ascii"))
+    files.replace(path, jsonline.line(fields))
 
 
 def envelope(enrolment: Enrolment, identity: str, kind: str) -> dict[str, Any]:

@@ -1,11 +1,9 @@
-"""Locks and files of the store: `flock` with a deadline, private modes, atomic replacement."""
+"""Files of the store: regular ones only, private modes, atomic replacement."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
 
 try:
     # hashlib brings OpenSSL with it, which takes two milliseconds to load.
@@ -17,10 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
 
-PATIENCE = 5.0
-"""How many seconds a lock is waited for, where the caller does not say."""
-LONGEST_WAIT = float("inf")
-"""How many seconds any lock is waited for in this process, at most, whatever the caller says."""
 ROOT = os.geteuid() == 0
 """Whether root runs this: asked once, a hook of an ordinary user pays nothing more."""
 
@@ -42,10 +36,6 @@ _KINDS = {
     0o060000: "a block device",
     0o140000: "a socket",
 }
-
-
-class Busy(OSError):
-    """A lock was not to be had before the deadline."""
 
 
 class Unusable(OSError):
@@ -157,7 +147,8 @@ def make_private(folder: str, mode: int = 0o700) -> None:
     With ``mode`` as that says, less the umask: git's own folders are not private. What root makes
     belongs to the owner of the folder above.
     """
-    missing = []
+    missing: list[str] = []
+    made: list[str] = []
     if not MAKES and not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "is gone", folder)
     while True:
@@ -169,14 +160,19 @@ def make_private(folder: str, mode: int = 0o700) -> None:
             missing.append(folder)
             folder = os.path.dirname(folder)
         else:
-            hand_over(folder)
+            made.append(folder)
             break
     for one in reversed(missing):
         try:
             os.mkdir(one, mode)
         except FileExistsError:
             continue  # somebody else has been quicker
-        hand_over(one)
+        made.append(one)
+    if ROOT and made:
+        from prodigy_git.record import ownership
+
+        for one in made:
+            ownership.hand_over(one)
 
 
 def create(path: str, flags: int, mode: int = 0o600) -> int:
@@ -195,7 +191,9 @@ def create(path: str, flags: int, mode: int = 0o600) -> int:
         owner = os.fstat(above)
         descriptor, found = opened(name, flags, mode, folder=above)
         if owner.st_uid != 0:
-            _give(descriptor, owner, found)
+            from prodigy_git.record import ownership  # a store is rarely another's than root's
+
+            ownership.give_open(descriptor, owner, found)
         return descriptor
     except OSError as error:
         error.filename = path  # not the name alone
@@ -217,124 +215,6 @@ def create_anew(path: str, flags: int, mode: int = 0o600) -> int:
     except FileNotFoundError:
         make_private(os.path.dirname(path))
     return create(path, flags | os.O_EXCL, mode)
-
-
-def hand_over(path: str) -> None:
-    """Give a file or folder that root has made to the owner of the folder above; never raises.
-
-    Nothing happens where that is root too, or where somebody else runs this.
-    """
-    if not ROOT:
-        return
-    folder, name = os.path.split(path)
-    try:
-        above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        owner = os.fstat(above)
-        if owner.st_uid != 0:
-            give(above, name, owner)
-    except OSError:
-        pass
-    finally:
-        os.close(above)
-
-
-def give(folder: int, name: str, owner: os.stat_result) -> None:
-    """Give what is root's in an open folder to the folder's ``owner``. Raises `OSError`."""
-    kind = os.lstat(name, dir_fd=folder).st_mode & 0o170000
-    if kind == 0o120000:  # it cannot be opened, and whose it is says nothing of where it leads
-        os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
-    elif kind in (0o100000, 0o040000):
-        # NONBLOCK: should it be a pipe by now, nobody is waited for.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-        try:
-            _give(descriptor, owner, os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-
-
-def _give(descriptor: int, owner: os.stat_result, found: os.stat_result) -> None:
-    # Under a second name it may be a file of root's from elsewhere (link(2)). A folder has none.
-    if found.st_uid == 0 and (found.st_nlink == 1 or found.st_mode & 0o170000 == 0o040000):
-        try:
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        except OSError:
-            pass  # in a namespace, where the owner is nobody that can be named
-
-
-def lock(path: str, patience: float = PATIENCE) -> int:
-    """Take the exclusive lock ``path`` and return its descriptor; `os.close` gives it back.
-
-    Waits at most ``patience`` seconds, then raises `Busy`. The file is created where it is missing
-    and never removed: whoever unlinked it would let two holders in (see flock(2)). The descriptor is
-    not inherited by child processes, which would hold the lock on after the holder's death.
-    """
-    return _hold(_open_lock(path), path, patience)
-
-
-def lock_folder(path: str, patience: float = PATIENCE) -> int:
-    """Take the lock of the folder ``path`` itself, as `lock` does; nothing is written there.
-
-    On a network filesystem that locks only what is open for writing, nobody is kept out. Raises
-    `Busy`, and `OSError` where the folder cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        return _hold(descriptor, path, patience)
-    except Busy:
-        raise
-    except OSError:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _hold(descriptor: int, path: str, patience: float) -> int:
-    """Lock what ``descriptor`` is open on; close it where that fails."""
-    patience = min(patience, LONGEST_WAIT)
-    deadline = time.monotonic() + patience
-    pause = 0.0002
-    while True:
-        try:
-            # Polling, because the one way to bound a blocking flock is a signal, and the caller may
-            # be a thread. Locks here are held for about a tenth of a millisecond.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                raise Busy(11, f"busy for {patience:g} seconds", path) from None
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.01)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        else:
-            return descriptor
-
-
-def is_held(path: str) -> bool:
-    """Whether another process holds the lock ``path`` now, whichever way it was taken."""
-    try:
-        descriptor = open_regular(path)
-    except OSError:
-        return False
-    try:
-        # Shared, and for a moment: whoever wants the lock meanwhile tries again in 10 ms.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(path: str) -> int:
-    try:
-        return create(path, os.O_RDWR)
-    except FileNotFoundError:
-        make_private(os.path.dirname(path))
-        return create(path, os.O_RDWR)
 
 
 def read(path: str, most: int = LARGEST) -> bytes:
@@ -371,22 +251,54 @@ def replace(path: str, data: bytes) -> None:
     writer that was killed leaves at most one behind, which the next one overwrites. Raises `OSError`.
     """
     folder, name = os.path.split(path)
-    temporary = f"{folder}/.{name}.new"
-    descriptor = create_anew(temporary, os.O_WRONLY)
+    put(path, data, through=f"{folder}/.{name}.new", durably=True)
+    sync_folder(folder)
+
+
+def put(path: str, data: bytes, *, through: str, durably: bool = False) -> None:
+    """Put a file that holds ``data`` in the place of ``path`` at once, by way of a temporary one.
+
+    Not synced, unless ``durably``: then what the file holds is, and its name is not. Raises `OSError`.
+    """
+    write_new(through, data, durably=durably)
+    try:
+        os.rename(through, path)
+    except OSError:
+        os.unlink(through)
+        raise
+
+
+def put_if_missing(path: str, data: bytes, *, through: str, durably: bool = False) -> bool:
+    """Do what `put` does where nothing is at ``path`` (link(2)); return False where something is."""
+    write_new(through, data, durably=durably)
+    try:
+        os.link(through, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(through)
+    return True
+
+
+def write_new(path: str, data: bytes, *, durably: bool = False) -> None:
+    """Write a file that is only meant for a while, as `create_anew` makes it, whole or not at all.
+
+    Raises `OSError`.
+    """
+    descriptor = create_anew(path, os.O_WRONLY)
     try:
         try:
             write_all(descriptor, data)
-            os.fsync(descriptor)
+            if durably:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(temporary, path)
     except OSError:
         try:
-            os.unlink(temporary)  # on a full disk it takes room
+            os.unlink(path)  # on a full disk it takes room
         except OSError:
             pass
         raise
-    sync_folder(folder)
 
 
 def sync_folder(folder: str) -> None:

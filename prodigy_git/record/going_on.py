@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import files, log, session
+from prodigy_git.record import locks, log, session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def go_on(store: str, name: str, process: dict[str, Any], *, program: str | None
     ``process`` (the fields of `session.PROCESS`) has it now. For a ``program`` it goes on for as long
     as that does. Raises `OSError`, `ValueError`.
     """
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         fields = session.read(store, name)
         metadata = fields["metadata"]

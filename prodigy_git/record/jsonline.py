@@ -62,6 +62,11 @@ def encode(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
+def line(value: Any) -> bytes:
+    """Return ``value`` as the line that stands in a file. Raises as `encode`."""
+    return (encode(value) + "\n").encode("ascii")
+
+
 def decode(text: str) -> Any:
     """Return the value that ``text`` holds. Raises `ValueError` where it is not one JSON value."""
     value, end = first(text)

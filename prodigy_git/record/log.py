@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline, redacting, within
+from prodigy_git.record import clock, files, jsonline, locks, redacting, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def append(
     job: str,
     events: list[dict[str, Any]],
     *,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
     before: Callable[[Position], None] | None = None,
 ) -> Position:
     """Append ``events`` to a job's log, durably, and return the position behind them.
@@ -64,14 +64,14 @@ def append(
     Each event is a dict with ``id`` and ``type``, then what else it holds in the order in which it
     is to be written; ``timestamp`` and ``event_type`` are put in here, and what looks like a secret is
     taken out of its texts (`redacting`). ``before`` is called under
-    the log's lock with the position at which the events will begin. Raises `files.Busy` where the
+    the log's lock with the position at which the events will begin. Raises `locks.Busy` where the
     lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line that
     the next append closes off, was written: what cannot be made durable is taken back.
     """
     folder = layout.job_log(store, repo, job)
     within.refuse_links(store, folder)
     events = [redacting.value(store, repo, event) for event in events]
-    lock = files.lock(layout.log_lock(store, repo, job), patience)
+    lock = locks.take(layout.log_lock(store, repo, job), patience)
     try:
         last, newest, packed = _last_stamp(folder)
         moment = clock.now()
@@ -109,7 +109,7 @@ def append(
 def _taken_back(store: str, repo: str, job: str, descriptor: int, size: int, end: int) -> bool:
     """Cut a file back to ``size``; False where that fails, or others have written behind ``end``."""
     try:
-        lock = files.lock(layout.log_lock(store, repo, job))
+        lock = locks.take(layout.log_lock(store, repo, job))
     except OSError:
         return False
     try:

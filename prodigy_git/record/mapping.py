@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline, within
+from prodigy_git.record import clock, files, jsonline, locks, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def put(store: str, repo: str, session: str, job: str) -> None:
     Raises `OSError`; `ValueError` for a damaged mapping.
     """
     within.refuse_links(store, layout.session_to_job(store, repo))
-    lock = files.lock(layout.state_lock(store, repo))
+    lock = locks.take(layout.state_lock(store, repo))
     try:
         for path, key, value in (
             (layout.session_to_job(store, repo), session, job),
@@ -52,7 +52,7 @@ def put(store: str, repo: str, session: str, job: str) -> None:
 
 def take_out(store: str, repo: str, session: str) -> None:
     """Take a session out again: for one that never came to be. Raises as `put` does."""
-    lock = files.lock(layout.state_lock(store, repo))
+    lock = locks.take(layout.state_lock(store, repo))
     try:
         jobs, openers = layout.session_to_job(store, repo), layout.job_to_session(store, repo)
         known = read(jobs)
@@ -70,7 +70,7 @@ def take_out(store: str, repo: str, session: str) -> None:
 def rename(store: str, repo: str, session: str, former: str, job: str) -> None:
     """Give a session the ``job`` in place of the ``former`` one. Raises as `put` does."""
     within.refuse_links(store, layout.session_to_job(store, repo))
-    lock = files.lock(layout.state_lock(store, repo))
+    lock = locks.take(layout.state_lock(store, repo))
     try:
         jobs, openers = layout.session_to_job(store, repo), layout.job_to_session(store, repo)
         _write(jobs, {**read(jobs), session: job})
@@ -85,7 +85,7 @@ def rename(store: str, repo: str, session: str, former: str, job: str) -> None:
 
 
 def _write(path: str, mapping: dict[str, Any]) -> None:
-    files.replace(path, (jsonline.encode(mapping) + "\n").encode("ascii"))
+    files.replace(path, jsonline.line(mapping))
 
 
 def single(store: str, repo: str, name: str) -> str | None:

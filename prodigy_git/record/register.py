@@ -3,7 +3,7 @@
 The order, and what a kill leaves behind: the session's file (an ``Initializing`` session without a
 worktree), its mappings, the cursor, the enrolment. The enrolment is the point from which on the
 worktree is the session's; the events that open the log are in it, and the drain that follows writes
-them. All documents here are locked by `files.lock`, since hooks write them.
+them. All documents here are locked by `locks.take`, since hooks write them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from prodigy_git.record import (
     files,
     gitdir,
     journal,
+    locks,
     log,
     mapping,
     new_commits,
@@ -77,7 +78,7 @@ def forget(store: str, repo: str, name: str, private: str | None = None) -> None
 
     With ``private`` also cursor and enrolment in that private git directory. Raises `OSError`.
     """
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         try:
             worktree_state.take_back(store, session.read(store, name))
@@ -109,7 +110,7 @@ def enrol(place: Place, enrolment: Enrolment) -> None:
     """
     _switch_on_reflog(place)
     enrolment.suffix = whose.suffix(place.private)
-    lock = files.lock(layout.session_lock(enrolment.store, enrolment.session))
+    lock = locks.take(layout.session_lock(enrolment.store, enrolment.session))
     try:
         cursor = cursors.Cursor(enrolment.start)
         cursor.boot = cursors.boot_id()
@@ -250,7 +251,7 @@ def _register_once(
         store = layout.store_from(environ)
         repo = repokey.take(store, place.common)
         # Two hooks of one worktree can run at once: only one may register it.
-        lock = files.lock(layout.register_lock(store, repo))
+        lock = locks.take(layout.register_lock(store, repo))
         try:
             there = enrolments.read(place.private)
             if there is None:

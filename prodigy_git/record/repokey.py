@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, gitdir, jsonline
+from prodigy_git.record import clock, files, gitdir, jsonline, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def mark_of(common: str) -> str | None:
 
 def _claim(store: str, key: str, common: str, mark: str | None) -> dict[str, Any]:
     """Give a key to a repository, unless another one has just taken it; return what the file says."""
-    lock = files.lock(layout.state_lock(store, key))
+    lock = locks.take(layout.state_lock(store, key))
     try:
         document = _document(store, key)
         if document is None:
@@ -235,7 +235,7 @@ def _claim(store: str, key: str, common: str, mark: str | None) -> dict[str, Any
 def _agree(store: str, key: str, common: str, mark: str | None) -> None:
     """Give repository and document the same id: older ones, and new clones, bear none."""
     try:
-        lock = files.lock(layout.state_lock(store, key))
+        lock = locks.take(layout.state_lock(store, key))
     except OSError:
         return  # a store that can only be read
     try:
@@ -273,7 +273,7 @@ def _mark_both(
 
 def _follow(store: str, key: str, common: str, mark: str, *, certain: bool = False) -> None:
     """Note that a repository has moved, or is seen at another path from here."""
-    lock = files.lock(layout.state_lock(store, key))
+    lock = locks.take(layout.state_lock(store, key))
     try:
         document = _document(store, key)
         if document is None or document.get("id") != mark:
@@ -291,5 +291,5 @@ def _follow(store: str, key: str, common: str, mark: str, *, certain: bool = Fal
 
 
 def _write(store: str, key: str, document: dict[str, Any]) -> None:
-    data = (jsonline.encode(document) + "\n").encode("ascii")
+    data = jsonline.line(document)
     files.replace(layout.repository(store, key), data)

@@ -83,22 +83,10 @@ def reserve(store: str, fields: dict[str, Any]) -> bool:
     path = layout.session(store, fields["id"])
     temporary = f"{store}/sessions/.{fields['id']}.{os.getpid()}.new"
     files.make_private(f"{store}/sessions")
-    descriptor = files.create_anew(temporary, os.O_WRONLY)
-    try:
-        files.write_all(descriptor, _encoded(fields))
-        os.fsync(descriptor)
-        os.link(temporary, path)
-    except FileExistsError:
+    if not files.put_if_missing(path, jsonline.line(fields), through=temporary, durably=True):
         return False
-    finally:
-        os.close(descriptor)
-        os.unlink(temporary)
     files.sync_folder(f"{store}/sessions")
     return True
-
-
-def _encoded(fields: dict[str, Any]) -> bytes:
-    return (jsonline.encode(fields) + "\n").encode("ascii")
 
 
 def read(store: str, session: str) -> dict[str, Any]:
@@ -122,7 +110,7 @@ def write(store: str, session: str, fields: dict[str, Any], *, commits_only: boo
         repo = metadata.get("repo") if isinstance(metadata, dict) else None
         for name in fields.keys() & {"error", "metadata"}:
             fields[name] = redacting.value(store, str(repo), fields[name], name)
-    files.replace(layout.session(store, session), _encoded(fields))
+    files.replace(layout.session(store, session), jsonline.line(fields))
     if not commits_only:
         from prodigy_git.record import worktree_state
 

@@ -18,7 +18,7 @@ import os
 
 from prodigy_git import layout, names
 from prodigy_git.record import enrolment_file as enrolments
-from prodigy_git.record import files, gitdir, journal, new_commits, repokey, session
+from prodigy_git.record import files, gitdir, journal, locks, new_commits, repokey, session
 from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.gitdir import Place
 
@@ -207,7 +207,7 @@ def leads_to(top: str, private: str) -> bool:
     return place is not None and place.top == top.rstrip("/") and files.same(place.private, private)
 
 
-def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> None:
+def settle(place: Place, there: Enrolment, patience: float = locks.PATIENCE) -> None:
     """Write an enrolment anew where it is now, and note in the store what has moved.
 
     The events' ids do not change, since the nonce does not. Raises `Unknown` where no store knows the
@@ -216,7 +216,7 @@ def settle(place: Place, there: Enrolment, patience: float = files.PATIENCE) -> 
     if not there.known:
         raise Unknown(f"{place.top}: {words(there)}")
     moved = there.private != place.private and there.inode == os.stat(place.private).st_ino
-    lock = files.lock(layout.session_lock(there.store, there.session), patience)
+    lock = locks.take(layout.session_lock(there.store, there.session), patience)
     try:
         now = enrolments.in_file(place.private, there.suffix)
         if now is None or now.nonce != there.nonce:
@@ -249,7 +249,7 @@ def note_place(place: Place, there: Enrolment) -> bool:
             return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    lock = files.lock(layout.session_lock(there.store, there.session))
+    lock = locks.take(layout.session_lock(there.store, there.session))
     try:
         _note(place, there)
         return True

@@ -53,7 +53,7 @@ def keep(store: str, fields: dict[str, Any]) -> None:
             return
         state = _state(fields, metadata, os.path.basename(path)[: -len(".json")])
         if state != _read(path):
-            files.replace(path, (jsonline.encode(state) + "\n").encode("ascii"))
+            files.replace(path, jsonline.line(state))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass
 

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Sequence
 
 from prodigy_git.git import repository
-from prodigy_git.record import files
+from prodigy_git.record import files, locks, ownership
 from prodigy_git.record.gitdir import Place
 from prodigy_git.setup import copying, which_files
 from prodigy_git.setup.measuring import Way
@@ -94,8 +94,8 @@ def _exclude(common: str, paths: Sequence[str]) -> None:
     folder = f"{common}/info"
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-        files.hand_over(folder)
-    lock = files.lock_folder(folder)
+        ownership.hand_over(folder)
+    lock = locks.take_folder(folder)
     try:
         path = f"{folder}/exclude"
         mode, text = 0o666 & ~copying.umask(), b""

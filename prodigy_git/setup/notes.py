@@ -53,7 +53,7 @@ class Note:
             "parts": [part.as_json() for part in self.plan.parts], "background": self.background,
             "step": self.step, "by": self.by, "making": self.making,
         }  # fmt: skip
-        files.replace(self.path, (jsonline.encode(fields) + "\n").encode("ascii"))
+        files.replace(self.path, jsonline.line(fields))
 
     def begin_work(self) -> None:
         """Note that this process runs commands for the worktree, from now on. Raises `OSError`."""

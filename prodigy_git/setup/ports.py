@@ -19,7 +19,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
-from prodigy_git.record import enrolment_file, files, jsonline, repokey, session
+from prodigy_git.record import enrolment_file, files, jsonline, locks, repokey, session
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import enrolled, home
@@ -104,7 +104,7 @@ def _take(there: Enrolment, place: Place, *, instead_of: int | None = None) -> i
     store = there.store
     candidates = list(_candidates(store, place))
     files.make_private(f"{store}/locks")
-    lock = files.lock(layout.ports_lock(store))
+    lock = locks.take(layout.ports_lock(store))
     try:
         blocks = _read(store)
         mine = [at for at, one in blocks.items() if one["session_id"] == there.session]
@@ -248,4 +248,4 @@ def _checked(one: object) -> dict[str, Any]:
 
 def _write(store: str, blocks: dict[int, dict[str, Any]]) -> None:
     document = {"blocks": {str(first): one for first, one in sorted(blocks.items())}}
-    files.replace(layout.ports(store), (jsonline.encode(document) + "\n").encode("ascii"))
+    files.replace(layout.ports(store), jsonline.line(document))

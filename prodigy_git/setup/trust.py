@@ -11,7 +11,7 @@ from typing import Any
 
 from prodigy_git import gitenv, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, files, gitdir, jsonline, repokey
+from prodigy_git.record import clock, files, gitdir, jsonline, locks, repokey
 from prodigy_git.setup.plan import Plan
 
 
@@ -67,7 +67,7 @@ def revoke(store: str, repo: str) -> int:
 @contextlib.contextmanager
 def _locked(store: str, repo: str) -> Iterator[None]:
     files.make_private(f"{store}/locks")
-    lock = files.lock(layout.state_lock(store, repo))
+    lock = locks.take(layout.state_lock(store, repo))
     try:
         yield
     finally:
@@ -89,6 +89,5 @@ def _read(store: str, repo: str) -> list[dict[str, Any]]:
 
 
 def _write(store: str, repo: str, entries: list[dict[str, Any]]) -> None:
-    text = jsonline.encode({"trusted": entries}) + "\n"
     files.make_private(layout.state(store, repo))
-    files.replace(layout.trusted(store, repo), text.encode("ascii"))
+    files.replace(layout.trusted(store, repo), jsonline.line({"trusted": entries}))

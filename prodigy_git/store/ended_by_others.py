@@ -13,7 +13,7 @@ from typing import Any
 
 from prodigy_git import glance, layout
 from prodigy_git.model.session import ENDED, Session
-from prodigy_git.record import clock, files, going_on, log, session
+from prodigy_git.record import clock, going_on, locks, log, session
 from prodigy_git.store.broken import Broken
 
 BECAUSE = going_on.BECAUSE
@@ -84,12 +84,12 @@ def identity(resumed: int, *, by_others: bool = False) -> str:
     return ":".join([*parts, str(resumed)] if resumed else parts)
 
 
-def note(store: str, name: str, end: End, patience: float = files.PATIENCE) -> bool:
+def note(store: str, name: str, end: End, patience: float = locks.PATIENCE) -> bool:
     """Write an end that the log has into the session's file; False where that says otherwise by now.
 
-    Raises `OSError` (`files.Busy` after ``patience`` seconds), `ValueError`.
+    Raises `OSError` (`locks.Busy` after ``patience`` seconds), `ValueError`.
     """
-    lock = files.lock(layout.session_lock(store, name), patience)
+    lock = locks.take(layout.session_lock(store, name), patience)
     try:
         fields = session.read(store, name)
         if not _is_open(fields, end):
@@ -121,7 +121,7 @@ def end_now(store: str, repo: str, found: Session, end: End) -> bool:
     Killed between the two it can be repeated. Raises `OSError`, `ValueError`.
     """
     event = finished(envelope(found, identity(end.resumed, by_others=True), "SessionFinished"), end)
-    lock = files.lock(layout.session_lock(store, found.id))
+    lock = locks.take(layout.session_lock(store, found.id))
     try:
         fields = session.read(store, found.id)
         if not _is_open(fields, end):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 _PATIENCE = 120.0  # seconds; a worktree is made in well under one
 
@@ -31,8 +31,8 @@ def job(store: str, repo: str, name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(path: str) -> Iterator[None]:
     try:
-        lock = files.lock(path, _PATIENCE)
-    except files.Busy:
+        lock = locks.take(path, _PATIENCE)
+    except locks.Busy:
         raise ProdigyError(
             f"another prodigy-git has held {path} for two minutes: is it stuck?"
         ) from None

@@ -5,7 +5,16 @@ import os
 from prodigy_git import errors, layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import enrolment, files, gitdir, mapping, repokey, session, underway, whose
+from prodigy_git.record import (
+    enrolment,
+    gitdir,
+    locks,
+    mapping,
+    repokey,
+    session,
+    underway,
+    whose,
+)
 from prodigy_git.record.conversations import telling
 from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
@@ -182,7 +191,7 @@ def catch_up(
     broken: Broken,
     known: Known | None = None,
     *,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
     mend: bool = True,
     where: tuple[Place, Enrolment] | None = None,
 ) -> Session:
@@ -211,7 +220,7 @@ def record_pending(
     store: str,
     found: Session,
     known: Known | None = None,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
     where: tuple[Place, Enrolment] | None = None,
 ) -> tuple[bool, int | None]:
     """Record what a session lacks; return whether its file may be another now, and how many commits.
@@ -237,7 +246,7 @@ def record_pending(
     if not marked:
         return False, None
     if underway.wait(store, _PATIENCE, (found.id,)):
-        raise files.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
+        raise locks.Busy(11, f"its recorder was not through after {_PATIENCE:g} seconds")
     underway.sweep(store, found.id)
     return True, None
 

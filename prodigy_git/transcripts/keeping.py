@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import files, within
+from prodigy_git.record import files, locks, within
 from prodigy_git.transcripts import of_sessions, redacted_copy
 from prodigy_git.transcripts.of_sessions import Transcribed
 from prodigy_git.transcripts.transcript_file import Broken
@@ -100,7 +100,7 @@ def _alone(path: str) -> Iterator[int]:
         except (BlockingIOError, FileNotFoundError):
             mine = False
         if not mine:
-            raise files.Busy(11, "another process is copying it now", path)
+            raise locks.Busy(11, "another process is copying it now", path)
         try:
             yield descriptor
         except BaseException:

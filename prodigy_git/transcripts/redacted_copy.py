@@ -44,7 +44,7 @@ def _mended(data: bytes, store: str, repo: str) -> bytes | None:
     try:
         value = jsonline.decode(data.decode("utf-8"))
         mended = redacting.value(store, repo, value)
-        return data if mended is value else (jsonline.encode(mended) + "\n").encode("ascii")
+        return data if mended is value else jsonline.line(mended)
     except (ValueError, RecursionError):
         return None
 

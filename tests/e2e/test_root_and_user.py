@@ -14,7 +14,7 @@ import pytest
 from support_user import User, interpreter
 
 from prodigy_git import layout
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="it takes root to work in another user's store"
@@ -130,7 +130,7 @@ def _purge(user: User) -> None:
     user.as_root("prodigy-git", "trash", "empty", "--yes")
     # It goes on in the background: a process waits for its turn under the one, then has the other.
     for lock in (layout.emptying_next_lock, layout.emptying_lock):
-        os.close(files.lock(lock(str(user.store)), 60))
+        os.close(locks.take(lock(str(user.store)), 60))
 
 
 def _merge(user: User) -> None:

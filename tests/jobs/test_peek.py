@@ -10,7 +10,7 @@ from support_cli import PACKAGE_PARENT, snapshot
 from prodigy_git import glance, layout
 from prodigy_git.jobs import claims, course, peek, summary
 from prodigy_git.jobs import index as indexes
-from prodigy_git.record import files, log
+from prodigy_git.record import locks, log
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_an_index_that_cannot_be_read_is_made_anew_in_memory(job, store, damage)
 
 
 def test_nobody_who_holds_the_lock_is_waited_for(job):
-    held = files.lock(layout.claims_lock(*job), 0)
+    held = locks.take(layout.claims_lock(*job), 0)
     try:
         assert seen(job)["in_progress"] == 1
     finally:

@@ -12,7 +12,7 @@ from support_cli import new, ok, refused, session_file
 
 from prodigy_git import layout
 from prodigy_git.jobs import claims, owner
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 ENDS = ("AgentFailed", "AgentCompleted", "SessionFinished", "SessionResumed")
 
@@ -130,7 +130,7 @@ def test_killed_between_log_and_file_the_next_look_mends_it(repo, agent, store, 
 
 
 def test_a_session_that_somebody_holds_keeps_no_claim(repo, agent, store, events):
-    lock = files.lock(layout.session_lock(str(store), "w"))
+    lock = locks.take(layout.session_lock(str(store), "w"))
     try:
         assert ok("job", "next", "j", "--item", "item-1", cwd=repo).json["attempt"] == 2
         assert session_file(store, "w")["status"] == "Running"

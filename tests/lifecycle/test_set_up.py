@@ -10,7 +10,7 @@ from support_cli import call, left_of, new, ok, refused, session_file, start
 from support_setup import number_in, runs, say, trust, until
 
 from prodigy_git import layout
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 
 def toml(**stages):
@@ -266,7 +266,7 @@ def test_start_runs_on_and_a_second_set_up_ends_it(repo, git, store, tmp_path):
 def test_set_up_by_two_at_once_one_of_them_is_refused(repo, git, store, tmp_path):
     prepared(repo, git, run=[f"echo $$ >> {tmp_path}/ran"])
     new(repo, "w1", "--no-setup")
-    lock = files.lock(layout.setup_lock(str(store), "w1"))
+    lock = locks.take(layout.setup_lock(str(store), "w1"))
     try:  # as of one that has read that nobody is at work
         assert "is under way: wait for it" in refused("setup", "run", "w1", cwd=repo)
     finally:

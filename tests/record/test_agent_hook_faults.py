@@ -16,7 +16,7 @@ from support_run import until
 from support_user import become, interpreter
 
 from prodigy_git import agent_command
-from prodigy_git.record import agent_hook, files
+from prodigy_git.record import agent_hook, locks
 from prodigy_git.record.conversations import activity, bindings, normal_form
 from prodigy_git.record.conversations.normal_form import Heard
 
@@ -207,7 +207,7 @@ def test_another_users_worktree_and_store(worktree, store, tmp_path):
 
 @pytest.mark.parametrize("name", ["session-wt.lock", "log-repo-wt.lock"])
 def test_a_lock_that_is_held_keeps_nobody_from_working(worktree, store, events, name):
-    lock = files.lock(str(store / "locks" / name))
+    lock = locks.take(str(store / "locks" / name))
     for event in ("UserPromptSubmit", "Stop", "PostToolUse"):
         done = say("claude", event, cwd=worktree, prompt="do it", tool_name="Bash")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

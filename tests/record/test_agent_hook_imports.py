@@ -15,7 +15,7 @@ ALLOWED = {
     "prodigy_git.record.conversations.dispatch", "prodigy_git.record.conversations.first_object",
     "prodigy_git.record.conversations.foreign_values",
     "prodigy_git.record.conversations.normal_form", "prodigy_git.record.files",
-    "prodigy_git.record.jsonline",
+    "prodigy_git.record.jsonline", "prodigy_git.record.locks",
 }  # fmt: skip
 HEAVY = {
     "json",

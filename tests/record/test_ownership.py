@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prodigy_git.record import files, ownership
+from prodigy_git.record import files, locks, ownership
 
 UID = 1234
 
@@ -29,7 +29,7 @@ def test_new_files_and_folders_belong_to_the_owner_of_the_folder_above(theirs: P
     files.make_private(f"{theirs}/a/b")
     os.close(files.create(f"{theirs}/a/b/new", os.O_WRONLY))
     files.replace(f"{theirs}/c/replaced", b"x")
-    os.close(files.lock(f"{theirs}/locks/lock"))
+    os.close(locks.take(f"{theirs}/locks/lock"))
     assert owners(theirs) == dict.fromkeys(("a", "b", "new", "c", "replaced", "locks", "lock"), UID)
 
 
@@ -57,7 +57,7 @@ def test_no_file_of_roots_elsewhere_is_given_away_through_a_link(
         (theirs / "lock").symlink_to(secret)
     with contextlib.suppress(files.NotRegular):
         os.close(files.create(f"{theirs}/lock", os.O_RDWR))
-    files.hand_over(f"{theirs}/lock")
+    ownership.hand_over(f"{theirs}/lock")
     ownership.hand_over_tree(str(theirs))
     assert secret.stat().st_uid == 0
     assert secret.read_text() == "root's own"

@@ -26,7 +26,7 @@ from support_record import (
 from test_operations import TABLE
 
 from prodigy_git import layout
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -54,7 +54,7 @@ def test_git_returns_before_it_is_recorded_and_a_burst_wakes_one(it: Background)
 
 
 def test_a_hook_wakes_no_second_recorder_while_one_has_yet_to_read(it: Background) -> None:
-    lock = files.lock(layout.session_lock(str(it.store), session_of(it.top)))
+    lock = locks.take(layout.session_lock(str(it.store), session_of(it.top)))
     it.close_gate()
     one = commit(it.top, "one")
     it.let_in()
@@ -236,7 +236,7 @@ def test_a_reused_process_id_silences_no_hook(it: Background) -> None:
 
 
 def test_a_stopped_recorder_goes_on_where_it_was(it: Background) -> None:
-    lock = files.lock(layout.session_lock(str(it.store), session_of(it.top)))
+    lock = locks.take(layout.session_lock(str(it.store), session_of(it.top)))
     one = commit(it.top, "one")
     (pid,) = it.pids()
     os.kill(pid, signal.SIGSTOP)

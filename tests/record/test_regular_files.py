@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prodigy_git import layout
-from prodigy_git.record import files, log, within
+from prodigy_git.record import files, locks, log, within
 
 KINDS = (
     "a FIFO",
@@ -61,14 +61,14 @@ def test_what_is_no_file_is_named_and_not_waited_for(kind: str, tmp_path: Path) 
         lambda: files.open_regular(str(path), os.O_RDWR | os.O_APPEND),
         lambda: files.open_regular(str(path), os.O_WRONLY),
         lambda: files.create(str(path), os.O_WRONLY | os.O_APPEND),
-        lambda: files.lock(str(path), 0),
+        lambda: locks.take(str(path), 0),
     ):
         with pytest.raises(OSError) as said:
             attempt()
         assert said.value.filename == str(path)
         assert isinstance(said.value, files.NotRegular)
         assert (said.value.strerror or "").startswith("is a")
-    assert not files.is_held(str(path))
+    assert not locks.is_held(str(path))
     assert path.lstat() == before
 
 

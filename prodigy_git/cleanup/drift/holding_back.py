@@ -96,7 +96,7 @@ def note(store: str, key: str, whole: dict[str, tuple[str, str]], halves: Iterab
         )
     if after != before:
         fields = {"whole": after.whole, "missing": after.missing}
-        data = (jsonline.encode(fields) + "\n").encode("ascii")
+        data = jsonline.line(fields)
         files.replace(layout.halves(store, key), data)
 
 

@@ -25,7 +25,7 @@ from prodigy_git.cleanup.trash import halves, removal
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import registrations, repository
-from prodigy_git.record import clock, cursor, enrolment, files, gitdir, session
+from prodigy_git.record import clock, cursor, enrolment, files, gitdir, locks, ownership, session
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -95,7 +95,7 @@ def _empty(store: str, common: str, found: Finding, broken: Broken) -> str:
     with contextlib.ExitStack() as held:
         # Whoever writes there makes the folder and then a file in it, under this lock.
         if found.path.startswith(f"{store}/events/"):
-            held.callback(os.close, files.lock(layout.log_lock(store, found.repo, found.name)))
+            held.callback(os.close, locks.take(layout.log_lock(store, found.repo, found.name)))
         elif found.path.startswith((f"{store}/dlq/", f"{store}/state/")):
             held.enter_context(locked.job(store, found.repo, found.name))
         try:
@@ -120,13 +120,13 @@ def _link(store: str, common: str, found: Finding, broken: Broken) -> str:
     if not os.path.lexists(dot_git):
         with open(dot_git, "xb") as stream:  # git's: with the modes that git gives
             stream.write(b"gitdir: " + os.fsencode(private) + b"\n")
-        files.hand_over(dot_git)
+        ownership.hand_over(dot_git)
     temporary = f"{private}/gitdir.prodigy-new"
     with open(temporary, "wb") as stream:
         stream.write(os.fsencode(dot_git) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
-    files.hand_over(temporary)
+    ownership.hand_over(temporary)
     os.rename(temporary, f"{private}/gitdir")
     there = enrolment.read(private)
     if there is not None and enrolment.ours(there, store):
@@ -147,7 +147,7 @@ def _path(store: str, common: str, found: Finding, broken: Broken) -> str:
 @contextlib.contextmanager
 def _session(store: str, name: str) -> Any:
     """Hold a session's lock, and give its document."""
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         yield session.read(store, name)
     finally:
@@ -215,7 +215,7 @@ def _enrolment(store: str, common: str, found: Finding, broken: Broken) -> str:
     if there is None:
         raise ProdigyError(f"{found.path} is enrolled no more")
     back = leftovers.trashed_session(store, found.repo, found.name)
-    lock = files.lock(layout.session_lock(store, found.name))
+    lock = locks.take(layout.session_lock(store, found.name))
     try:
         if back is not None:
             files.make_private(f"{store}/sessions")

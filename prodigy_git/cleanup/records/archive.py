@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import archived, clock, files
+from prodigy_git.record import archived, clock, files, locks
 
 LEVEL = 6
 """zlib's level. Measured with 100 MB of commit events: 1 takes 0.4 s and leaves 17 MB, 6 takes 1.0 s
@@ -36,7 +36,7 @@ def compress(store: str, repo: str, job: str, path: str, size: int, newest: int)
             if before.st_size >= _LARGEST:
                 raise ProdigyError(f"{path} is larger than 4 GiB, so it is kept: split it by hand")
             packed = _write(temporary, original.fileno(), -(-newest // clock.SECOND))
-        lock = files.lock(layout.log_lock(store, repo, job))
+        lock = locks.take(layout.log_lock(store, repo, job))
         try:
             now = os.stat(path)
             if (now.st_ino, now.st_size) != (before.st_ino, size):

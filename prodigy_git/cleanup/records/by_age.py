@@ -18,7 +18,7 @@ from prodigy_git.cleanup.folders import moving
 from prodigy_git.cleanup.records import archive, job_ages, kept_activity
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.session import Session
-from prodigy_git.record import archived, clock, files, jsonline, prodigys, within
+from prodigy_git.record import archived, clock, files, jsonline, locks, prodigys, within
 from prodigy_git.store import events, locked, sessions
 from prodigy_git.store.events import Broken
 
@@ -248,7 +248,7 @@ def carry_out(
 
 
 def _clean_session(store: str, one: Record) -> Iterator[Record]:
-    lock = files.lock(layout.session_lock(store, one.owner))
+    lock = locks.take(layout.session_lock(store, one.owner))
     try:
         with contextlib.suppress(FileNotFoundError):
             os.stat(one.path)
@@ -314,7 +314,7 @@ def _clean_job(
 def _drop_empty(store: str, repo: str, job: str) -> None:
     """Remove the folders of a job that are empty now; the caller holds the job's lock."""
     # Who makes the log's folder makes a file in it under the log's lock.
-    lock = files.lock(layout.log_lock(store, repo, job))
+    lock = locks.take(layout.log_lock(store, repo, job))
     try:
         for folder in _folders(store, repo, job):
             with contextlib.suppress(OSError):  # not there, or not empty
@@ -354,7 +354,7 @@ def _archived(store: str, one: Record, broken: Broken) -> list[Record]:
 
 def _trashed_log(store: str, one: Record, broken: Broken) -> list[Record]:
     assert one.repo is not None
-    lock = files.lock(layout.log_lock(store, one.repo, one.owner))
+    lock = locks.take(layout.log_lock(store, one.repo, one.owner))
     try:
         if not os.path.lexists(one.path):
             return []
@@ -376,7 +376,7 @@ def _remember(store: str, repo: str, job: str, newest: int) -> None:
     """
     path = layout.cleaned_events(store, repo, job)
     newest = max(newest, cleaned_before(store, repo, job))
-    files.replace(path, (jsonline.encode({"before": clock.stamp(newest)}) + "\n").encode("ascii"))
+    files.replace(path, jsonline.line({"before": clock.stamp(newest)}))
 
 
 def cleaned_before(store: str, repo: str, job: str) -> int:

@@ -17,6 +17,7 @@ from prodigy_git.record import (
     files,
     gitdir,
     jsonline,
+    locks,
     log,
     mapping,
     new_commits,
@@ -93,7 +94,7 @@ def _bring_file_back(store: str, found: Entry, entered: Enrolment) -> list[str]:
         return []
     folder = layout.trash(store, found.repo, name)
     kept = sorted(one for one in os.listdir(folder) if one.startswith("session.json"))
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         files.make_private(f"{store}/sessions")
         for one in reversed(kept):
@@ -126,7 +127,7 @@ def _bring_file_back(store: str, found: Entry, entered: Enrolment) -> list[str]:
 
 
 def _update_file(store: str, found: Entry, entered: Enrolment, target: str) -> None:
-    lock = files.lock(layout.session_lock(store, entered.session))
+    lock = locks.take(layout.session_lock(store, entered.session))
     try:
         try:
             fields = session.read(store, entered.session)

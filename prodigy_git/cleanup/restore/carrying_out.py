@@ -24,7 +24,7 @@ from prodigy_git.cleanup.trash.settling import store_of
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import registrations
 from prodigy_git.git.ask import git_status, said
-from prodigy_git.record import files
+from prodigy_git.record import files, ownership
 from prodigy_git.store.events import Broken
 
 
@@ -165,7 +165,7 @@ def _unlock(found: Entry) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    files.hand_over(f"{path}.prodigy-new")
+    ownership.hand_over(f"{path}.prodigy-new")
     os.rename(f"{path}.prodigy-new", path)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from prodigy_git.cleanup.folders import trees
 from prodigy_git.git import git_index
 from prodigy_git.git.ask import look, said
-from prodigy_git.record import files
+from prodigy_git.record import files, ownership
 from prodigy_git.record.gitdir import Place
 
 # Settings under which git would run a program of the user's, refuse a file, or pass over one.
@@ -66,7 +66,7 @@ class Quarantine(Place):
         super().__init__(place.private, place.common, place.top)
         self.folder = folder
         os.mkdir(folder, 0o700)
-        files.hand_over(folder)
+        ownership.hand_over(folder)
         files.make_private(f"{folder}/objects")
 
     def environment(self) -> dict[str, str]:

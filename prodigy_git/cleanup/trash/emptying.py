@@ -31,7 +31,7 @@ from prodigy_git.cleanup.trash.settling import store_of
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git_status
-from prodigy_git.record import files, log, ownership
+from prodigy_git.record import files, locks, log, ownership
 from prodigy_git.store import locked, reserve
 from prodigy_git.store.events import Broken
 
@@ -152,8 +152,8 @@ def start(store: str) -> "subprocess.Popen[bytes] | None":
     without a holder, as only flock(2) allows. Raises `OSError`.
     """
     try:
-        waiting = files.lock(layout.emptying_next_lock(store), patience=0)
-    except files.Busy:
+        waiting = locks.take(layout.emptying_next_lock(store), patience=0)
+    except locks.Busy:
         return None
     package = str(Path(__file__).resolve().parents[2])
     code = (

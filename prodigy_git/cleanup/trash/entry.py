@@ -128,7 +128,7 @@ def write(entry: Entry) -> None:
     known = {name: value for name, value in vars(entry).items() if name not in ("path", "more")}
     fields: dict[str, Any] = {"version": VERSION, **known, **entry.more}
     fields["store"] = store_of(entry.path)
-    data = (jsonline.encode(fields) + "\n").encode("ascii")
+    data = jsonline.line(fields)
     name = TOMBSTONE if entry.state == "emptying" else DOCUMENT
     within.refuse_links(store_of(entry.path), entry.path)
     files.replace(f"{entry.path}/{name}", data)

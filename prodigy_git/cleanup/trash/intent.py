@@ -11,7 +11,7 @@ from prodigy_git.cleanup.salvage import salvage
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
-from prodigy_git.record import clock, files, gitdir, session, whose, within
+from prodigy_git.record import clock, files, gitdir, ownership, session, whose, within
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
@@ -74,7 +74,7 @@ def folder(store: str, repo: str, session_id: str) -> tuple[str, str]:
         within.make_folder(store, os.path.dirname(path))
         try:
             os.mkdir(path, 0o700)
-            files.hand_over(path)
+            ownership.hand_over(path)
         except FileExistsError:
             moment += 1
         else:

@@ -25,7 +25,7 @@ from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError, not_noted
 from prodigy_git.git.ask import look
 from prodigy_git.model.session import Session
-from prodigy_git.record import files, gitdir, repokey, session
+from prodigy_git.record import gitdir, locks, repokey, session
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import ended_by_others, locked, removed, sessions
 from prodigy_git.store.briefs import Brief
@@ -141,7 +141,7 @@ def _put_into_trash(store: str, repo: str, found: Session, common: str, tip: str
 
 
 def _note(store: str, name: str, left: str | None) -> None:
-    lock = files.lock(layout.session_lock(store, name))
+    lock = locks.take(layout.session_lock(store, name))
     try:
         fields: dict[str, Any] = session.read(store, name)
         fields["metadata"][ended_by_others.COMMITS_SETTLED] = True

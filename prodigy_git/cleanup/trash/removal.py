@@ -33,7 +33,7 @@ from prodigy_git.cleanup.trash.together import Together
 from prodigy_git.errors import ProdigyError, told
 from prodigy_git.git import repository
 from prodigy_git.git.ask import said
-from prodigy_git.record import drain, files, gitdir, journal, whose, within
+from prodigy_git.record import drain, files, gitdir, journal, locks, whose, within
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.store import locked
@@ -185,7 +185,7 @@ def _freeze(
         if written != (found.branch, found.head, found.left_out):
             entries.write(found)
         # A hook that is recording a commit may finish that first.
-        lock = files.lock(layout.session_lock(settling.store_of(found), found.session))
+        lock = locks.take(layout.session_lock(settling.store_of(found), found.session))
         try:
             found.git = moving.move(place.private, *_privates(found))
         finally:

@@ -12,7 +12,7 @@ from prodigy_git.cleanup.trash.together import Together
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.model.session import ENDED
-from prodigy_git.record import clock, files, log, session
+from prodigy_git.record import clock, locks, log, session
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
@@ -80,7 +80,7 @@ def _record(found: Entry, broken: Broken, *, again: bool) -> None:
 def _note_in_session(found: Entry, broken: Broken) -> None:
     """Note the removal in the session's file."""
     store = store_of(found)
-    lock = files.lock(layout.session_lock(store, found.session))
+    lock = locks.take(layout.session_lock(store, found.session))
     try:
         fields = session.read(store, found.session)
         metadata = fields["metadata"]

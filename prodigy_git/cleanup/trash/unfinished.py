@@ -10,7 +10,7 @@ from typing import Any
 from prodigy_git import layout
 from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
-from prodigy_git.record import files
+from prodigy_git.record import locks
 from prodigy_git.store.broken import Broken
 
 
@@ -47,7 +47,7 @@ def find(
     """Return what is half-way, oldest first; filtered by repository key, by session id."""
     found = [one for one in entries.entries(store, broken, repo, session) if one.half_way]
     repos = {one.repo for one in found}
-    held = {key: files.is_held(layout.repository_lock(store, key)) for key in repos}
+    held = {key: locks.is_held(layout.repository_lock(store, key)) for key in repos}
     return [_of(one, held[one.repo]) for one in found]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from prodigy_git import layout
 from prodigy_git.merging.conflicts.three_way import Merge
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, jsonline, locks
 from prodigy_git.record.gitdir import Place
 
 _VERSION = 2
@@ -78,7 +78,7 @@ class Known:
         with contextlib.suppress(OSError, files.Unusable):
             if not os.path.isdir(os.path.dirname(self._path)):
                 return
-            lock = files.lock(self._lock, 0)  # another one writes the like
+            lock = locks.take(self._lock, 0)  # another one writes the like
             try:
                 files.replace(self._path, data)
             finally:
@@ -86,7 +86,7 @@ class Known:
 
 
 def _encoded(kept: list[tuple[str, Any]]) -> bytes:
-    return (jsonline.encode({"version": _VERSION, "merges": dict(kept)}) + "\n").encode("ascii")
+    return jsonline.line({"version": _VERSION, "merges": dict(kept)})
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ there is either the commit before or the one that was on its way, both ours.
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import files, jsonline
+from prodigy_git.record import files, jsonline, locks
 
 Pushed = dict[str, dict[str, list[str]]]
 """By the remote's URL (without credentials) and branch: the commits that are ours there."""
@@ -32,7 +32,7 @@ def read(store: str, repo: str) -> Pushed:
 
 def note(store: str, repo: str, url: str, branch: str, shas: list[str]) -> None:
     """Keep which commits are ours on a branch of a remote. Raises `OSError`."""
-    lock = files.lock(layout.state_lock(store, repo))
+    lock = locks.take(layout.state_lock(store, repo))
     try:
         known = read(store, repo)
         known.setdefault(url, {})[branch] = list(dict.fromkeys(shas))

@@ -9,7 +9,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import integration, repository
 from prodigy_git.merging.queue import steadily
 from prodigy_git.merging.results.results import Result
-from prodigy_git.record import files
+from prodigy_git.record import files, locks
 from prodigy_git.record.gitdir import Place
 
 _PATIENCE = 5.0
@@ -95,8 +95,8 @@ def lock(target: Target) -> int:
     """
     path = layout.merge_lock(target.store, target.repo, target.key)
     try:
-        return files.lock(path, _PATIENCE)
-    except files.Busy:
+        return locks.take(path, _PATIENCE)
+    except locks.Busy:
         raise ProdigyError(
             f"another merge into {target.branch} is under way: wait for its end"
         ) from None

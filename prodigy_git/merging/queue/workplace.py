@@ -17,7 +17,7 @@ from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.merging.queue.target import Target
-from prodigy_git.record import files, ownership, within
+from prodigy_git.record import files, locks, ownership, within
 
 _INDEX_LOCK = "index.lock"
 
@@ -110,7 +110,7 @@ def sweep(target: Target) -> None:
         lock = None
         if key != target.key:
             try:
-                lock = files.lock(layout.merge_lock(target.store, target.repo, key), 0)
+                lock = locks.take(layout.merge_lock(target.store, target.repo, key), 0)
             except OSError:
                 continue  # somebody is at work there
         try:

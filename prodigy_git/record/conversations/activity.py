@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout
-from prodigy_git.record import clock, files, jsonline
+from prodigy_git.record import clock, files, jsonline, locks
 from prodigy_git.record.conversations import bindings, call_identity
 
 TYPE_CHECKING = False
@@ -57,7 +57,10 @@ def append(store: str, repo: str, session: str, heard: Heard) -> dict[str, Any]:
     try:
         line = _line(heard)
         rest = jsonline.encode(line)
-        held = _hold(descriptor)
+        try:
+            held = locks.hold(descriptor, PATIENCE)
+        except OSError:
+            held = False  # a filesystem that has no locks
         line["at"] = clock.stamp(clock.now())
         text = f'{{"at":"{line["at"]}",{rest[1:]}\n'.encode("ascii")
         size = os.fstat(descriptor).st_size
@@ -72,26 +75,6 @@ def append(store: str, repo: str, session: str, heard: Heard) -> dict[str, Any]:
         return line
     finally:
         os.close(descriptor)
-
-
-def _hold(descriptor: int) -> bool:
-    import fcntl
-    import time
-
-    deadline = time.monotonic() + PATIENCE
-    pause = 0.0002
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.004)
-        except OSError:
-            return False  # a filesystem that has no locks
-        else:
-            return True
 
 
 def _line(heard: Heard) -> dict[str, Any]:

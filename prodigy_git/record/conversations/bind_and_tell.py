@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prodigy_git.record import files, gitdir, repokey
+from prodigy_git.record import gitdir, locks, repokey
 from prodigy_git.record.conversations import (
     activity,
     bindings,
@@ -132,7 +132,7 @@ def _record(
         text = speech.of(event, bound.store, bound.repo, bound.session, place)
     try:
         told = telling.bring(bound.store, bound.session, text=text, patience=PATIENCE)
-    except files.Busy:
+    except locks.Busy:
         # The next event records what follows; but only this one knows what was said.
         if text is not None and text.said is not None:
             speech.later(text, bound.store, bound.repo, bound.session)

@@ -115,27 +115,11 @@ def goes_on(store: str, heard: Heard) -> None:
 
 
 def _put(goal: str, fields: dict[str, Any], *, anew: bool) -> None:
-    temporary = layout.temporary(goal)
-    descriptor = files.create_anew(temporary, os.O_WRONLY)
-    try:
-        try:
-            files.write_all(descriptor, (jsonline.encode(fields) + "\n").encode("ascii"))
-        finally:
-            os.close(descriptor)
-        if anew:
-            os.rename(temporary, goal)
-        else:
-            _link(temporary, goal)
-    finally:
-        if not anew or os.path.lexists(temporary):
-            os.unlink(temporary)
-
-
-def _link(temporary: str, goal: str) -> None:
-    try:
-        os.link(temporary, goal)
-    except FileExistsError:
-        pass  # the other one's
+    data, temporary = jsonline.line(fields), layout.temporary(goal)
+    if anew:
+        files.put(goal, data, through=temporary)
+    else:
+        files.put_if_missing(goal, data, through=temporary)
 
 
 def process(store: str, program: str, program_session: str) -> dict[str, Any] | None:

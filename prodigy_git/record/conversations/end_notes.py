@@ -44,13 +44,7 @@ def note(store: str, session: str, heard: Heard) -> str:
     said = {name: getattr(heard, name) for name in _FIELDS}
     digest = files.sha1_hex(f"{heard.program}:{heard.program_session}".encode())
     path = f"{layout.program_ends(store)}/{session}{_SEPARATOR}{digest}"
-    temporary = layout.temporary(path)
-    descriptor = files.create_anew(temporary, os.O_WRONLY)
-    try:
-        files.write_all(descriptor, (jsonline.encode(said) + "\n").encode("ascii"))
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
+    files.put(path, jsonline.line(said), through=layout.temporary(path))
     return path
 
 

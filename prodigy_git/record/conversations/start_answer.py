@@ -40,7 +40,7 @@ def answer(heard: Heard, store: str, environ: Mapping[str, str]) -> bytes | None
     if bound is None or mode is None:
         return None
     text = _made(bound.store, bound.session, mode, environ)
-    return (jsonline.encode(_form(heard, text[:_LONGEST])) + "\n").encode("ascii") if text else None
+    return jsonline.line(_form(heard, text[:_LONGEST])) if text else None
 
 
 def _mode(worktree: str) -> str | None:

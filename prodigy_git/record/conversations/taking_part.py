@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, gitdir, going_on, log, session
+from prodigy_git.record import clock, gitdir, going_on, locks, log, session
 from prodigy_git.record import enrolment as enrolments
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ def take_part(
 
 def _give_agent(place: Place, there: Enrolment, agent: str) -> None:
     """Let a worktree that had no agent be an agent's: in its file, in the log, in its enrolment."""
-    lock = files.lock(layout.session_lock(there.store, there.session))
+    lock = locks.take(layout.session_lock(there.store, there.session))
     try:
         now = enrolments.in_file(place.private, there.suffix)
         if now is None or now.nonce != there.nonce or now.agent is not None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline, log, session
+from prodigy_git.record import clock, files, jsonline, locks, log, session
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record.conversations import what_follows
 from prodigy_git.record.conversations.call_identity import DIGITS
@@ -73,7 +73,7 @@ class Cursor:
 
 
 def bring_all(
-    store: str, name: str, *, text: Text | None = None, patience: float = files.PATIENCE
+    store: str, name: str, *, text: Text | None = None, patience: float = locks.PATIENCE
 ) -> Cursor | None:
     """As `bring`, to the file's end however far that is: for whoever has the time."""
     while True:
@@ -88,16 +88,16 @@ def bring(
     *,
     text: Text | None = None,
     over: bool = False,
-    patience: float = files.PATIENCE,
+    patience: float = locks.PATIENCE,
 ) -> Cursor | None:
     """Record what follows from a session's activity file; return its cursor, None: it has no file.
 
     ``text`` is what was said in one of its calls. ``over`` says that turns are to be closed that
     nothing has closed, of programs that have ended. ``patience`` is in seconds, for each lock. Raises
-    `files.Busy`, `OSError`, `ValueError` where the session's file or the store are broken; a later
+    `locks.Busy`, `OSError`, `ValueError` where the session's file or the store are broken; a later
     call then does it.
     """
-    lock = files.lock(layout.session_lock(store, name), patience)
+    lock = locks.take(layout.session_lock(store, name), patience)
     try:
         return _bring(store, name, text, over, patience)
     finally:
@@ -358,10 +358,4 @@ def _fields(cursor: Cursor) -> dict[str, Any]:
 def _write(path: str, fields: dict[str, Any]) -> None:
     """Put a cursor in its place at once; not synced: one that is lost is made anew from the file."""
     folder, name = os.path.split(path)
-    temporary = f"{folder}/.{name}.new"
-    descriptor = files.create_anew(temporary, os.O_WRONLY)
-    try:
-        files.write_all(descriptor, (jsonline.encode(fields) + "\n").encode("ascii"))
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
+    files.put(path, jsonline.line(fields), through=f"{folder}/.{name}.new")

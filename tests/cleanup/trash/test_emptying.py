@@ -16,7 +16,7 @@ from support_trash import DAY, hostile, make, salvage, state, work
 from prodigy_git import layout
 from prodigy_git.cleanup import interrupted
 from prodigy_git.cleanup.trash import emptying, entry, entry_document, expiry
-from prodigy_git.record import clock, files
+from prodigy_git.record import clock, locks
 
 
 def expire(store, said=pytest.fail):
@@ -269,7 +269,7 @@ def test_two_at_one_entry_take_turns_and_an_interruption_leaves_the_rest(store, 
     # The next command goes on, also one that wants something else.
     assert call("worktree", "restore", "w1", cwd=repo).code == 1
     for lock in (layout.emptying_next_lock, layout.emptying_lock):
-        os.close(files.lock(lock(str(store)), patience=60))
+        os.close(locks.take(lock(str(store)), patience=60))
     assert [state(first), state(second)] == ["emptied", "emptied"]
 
 

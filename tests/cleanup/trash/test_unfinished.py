@@ -15,7 +15,7 @@ from support_removal import commit, files_in
 
 from prodigy_git import layout
 from prodigy_git.cleanup.trash import entry, unfinished
-from prodigy_git.record import files
+from prodigy_git.record import locks
 
 KILLED = """
 import os, sys
@@ -128,7 +128,7 @@ def test_doctor_names_it_and_clean_takes_it_back(repo: Path, top: Path) -> None:
 
 def test_what_another_process_is_at_has_no_remedy(repo: Path, store: Path, top: Path) -> None:
     half_removed(repo, top)
-    lock = files.lock(layout.repository_lock(str(store), "repo"))
+    lock = locks.take(layout.repository_lock(str(store), "repo"))
     try:
         (half,) = unfinished.find(str(store), pytest.fail)
         assert half.text() == "the removal of w1 is under way in another process"

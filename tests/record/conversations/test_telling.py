@@ -26,7 +26,7 @@ from support_record import commit, git
 
 from prodigy_git import agent_command, layout
 from prodigy_git.lifecycle import made_for_program, program_ended
-from prodigy_git.record import files
+from prodigy_git.record import locks
 from prodigy_git.record.conversations import speech, telling
 
 TOKEN = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
@@ -261,7 +261,7 @@ def test_doctor_finds_an_end_that_nobody_sees_to(linked, store, killed, monkeypa
     for raw in conversation(linked):
         hear(raw)
     monkeypatch.setattr(program_ended, "_LOOK", 0.0)
-    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    monkeypatch.setattr(locks, "PATIENCE", 0.0)
     (note,) = _noted(store)
     with _seen_to(store, linked):
         assert "its agent program has ended" not in call("doctor", cwd=linked).out
