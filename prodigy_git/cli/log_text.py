@@ -71,15 +71,15 @@ def output_as_json(line: str, safe: Safe) -> dict[str, Any]:
 
 def raw(data: bytes, safe: Safe) -> str:
     """Return a line of a transcript as its file has it, but for secrets and control characters."""
+    from prodigy_git.record import redacting
     from prodigy_git.transcripts import plain
 
     record = plain.decoded(data)
     text = data.decode("utf-8", "backslashreplace")
     if record is not None:
         try:
-            mended = _each(
-                record, safe
-            )  # within the texts: an escape may hide what a rule looks for
+            # Within the texts: an escape may hide what a rule looks for.
+            mended = redacting.each_text(record, lambda said, name: _in_field(said, name, safe))
             if mended != record:
                 text = output.json_text(mended)
         except RecursionError:
@@ -87,23 +87,11 @@ def raw(data: bytes, safe: Safe) -> str:
     return safe("".join(one if one.isprintable() or one == "\t" else _escaped(one) for one in text))
 
 
-def _each(value: Any, safe: Safe) -> Any:
-    if isinstance(value, str):
-        return safe(value)
-    if isinstance(value, list):
-        return [_each(one, safe) for one in value]
-    if isinstance(value, dict):
-        # With its name: a password is known by it.
-        return {name: _named(name, one, safe) for name, one in value.items()}
-    return value
-
-
-def _named(name: str, value: Any, safe: Safe) -> Any:
-    if not isinstance(value, str):
-        return _each(value, safe)
-    mended = safe(value)
-    asked = f"{name}: {value}"
-    return mended if mended != value or safe(asked) == asked else "[redacted]"
+def _in_field(text: str, name: str, safe: Safe) -> str:
+    """Return a text of a field without its secrets: a password is known by the field's name."""
+    mended = safe(text)
+    asked = f"{name}: {text}" if name else text
+    return mended if mended != text or safe(asked) == asked else "[redacted]"
 
 
 def _escaped(one: str) -> str:

@@ -13,7 +13,7 @@ from prodigy_git.record.suspicion import suspicious
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
 _NAMES = frozenset((
@@ -53,25 +53,40 @@ def value(store: str, repo: str, given: Any, name: str = "") -> Any:
     ``name`` is the field that it is the value of: what stands behind ``password`` is a password. What
     is unchanged is returned as it is, not copied.
     """
-    if isinstance(given, str):
-        if len(given) < _SHORTEST or name in _NAMES or _is_picture(given):
-            return given
+
+    def change(said: str, name: str) -> str:
+        if len(said) < _SHORTEST or name in _NAMES or _is_picture(said):
+            return said
         if _is_telling(name):
             before = f"{name}="
-            whole = text(store, repo, before + given)
+            whole = text(store, repo, before + said)
             if whole.startswith(before):
                 return whole[len(before) :]
-        return text(store, repo, given)
+        return text(store, repo, said)
+
+    return each_text(given, change, name, but=_ITEMS)
+
+
+def each_text(
+    given: Any, change: Callable[[str, str], str], name: str = "", *, but: Collection[str] = ()
+) -> Any:
+    """Return a value of JSON with each text in it as ``change`` has it, of the text and its field.
+
+    What stands in a list is of the list's field. Objects in the fields ``but`` are left as they are.
+    What is unchanged is returned as it is, not copied. Raises `RecursionError` for what is too deep.
+    """
+    if isinstance(given, str):
+        return change(given, name)
     if isinstance(given, dict):
-        if name in _ITEMS:
+        if name in but:
             return given
         changed = {
             key: new for key, old in given.items()
-            if (new := value(store, repo, old, key if isinstance(key, str) else "")) is not old
+            if (new := each_text(old, change, key if isinstance(key, str) else "", but=but)) is not old
         }  # fmt: skip
         return {**given, **changed} if changed else given
     if isinstance(given, list | tuple):
-        new_ones = [value(store, repo, one, name) for one in given]
+        new_ones = [each_text(one, change, name, but=but) for one in given]
         same = all(new is old for new, old in zip(new_ones, given, strict=True))
         return given if same else new_ones
     return given

@@ -135,6 +135,13 @@ def test_raw_is_what_the_file_has(repo, store, session):
     assert said == session.read_text().splitlines() + beside.read_text().splitlines()
 
 
+def test_raw_knows_a_password_in_a_list_by_its_field(repo, store, tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({"type": "system", "password": ["hunter2hunter22", "x"]}) + "\n")
+    with_transcript(repo, store, "w1", path)
+    assert "hunter2hunter22" not in ok("logs", "w1", "--raw", cwd=repo).out
+
+
 def test_raw_shows_what_no_program_is_known_for(repo, store, tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text("no json\n")
