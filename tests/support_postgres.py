@@ -83,6 +83,10 @@ def why_not() -> str | None:
     """Return why no server can be had here; None where it can."""
     if program("initdb") is None or program("postgres") is None:
         return MISSING
+    try:
+        pwd.getpwuid(_user().get("user", os.geteuid()))
+    except KeyError:
+        return "PostgreSQL runs only as a user who is known to the system, and not as root"
     return None
 
 
@@ -104,7 +108,7 @@ def _user() -> dict[str, Any]:
         with contextlib.suppress(KeyError):
             found = pwd.getpwnam(name)
             return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
-    raise AssertionError("PostgreSQL does not run as root, and nobody else is here")
+    raise KeyError("nobody")
 
 
 def _own(path: Path) -> None:
