@@ -50,6 +50,7 @@ MORE = {
     "resume": "../jobs.md",
     "dlq": "../dead-letter-queue.md",
     "import": "../../guides/prodigy.md",
+    "hub": "../hub.md",
     "event": "../api.md",
     "events": "../events.md",
     "otel": "../../guides/telemetry.md",

@@ -7,7 +7,27 @@ _NO_RIGHT = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 
 
 class ProdigyError(Exception):
-    """What is wrong and what to do about it, in one line; the command line prints it and exits 1."""
+    """What is wrong and what to do about it, in one line; the command line prints it and exits."""
+
+    code = 1
+    """The exit status (docs/reference/exit-codes.md)."""
+
+
+class Refused(ProdigyError):
+    """The hub does not let us, whenever it is tried: wrong password, no schema, no right."""
+
+
+class Away(ProdigyError):
+    """The hub is not reached now; nothing was done, and it may be tried again."""
+
+    code = 6
+
+
+class Unsure(Away):
+    """The hub was lost before it answered a COMMIT: what it was told is there, or is not.
+
+    Whoever gets this asks it again, by the ids of what was written.
+    """
 
 
 def told(error: Exception) -> str:

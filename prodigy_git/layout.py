@@ -283,6 +283,31 @@ def merge_lock(store: str, repo: str, target: str) -> str:
     return f"{store}/locks/merge-{repo}-{target}.lock"
 
 
+def hub_host(store: str) -> str:
+    """Return the path of what says which host this store is to a hub."""
+    return f"{store}/hub/host.json"
+
+
+def hub_hosts(store: str) -> str:
+    """Return the path of what the hub said last of its hosts."""
+    return f"{store}/hub/hosts.json"
+
+
+def hub_job(store: str, repo: str, job: str) -> str:
+    """Return the path of the note that makes a job one of a hub: how far it was pulled."""
+    return f"{store}/state/{repo}/mapreduce/jobs/{job}/hub.json"
+
+
+def hub_session(store: str, repo: str, host: str, session_id: str) -> str:
+    """Return the path of what a host with the short id ``host`` said of a session of its own."""
+    return f"{store}/hub/sessions/{repo}/{host}/{session_id}.json"
+
+
+def hub_lock(store: str) -> str:
+    """Return the lock under which is written what a store notes of itself as a host."""
+    return f"{store}/locks/hub.lock"
+
+
 def session_lock(store: str, session_id: str) -> str:
     """Return the lock of a session: its journal's cursor and its file."""
     return f"{store}/locks/session-{session_id}.lock"

@@ -21,6 +21,7 @@ HEIGHTS = {
     "duration": 2, "statusline": 3,
     "model": 2,
     "store": 3, "git": 3, "prodigy": 3.5,
+    "hub": 3.8,
     "setup": 4.5, "transcripts": 4.6,
     "jobs": 4, "hookstate": 4, "out_of_reach": 4,
     "hookfiles": 3, "agent_command": 4,

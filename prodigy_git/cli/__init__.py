@@ -45,6 +45,7 @@ _COMMANDS = {
     "publish": "prodigy_git.cli.publish:publish",
     "import": "prodigy_git.cli.import_runs:import_runs",
     "dlq": "prodigy_git.cli.dlq:dlq",
+    "hub": "prodigy_git.cli.hub:hub",
     "event": "prodigy_git.cli.event:event",
     "events": "prodigy_git.cli.events:events",
     "otel": "prodigy_git.cli.otel:otel",
@@ -84,6 +85,7 @@ _SHORT = {
     "resume": "Take up a job, or a session and its job, where a crash left it.",
     "import": "Take over what Prodigy left: its runs become jobs that can go on here.",
     "dlq": "The dead letter queue: work items whose attempts are used up.",
+    "hub": "The hub: a PostgreSQL database that joins hosts, whose agents work on the same jobs.",
     "event": "Put events of your own into a job's log.",
     "events": "The event logs of the jobs.",
     "otel": "Traces and metrics for monitoring systems.",
@@ -125,7 +127,7 @@ def cli(context: click.Context) -> None:
 
 _AT_ONCE = frozenset(
     ("install", "uninstall", "event", "statusline", "agent-hook", "shell-init", "completion", "sync",
-     "top", "hooks", "trash", "dlq", "job", "agents")
+     "top", "hooks", "trash", "dlq", "job", "agents", "hub")
 )  # fmt: skip
 """The commands that need no commit to be recorded, or see to it themselves."""
 
@@ -262,7 +264,7 @@ def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
     except (ProdigyError, BadName) as error:
         gone = gone_folder() if NOWHERE in str(error) else None
         output.error(gone or str(error))
-        return 1
+        return error.code
     except (files.Unusable, files.Damaged) as error:
         output.error(f"{error}; nothing more was changed")
         return 1

@@ -115,6 +115,7 @@ worktree forget
 merge
 publish
 agent-hook
+hub init
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}

@@ -1,0 +1,91 @@
+"""hub: the database that joins hosts: made, and taken part in."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prodigy_git import gitenv
+from prodigy_git.cli import output
+from prodigy_git.errors import ProdigyError
+from prodigy_git.store import home
+
+if TYPE_CHECKING:
+    from prodigy_git.hub.address import Address
+
+PATIENCE = 10.0
+"""How many seconds a command of a person's waits for the hub."""
+
+
+@click.group()
+def hub() -> None:
+    """The hub: a PostgreSQL database that joins hosts, whose agents work on the same jobs.
+
+    \b
+    Example:
+      prodigy-git hub init postgresql://agents@db.example.org/prodigy
+    """
+
+
+@hub.command()
+@click.argument("url", required=False)
+@click.option(
+    "--global", "everywhere", is_flag=True, help="For all your repositories, not this one."
+)
+@output.json_option
+def init(url: str | None, everywhere: bool, as_json: bool) -> None:
+    """Take part in a hub: make its tables where they are missing, and note its URL.
+
+    URL is libpq's: postgresql://USER@HOST/DATABASE, or service=NAME. It is noted in git config
+    prodigy.hub; without one, what is noted there or in PRODIGY_HUB counts. A password is not noted:
+    give it in ~/.pgpass, in libpq's service file, or as PGPASSWORD. May be called again at any time:
+    after an update, it brings the tables to the new version, and after a loss makes them anew.
+
+    \b
+    Example:
+      prodigy-git hub init postgresql://agents@db.example.org/prodigy
+    """
+    from prodigy_git.git import repository
+    from prodigy_git.hub import address, connection, host, schema
+
+    common = None if everywhere else repository.find(gitenv.here()).common
+    where = _configured(common) if url is None else address.parsed(url, "URL")
+    store = home.here()
+    conn = connection.connected(where, patience=PATIENCE)
+    there, made = schema.made(conn)
+    own = host.own(store)
+    with connection.transaction(conn, within=PATIENCE) as tx:
+        host.joined(tx, own)
+        host.note_all(tx, store, there.id)
+    noted = None
+    if url is not None:
+        address.note(where, common)
+        noted = "global" if common is None else "repository"
+        if where.secrets():
+            output.note(f"the password is not noted: {address.ADVICE}")
+    if as_json:
+        output.emit_json(_joined(where, there, own, made, noted))
+    else:
+        output.line(
+            f"{'made' if made else 'found'} the hub at {where.shown()}; this host is {own.name} "
+            f"({own.short})"
+        )
+
+
+def _joined(
+    where: "Address", there: Any, own: Any, made: bool, noted: str | None
+) -> dict[str, Any]:
+    return {
+        "address": where.shown(), "hub_id": str(there.id), "schema": there.version, "made": made,
+        "host_id": str(own.id), "host": own.name, "noted": noted,
+    }  # fmt: skip
+
+
+def _configured(common: str | None) -> "Address":
+    import os
+
+    from prodigy_git.hub import address
+
+    where = address.configured(common, os.environ)
+    if where is None:
+        raise ProdigyError("no hub is configured: 'prodigy-git hub init URL' notes one")
+    return where

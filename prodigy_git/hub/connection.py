@@ -1,0 +1,188 @@
+"""The way to the hub: a connection that is kept, and transactions on it that end in time.
+
+psycopg is loaded when a connection is made. Everything here holds behind PgBouncer in transaction mode:
+nothing is left in a session, so each transaction sets its own time-outs, and nothing is prepared.
+"""
+
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prodigy_git import errors
+from prodigy_git.errors import Away, Refused, Unsure
+from prodigy_git.hub.address import Address
+
+if TYPE_CHECKING:
+    from prodigy_git.hub.driver import Raw
+
+IDLE = 10.0
+"""After how many seconds without a word within a transaction the server ends it: a host that is paused
+must not hold a job."""
+
+
+@dataclass
+class Connection:
+    """A way to the hub, of one process and thread; where it is lost, it is made anew for the next
+    step."""
+
+    address: Address
+    raw: "Raw | None" = field(default=None, repr=False)
+    pid: int = 0
+
+    def ready(self, patience: float) -> "Raw":
+        """Return psycopg's connection, outside of a transaction; made now where there is none.
+
+        Waits at most ``patience`` seconds for it. Raises `Away`, `Refused`.
+        """
+        if self.raw is not None and self.pid == os.getpid() and self.raw.is_quiet():
+            self.raw.deadline = None
+            return self.raw
+        self.close()
+        self.raw = _made(self.address, patience)
+        self.pid = os.getpid()
+        return self.raw
+
+    def close(self) -> None:
+        """End it. A child process leaves its parent's alone: its farewell would end both."""
+        raw, self.raw = self.raw, None
+        if raw is None:
+            return
+        if self.pid == os.getpid():
+            raw.close()
+        else:
+            _of_parents.append(raw)
+
+    def __del__(self) -> None:
+        """End it, as a thread of ours ends."""
+        self.close()
+
+
+_of_parents: list["Raw"] = []
+"""Connections of the process that this one was forked from: kept, since to drop them would be to end
+them."""
+_kept = threading.local()
+
+
+def installed() -> bool:
+    """Whether the extra is there that a hub needs."""
+    return importlib.util.find_spec("psycopg") is not None
+
+
+def connected(address: Address, *, patience: float) -> Connection:
+    """Return this thread's connection to the hub, which is kept for its next step.
+
+    ``patience`` is how many seconds are waited for it. Raises `Away` where the hub is not reached, and
+    `Refused` where it does not let us in, or psycopg is missing.
+    """
+    kept: Connection | None = getattr(_kept, "connection", None)
+    if kept is None or kept.address != address or kept.pid != os.getpid():
+        if kept is not None:
+            kept.close()
+        kept = _kept.connection = Connection(address)
+    kept.ready(patience)
+    return kept
+
+
+def _made(address: Address, patience: float) -> "Raw":
+    if not installed():
+        raise Refused(f"a hub needs psycopg, which is not installed: {errors.extra('hub')}")
+    from prodigy_git.hub import driver
+
+    outcome: list[Raw | BaseException] = []
+    given_up = threading.Event()
+    lock = threading.Lock()
+
+    def connect() -> None:
+        made: Raw | BaseException
+        try:
+            made = driver.connect(address, patience)
+        except BaseException as error:
+            made = error
+        with lock:
+            outcome.append(made)
+            if given_up.is_set() and isinstance(made, driver.Raw):
+                made.close()
+
+    # In a thread, since nothing else ends the search for an address (getaddrinfo(3)) when it is time.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    try:
+        thread.join(patience)
+    finally:
+        with lock:
+            if not outcome:
+                given_up.set()
+    if not outcome:
+        raise Away(f"the hub at {address.shown()} is not reached in {patience:g} seconds")
+    made = outcome[0]
+    if isinstance(made, driver.Raw):
+        return made
+    if driver.unforeseen(made):
+        raise made
+    raise driver.in_words(made, address) from None
+
+
+@contextmanager
+def transaction(conn: Connection, *, within: float) -> "Iterator[Raw]":
+    """Do what the body does in one transaction, which ends with it; yields psycopg's connection.
+
+    All of it, the COMMIT too, has ``within`` seconds: on the server by its time-outs, here by a
+    deadline at which the connection is cut. A connection that turns out to be dead at its first word is
+    made anew, once. An error in the body takes everything back. Raises `Away` (nothing was done),
+    `Refused`, and `Unsure` where the COMMIT itself was not answered. READ COMMITTED, whatever the
+    user's default is.
+    """
+    from prodigy_git.hub import driver
+
+    deadline = driver.now() + within
+    raw = _begun(conn, deadline, within)
+    committing = False
+    try:
+        yield raw
+        committing = True
+        if raw.execute("COMMIT").statusmessage == "ROLLBACK":
+            raise AssertionError("a statement failed, and its error was not let through")
+    except BaseException as error:
+        raw.undo()
+        if driver.unforeseen(error):
+            raise
+        told = driver.in_words(error, conn.address)
+        if committing and isinstance(told, Away) and not driver.rolled_back(error):
+            raise Unsure(str(told)) from None
+        raise told from None
+    finally:
+        raw.deadline = None
+
+
+def _begun(conn: Connection, deadline: float, within: float) -> "Raw":
+    from prodigy_git.hub import driver
+
+    limit = max(1, int(within * 1000))
+    # One message: one way there and back. Another's lock is given up a little earlier than all of it,
+    # so that the reason is heard.
+    begin = (
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+        f"SET LOCAL statement_timeout = {limit};"
+        f"SET LOCAL lock_timeout = {max(1, limit * 9 // 10)};"
+        f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE * 1000)}"
+    )
+    last: Away | Refused | None = None
+    for kept in (conn.raw is not None, False):
+        raw = conn.ready(max(0.001, deadline - driver.now()))
+        raw.deadline = deadline
+        try:
+            raw.execute(begin)
+            return raw
+        except BaseException as error:
+            raw.undo()
+            if driver.unforeseen(error):
+                raise
+            last = driver.in_words(error, conn.address)
+            if not kept or not raw.closed or isinstance(last, Refused):
+                break
+    assert last is not None
+    raise last from None
