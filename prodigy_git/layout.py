@@ -323,6 +323,16 @@ def program_end_lock(store: str, session_id: str) -> str:
     return f"{store}/locks/program-end-{session_id}.lock"
 
 
+def to_push(store: str, repo: str) -> str:
+    """Return the path of the note on what `run --push` has still to push, and where to."""
+    return f"{store}/state/{repo}/to-push.json"
+
+
+def push_lock(store: str, repo: str) -> str:
+    """Return the lock of who pushes what others could not (`to_push`)."""
+    return f"{store}/locks/push-{repo}.lock"
+
+
 def state_lock(store: str, repo: str) -> str:
     """Return the lock of a repository's ``repository.json`` and mappings."""
     return f"{store}/locks/state-{repo}.lock"

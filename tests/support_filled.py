@@ -111,7 +111,10 @@ def _run_items(repo: Path, say: Callable[..., Any]) -> None:
     source.write_text(json.dumps(_ITEMS[:1]))
     say("job start", "once", "--items", source)
     _stop(repo, say)
-    say("run", "--job", "once", "--", "true")
+    git("remote", "add", "nowhere", "nowhere", cwd=repo)
+    commit = ("git", "commit", "-q", "--allow-empty", "-m", "Once")
+    say("run", "--job", "once", "--push", "nowhere", "--", *commit)
+    git("remote", "remove", "nowhere", cwd=repo)
 
 
 def _stop(repo: Path, say: Callable[..., Any]) -> None:

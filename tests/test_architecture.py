@@ -52,14 +52,14 @@ FLOORS = {
         # the log read, and what is derived from it
         "checkpoints index index_file index_tables next_item processes replay run_facts",
         # a job as it stands
-        "dead_letters deserted holders liveness owner peek prodigy_runs snapshots summary "
-        "surviving_commits totals",
+        "dead_letters deserted holders liveness owner peek prodigy_runs snapshots "
+        "summary surviving_commits totals",
         # steps on it
         "",
     ),
     "lifecycle": (
         "command_process interrupts kept_commits lastline launcher listing locate meanwhile naming "
-        "pool process pseudo_terminal ready sinks streams whereabouts",
+        "pool process pseudo_terminal ready sinks streams to_push whereabouts",
         "adding adopt beginning finish forget interrupted_setups new_worktree preparing re_enrol "
         "taking unended",
         "",

@@ -32,7 +32,7 @@ _JOBS = 8
 _TAIL = 1 << 16
 _TYPES = (
     "AgentCompleted", "AgentFailed", "AgentProgramEnded", "AgentProgramStarted", "AgentRetrying",
-    "AgentStarted", "AgentWaiting", "CheckpointSaved",
+    "AgentStarted", "AgentWaiting", "BranchNotPushed", "BranchPushed", "CheckpointSaved",
     "ClaimReleased", "ClaimRenewed", "ClaudeMessage", "CommitCreated", "CommitsRewritten",
     "DLQItemAdded", "DLQItemRemoved", "DLQItemsReprocessed", "JobCancelled", "JobCompleted",
     "JobFailed", "JobPaused", "JobPhaseChanged", "JobReopened", "JobResumed", "JobStarted",

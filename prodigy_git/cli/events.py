@@ -139,6 +139,8 @@ def words(kind: str, own: dict[str, Any]) -> str:
             said.append(value[:10] if short else value.strip().partition("\n")[0])
     if kind == "CommitsRewritten" and isinstance(own.get("rewrites"), list):
         said.append(f"{own.get('command')}: {len(own['rewrites'])} replaced")
+    if kind in ("BranchPushed", "BranchNotPushed"):
+        said = [f"{str(own.get('head'))[:10]} {own.get('remote')} {own.get('ref')}", *said]
     items = _items(own) if kind.startswith(_OF_ITEMS) else ""
     return ": ".join(filter(None, (items, " ".join(said))))
 

@@ -86,6 +86,12 @@ class _Size(click.ParamType[int]):
     shell_complete=completing.refs,
     help="Where the branches begin. [default: HEAD]",
 )
+@click.option(
+    "--push",
+    metavar="REMOTE",
+    shell_complete=completing.remotes,
+    help="Push the commits of each attempt to a branch of their own there.",
+)
 @click.option("--no-setup", is_flag=True, help="Worktrees without their set-up commands.")
 @click.option("--stdin", is_flag=True, help="Pass on standard input. [default: /dev/null]")
 @click.option("--pty", is_flag=True, help="The command gets a terminal; you type into it.")
@@ -111,6 +117,7 @@ def run(
     commit_required: bool,
     keep: bool,
     base: str | None,
+    push: str | None,
     no_setup: bool,
     stdin: bool,
     pty: bool,
@@ -132,7 +139,16 @@ def run(
       prodigy-git run --job review --parallel 4 --timeout 30m -- ./agent.sh
       prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
-    from prodigy_git.lifecycle import failing_alike, interrupts, pool, preparing, ready, sinks
+    from prodigy_git.lifecycle import (
+        command_environment,
+        failing_alike,
+        interrupts,
+        pool,
+        preparing,
+        pushing_commits,
+        ready,
+        sinks,
+    )
     from prodigy_git.lifecycle import run as running
 
     if item is not None and (every or parallel is not None):
@@ -144,9 +160,10 @@ def run(
         raise click.UsageError("--fail-fast is for several items: give --next or --parallel, too")
     store, repo, job = here(name, take=True)
     cwd = gitenv.here()
+    destination = None if push is None else pushing_commits.to(store, repo, cwd, push)
 
     def check() -> None:
-        ready.check(store, cwd, base, command[0], running.environment())
+        ready.check(store, cwd, base, command[0], command_environment.environment())
         if not no_setup:
             preparing.check(store, repo, cwd, base)
 
@@ -190,7 +207,9 @@ def run(
     with sinks.ours() as ours, interrupts.listening() as signals:
         if as_json:
             ours = sinks.Ours(ours.err, ours.err, True)
-        worker = running.Worker(store, repo, job, cwd, wish, signals, ours, output.note, member)
+        worker = running.Worker(
+            store, repo, job, cwd, wish, signals, ours, output.note, destination, member
+        )
         if member is not None:
             worker = replace(worker, whole_lines=lines)
             member.begin()
@@ -198,6 +217,9 @@ def run(
             if member is None:
                 check()
             status = _work(worker, item, every, after)
+            if destination is not None:
+                pushing_commits.make_up(destination, signals, output.note)
+                signals.check()
             if in_a_row.why is not None:
                 output.note(f"{in_a_row.why}: this worker stops")
                 return failing_alike.EXIT_STATUS

@@ -15,15 +15,15 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
-from prodigy_git.gitenv import drop_local_variables
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import (
+    command_environment,
     command_process,
     judging,
     preparing,
     process,
+    pushing_commits,
     ready,
     reporting,
     stop_requests,
@@ -34,11 +34,9 @@ from prodigy_git.lifecycle.pool import Member
 from prodigy_git.lifecycle.sinks import Ours
 from prodigy_git.lifecycle.streams import WholeLines
 from prodigy_git.record import clock, files, redacting, within
-from prodigy_git.setup import environment as surroundings
 from prodigy_git.store.events import Broken
 from prodigy_git.store.runlog import LIMIT, RunLog
 
-_ARGUMENT = 100_000  # bytes that an environment variable may have on every system
 _HIGH = 100
 """The lock's descriptor is above those that scripts use for their own (``exec 3>file``)."""
 _TURN = 1.0  # seconds after which one of a pool looks again whether there is an item
@@ -75,6 +73,8 @@ class Worker:
     signals: Signals
     ours: Ours
     broken: Broken
+    push: pushing_commits.Destination | None = None
+    """Where an attempt's commits are pushed to, if anywhere."""
     member: Member | None = None
     """Its place in a pool, if it is in one."""
     whole_lines: Callable[[str], WholeLines] | None = None
@@ -98,6 +98,8 @@ class Attempt:
     log: str
     ready_at: int | None
     """When it may be tried again, in microseconds since 1970, if it waits for that."""
+    pushed: pushing_commits.Pushed | None = None
+    """What came of pushing its commits, where that was wanted, and there were any."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as ``run --json`` prints them."""
@@ -196,7 +198,9 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
             ran = process.run(
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
                 redact=not redacting.is_off(worker.store, worker.repo),
-                env=_environment(made, claim, log_path, item_path, result_path, worker.broken),
+                env=command_environment.of(
+                    made, claim, log_path, item_path, result_path, worker.broken
+                ),
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
                 timeout=wish.timeout,
                 whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
@@ -228,6 +232,9 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         worker.store, worker.repo, made, claim, verdict, log_path=log_path, backoff_ms=backoff,
         signals=worker.signals, broken=worker.broken,
     )  # fmt: skip
+    ready_at, pushed = _ready(state, backoff), None
+    if worker.push is not None:
+        pushed = pushing_commits.push(worker.push, made, claim, worker.signals, worker.broken)
     status = ran.exit_status
     if verdict.status == "Cancelled" and ran.interrupted is not None:
         status = 128 + ran.interrupted
@@ -235,7 +242,7 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         status = status or 1
     return Attempt(
         made.job_id, claim.item_id, claim.attempt, claim.agent_id, made.session_id, state, status,
-        ran.interrupted, verdict.error, log_path, _ready(state, backoff),
+        ran.interrupted, verdict.error, log_path, ready_at, pushed,
     )  # fmt: skip
 
 
@@ -272,41 +279,6 @@ def _say_what_was_odd(
 
 def _ready(state: str, backoff: int) -> int | None:
     return clock.now() + backoff * 1000 if state == "pending" else None
-
-
-def environment() -> dict[str, str]:
-    """Return what the command inherits of our own environment."""
-    env = dict(os.environ)
-    drop_local_variables(env)  # of a hook or an alias that we were started from
-    return {name: value for name, value in env.items() if name not in surroundings.NAMES}
-
-
-def _environment(
-    made: NewWorktree,
-    claim: Claim,
-    log_path: str,
-    item_path: str,
-    result_path: str,
-    broken: Broken,
-) -> dict[str, str]:
-    """Return what the command finds in its environment (docs/reference/run.md)."""
-    place = repository.private_of(made.worktree)
-    found = {} if place is None else surroundings.variables(place, broken)
-    env = environment() | {
-        **found,
-        "PRODIGY_AGENT_ID": claim.agent_id,
-        "PRODIGY_ITEM_ID": claim.item_id,
-        "PRODIGY_ITEM_FILE": item_path,
-        "PRODIGY_ATTEMPT": str(claim.attempt),
-        "PRODIGY_LOG": log_path,
-        "PRODIGY_RESULT": result_path,
-    }
-    data = json.dumps(claim.data)
-    if len(data) <= _ARGUMENT:
-        env["PRODIGY_ITEM"] = data
-    else:
-        env.pop("PRODIGY_ITEM", None)
-    return env
 
 
 def until_done(

@@ -3,38 +3,25 @@
 Any other type is somebody's own, and kept as it is.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Sha = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{7,64}$")]
+from prodigy_git.model.event_fields import Count, Duration, KnownEvent, Rewrite, Sha
+from prodigy_git.model.worktree_events import (
+    BranchNotPushed,
+    BranchPushed,
+    MergeCheckFailed,
+    MergeConflict,
+    WorktreeCleaned,
+    WorktreeCreated,
+    WorktreeMerged,
+    WorktreeMergeUndone,
+    WorktreeRestored,
+)
 
 
-class Duration(msgspec.Struct):
-    """A length of time, as Rust's serde writes one."""
-
-    secs: Count
-    nanos: Annotated[int, msgspec.Meta(ge=0, lt=1_000_000_000)] = 0
-
-
-class Rewrite(msgspec.Struct):
-    """A commit and what replaced it."""
-
-    old: Sha
-    new: Sha
-
-
-class _Event(msgspec.Struct, omit_defaults=True, kw_only=True):
-    session_id: str | None = None
-    agent_id: str | None = None
-    item_id: str | None = None
-    job_id: str | None = None
-    correlation_id: str | None = None
-    attempt: Count | None = None
-
-
-class _OfAgent(_Event, kw_only=True):
+class _OfAgent(KnownEvent, kw_only=True):
     agent_id: str
 
 
@@ -50,7 +37,7 @@ class AgentCompleted(_OfAgent, kw_only=True):
     """An agent has done its item."""
 
     duration: Duration | None = None
-    commits: list[Sha] = []
+    commits: list[Sha] = msgspec.field(default_factory=list)
     json_log_location: str | None = None
 
 
@@ -61,7 +48,7 @@ class AgentFailed(_OfAgent, kw_only=True):
     failure_reason: str | None = None
     retry_eligible: bool | None = None
     duration: Duration | None = None
-    commits: list[Sha] = []
+    commits: list[Sha] = msgspec.field(default_factory=list)
     json_log_location: str | None = None
 
 
@@ -87,7 +74,7 @@ class ClaimReleased(_OfAgent, kw_only=True):
     reason: str | None = None
 
 
-class WorkItemsAdded(_Event, kw_only=True):
+class WorkItemsAdded(KnownEvent, kw_only=True):
     """A job has got more items: those of the file with this SHA-256."""
 
     part: Count
@@ -95,7 +82,7 @@ class WorkItemsAdded(_Event, kw_only=True):
     count: Count
 
 
-class WorkItemProcessed(_Event, kw_only=True):
+class WorkItemProcessed(KnownEvent, kw_only=True):
     """An item's end."""
 
     item_id: str
@@ -103,7 +90,7 @@ class WorkItemProcessed(_Event, kw_only=True):
     result: Any = None
 
 
-class CheckpointSaved(_Event, kw_only=True):
+class CheckpointSaved(KnownEvent, kw_only=True):
     """A checkpoint was written."""
 
     phase: str
@@ -111,7 +98,7 @@ class CheckpointSaved(_Event, kw_only=True):
     version: Count | None = None
 
 
-class ClaudeMessage(_Event, kw_only=True):
+class ClaudeMessage(KnownEvent, kw_only=True):
     """What was said in an agent's conversation."""
 
     content: str
@@ -121,7 +108,7 @@ class ClaudeMessage(_Event, kw_only=True):
     program_session: str | None = None
 
 
-class _OfProgram(_Event, kw_only=True):
+class _OfProgram(KnownEvent, kw_only=True):
     agent_program: str
     program_session: str
 
@@ -146,7 +133,7 @@ class ToolsUsed(_OfProgram, kw_only=True):
 
     tools: dict[str, Count]
     failed: Count | None = None
-    files: list[str] = []
+    files: list[str] = msgspec.field(default_factory=list)
     duration: Duration | None = None
 
 
@@ -170,14 +157,14 @@ class SubagentEnded(SubagentStarted, kw_only=True):
     """An agent that an agent program had started is through."""
 
 
-class JobStarted(_Event, kw_only=True):
+class JobStarted(KnownEvent, kw_only=True):
     """A job was opened."""
 
     total_items: Count | None = None
     max_attempts: Count | None = None
 
 
-class JobPhaseChanged(_Event, kw_only=True):
+class JobPhaseChanged(KnownEvent, kw_only=True):
     """A job has come to another phase."""
 
     from_: str = msgspec.field(name="from")
@@ -185,7 +172,7 @@ class JobPhaseChanged(_Event, kw_only=True):
     sequence: Count | None = None
 
 
-class PhaseOutputsAdded(_Event, kw_only=True):
+class PhaseOutputsAdded(KnownEvent, kw_only=True):
     """The set-up, or a step of the reduce phase, has yielded something."""
 
     phase: Literal["setup", "reduce"]
@@ -193,7 +180,7 @@ class PhaseOutputsAdded(_Event, kw_only=True):
     sequence: Count | None = None
 
 
-class JobCompleted(_Event, kw_only=True):
+class JobCompleted(KnownEvent, kw_only=True):
     """A job has come to its end."""
 
     duration: Duration | None = None
@@ -202,7 +189,7 @@ class JobCompleted(_Event, kw_only=True):
     sequence: Count | None = None
 
 
-class JobFailed(_Event, kw_only=True):
+class JobFailed(KnownEvent, kw_only=True):
     """A job has failed."""
 
     error: str
@@ -211,7 +198,7 @@ class JobFailed(_Event, kw_only=True):
     sequence: Count | None = None
 
 
-class JobTurned(_Event, kw_only=True):
+class JobTurned(KnownEvent, kw_only=True):
     """A job was paused, goes on, or was cancelled."""
 
     reason: str | None = None
@@ -224,7 +211,7 @@ class JobResumed(JobTurned, kw_only=True):
     pending_items: Count | None = None
 
 
-class JobReopened(_Event, kw_only=True):
+class JobReopened(KnownEvent, kw_only=True):
     """A job that had ended hands out items again, also those whose last try its end had cut off."""
 
     to: Literal["setup", "map", "reduce"]
@@ -233,7 +220,7 @@ class JobReopened(_Event, kw_only=True):
     sequence: Count | None = None
 
 
-class SessionStarted(_Event, kw_only=True):
+class SessionStarted(KnownEvent, kw_only=True):
     """A session begins."""
 
     session_id: str
@@ -241,7 +228,7 @@ class SessionStarted(_Event, kw_only=True):
     base: str | None = None
 
 
-class SessionFinished(_Event, kw_only=True):
+class SessionFinished(KnownEvent, kw_only=True):
     """A session has come to its end."""
 
     session_id: str
@@ -251,14 +238,14 @@ class SessionFinished(_Event, kw_only=True):
     resumed: Count | None = None
 
 
-class SessionResumed(_Event, kw_only=True):
+class SessionResumed(KnownEvent, kw_only=True):
     """A session that had ended goes on."""
 
     session_id: str
     resumed: Count
 
 
-class CommitCreated(_Event, kw_only=True):
+class CommitCreated(KnownEvent, kw_only=True):
     """A commit was made."""
 
     commit: Sha
@@ -270,73 +257,14 @@ class CommitCreated(_Event, kw_only=True):
     recovered: bool | None = None
 
 
-class CommitsRewritten(_Event, kw_only=True):
+class CommitsRewritten(KnownEvent, kw_only=True):
     """Commits were replaced by others."""
 
     command: str
     rewrites: list[Rewrite]
 
 
-class WorktreeCreated(_Event, kw_only=True):
-    """A worktree was made."""
-
-    worktree_name: str
-    branch: str | None = None
-    base: str | None = None
-    branch_existed: bool | None = None
-
-
-class WorktreeCleaned(_Event, kw_only=True):
-    """A worktree was moved to the trash."""
-
-    worktree_name: str
-    trash_path: str | None = None
-    salvage_ref: str | None = None
-
-
-class WorktreeRestored(_Event, kw_only=True):
-    """A worktree is back."""
-
-    worktree_name: str
-
-
-class WorktreeMerged(_Event, kw_only=True):
-    """A worktree's branch was merged."""
-
-    target_branch: str
-    worktree_name: str | None = None
-    branch: str | None = None
-    head: Sha | None = None
-    commit: Sha | None = None
-
-
-class WorktreeMergeUndone(WorktreeMerged, kw_only=True):
-    """A merge was taken back: the target is where it was before."""
-
-
-class MergeConflict(_Event, kw_only=True):
-    """A worktree's branch was not merged, since it conflicts with what the target has."""
-
-    target_branch: str
-    branch: str | None = None
-    head: Sha | None = None
-    base: Sha | None = None
-    files: list[str] = []
-    with_: list[dict[str, Any]] = msgspec.field(name="with", default_factory=list)
-
-
-class MergeCheckFailed(_Event, kw_only=True):
-    """A worktree's branch was not merged, since the check failed on what that would come to."""
-
-    target_branch: str
-    branch: str | None = None
-    head: Sha | None = None
-    base: Sha | None = None
-    error: str | None = None
-    json_log_location: str | None = None
-
-
-class DLQItemAdded(_Event, kw_only=True):
+class DLQItemAdded(KnownEvent, kw_only=True):
     """An item came into the queue."""
 
     item_id: str
@@ -344,14 +272,14 @@ class DLQItemAdded(_Event, kw_only=True):
     failure_count: Count | None = None
 
 
-class DLQItemRemoved(_Event, kw_only=True):
+class DLQItemRemoved(KnownEvent, kw_only=True):
     """An item was taken out of the queue."""
 
     item_id: str
     reason: str | None = None
 
 
-class DLQItemsReprocessed(_Event, kw_only=True):
+class DLQItemsReprocessed(KnownEvent, kw_only=True):
     """Items are to be tried again."""
 
     count: Count
@@ -360,7 +288,7 @@ class DLQItemsReprocessed(_Event, kw_only=True):
     reason: str | None = None
 
 
-KNOWN: dict[str, type[_Event]] = {
+KNOWN: dict[str, type[KnownEvent]] = {
     kind.__name__: kind
     for kind in (
         AgentStarted, AgentCompleted, AgentFailed, AgentRetrying, ClaimReleased, ClaimRenewed,
@@ -368,7 +296,7 @@ KNOWN: dict[str, type[_Event]] = {
         PhaseOutputsAdded, JobCompleted, JobFailed, JobResumed, JobReopened,
         SessionStarted, SessionFinished, SessionResumed, CommitCreated, CommitsRewritten,
         WorktreeCreated, WorktreeCleaned, WorktreeRestored, WorktreeMerged, WorktreeMergeUndone,
-        MergeConflict, MergeCheckFailed, DLQItemAdded,
+        MergeConflict, MergeCheckFailed, BranchPushed, BranchNotPushed, DLQItemAdded,
         DLQItemRemoved, DLQItemsReprocessed,
         AgentProgramStarted, AgentProgramEnded, ToolsUsed, AgentWaiting, SubagentStarted, SubagentEnded,
     )

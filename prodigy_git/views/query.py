@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.model.known_events import KNOWN, Duration
+from prodigy_git.model.event_fields import Duration
+from prodigy_git.model.known_events import KNOWN
 from prodigy_git.model.selection import Selection
 from prodigy_git.store import events, stream
 from prodigy_git.store.events import Broken

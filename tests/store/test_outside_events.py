@@ -54,6 +54,13 @@ VALID = {
     "WorktreeMergeUndone": {"target_branch": "main", "commit": "abc1234"},
     "MergeConflict": {"target_branch": "main", "files": ["f"], "with": [{"item_id": "i"}]},
     "MergeCheckFailed": {"target_branch": "main", "error": "exit status 1"},
+    "BranchPushed": {
+        "session_id": "s", "remote": "origin", "ref": "refs/heads/b.s", "head": "abc1234",
+    },
+    "BranchNotPushed": {
+        "session_id": "s", "remote": "origin", "ref": "refs/heads/b.s", "head": "abc1234",
+        "error": "exit status 128",
+    },
     "DLQItemAdded": {"item_id": "i", "error_signature": "s", "failure_count": 1},
     "DLQItemRemoved": {"item_id": "i"},
     "DLQItemsReprocessed": {"count": 1},

@@ -30,6 +30,7 @@ _NO_SIGNS = frozenset((
     "AgentCompleted", "AgentFailed", "AgentRetrying", "ClaimReleased", "WorkItemProcessed",
     "CheckpointSaved", "CommitCreated", "CommitsRewritten", "WorktreeCleaned", "WorktreeRestored",
     "WorktreeMerged", "WorktreeMergeUndone", "MergeConflict", "MergeCheckFailed",
+    "BranchPushed", "BranchNotPushed",
     "JobPhaseChanged", "JobCompleted", "JobFailed", "DLQItemAdded",
     "DLQItemRemoved", "DLQItemsReprocessed",
 ))  # fmt: skip

@@ -248,8 +248,8 @@ OF_PRODIGY = frozenset((".metadata", ".gitignore"))
 """What Prodigy has in the folder of a repository's worktrees, beside them."""
 # With what is Prodigy's: `checkpoints`; of a queue all but the first.
 _OF_STATE = frozenset(
-    ("repository.json", "halves.json", "known-merges.json", "trusted.json", "pushed.json", "merges",
-     "mapreduce", "mappings", "checkpoints")
+    ("repository.json", "halves.json", "known-merges.json", "trusted.json", "pushed.json",
+     "to-push.json", "merges", "mapreduce", "mappings", "checkpoints")
 )  # fmt: skip
 _OF_QUEUE = frozenset(("dlq-items.json", "items", "index.json", "mapreduce"))
 

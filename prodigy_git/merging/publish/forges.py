@@ -80,15 +80,6 @@ def _parts(url: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
-def harmless(url: str) -> str:
-    """Return a remote's URL without user and password, for people and files."""
-    if "://" not in url:
-        return url
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-
-
 def link(forge: Forge, branch: str, base: str, title: str, body: str) -> str:
     """Return the address of the page where a pull request is opened by hand, filled in."""
     short = body if len(body) <= _LONGEST else ""

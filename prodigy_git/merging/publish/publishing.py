@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.git import repository
+from prodigy_git.git import remotes, repository
 from prodigy_git.git.ask import git_status, said
 from prodigy_git.merging.publish import forges, own_pushes, pull_request
 from prodigy_git.merging.queue import outcomes
@@ -90,13 +90,13 @@ def _remote(cwd: str, name: str) -> _Remote:
     url = out.rstrip("\n")
     status, out, err = git_status(cwd, "ls-remote", "--heads", "--", url)
     if status != 0:
-        why = said(err).replace(url, forges.harmless(url))
+        why = said(err).replace(url, remotes.harmless(url))
         raise ProdigyError(f"remote {name} cannot be asked: {why}")
     lines = [line.split("\t") for line in out.split("\n") if "\t" in line]
     heads = {ref.removeprefix("refs/heads/"): sha for sha, ref in lines}
     forge = forges.of(url, repository.config(cwd, "prodigy.forge"))
     program = None if forge is None else forges.program(forge, cwd)
-    return _Remote(cwd, name, forges.harmless(url), forge, program, heads)
+    return _Remote(cwd, name, remotes.harmless(url), forge, program, heads)
 
 
 def _publish(

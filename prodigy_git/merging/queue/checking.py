@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from prodigy_git import layout
 from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import process
+from prodigy_git.lifecycle.command_environment import environment
 from prodigy_git.lifecycle.interrupts import Signals
-from prodigy_git.lifecycle.run import environment
 from prodigy_git.lifecycle.sinks import Ours, Sink
 from prodigy_git.merging.queue.target import Target
 from prodigy_git.merging.queue.workplace import Workplace

@@ -22,6 +22,7 @@ _OF_NOTE = frozenset((
     "SessionStarted", "SessionFinished", "AgentStarted", "AgentCompleted", "AgentFailed",
     "AgentRetrying", "ClaimReleased", "WorktreeCreated", "WorktreeCleaned", "WorktreeRestored",
     "WorktreeMerged", "WorktreeMergeUndone", "MergeConflict", "MergeCheckFailed",
+    "BranchPushed", "BranchNotPushed",
     "WorkItemProcessed", "CommitCreated", "CommitsRewritten", "DLQItemAdded",
 ))  # fmt: skip
 

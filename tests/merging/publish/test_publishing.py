@@ -8,6 +8,7 @@ import pytest
 from support_cli import call, ok, refused
 from support_merge import Team, sh
 
+from prodigy_git.git import remotes
 from prodigy_git.merging.publish import forges
 
 FAKE = """\
@@ -315,5 +316,5 @@ def test_a_forge_of_another_name_is_said_by_git_config():
 
 
 def test_credentials_are_never_shown():
-    assert forges.harmless("https://u:p@host/o/r") == "https://host/o/r"
-    assert forges.harmless("git@host:o/r") == "git@host:o/r"
+    assert remotes.harmless("https://u:p@host/o/r") == "https://host/o/r"
+    assert remotes.harmless("git@host:o/r") == "git@host:o/r"
