@@ -10,6 +10,7 @@ from prodigy_git.jobs import books, deserted, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
+from prodigy_git.record.log_position import Position
 from prodigy_git.store import reserve
 from prodigy_git.store.events import Broken
 
@@ -63,7 +64,7 @@ def record(
     broken: Broken,
     *,
     ends: bool = False,
-    before: Callable[[log.Position], None] | None = None,
+    before: Callable[[Position], None] | None = None,
 ) -> None:
     """Append events to the job's log, and bring the index up to it. Raises `OSError`: nothing was done.
 
@@ -110,7 +111,7 @@ def end_well(
     result: Any = None,
     session: str | None = None,
     extra: Iterable[dict[str, Any]] = (),
-    before: Callable[[log.Position], None] | None = None,
+    before: Callable[[Position], None] | None = None,
     broken: Broken,
 ) -> Ended:
     """End a claim well: AgentCompleted and WorkItemProcessed, and ``extra``, with one write.
@@ -148,7 +149,7 @@ def end_badly(
     session: str | None = None,
     artifacts: dict[str, str] | None = None,
     extra: Iterable[dict[str, Any]] = (),
-    before: Callable[[log.Position], None] | None = None,
+    before: Callable[[Position], None] | None = None,
     broken: Broken,
 ) -> Ended:
     """End a claim badly: AgentFailed, then AgentRetrying, or DLQItemAdded where it was the last try.
@@ -174,7 +175,7 @@ def release(
     reason: str,
     session: str | None = None,
     extra: Iterable[dict[str, Any]] = (),
-    before: Callable[[log.Position], None] | None = None,
+    before: Callable[[Position], None] | None = None,
     broken: Broken,
 ) -> Ended:
     """Give a claim back, ClaimReleased: its item is pending at once, and the attempt does not count.

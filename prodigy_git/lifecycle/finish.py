@@ -10,7 +10,8 @@ from prodigy_git.git import repository
 from prodigy_git.jobs import books, claims, endings, snapshots, surviving_commits, totals
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.model.session import Session
-from prodigy_git.record import clock, enrolment, locks, log, prodigys, session, whose
+from prodigy_git.record import clock, enrolment, locks, log, log_position, prodigys, session, whose
+from prodigy_git.record.log_position import Position
 from prodigy_git.store import ended_by_others, events, reserve, sessions
 
 
@@ -199,12 +200,15 @@ def _append_once(
     envelope = ended_by_others.envelope(found, what, "SessionFinished")
     finished = ended_by_others.finished(envelope, end)
     if "finishing" in fields["metadata"]:
-        since = _position(fields["metadata"]["finishing"])
+        try:
+            since = log_position.from_json(fields["metadata"]["finishing"])
+        except ValueError:
+            since = None  # it may be anywhere
         if log.find(layout.job_log(store, repo, found.job), [finished["id"]], since):
             return None
 
-    def note(position: log.Position) -> None:
-        fields["metadata"]["finishing"] = [position.file, position.offset]
+    def note(position: Position) -> None:
+        fields["metadata"]["finishing"] = log_position.as_json(position)
         session.write(store, found.id, fields)
 
     agent, item = found.text("agent_id"), found.text("item_id")
@@ -274,11 +278,3 @@ def _checkpoint(
             totals.put(fields, job, totals.of(index))
     except (ProdigyError, OSError) as trouble:
         broken(f"no checkpoint of job {job} written ({trouble}): the log has everything")
-
-
-def _position(mark: object) -> log.Position | None:
-    """Return where in the log an earlier finish was about to write; None: it may be anywhere."""
-    match mark:
-        case [str(file), int(offset)] if offset >= 0:
-            return log.Position(file, offset)
-    return None

@@ -20,6 +20,7 @@ from prodigy_git import layout
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
 from prodigy_git.record import files, jsonline, locks, log, mapping, prodigys, session
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ def complete(place: Place, enrolment: Enrolment, cursor: Cursor, patience: float
         os.close(lock)
     # What a killed drain had begun to write is somewhere in the other log now.
     if cursor.intent is not None:
-        cursor.intent = log.Position("", 0)
+        cursor.intent = Position("", 0)
     if cursor.log is not None:
-        cursor.log = log.Position("", 0)
+        cursor.log = Position("", 0)
     cursor.former = None
     cursors.write(place.private, cursor, enrolment.suffix, place.held)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import files, gitdir, jsonline
-from prodigy_git.record.log import Position
+from prodigy_git.record import files, gitdir, jsonline, log_position
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ def read(private: str, suffix: str = "", held: int | None = None) -> Cursor | No
                 setattr(cursor, name, names.checked(fields[name], "job id"))  # it becomes a path
         cursor.identity = str(fields["identity"]).encode("utf-8", "surrogateescape")
         for name in ("log", "intent"):
-            at = fields.get(name)
-            if at is not None:
-                setattr(cursor, name, Position(str(at[0]), int(at[1])))
+            setattr(cursor, name, log_position.from_json(fields.get(name)))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
     return cursor
@@ -101,7 +99,7 @@ def write(private: str, cursor: Cursor, suffix: str = "", held: int | None = Non
     for name in Cursor.__slots__:
         value = getattr(cursor, name)
         if isinstance(value, Position):
-            value = [value.file, value.offset]
+            value = log_position.as_json(value)
         elif isinstance(value, bytes):
             value = value.decode("utf-8", "surrogateescape")
         if value is not None:

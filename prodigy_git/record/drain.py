@@ -20,6 +20,7 @@ from prodigy_git import layout
 from prodigy_git.record import clock, files, gitdir, journal, locks, log, new_commits
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record import enrolment as enrolments
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,12 +177,12 @@ def _record(
     # Where the log must be looked at, the mark says so until the cursor has moved: a drain that is
     # killed too must not leave a mark behind what an earlier one wrote.
     if lost:
-        cursor.intent = log.Position("", 0)
+        cursor.intent = Position("", 0)
     elif cursor.intent is None and cursor.boot != boot:
         cursor.intent = cursor.log
     written = _already_written(enrolment, cursor, events, doubtful, boot)
 
-    def mark(position: log.Position) -> None:
+    def mark(position: Position) -> None:
         if cursor.intent is None:
             cursor.intent = position
         cursors.write(place.private, cursor, enrolment.suffix, place.held)
@@ -192,7 +193,7 @@ def _record(
             enrolment.store, enrolment.repo, enrolment.job, missing, patience=patience, before=mark
         )
     elif cursor.log is None:
-        cursor.log = log.Position("", 0)
+        cursor.log = Position("", 0)
     cursor.intent = None
     cursor.boot = boot
     _advance(cursor, reading)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import locks, log, session
+from prodigy_git.record import locks, log, log_position, session
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,12 +62,11 @@ def go_on(store: str, name: str, process: dict[str, Any], *, program: str | None
             if isinstance(metadata.get(one), str):
                 event[one] = metadata[one]
 
-        def note(position: log.Position) -> None:
-            metadata[_MARK] = [position.file, position.offset]
+        def note(position: Position) -> None:
+            metadata[_MARK] = log_position.as_json(position)
             session.write(store, name, fields)
 
-        mark = metadata.get(_MARK)
-        since = log.Position(str(mark[0]), int(mark[1])) if mark else None
+        since = log_position.from_json(metadata.get(_MARK))
         folder = layout.job_log(store, repo, job)
         if since is None or not log.find(folder, {event["id"]}, since):
             log.append(store, repo, job, [event | {"resumed": again}], before=note)

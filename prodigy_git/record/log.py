@@ -11,6 +11,7 @@ import os
 
 from prodigy_git import layout
 from prodigy_git.record import clock, files, jsonline, locks, redacting, within
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ LONGEST = 1 << 26
 """How many bytes a line of a log may have that is read backwards: an event has a megabyte at most."""
 _AHEAD = 5 * 60 * clock.SECOND  # a last stamp further ahead than this came from a wrong clock
 _TAIL = 8192
-
-
-class Position:
-    """A place in a job's log: ``file`` (its name within the log's folder) and ``offset`` in bytes."""
-
-    __slots__ = ("file", "offset")
-
-    def __init__(self, file: str, offset: int) -> None:
-        """Name the place; ``file`` is empty for a log that has no file yet."""
-        self.file = file
-        self.offset = offset
 
 
 def event_id(nonce: str, what: str) -> str:

@@ -13,6 +13,7 @@ from support_record import PACKAGE, events, run
 
 from prodigy_git import layout
 from prodigy_git.record import clock, log
+from prodigy_git.record.log_position import Position
 
 NOON = clock.parse("2026-03-04T12:00:00Z") or 0
 MINUTE = 60 * clock.SECOND
@@ -35,7 +36,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_clock
 
 
-def add(store: Path, name: str, **fields: Any) -> log.Position:
+def add(store: Path, name: str, **fields: Any) -> Position:
     identity = log.event_id("nonce", name)
     return log.append(
         str(store), "repo", "job", [{"id": identity, "type": "Test", "name": name, **fields}]

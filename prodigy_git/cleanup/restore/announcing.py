@@ -19,6 +19,7 @@ from prodigy_git.record import (
     jsonline,
     locks,
     log,
+    log_position,
     mapping,
     new_commits,
     register,
@@ -28,6 +29,7 @@ from prodigy_git.record.cursor import Cursor
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
+from prodigy_git.record.log_position import Position
 from prodigy_git.setup import ports
 from prodigy_git.store import ended_by_others, sessions
 from prodigy_git.store.events import Broken
@@ -157,15 +159,15 @@ def _record(store: str, found: Entry, entered: Enrolment) -> None:
     there = sessions.load(store, entered.session)
     event = ended_by_others.envelope(there, f"restored:{found.moment}", "WorktreeRestored")
     event["worktree_name"] = gitdir.printable(os.path.basename(plan["to"]))
-    mark = plan.get("log")
-    if mark is not None:
+    since = log_position.from_json(plan.get("log"))
+    if since is not None:
         folder = layout.job_log(store, entered.repo, entered.job)
-        if log.find(folder, [event["id"]], log.Position(str(mark[0]), int(mark[1]))):
+        if log.find(folder, [event["id"]], since):
             return
 
-    def note(position: log.Position) -> None:
+    def note(position: Position) -> None:
         if plan.get("log") is None:
-            plan["log"] = [position.file, position.offset]
+            plan["log"] = log_position.as_json(position)
             entries.write(found)
 
     log.append(store, entered.repo, entered.job, [event], before=note)

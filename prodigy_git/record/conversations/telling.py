@@ -21,10 +21,11 @@ from __future__ import annotations
 import os
 
 from prodigy_git import layout, names
-from prodigy_git.record import clock, files, jsonline, locks, log, session
+from prodigy_git.record import clock, files, jsonline, locks, log, log_position, session
 from prodigy_git.record import cursor as cursors
 from prodigy_git.record.conversations import what_follows
 from prodigy_git.record.conversations.call_identity import DIGITS
+from prodigy_git.record.log_position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Cursor:
         self.offset = 0
         self.state: dict[str, Any] = what_follows.begun()
         self.open: list[dict[str, Any]] = []
-        self.log: log.Position | None = None
-        self.intent: log.Position | None = None
+        self.log: Position | None = None
+        self.intent: Position | None = None
         self.boot = ""
         self.behind = False
 
@@ -188,11 +189,10 @@ def _bring(store: str, name: str, text: Text | None, over: bool, patience: float
     missing = [event for event in made if event["id"] not in written]
     held = jsonline.encode(_fields(_read(path) or Cursor())) if missing else ""
 
-    def mark(position: log.Position) -> None:
+    def mark(position: Position) -> None:
         # The old cursor, with the intent: whoever comes next reads the same lines again.
         old = jsonline.decode(held)
-        at = since or position
-        _write(path, {**old, "intent": [at.file, at.offset]})
+        _write(path, {**old, "intent": log_position.as_json(since or position)})
 
     if missing:
         cursor.log = log.append(store, repo, job, missing, patience=patience, before=mark)
@@ -288,7 +288,7 @@ def _since(
     lines: list[tuple[int, dict[str, Any]]],
     boot: str,
     now: int,
-) -> log.Position | None:
+) -> Position | None:
     """Return from where on the log may hold an event that is about to be written; None: nowhere.
 
     So it is on the usual way, see `drain`. Of a file that has begun just now nothing was told; of an
@@ -296,10 +296,10 @@ def _since(
     """
     if anew:
         first = clock.parse(str(lines[0][1].get("at"))) if lines else None
-        return None if first is not None and 0 <= now - first < OPEN else log.Position("", 0)
+        return None if first is not None and 0 <= now - first < OPEN else Position("", 0)
     if cursor.intent is not None:
         return cursor.intent
-    return None if cursor.boot == boot else cursor.log or log.Position("", 0)
+    return None if cursor.boot == boot else cursor.log or Position("", 0)
 
 
 def _lines(path: str, offset: int) -> tuple[list[tuple[int, dict[str, Any]]], int, bool]:
@@ -336,9 +336,7 @@ def _read(path: str) -> Cursor | None:
         cursor.offset, cursor.boot = int(fields["offset"]), str(fields["boot"])
         cursor.state, cursor.open = dict(fields["state"]), list(fields["open"])
         for name in ("log", "intent"):
-            at = fields.get(name)
-            if at is not None:
-                setattr(cursor, name, log.Position(str(at[0]), int(at[1])))
+            setattr(cursor, name, log_position.from_json(fields.get(name)))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
     return cursor
@@ -348,8 +346,8 @@ def _fields(cursor: Cursor) -> dict[str, Any]:
     fields: dict[str, Any] = {"version": _VERSION}
     for name in ("boot", "intent", "log", "offset", "open", "state"):
         value = getattr(cursor, name)
-        if isinstance(value, log.Position):
-            value = [value.file, value.offset]
+        if isinstance(value, Position):
+            value = log_position.as_json(value)
         if value is not None:
             fields[name] = value
     return fields

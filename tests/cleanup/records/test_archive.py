@@ -11,6 +11,7 @@ from support_cli import call, foreign_session, new, ok, snapshot, write_log
 
 from prodigy_git.cleanup.records import archive, by_age
 from prodigy_git.record import archived, clock, cursor, gitdir, log
+from prodigy_git.record.log_position import Position
 from prodigy_git.store import events
 
 DAY = "events-20250111.jsonl"
@@ -117,7 +118,7 @@ def test_a_position_in_a_log_holds_for_its_archive(store):
     path = write_log(store, "r", "j", DAY, *(event(number) for number in range(5)))
     offset = len(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     wanted = [identity(number) for number in range(6)]
-    positions = [None, log.Position("", 0), log.Position(DAY, offset), log.Position("f", 0)]
+    positions = [None, Position("", 0), Position(DAY, offset), Position("f", 0)]
     before = [log.find(str(folder(store)), wanted, since) for since in positions]
     assert [len(found) for found in before] == [5, 5, 2, 0]
     archive_all(store)
