@@ -54,6 +54,13 @@ def newest(path: str) -> int | None:
     return seconds * clock.SECOND or None
 
 
+def length(path: str) -> int:
+    """Return how many bytes an archive's text has, as its end says. Raises `OSError`."""
+    with files.stream(path) as packed:
+        packed.seek(-4, os.SEEK_END)
+        return int.from_bytes(packed.read(4), "little")
+
+
 def stream(path: str) -> gzip.GzipFile:
     """Open an archive's text for reading, as `files.stream` does a file. Raises `OSError`."""
     packed = files.solid(path)  # `gzip` passes zeros over one by one

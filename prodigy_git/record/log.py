@@ -200,7 +200,7 @@ def _has_room(folder: str, name: str, packed: set[str]) -> bool:
     return about.st_mode & 0o170000 == 0o100000 and about.st_size < MAX_FILE
 
 
-def _own(name: str) -> bool:
+def is_own(name: str) -> bool:
     """Whether a file's name is one that this module gives."""
     stem = name[7:-6]
     return name[:7] == "events-" and name[-6:] == ".jsonl" and (
@@ -215,8 +215,8 @@ def _names(folder: str) -> tuple[list[str], set[str]]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return [], set()
-    packed = {name[:-3] for name in names if name[-3:] == ".gz" and _own(name[:-3])}
-    return sorted(filter(_own, names), reverse=True), packed
+    packed = {name[:-3] for name in names if name[-3:] == ".gz" and is_own(name[:-3])}
+    return sorted(filter(is_own, names), reverse=True), packed
 
 
 def _last_stamp(folder: str) -> tuple[int | None, list[str], set[str]]:

@@ -1,0 +1,233 @@
+"""Writing rows of a job's stream into this host's files, each once, wherever it is interrupted.
+
+First the lines, then the cursor, both under the log's lock: so however many processes pull a job, and
+wherever one is killed, a row is written once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from prodigy_git.errors import ProdigyError
+from prodigy_git.hub import border, job_cursor, pulled_files, set_aside
+from prodigy_git.hub.copied_rows import Rows
+from prodigy_git.hub.job_cursor import Cursor
+from prodigy_git.hub.job_streams import Stream
+from prodigy_git.hub.set_aside import Aside
+from prodigy_git.hub.where import Where
+from prodigy_git.record import clock
+
+
+class Restored(ProdigyError):
+    """The job's stream is not the one that the cursor is of: it is to be pulled from the beginning."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What stands in a job's log when it is pulled again: the ids, as of the stream's number ``upto``.
+
+    What was cleaned away, up to ``cleaned``, does not come back.
+    """
+
+    upto: int
+    ids: set[bytes]
+    cleaned: int
+
+
+NOTHING = Known(0, set(), 0)
+
+
+def look(where: Where, upto: int) -> Known:
+    """Look through a job's log for the events that stand in it, before it is pulled again.
+
+    The stream's number ``upto`` was asked for before: what this host had shipped by then is found.
+    """
+    with where.log_held():
+        ids: set[bytes] = set()
+        sizes = pulled_files.collect(*where.name, lambda line: _add(ids, line, where.job))
+        cursor = where.cursor()
+        if cursor is not None and cursor.again:
+            # What stands behind these from here on was written by another process.
+            where.save(replace(cursor, sizes=sizes), durably=True)
+        return Known(upto, ids, where.cleaned_before())
+
+
+def _add(ids: set[bytes], line: bytes, job: str) -> None:
+    identity = border.id_of(line, job)
+    if identity is not None:
+        ids.add(identity)
+
+
+def take(
+    where: Where, before: Cursor, rows: Rows, known: Known, *, claims: bool
+) -> tuple[int, Cursor]:
+    """Write the lines of rows that are not here yet, then the cursor; return how many, and that.
+
+    ``before`` is a cursor that the rows follow; with ``claims``, the caller holds the claims lock.
+    Raises `Restored` where the job has been begun again meanwhile; `OSError`, and then the cursor
+    stays.
+    """
+    own = where.host.id.bytes
+    if not claims and any(s and h == own for s, h in zip(rows.steps, rows.hosts, strict=True)):
+        # A step of this host that has been committed, and whose process may be about to write it.
+        with where.claims_held():
+            return take(where, before, rows, known, claims=True)
+    with where.log_held():
+        cursor = where.cursor()
+        if cursor is None or cursor.stream != before.stream:
+            raise Restored(f"job {where.job}: another process has begun to pull it again")
+        seq, mark = rows.seqs[-1], rows.marks[-1]
+        if seq <= cursor.seq:
+            return 0, cursor  # another process was quicker
+        lines, aside = _chosen(where, cursor, rows.behind(cursor.seq), known)
+        if aside:
+            set_aside.put(*where.name, aside, where.say)
+        sizes = dict(cursor.sizes)
+        boot = cursor.boot
+        if lines:
+            sizes |= pulled_files.append(*where.name, lines)
+            boot = job_cursor.boot()
+        skipped = cursor.skipped and tuple(
+            one for one in cursor.skipped if UUID(one).bytes not in set(rows.ids)
+        )
+        cursor = replace(cursor, seq=seq, mark=mark, sizes=sizes, boot=boot, skipped=skipped)
+        where.save(cursor)
+    return sum(map(len, lines.values())), cursor
+
+
+def passed_over(where: Where, before: Cursor, stream: Stream) -> Cursor:
+    """Go to a stream's end, since its last events were removed from the hub; return the cursor."""
+    with where.log_held():
+        cursor = where.cursor()
+        if cursor is None or cursor.stream != before.stream:
+            raise Restored(f"job {where.job}: another process has begun to pull it again")
+        if cursor.seq < stream.seq:
+            cursor = replace(cursor, seq=stream.seq, mark=stream.mark)
+            where.save(cursor)
+    return cursor
+
+
+def _chosen(
+    where: Where, cursor: Cursor, rows: Rows, known: Known
+) -> tuple[dict[UUID, list[bytes]], list[Aside]]:
+    """Return the lines of rows that are to be written, by their hosts; and what is to be set aside."""
+    own = where.host.id.bytes
+    wanted = [
+        number
+        for number, (seq, host, step, identity) in enumerate(
+            zip(rows.seqs, rows.hosts, rows.steps, rows.ids, strict=True)
+        )
+        if (identity not in known.ids if seq <= known.upto else step or host != own)
+    ]
+    hosts = {raw: UUID(bytes=raw) for raw in {rows.hosts[number] for number in wanted}}
+    there = _interrupted(where, cursor, hosts.values())
+    there.update(UUID(one).bytes for one in cursor.skipped)
+    mine = {rows.ids[number] for number in wanted if rows.hosts[number] == own}
+    if mine:
+        # Of steps, mostly; or this host has shipped it, the hub has lost it, and another host has given
+        # it back.
+        there |= mine & {
+            border.id_of(line, where.job) for line in pulled_files.other_lines(*where.name)
+        }
+    if there:
+        wanted = [number for number in wanted if rows.ids[number] not in there]
+    lines: dict[UUID, list[bytes]] = {}
+    aside: list[Aside] = []
+    faults = _faults(rows, wanted, where.job)
+    for number in wanted:
+        line, host = rows.lines[number], hosts[rows.hosts[number]]
+        if number in faults or line is None:
+            place = f"event {rows.seqs[number]} of host {host} on the hub"
+            aside.append(Aside(place, faults[number], line))
+        elif not (
+            known.cleaned
+            and rows.seqs[number] <= known.upto
+            and _moment(line, where.job) <= known.cleaned
+        ):
+            lines.setdefault(host, []).append(line)
+    return lines, aside
+
+
+def _faults(rows: Rows, wanted: list[int], job: str) -> dict[int, str]:
+    """Return what is wrong with those rows that are no events of the job."""
+    doubtful: list[int] = []
+    short: list[int] = []
+    for number in wanted:
+        line = rows.lines[number]
+        (doubtful if line is None or len(line) >= border.QUICK else short).append(number)
+    checked = border.ours([rows.lines[number] or b"" for number in short], job)
+    ids = b"".join([rows.ids[number] for number in short])
+    if checked is None or "".join(checked[0]).replace("-", "") != ids.hex():
+        doubtful += short
+    faults = {}
+    for number in doubtful:
+        fault = border.fault(rows.lines[number], rows.ids[number], job)
+        if fault is not None:
+            faults[number] = fault
+    return faults
+
+
+def _moment(line: bytes, job: str) -> int:
+    """Return when an event was, in microseconds since 1970; very late where it does not say."""
+    at = border.known(line, job).at
+    return (clock.parse(at) if at is not None else None) or 1 << 62
+
+
+def _interrupted(where: Where, cursor: Cursor, hosts: Iterable[UUID]) -> set[bytes | None]:
+    """Return the ids of what a pull has written of hosts whose end it did not note."""
+    beyond = pulled_files.beyond(*where.name, cursor.sizes, hosts)
+    return {border.id_of(line, where.job) for line in beyond}
+
+
+def wrote(where: Where, stream: Stream, lines: list[bytes]) -> None:
+    """Write this host's own events of a step that is committed; the caller holds the claims lock.
+
+    ``stream`` is as `job_streams.append` has returned it. What cannot be written now comes with the
+    next pull. Raises `OSError`.
+    """
+    with where.log_held():
+        cursor = where.cursor()
+        if (
+            cursor is None
+            or cursor.again
+            or (cursor.hub, cursor.job) != (str(stream.hub), stream.job)
+            or cursor.seq != stream.seq - len(lines)
+            or any(pulled_files.beyond(*where.name, cursor.sizes, [where.host.id]))
+        ):
+            return
+        sizes = cursor.sizes | pulled_files.append(*where.name, {where.host.id: lines})
+        boot = job_cursor.boot()
+        where.save(replace(cursor, seq=stream.seq, mark=stream.mark, sizes=sizes, boot=boot))
+
+
+def shipped(
+    where: Where, before: Stream, after: Stream, sent: dict[str, int], elsewhere: dict[str, int]
+) -> None:
+    """Pass over what this host has just put at the end of a stream out of its own files.
+
+    ``before`` and ``after`` are the stream as it was held, and as it was committed; ``sent`` the bytes
+    of files that the hub has by now. Where something was not pulled yet, all is met in its order.
+    ``elsewhere`` are events that another host has recorded too, with their numbers: they are here
+    already. Raises `OSError`.
+    """
+    with where.log_held():
+        cursor = where.cursor()
+        if cursor is None or (cursor.hub, cursor.job) != (str(before.hub), before.job):
+            return
+        seq, mark = cursor.seq, cursor.mark
+        if not cursor.again and (seq, mark) == (before.seq, before.mark):
+            seq, mark = after.seq, after.mark
+        to_come = [one for one, number in elsewhere.items() if number > cursor.seq]
+        skipped = (*cursor.skipped, *(one for one in to_come if one not in cursor.skipped))
+        where.save(replace(cursor, seq=seq, mark=mark, sent=cursor.sent | sent, skipped=skipped))
+
+
+def sync(where: Where) -> None:
+    """Make what was pulled survive a loss of power, and note that. Raises `OSError`."""
+    cursor = where.cursor()
+    if cursor is None or cursor.boot is None or cursor.lost_power():
+        return
+    pulled_files.sync(*where.name, cursor.sizes)
+    with where.log_held():
+        if where.cursor() == cursor:
+            where.save(replace(cursor, boot=None), durably=True)

@@ -1,0 +1,102 @@
+"""Hosts with a job on a hub, in this process: each a store; what they record is plain events."""
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support_hub import PATIENCE, rows, way
+
+from prodigy_git import layout
+from prodigy_git.hub import connection, host, offering, pulling, schema, shipping
+from prodigy_git.hub.where import Where
+from prodigy_git.record import log
+from prodigy_git.store import events
+
+REPO, JOB = "repo-abcdef", "job-1"
+
+
+def new_hub(url: str) -> int:
+    """Make the hub, and a repository on it; return its number."""
+    with way(url) as there:
+        schema.made(there)
+    insert = "INSERT INTO prodigy_hub.repository (label) VALUES ('r') RETURNING id"
+    return int(rows(url, insert)[0][0])
+
+
+@dataclass
+class Store:
+    """A host of a hub: a store, and what it was told of things set aside."""
+
+    path: Path
+    url: str
+    repository: int
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return str(self.path), REPO, JOB
+
+    @property
+    def folder(self) -> Path:
+        return Path(layout.job_log(*self.name))
+
+    def where(self) -> Where:
+        return Where(*self.name, host.own(str(self.path)), self.said.append)
+
+    def record(self, *words: str, **fields: Any) -> list[str]:
+        """Append an event for each word; return the ids."""
+        made = [
+            {"id": str(uuid.uuid4()), "type": "WordSaid", "job_id": JOB, "word": word, **fields}
+            for word in words
+        ]
+        log.append(*self.name, made)
+        return [one["id"] for one in made]
+
+    def ship(self, **how: Any) -> int:
+        with way(self.url) as conn:
+            return shipping.ship(conn, self.where(), self.repository, **how)
+
+    def pull(self) -> int:
+        with way(self.url) as conn:
+            done = pulling.pull(conn, self.where(), self.repository)
+            offering.offer(conn, self.where())
+            return done
+
+    def sync(self) -> tuple[int, int]:
+        """Ship and pull, as `hub sync` does; a copy gets another id."""
+        for _ in range(3):
+            try:
+                return self.ship(), self.pull()
+            except shipping.Copied:
+                host.renewed(str(self.path), host.own(str(self.path)))
+        raise AssertionError("a copy again and again")
+
+    def ids(self) -> list[str]:
+        """Return the ids of all events here, sorted; each as often as it stands in the log."""
+        faults: list[str] = []
+        found = sorted(str(one.id) for one in events.read_job(*self.name, faults.append))
+        assert faults == []
+        return found
+
+    def words(self) -> list[str]:
+        """Return what the events here say, in order of time."""
+        found = events.read_job(*self.name, self.said.append)
+        return [str(one.own().get("word")) for one in found]
+
+    def files(self) -> dict[str, str]:
+        """Return the names of the log's files, and what they hold."""
+        return {path.name: path.read_text() for path in sorted(self.folder.iterdir())}
+
+    def cursor(self) -> dict[str, Any]:
+        return json.loads(Path(layout.hub_job(*self.name)).read_text())
+
+
+def on_hub(url: str) -> list[tuple[int, str]]:
+    """Return number and id of all events on the hub, in order."""
+    found = rows(url, "SELECT seq, id::text FROM prodigy_hub.event ORDER BY job, seq")
+    return [(seq, one) for seq, one in found]
+
+
+__all__ = ["JOB", "PATIENCE", "REPO", "Store", "connection", "new_hub", "on_hub"]
