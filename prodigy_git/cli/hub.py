@@ -31,8 +31,11 @@ def hub() -> None:
 @click.option(
     "--global", "everywhere", is_flag=True, help="For all your repositories, not this one."
 )
+@click.option(
+    "--role", metavar="NAME", help="Make a role that may only take part, for others to connect as."
+)
 @output.json_option
-def init(url: str | None, everywhere: bool, as_json: bool) -> None:
+def init(url: str | None, everywhere: bool, role: str | None, as_json: bool) -> None:
     """Take part in a hub: make its tables where they are missing, and note its URL.
 
     URL is libpq's: postgresql://USER@HOST/DATABASE, or service=NAME. It is noted in git config
@@ -40,18 +43,23 @@ def init(url: str | None, everywhere: bool, as_json: bool) -> None:
     give it in ~/.pgpass, in libpq's service file, or as PGPASSWORD. May be called again at any time:
     after an update, it brings the tables to the new version, and after a loss makes them anew.
 
+    Who owns the tables can drop them. With --role NAME others take part as NAME, which can add events,
+    and neither drop anything nor rewrite an event; a role that is there gets these rights. It has no
+    password until somebody gives it one, as with psql's \\password.
+
     \b
     Example:
-      prodigy-git hub init postgresql://agents@db.example.org/prodigy
+      prodigy-git hub init postgresql://owner@db.example.org/prodigy --role agents
     """
     from prodigy_git.git import repository
-    from prodigy_git.hub import address, connection, host, schema
+    from prodigy_git.hub import address, connection, host, members, schema
 
     common = None if everywhere else repository.find(gitenv.here()).common
     where = _configured(common) if url is None else address.parsed(url, "URL")
     store = home.here()
     conn = connection.connected(where, patience=PATIENCE)
     there, made = schema.made(conn)
+    role_made = None if role is None else members.granted(conn, role)
     own = host.own(store)
     with connection.transaction(conn, within=PATIENCE) as tx:
         host.joined(tx, own)
@@ -63,12 +71,15 @@ def init(url: str | None, everywhere: bool, as_json: bool) -> None:
         if where.secrets():
             output.note(f"the password is not noted: {address.ADVICE}")
     if as_json:
-        output.emit_json(_joined(where, there, own, made, noted))
+        told = {"role": role, "role_made": role_made}
+        output.emit_json(_joined(where, there, own, made, noted) | told)
     else:
         output.line(
             f"{'made' if made else 'found'} the hub at {where.shown()}; this host is {own.name} "
             f"({own.short})"
         )
+        if role is not None:
+            output.line(f"{role} {'was made, and ' if role_made else ''}may take part, and no more")
 
 
 def _joined(

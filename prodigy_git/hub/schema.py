@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from prodigy_git.errors import Refused
-from prodigy_git.hub import connection
+from prodigy_git.hub import connection, members
 from prodigy_git.hub.connection import Connection
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def made(conn: Connection) -> tuple[Hub, bool]:
             )
         else:
             tx.execute("UPDATE prodigy_hub.hub SET version = %s", (VERSION,))
+            members.granted_again(tx)
         return Hub(found.id, VERSION), True
 
 
