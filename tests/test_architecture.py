@@ -66,7 +66,7 @@ FLOORS = {
     ),
     "cli": (
         "answering at_work clean_report columns completing filters item_options job_text lazy "
-        "output over result_options progress when worktree_clean",
+        "output over result_options progress status_screen when worktree_clean",
         "",
     ),
 }  # fmt: skip
