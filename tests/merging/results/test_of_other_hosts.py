@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from support_hosts import Host
@@ -29,12 +30,15 @@ class World:
         )
         assert done.code == 0, done.err
 
-    def carry(self, change=lambda event: event):
+    def told(self):
         (log,) = (self.ada.store / "events").glob("*/j/events-*.jsonl")
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+    def carry(self, change=lambda event: event):
         (there,) = (self.ben.store / "events").glob("*/j")
         with open(there / "events-20260101-0123456789ab.jsonl", "w") as stream:
-            for line in log.read_text().splitlines():
-                stream.write(json.dumps(change(json.loads(line))) + "\n")
+            for event in self.told():
+                stream.write(json.dumps(change(event)) + "\n")
 
     def merged(self, *options, code=0):
         done = self.ben.run("merge", "--job", "j", *options, "--json", check=False)
@@ -132,3 +136,34 @@ def test_what_another_host_says_moves_nothing_and_runs_nothing(world, lie):
     else:
         assert world.ben.git("rev-parse", "main") == main
         assert world.ben.git("for-each-ref", "refs/heads", "refs/tags") == heads
+
+
+@pytest.mark.parametrize("words", [("resume",), ("worktree", "restore")], ids=" ".join)
+def test_what_another_hosts_session_has_pushed_gets_a_worktree_here(world, words):
+    world.work("--push", "origin")
+    world.carry()
+    theirs = next(
+        one["session_id"]
+        for one in world.told()
+        if (one["type"], one.get("item_id")) == ("BranchPushed", "x")
+    )
+    found = world.ben.run(*words, theirs, "--json").json
+    top = found["worktree"] if "worktree" in found else found["worktrees"][0]
+    assert Path(top, "x").read_text() == "x\n"
+    branch = world.ben.git("branch", "--show-current", cwd=top)
+    assert branch.endswith(f".{theirs}")
+    assert world.ben.git("rev-parse", "--abbrev-ref", "@{upstream}", cwd=top) == f"origin/{branch}"
+    (session,) = [found["session_id"]] if "session_id" in found else found["session_ids"]
+    shown = world.ben.run("sessions", "show", session, "--json").json
+    assert (shown["parent_session_id"], shown["job_id"]) == (theirs, "j")
+    assert session != theirs
+    # Once there is one, it says where.
+    again = world.ben.run(*words, theirs, check=False)
+    assert again.code == 1
+    assert f"is checked out at {top}" in again.err
+
+
+def test_a_session_that_nobody_has_is_told_as_ever(world):
+    assert "no session and no job nobody" in world.ben.run("resume", "nobody", check=False).err
+    told = world.ben.run("worktree", "restore", "nobody", check=False).err
+    assert "nothing of nobody is in the trash" in told
