@@ -5,7 +5,7 @@ import os
 from prodigy_git import layout, verify
 from prodigy_git.git.ask import git_status
 from prodigy_git.record import locks, session
-from prodigy_git.store import events, sessions
+from prodigy_git.store import events, sessions, stream
 from prodigy_git.store.events import Broken
 
 
@@ -43,7 +43,7 @@ def _recorded_by_others(store: str, name: str, shas: list[str]) -> set[str]:
     return {
         str(event.own().get("commit"))
         for key, job in events.jobs(store)
-        for event in events.read_job(store, key, job, lambda _: None)
+        for event in stream.merge(events.own_log_files(store, key, job), lambda _: None)
         if event.type == "CommitCreated"
         and event.session_id != name
         and event.own().get("commit") in wanted

@@ -298,11 +298,6 @@ def hub_job(store: str, repo: str, job: str) -> str:
     return f"{store}/state/{repo}/mapreduce/jobs/{job}/hub.json"
 
 
-def hub_session(store: str, repo: str, host: str, session_id: str) -> str:
-    """Return the path of what a host with the short id ``host`` said of a session of its own."""
-    return f"{store}/hub/sessions/{repo}/{host}/{session_id}.json"
-
-
 def hub_lock(store: str) -> str:
     """Return the lock under which is written what a store notes of itself as a host."""
     return f"{store}/locks/hub.lock"

@@ -17,20 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prodigy_git import layout
 from prodigy_git.record import archived, clock, files, log, within
-from prodigy_git.store import events, stream
+from prodigy_git.store import events, host_files, stream
 
-_NAME = re.compile(r"events-[0-9]{8}(?:T[0-9]{6}Z)?-([0-9a-f]{12})\.jsonl(?:\.gz)?")
 _DIGITS = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 _TAIL = 1 << 16
-
-
-def tag_in(name: str) -> str | None:
-    """Return the twelve digits in a log file's name that stand for a host; None: it is from here.
-
-    ``name`` is the file's own, without its folder, or that of its archive.
-    """
-    found = _NAME.fullmatch(name)
-    return None if found is None else found[1]
 
 
 def host_of(store: str, name: str) -> uuid.UUID | None:
@@ -38,20 +28,8 @@ def host_of(store: str, name: str) -> uuid.UUID | None:
 
     Raises `OSError`.
     """
-    tag = tag_in(name)
-    return None if tag is None else _origin(store, tag)
-
-
-def _origins(store: str) -> str:
-    """Return the folder that has a note for each twelve digits: which host they stand for."""
-    return f"{store}/hub/origins"
-
-
-def _origin(store: str, tag: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(files.read(f"{_origins(store)}/{tag}", 100).decode().strip())
-    except (FileNotFoundError, ValueError):
-        return None
+    tag = host_files.tag_in(name)
+    return None if tag is None else host_files.origin(store, tag)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -62,15 +40,15 @@ def tag_of(store: str, host: uuid.UUID) -> str:
     """
     # The first is what everybody takes. Who made up an id that begins as another's gets other digits.
     for tag in (host.hex[:12], *(files.sha1_hex(host.bytes + bytes([n]))[:12] for n in range(99))):
-        there = _origin(store, tag)
+        there = host_files.origin(store, tag)
         if there == host:
             return tag
         if there is None:
-            path = f"{_origins(store)}/{tag}"
+            path = f"{host_files.origins(store)}/{tag}"
             within.make_folder(store, os.path.dirname(path))
             files.replace(path, f"{host}\n".encode())
             return tag
-    raise FileExistsError(f"{_origins(store)}: no digits are left for host {host}")
+    raise FileExistsError(f"{host_files.origins(store)}: no digits are left for host {host}")
 
 
 def append(
@@ -172,7 +150,7 @@ def beyond(
     """
     tags = {tag_of(store, host) for host in hosts}
     for path in events.log_files(store, repo, job):
-        if tag_in(os.path.basename(path)) in tags:
+        if host_files.tag_in(path) in tags:
             yield from _lines(path, sizes.get(events.position_name(path), 0))
 
 
@@ -190,7 +168,7 @@ def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> di
             for line in lines:
                 use(line)
         name = events.position_name(path)
-        if tag_in(name) is not None:
+        if host_files.tag_in(name) is not None:
             sizes[name] = end
     return sizes
 
@@ -198,7 +176,7 @@ def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> di
 def other_lines(store: str, repo: str, job: str) -> Iterator[bytes]:
     """Yield the whole lines of the files that did not come from the hub. Raises as reading does."""
     for path in events.log_files(store, repo, job):
-        if tag_in(os.path.basename(path)) is None:
+        if host_files.tag_in(path) is None:
             yield from _lines(path, 0)
 
 

@@ -17,7 +17,6 @@ from prodigy_git.hub import (
     copied_rows,
     job_cursor,
     job_streams,
-    pulled_files,
     taken_rows,
 )
 from prodigy_git.hub.connection import Connection
@@ -28,7 +27,7 @@ from prodigy_git.hub.taken_rows import NOTHING, Known
 from prodigy_git.hub.taken_rows import Restored as Restored
 from prodigy_git.hub.taken_rows import wrote as wrote
 from prodigy_git.hub.where import Where as Where
-from prodigy_git.store import events
+from prodigy_git.store import events, host_files
 
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
@@ -49,7 +48,7 @@ def entered(where: Where, stream: Stream) -> Cursor:
             there = Cursor(
                 str(stream.hub), str(where.host.id), stream.job, stream.shared,
                 # A job's state may be lost, or cleaned, and its log be there.
-                again=any(map(pulled_files.tag_in, _names(where))),
+                again=any(map(host_files.tag_in, _names(where))),
             )  # fmt: skip
             where.save(there)
         elif stream.shared and not there.shared:

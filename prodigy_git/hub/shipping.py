@@ -19,7 +19,6 @@ from prodigy_git.hub import (
     border,
     connection,
     job_streams,
-    pulled_files,
     pulling,
     set_aside,
     taken_rows,
@@ -29,7 +28,7 @@ from prodigy_git.hub.job_streams import Row, Stream
 from prodigy_git.hub.set_aside import Aside
 from prodigy_git.hub.where import Where
 from prodigy_git.record import archived, clock, files, log
-from prodigy_git.store import events, stream
+from prodigy_git.store import events, host_files, stream
 
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
@@ -89,7 +88,7 @@ def key_of(path: str) -> str:
 def own_files(where: Where) -> list[str]:
     """Return the paths of a job's log files that this host ships, those of other programs too."""
     paths = events.log_files(*where.name)
-    return [path for path in paths if pulled_files.tag_in(os.path.basename(path)) is None]
+    return [path for path in paths if host_files.tag_in(path) is None]
 
 
 def is_due(where: Where) -> bool:

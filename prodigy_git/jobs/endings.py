@@ -315,7 +315,7 @@ def end_dead(
         events += _failure(
             index, claim, error=why, reason="Unknown", retry=True, backoff_ms=0, late=False,
             duration=_lasted(index, claim), log_path=None, session=session,
-            artifacts=snapshots.artifacts_of(index.store, session),
+            artifacts=snapshots.artifacts_of(index.store, owner.session_here(index.store, start)),
             commits=[] if gone is None else gone.commits,
         )  # fmt: skip
         if gone is not None:

@@ -119,6 +119,16 @@ def of_here(store: str, owner: dict[str, Any] | None) -> bool:
     return owner is None or "store" not in owner or owner.get("place") == _place(store)
 
 
+def session_here(store: str, start: books.Start | None) -> str | None:
+    """Return the session that a claim was made in, if that is one of this store's.
+
+    Another host's may have the name of one of ours.
+    """
+    if start is None or not of_here(store, start.owner):
+        return None
+    return start.worktree or start.session
+
+
 def _place(store: str) -> str:
     about = os.stat(store)
     return f"{about.st_dev:x}:{about.st_ino:x}"

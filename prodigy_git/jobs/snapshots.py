@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checkpoints, dead_letters, prodigy_runs
+from prodigy_git.jobs import books, checkpoints, dead_letters, owner, prodigy_runs
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.jobs.index_tables import DAMAGE
@@ -179,9 +179,6 @@ def _queue_item(index: Index, name: str, item: books.Item) -> Item:
     failures = sorted(item.failures.values(), key=lambda end: (end.attempt, end.epoch))
     last = failures[-1] if failures else None
     begun = item.starts.get(last.agent) if last is not None else view.start
-    session = None
-    if begun is not None:
-        session = begun.worktree or begun.session
     return Item.of(
         {
             "item_id": name,
@@ -203,7 +200,7 @@ def _queue_item(index: Index, name: str, item: books.Item) -> Item:
             "error_signature": indexes.last_signature(item),
             "first_attempt": item.begun or None,
             "last_attempt": last.at if last is not None else view.since,
-            "worktree_artifacts": artifacts_of(index.store, session),
+            "worktree_artifacts": artifacts_of(index.store, owner.session_here(index.store, begun)),
         }
     )
 

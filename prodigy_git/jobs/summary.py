@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodigy_git import layout, names, tally
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, holders, index_counts, next_item, peek, prodigy_runs
+from prodigy_git.jobs import books, holders, index_counts, next_item, owner, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
@@ -193,9 +193,10 @@ def _in_progress(index: Index, name: str, view: books.View, alive: bool | None) 
     start = view.start
     session = start.worktree or start.session if start is not None else None
     path = None
-    if session is not None and names.is_safe(session):
+    own = owner.session_here(index.store, start)
+    if own is not None and names.is_safe(own):
         key = index.repo if index.run is None else index.run.key
-        path = f"{layout.worktrees(index.store, key)}/{session}"
+        path = f"{layout.worktrees(index.store, key)}/{own}"
     return {
         "item_id": name,
         "agent_id": view.agent,

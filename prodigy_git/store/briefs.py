@@ -106,11 +106,17 @@ class Brief(msgspec.Struct, gc=False):
     """The agent program that works, or has worked, in it."""
     made_for: str | None = None
     """The agent program that asked for its worktree."""
+    other_host: str | None = None
+    """The id of the host that it is on, where that is another one: nothing of it is to be seen here."""
+    others_person: bool = False
+    """There, it is a person's own checkout."""
 
     # Worked out when they are asked for, which of most sessions nobody does.
     @property
     def persons(self) -> bool:
         """Whether it is a person's own checkout, and no agent's (`record.persons`)."""
+        if self.other_host is not None:
+            return self.others_person
         if self.agent is not None or self.item is not None or self.git_dir not in (None, "."):
             return False  # so it is with nearly all
         return persons.is_persons({

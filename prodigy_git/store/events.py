@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from prodigy_git import layout, names
 from prodigy_git.model.event import Event, parse_line
 from prodigy_git.record import archived, clock, files, log
+from prodigy_git.store import host_files
 from prodigy_git.store.stream import Broken as Broken
 from prodigy_git.store.stream import merge
 from prodigy_git.store.stream import read_file as read_file
@@ -52,6 +53,15 @@ def log_files(store: str, repo: str, job: str) -> list[str]:
     ]
 
 
+def own_log_files(store: str, repo: str, job: str) -> list[str]:
+    """Return those of a job's log files that hold what happened on this host, sorted by name.
+
+    What other hosts of a hub wrote is no reason to change anything here: sessions of two hosts may have
+    one name, and their paths mean nothing here.
+    """
+    return host_files.own(store, log_files(store, repo, job))
+
+
 def _repeats(folder: str, name: str, there: set[str]) -> bool:
     original = name.removesuffix(archived.ENDING)
     return original != name and original in there and archived.is_copy(f"{folder}/{original}")
@@ -63,16 +73,25 @@ def position_name(path: str) -> str:
 
 
 def of_session(
-    store: str, repo: str, job: str, session: str, since: int | None, broken: Broken
+    store: str,
+    repo: str,
+    job: str,
+    session: str,
+    since: int | None,
+    broken: Broken,
+    *,
+    anybodys: bool = False,
 ) -> list[Event]:
     """Return a session's events in log order; reads back from the end to where the session began.
 
+    Of a session of this host's: what another host wrote of one that has the same name is not its. With
+    ``anybodys`` it is.
     ``since`` is when that was, in microseconds since 1970; None where it is not known. What other
     sessions did before costs nothing, however much that is.
     """
     found: list[list[Event]] = []
     limit = None if since is None else since - _SLACK
-    for path in log_files(store, repo, job):
+    for path in (log_files if anybodys else own_log_files)(store, repo, job):
         if limit is not None and last_change(path) < limit:
             continue
         if path.endswith(_ENDINGS[0]):

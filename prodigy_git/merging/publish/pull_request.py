@@ -107,7 +107,9 @@ def _checks(store: str, repo: str, one: Result, broken: Broken) -> list[str]:
     if one.session_id is None:
         return []
     found = []
-    for event in events.of_session(store, repo, one.job_id, one.session_id, None, broken):
+    name = one.session_id
+    # Whoever merges it may be on another host than who made it.
+    for event in events.of_session(store, repo, one.job_id, name, None, broken, anybodys=True):
         own = event.own() if event.type in _CHECKS else {}
         if own.get("head") != one.head:
             continue
