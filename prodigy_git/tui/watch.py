@@ -145,9 +145,8 @@ class Watch:
             self._again = False
             memory.look_again()
         ask = time.monotonic() - self._asked >= _CHANGES and len(self._dirty) <= _CHEAP
-        found = of_store(
-            self.store, self._keys(), replace(self.wish, dirty=ask), memory, self._broken
-        )
+        wish = replace(self.wish, dirty=ask, watched=True)
+        found = of_store(self.store, self._keys(), wish, memory, self._broken)
         everybody = [one for repository in found for one in repository.agents]
         self._remember_changes(everybody, asked=ask)
         self._show(found)

@@ -19,13 +19,14 @@ _ALARMS = ("dead", "failed", "stuck")
 Again = Callable[[list[Agent]], Iterable[Agent]]
 
 
-def settled(found: list[Agent], look_again: Again) -> list[Agent]:
+def settled(found: list[Agent], look_again: Again, *, watched: bool) -> list[Agent]:
     """Return the agents as they may be shown; those who turn out to be over are not among them.
 
-    ``look_again`` returns what is to be seen of some of them now, judged.
+    ``look_again`` returns what is to be seen of some of them now, judged. ``watched``: they are judged
+    again as time passes, so that what would become an alarm by that alone has to be certain, too.
     """
     known = {_who(one): one for one in found}
-    doubted = {who: one for who, one in known.items() if _is_doubtful(one)}
+    doubted = {who: one for who, one in known.items() if _is_doubtful(one, watched)}
     for _ in range(_LOOKS):
         if not doubted:
             break
@@ -36,7 +37,11 @@ def settled(found: list[Agent], look_again: Again) -> list[Agent]:
                 del known[who]
             else:
                 known[who] = now
-            if now is not None and _is_doubtful(now) and _decisive(now) != _decisive(before):
+            if (
+                now is not None
+                and _is_doubtful(now, watched)
+                and _decisive(now) != _decisive(before)
+            ):
                 doubted[who] = now
             else:
                 del doubted[who]
@@ -54,9 +59,9 @@ def _who(one: Agent) -> tuple[str | None, ...]:
     return one.job_id, None, one.agent_id, one.item_id
 
 
-def _is_doubtful(one: Agent) -> bool:
-    # Also what would become an alarm by the passing of time alone (`agents.judge_again`).
-    suspicious = one.missing or one.facts.deserted or one.facts.owned is False
+def _is_doubtful(one: Agent, watched: bool) -> bool:
+    later = watched and (one.facts.deserted or one.facts.owned is False)
+    suspicious = one.missing or later
     return one.state in _ALARMS or (suspicious and one.state != "finished")
 
 

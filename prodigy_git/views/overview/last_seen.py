@@ -80,10 +80,10 @@ def _changed(path: str) -> int:
 def _read_back(path: str, names: frozenset[str], limit: int, found: dict[str, int]) -> None:
     with contextlib.suppress(FileNotFoundError), _opened(path) as (descriptor, end):
         missing = set(names)
-        needles = [name.encode() for name in names]
+        needles = [name.encode() for name in names] if len(names) <= _FEW else []
         left = _FURTHER
         for line in log.lines_backwards(descriptor, end):
-            if len(needles) <= _FEW and not any(needle in line for needle in needles):
+            if len(missing) <= _FEW and not any(needle in line for needle in needles):
                 left -= len(line)
                 if left < 0 and (log.stamp_of(line) or limit) < limit:
                     break
@@ -104,6 +104,7 @@ def _read_back(path: str, names: frozenset[str], limit: int, found: dict[str, in
             for name in names.intersection(names_of(event)):
                 found[name] = max(moment, found.get(name, 0))
                 missing.discard(name)
+            if len(missing) <= _FEW:
                 needles = [one.encode() for one in missing]
             if not missing:
                 break

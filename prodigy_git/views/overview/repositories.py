@@ -63,7 +63,8 @@ class Repository:
 class Wish:
     """What is to be looked at. ``stuck_after`` is in microseconds; ``ended`` lists those, too.
 
-    ``around``: also at hooks, trash and worktrees that belong to nobody.
+    ``around``: also at hooks, trash and worktrees that belong to nobody. ``watched``: what is found is
+    judged again as time passes (`agents.judge_again`).
     """
 
     job: str | None = None
@@ -71,6 +72,7 @@ class Wish:
     stuck_after: int = trouble.STUCK_AFTER
     ended: bool = False
     around: bool = True
+    watched: bool = False
 
 
 def here(cwd: str) -> tuple[str, str | None, Place]:
@@ -217,7 +219,7 @@ def looked_at(
         return look(known, [one for one in jobs if one in where], lambda _: None)[1]
 
     said, found = look(sessions, jobs, broken)
-    return said, doubts.settled(found, again), sessions
+    return said, doubts.settled(found, again, watched=wish.watched), sessions
 
 
 def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:

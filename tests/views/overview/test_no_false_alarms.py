@@ -81,7 +81,7 @@ def workers(repo, store, tmp_path):
 
 def test_a_thousand_looks_at_healthy_workers(repo, store, workers, monkeypatch):
     memory = Memory(keep=True)
-    wish = Wish(around=False)
+    wish = Wish(around=False, watched=True)
     common = prodigy_runs.common_of(str(store), "repo")
     here = types.SimpleNamespace(store=str(store), repo="repo", job="j")
     wrong, seen, done = [], set(), 0
@@ -117,6 +117,32 @@ def test_who_is_dead_is_called_so_at_the_first_look(repo, store, tmp_path):
     (found,) = repositories.of_store(str(store), ["repo"], Wish(), Memory(), pytest.fail)
     assert [(one.state, one.agent_id) for one in found.agents] == [("dead", "a")]
     assert found.counts["dead"] == 1
+
+
+class Counted(Memory):
+    """Counts how often somebody is looked at again."""
+
+    def __init__(self):
+        super().__init__()
+        self.again = 0
+
+    def look_again(self, *arguments):
+        self.again += 1
+        super().look_again(*arguments)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_only_time_makes_an_alarm_is_doubted_by_who_waits(repo, store, watched):
+    """The process that began a session is gone: that means something once the session is silent."""
+    begin = f"{sys.executable} -m prodigy_git new-worktree --job j --agent a --item i; exit"
+    env = environment(PYTHONPATH=PACKAGE_PARENT)
+    subprocess.run(["sh", "-c", begin], cwd=repo, env=env, check=True)
+    memory = Counted()
+    wish = Wish(watched=watched)
+    (found,) = repositories.of_store(str(store), ["repo"], wish, memory, pytest.fail)
+    (one,) = found.agents
+    assert (one.state, one.facts.deserted) == ("running", True)
+    assert bool(memory.again) is watched
 
 
 @pytest.mark.parametrize("status", ["Initializing", "Running"])
