@@ -42,16 +42,17 @@ class Rows:
         )  # fmt: skip
 
 
-def blocks(tx: "Raw", job: int, first: int, last: int, most: int) -> Iterator[Rows]:
-    """Yield a stream's rows from one number to another, at most so many, in blocks; none is empty.
+def blocks(tx: "Raw", job: int, first: int, last: int) -> Iterator[Rows]:
+    """Yield a stream's rows from one number to another, in blocks; none is empty.
 
-    What is too long for an event stays on the server.
+    What is too long for an event stays on the server. Of a table that it has not looked at for long, a
+    server sorts all that is asked for, whatever LIMIT says: so a long stream is asked for in parts.
     """
     question = (
         "COPY (SELECT seq, mark, host, step, id,"
         f" CASE WHEN octet_length(line) <= {border.LONGEST} THEN line END FROM prodigy_hub.event"
         f" WHERE job = {int(job)} AND seq >= {int(first)} AND seq <= {int(last)}"
-        f" ORDER BY seq LIMIT {int(most)}) TO STDOUT (FORMAT binary)"
+        " ORDER BY seq) TO STDOUT (FORMAT binary)"
     )
     with tx.cursor().copy(question) as copy:
         rows = Rows()

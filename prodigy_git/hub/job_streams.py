@@ -89,6 +89,14 @@ def held(tx: "Raw", job: int) -> Stream:
     return _one(tx, job, " FOR UPDATE OF job")
 
 
+def next_number(tx: "Raw", job: int, seq: int) -> int | None:
+    """Return the number of the first event behind ``seq``: a later one, where events were removed."""
+    row = tx.execute(
+        "SELECT min(seq) FROM prodigy_hub.event WHERE job = %s AND seq > %s", (job, seq)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def _one(tx: "Raw", job: int, how: str) -> Stream:
     row = tx.execute(f"SELECT {_FIELDS} FROM prodigy_hub.job WHERE id = %s{how}", (job,)).fetchone()
     if row is None:

@@ -32,7 +32,7 @@ from prodigy_git.store import events, host_files
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
 
-_ROWS = 50_000
+_ROWS = 10_000
 """Rows of a transaction, which has `_WITHIN` seconds; what has come by then is kept."""
 _WITHIN = 120.0
 
@@ -205,13 +205,18 @@ def _some(
     tx: "Raw", stream: Stream, where: Where, cursor: Cursor, known: Known, *, claims: bool
 ) -> tuple[int, Cursor]:
     """Pull up to `_ROWS` rows from a cursor on; return how many lines were written, and the cursor."""
-    done = count = 0
-    for rows in copied_rows.blocks(tx, stream.job, cursor.seq, stream.seq, _ROWS):
-        if not count:
+    done, begin = 0, cursor.seq
+    first: int | None = begin
+    while first is not None and cursor.seq == begin:
+        last = min(stream.seq, first + _ROWS)
+        for rows in copied_rows.blocks(tx, stream.job, first, last):
             _check_mark(where, cursor, rows)
-        count += len(rows.seqs)
-        written, cursor = taken_rows.take(where, cursor, rows, known, claims=claims)
-        done += written
-    if count < _ROWS:
+            written, cursor = taken_rows.take(where, cursor, rows, known, claims=claims)
+            done += written
+        if last == stream.seq:
+            first = None
+        elif cursor.seq == begin:  # old events were removed from the hub
+            first = job_streams.next_number(tx, stream.job, last)
+    if first is None:
         cursor = taken_rows.passed_over(where, cursor, stream)
     return done, cursor

@@ -1,7 +1,10 @@
 """What one host records comes to every other one, once, and nothing of it comes back."""
 
 import pytest
+from support_hub import rows
 from support_hub_stores import JOB, Store, new_hub, on_hub
+
+from prodigy_git.hub import copied_rows, pulling
 
 
 @pytest.fixture
@@ -56,3 +59,31 @@ def test_many_lines_of_many_sizes_come_in_batches(three):
     assert b.words() == words
     assert b.cursor()["seq"] == a.cursor()["seq"] == 30_000
     assert JOB == "job-1"
+
+
+@pytest.mark.parametrize("removed", ["5 AND 14", "1 AND 14", "9 AND 20", "1 AND 20"])
+def test_a_long_stream_is_asked_for_in_parts_whatever_was_removed(
+    three, hub_url, monkeypatch, removed
+):
+    """A server without statistics would sort all the rest of a stream for each part."""
+    a, b, _ = three
+    asked = []
+    blocks = copied_rows.blocks
+
+    def asking(tx, job, first, last):
+        asked.append(last - first)
+        return blocks(tx, job, first, last)
+
+    monkeypatch.setattr(copied_rows, "blocks", asking)
+    monkeypatch.setattr(pulling, "_ROWS", 3)
+    a.record(*(str(number) for number in range(20)))
+    a.ship()
+    rows(hub_url, f"DELETE FROM prodigy_hub.event WHERE seq BETWEEN {removed}")
+    left = sorted(one for _, one in on_hub(hub_url))
+    assert b.pull() == len(left)
+    assert b.ids() == left
+    assert max(asked) == 3
+    assert len(asked) <= 2 + len(left)
+    a.record("more")
+    assert a.ship() == 1
+    assert b.pull() == 1
