@@ -7,6 +7,7 @@ nothing is left in a session, so each transaction sets its own time-outs, and no
 import importlib.util
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,46 +25,60 @@ IDLE = 10.0
 must not hold a job."""
 
 
-@dataclass
+# By identity: what is kept is this connection, not one to the same address.
+@dataclass(eq=False)
 class Connection:
     """A way to the hub, of one process and thread; where it is lost, it is made anew for the next
     step."""
 
     address: Address
     raw: "Raw | None" = field(default=None, repr=False)
-    pid: int = 0
+
+    def __post_init__(self) -> None:
+        """Be known, should this process be forked."""
+        _all.add(self)
 
     def ready(self, patience: float) -> "Raw":
         """Return psycopg's connection, outside of a transaction; made now where there is none.
 
         Waits at most ``patience`` seconds for it. Raises `Away`, `Refused`.
         """
-        if self.raw is not None and self.pid == os.getpid() and self.raw.is_quiet():
+        if self.raw is not None and self.raw.is_quiet():
             self.raw.deadline = None
             return self.raw
         self.close()
         self.raw = _made(self.address, patience)
-        self.pid = os.getpid()
         return self.raw
 
     def close(self) -> None:
-        """End it. A child process leaves its parent's alone: its farewell would end both."""
+        """End it."""
         raw, self.raw = self.raw, None
-        if raw is None:
-            return
-        if self.pid == os.getpid():
+        if raw is not None:
             raw.close()
-        else:
-            _of_parents.append(raw)
 
     def __del__(self) -> None:
         """End it, as a thread of ours ends."""
         self.close()
 
 
+_all: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 _of_parents: list["Raw"] = []
-"""Connections of the process that this one was forked from: kept, since to drop them would be to end
-them."""
+
+
+def _leave_to_the_parent() -> None:
+    """Let go, in a child process, of what is its parent's, and say no farewell, which would end both.
+
+    The descriptors are closed: with one of them open somewhere, the server would not notice the
+    parent's death, and would keep its locks.
+    """
+    for one in list(_all):
+        raw, one.raw = one.raw, None
+        if raw is not None and not raw.closed:
+            os.close(raw.fileno())
+            _of_parents.append(raw)  # to drop it would be to end it
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 _kept = threading.local()
 
 
@@ -79,7 +94,7 @@ def connected(address: Address, *, patience: float) -> Connection:
     `Refused` where it does not let us in, or psycopg is missing.
     """
     kept: Connection | None = getattr(_kept, "connection", None)
-    if kept is None or kept.address != address or kept.pid != os.getpid():
+    if kept is None or kept.address != address:
         if kept is not None:
             kept.close()
         kept = _kept.connection = Connection(address)

@@ -138,7 +138,7 @@ def in_words(error: BaseException, address: Address) -> Away | Refused:
         raise TypeError(error)
     state = error.sqlstate
     said = _said(error, address)
-    if state is None and isinstance(error, psycopg.OperationalError):
+    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return _not_connected(error, hub, said)
     if (
         isinstance(error, psycopg.OperationalError)

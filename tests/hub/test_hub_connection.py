@@ -18,6 +18,14 @@ SHORT = 0.5
 """How long is waited for what does not come."""
 
 
+def open_files():
+    found = set()
+    for one in range(256):
+        with contextlib.suppress(OSError):
+            found.add(os.fstat(one).st_ino)
+    return found
+
+
 def parsed(url):
     return address.parsed(url, "URL")
 
@@ -54,6 +62,8 @@ def test_a_child_process_has_a_connection_of_its_own(hub_url):
     ask = "SELECT pg_backend_pid()"
     with connection.transaction(kept, within=PATIENCE) as tx:
         mine = tx.execute(ask).fetchone()
+    socket = os.fstat(kept.raw.fileno()).st_ino
+    assert socket in open_files()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,6 +75,7 @@ def test_a_child_process_has_a_connection_of_its_own(hub_url):
                 kept, within=PATIENCE
             ) as tx:  # the parent's, called by its name
                 also = tx.execute(ask).fetchone()
+            assert socket not in open_files()
             os.write(writing, b"own" if mine not in (theirs, also) else b"shared")
         finally:
             os._exit(0)
