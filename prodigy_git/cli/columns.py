@@ -28,7 +28,7 @@ class Column(NamedTuple):
 _FOREIGN = {
     **{
         name: Column(name, 10, middle=True)
-        for name in ("SESSION", "AGENT", "JOB", "ITEM", "BRANCH", "NAME", "PATH", "REPO")
+        for name in ("SESSION", "AGENT", "JOB", "ITEM", "BRANCH", "NAME", "PATH", "REPO", "HOST")
     },
     "TYPE": Column("TYPE", 20, weight=2),
     # What people read the line for.

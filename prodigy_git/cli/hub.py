@@ -1,12 +1,13 @@
 """hub: the database that joins hosts: made, and taken part in."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import output
-from prodigy_git.errors import ProdigyError
+from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.store import home
 
 if TYPE_CHECKING:
@@ -16,13 +17,22 @@ PATIENCE = 10.0
 """How many seconds a command of a person's waits for the hub."""
 
 
-@click.group()
+_ELSEWHERE = {
+    "status": "prodigy_git.cli.hub_status:status",
+}
+_SHORT = {
+    "status": "Show whether the hub is reached, what it has not been told yet, and its hosts.",
+}
+
+
+@click.group(cls=LazyGroup, where=_ELSEWHERE, short=_SHORT)
 def hub() -> None:
     """The hub: a PostgreSQL database that joins hosts, whose agents work on the same jobs.
 
     \b
     Example:
       prodigy-git hub init postgresql://agents@db.example.org/prodigy
+      prodigy-git hub status
     """
 
 
@@ -92,11 +102,6 @@ def _joined(
 
 
 def _configured(common: str | None) -> "Address":
-    import os
-
     from prodigy_git.hub import address
 
-    where = address.configured(common, os.environ)
-    if where is None:
-        raise ProdigyError("no hub is configured: 'prodigy-git hub init URL' notes one")
-    return where
+    return address.required(common, os.environ)

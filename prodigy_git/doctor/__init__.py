@@ -10,7 +10,7 @@ from pathlib import Path
 from prodigy_git import hookstate, install, layout, trial_commit
 from prodigy_git.cleanup import worktrees
 from prodigy_git.cleanup.trash import full_disk
-from prodigy_git.doctor import plugged_in, session_places, unfinished_ends, waiting
+from prodigy_git.doctor import plugged_in, session_places, unfinished_ends, waiting, way_to_hub
 from prodigy_git.doctor.finding import Finding as Finding
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import ask, repository
@@ -46,6 +46,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
     except ProdigyError as error:
         # What git says of a repository that it does not trust has its own remedy.
         findings.append(Finding("repository", "warning", str(error)))
+        findings += way_to_hub.examine(store, None)
         return [*findings, *session_places.sessions(store)]
     try:
         hooks = list(_hooks(cwd, fix=fix))
@@ -61,6 +62,7 @@ def examine(cwd: str, *, fix: bool) -> list[Finding]:
             *session_places.links(store, place, fix=fix),
             *session_places.worktrees(store, place, fix=fix),
         ]
+    findings += way_to_hub.examine(store, place.common)
     return [*findings, *session_places.sessions(store), *session_places.leftover_locks(place)]
 
 

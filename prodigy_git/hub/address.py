@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prodigy_git.errors import Refused
-from prodigy_git.git.ask import git, git_status
+from prodigy_git.errors import ProdigyError, Refused
+from prodigy_git.git.ask import git, git_status, said
 
 VARIABLE = "PRODIGY_HUB"
 SETTING = "prodigy.hub"
@@ -70,6 +70,14 @@ def configured(common: str | None, environ: Mapping[str, str]) -> Address | None
     if address.secrets():
         raise Refused(f"git config {SETTING} has a password in it: take it out, and {ADVICE}")
     return address
+
+
+def required(common: str | None, environ: Mapping[str, str]) -> Address:
+    """Return what `configured` does. Raises `Refused` also where there is none."""
+    found = configured(common, environ)
+    if found is None:
+        raise Refused("no hub is configured: 'prodigy-git hub init URL' notes one")
+    return found
 
 
 def parsed(text: str, source: str) -> Address:
@@ -177,3 +185,21 @@ def note(address: Address, common: str | None) -> None:
     """
     which = "--global" if common is None else "--local"
     git(common or "/", "config", which, "--replace-all", SETTING, address.shown())
+
+
+def forget(common: str | None) -> bool:
+    """Take the address out of a repository's configuration, None: the user's; return whether it was in.
+
+    Where the user's own setting then gives the repository one, it gets an empty one: it has no hub.
+    Raises `ProdigyError` where git cannot write it.
+    """
+    which, where = ("--global", "/") if common is None else ("--local", common)
+    # 5: there was none (git-config(1)).
+    status, _, err = git_status(where, "config", which, "--unset-all", SETTING)
+    if status not in (0, 5):
+        raise ProdigyError(f"git config {which} --unset-all {SETTING}: {said(err)}")
+    _, rest, _ = git_status(where, "config", "--get", SETTING)
+    if common is not None and rest.strip():
+        git(where, "config", which, SETTING, "")
+        return True
+    return status == 0

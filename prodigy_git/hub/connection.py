@@ -24,6 +24,9 @@ IDLE = 10.0
 """After how many seconds without a word within a transaction the server ends it: a host that is paused
 must not hold a job."""
 
+MISSING = ("a hub needs psycopg, which is not installed", errors.extra("hub"))
+"""What is wrong without the extra, and what to do."""
+
 
 # By identity: what is kept is this connection, not one to the same address.
 @dataclass(eq=False)
@@ -104,7 +107,7 @@ def connected(address: Address, *, patience: float) -> Connection:
 
 def _made(address: Address, patience: float) -> "Raw":
     if not installed():
-        raise Refused(f"a hub needs psycopg, which is not installed: {errors.extra('hub')}")
+        raise Refused(": ".join(MISSING))
     from prodigy_git.hub import driver
 
     outcome: list[Raw | BaseException] = []

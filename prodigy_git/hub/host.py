@@ -5,14 +5,17 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from prodigy_git import __version__, layout
+from prodigy_git.record import clock as clocks
 from prodigy_git.record import files, locks
 
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
+
+
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,17 @@ def joined(tx: "Raw", host: Host) -> None:
     tx.execute("UPDATE prodigy_hub.host SET left_at = NULL WHERE id = %s", (host.id,))
 
 
-def note_all(tx: "Raw", store: str, hub: uuid.UUID) -> list[dict[str, Any]]:
-    """Write down what the hub says of its hosts, for views, which ask no server; and return it."""
+def leave(tx: "Raw", host: Host) -> None:
+    """Say on the hub that a host takes part no more; `joined` takes it back."""
+    tx.execute("UPDATE prodigy_hub.host SET left_at = clock_timestamp() WHERE id = %s", (host.id,))
+
+
+def all_of(tx: "Raw") -> tuple[list[dict[str, Any]], str | None]:
+    """Return what the hub says of its hosts, and when it said so."""
+    # Others have written it: no name fills a screen, and a time that is none (infinity) is not known.
     rows = tx.execute(
-        "SELECT id, name, seen_at, left_at, program_version, clock_apart_us, clock_timestamp()"
+        f"SELECT id, left(name, {_LONGEST}), {_moment('seen_at')}, {_moment('left_at')},"
+        f" left(program_version, {_LONGEST}), clock_apart_us, {_moment('clock_timestamp()')}"
         " FROM prodigy_hub.host ORDER BY name, id"
     ).fetchall()
     hosts = [
@@ -147,7 +157,13 @@ def note_all(tx: "Raw", store: str, hub: uuid.UUID) -> list[dict[str, Any]]:
          "program_version": row[4], "clock_apart_us": row[5]}
         for row in rows
     ]  # fmt: skip
-    document = {"hub": str(hub), "at": _time(rows[0][6]) if rows else None, "hosts": hosts}
+    return hosts, _time(rows[0][6]) if rows else None
+
+
+def note_all(tx: "Raw", store: str, hub: uuid.UUID) -> list[dict[str, Any]]:
+    """Write down what the hub says of its hosts, for views, which ask no server; and return it."""
+    hosts, at = all_of(tx)
+    document = {"hub": str(hub), "at": at, "hosts": hosts}
     lock = locks.take(layout.hub_lock(store))
     try:
         files.replace(layout.hub_hosts(store), json.dumps(document).encode() + b"\n")
@@ -156,6 +172,29 @@ def note_all(tx: "Raw", store: str, hub: uuid.UUID) -> list[dict[str, Any]]:
     return hosts
 
 
-def _time(moment: Any) -> str | None:
-    # psycopg gives it in the zone of the session, which is the server's choice.
-    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+def noted(store: str) -> tuple[list[dict[str, Any]], str | None]:
+    """Return what the hub said last of its hosts, as `all_of`; nothing where that cannot be read."""
+    try:
+        document = json.loads(files.read(layout.hub_hosts(store)))
+        return [_known(one) for one in document["hosts"]], _time(document["at"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return [], None
+
+
+def _known(one: dict[str, Any]) -> dict[str, Any]:
+    apart = one.get("clock_apart_us")
+    return {
+        "id": str(uuid.UUID(one["id"])), "name": str(one["name"])[:_LONGEST],
+        "seen_at": _time(one.get("seen_at")), "left_at": _time(one.get("left_at")),
+        "program_version": str(one.get("program_version") or "")[:_LONGEST] or None,
+        "clock_apart_us": apart if type(apart) is int else None,
+    }  # fmt: skip
+
+
+def _moment(what: str) -> str:
+    """Return SQL for a time as the store writes it; in the session's zone it is the server's choice."""
+    return f"""to_char({what} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+def _time(text: object) -> str | None:
+    return text if isinstance(text, str) and clocks.parse(text) is not None else None

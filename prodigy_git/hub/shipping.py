@@ -96,10 +96,11 @@ def is_due(where: Where) -> bool:
     cursor = where.cursor()
     if cursor is None:
         return True
-    return any(cursor.sent.get(key_of(path)) != _length(path) for path in own_files(where))
+    return any(cursor.sent.get(key_of(path)) != text_length(path) for path in own_files(where))
 
 
-def _length(path: str) -> int:
+def text_length(path: str) -> int:
+    """Return how many bytes of text a log file has, in an archive too; -1: it cannot be read."""
     try:
         return archived.length(path) if path.endswith(archived.ENDING) else os.stat(path).st_size
     except OSError:
@@ -163,7 +164,7 @@ def _batches(where: Where, marks: Marks) -> Iterator[_Batch]:
         mark = marks.get(key, Mark())
         try:
             start, anew = _start(where, path, mark)
-            if start == _length(path):
+            if start == text_length(path):
                 batch.sent[key] = start
                 continue
             if not path.endswith(archived.ENDING):
@@ -201,7 +202,7 @@ def _start(where: Where, path: str, mark: Mark) -> tuple[int, bool]:
 
     Raises `Copied` where the hub has events of it that it never had.
     """
-    length = _length(path)
+    length = text_length(path)
     if mark.size == 0:
         return 0, False
     # An archive does not change, and to look into it costs as much as to unpack it.
