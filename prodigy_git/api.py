@@ -21,7 +21,7 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, checked_input, claims, course, owner, summary
+from prodigy_git.jobs import books, checked_input, claims, course, hub_waits, owner, summary
 from prodigy_git.jobs import items as _items
 from prodigy_git.jobs.endings import Claim, Ended
 from prodigy_git.lifecycle import whereabouts
@@ -78,6 +78,7 @@ def open_job(
     cwd: str | os.PathLike[str] | None = None,
     exist_ok: bool = True,
     ordered: bool = True,
+    hub: bool = False,
     broken: Broken = _log,
 ) -> Job:
     """Return a job of the repository around ``cwd`` (default: the current directory).
@@ -85,8 +86,10 @@ def open_job(
     With ``items`` (at least one; any values that JSON has a form for; the id of each is its field
     ``id``, else ``item-{n}``) it is started; one that was started before is returned as it is, or
     refused unless ``exist_ok``. Items' fields ``priority`` and ``after`` say in which order they are
-    handed out (docs/reference/jobs.md), unless ``ordered`` is false. Raises `ProdigyError`, and then
-    nothing was written; `OSError`.
+    handed out (docs/reference/jobs.md), unless ``ordered`` is false. With ``hub`` it is one of the
+    repository's hub, which all its hosts work on: with ``items`` it is started there, unless another
+    host has done that. Raises `ProdigyError`, and then nothing was written; `errors.Away`, a
+    `ProdigyError` too, where the hub is not reached; `OSError`.
     """
     names.checked(job_id, "job id")
     most = checked_input.max_attempts(max_attempts)
@@ -102,8 +105,9 @@ def open_job(
     if wanted is not None:
         try:
             course.start(
-                store, repo, job_id, given=wanted, max_attempts=most, ordered=ordered, broken=broken
-            )
+                store, repo, job_id, given=wanted, max_attempts=most, ordered=ordered, hub=hub,
+                broken=broken,
+            )  # fmt: skip
         except course.Started:
             if not exist_ok:
                 raise
@@ -162,19 +166,26 @@ def claim(
     agent: str,
     item: str | None = None,
     lease: float | None = None,
+    wait: float | None = None,
     broken: Broken = _log,
 ) -> Claim | None:
     """Claim ``item``, or the next one, for an agent; None where none is to be had now.
 
     The claim lives as long as this process, or with ``lease`` that many seconds unless `renew`
-    extends it. Raises `ProdigyError` for an item that is not pending.
+    extends it. One of a shared job has a lease in any case (half an hour unless it is given), and ends
+    with it. Where the hub of that is not reached, it is waited for ``wait`` seconds, then `errors.Away`
+    is raised. Raises `ProdigyError` for an item that is not pending.
     """
     _is(job, Job, "job")
     micros = None if lease is None else checked_input.lease(lease)
     held = owner.of_process(os.getpid()).as_json() if lease is None else None
-    return claims.claim(
-        job.store, job.repo, job.job_id, agent=agent, item=item, owner=held, lease=micros,
-        broken=broken,
+    patience = None if wait is None else checked_input.wait(wait)
+    return hub_waits.outlast(
+        lambda: claims.claim(
+            job.store, job.repo, job.job_id, agent=agent, item=item, owner=held, lease=micros,
+            broken=broken,
+        ),
+        patience, broken,
     )  # fmt: skip
 
 

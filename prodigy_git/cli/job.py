@@ -11,17 +11,25 @@ from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 from prodigy_git.store import home
 
+FOREVER = 1 << 62
+"""Microseconds: for who waits as long as it takes."""
 NONE_LEFT = 3
 """The exit status of `job next` where no item is to be had."""
-_LATE = 4
 
 
-_ELSEWHERE = {"add": "prodigy_git.cli.job_add:add"} | {
+_ELSEWHERE = {
+    "add": "prodigy_git.cli.job_add:add",
+    "renew": "prodigy_git.cli.job_ends:renew",
+    "done": "prodigy_git.cli.job_ends:done",
+} | {
     name: f"prodigy_git.cli.job_course:{name}"
     for name in ("phase", "pause", "resume", "finish", "cancel", "reopen")
 }
 _SHORT = {
     "add": "Give a job more items, also while it runs.",
+    "renew": "Extend the lease of a claim, from now on.",
+    "done": "End the claim of an item that no worktree was made for; 'finish' does it for one "
+    "that has.",
     "phase": "Take a job to a phase, with a checkpoint of what was before.",
     "pause": "Hand out no more items; those in progress go on.",
     "resume": "Hand out items again; see 'prodigy-git resume' for after a crash.",
@@ -98,6 +106,9 @@ def require_ours(store: str, repo: str, known: str) -> None:
 @click.option(
     "--no-order", is_flag=True, help="Items' fields 'priority' and 'after' mean something else."
 )
+@click.option(
+    "--hub", is_flag=True, help="On the hub, too: all hosts that take part in it may work on it."
+)
 @output.json_option
 def start(
     name: str | None,
@@ -106,6 +117,7 @@ def start(
     max_attempts: int,
     checkpoint_every: str | None,
     no_order: bool,
+    hub: bool,
     as_json: bool,
 ) -> None:
     """Open a job, with its work items, and print its id.
@@ -116,6 +128,7 @@ def start(
     Example:
       prodigy-git job start review --items files.jsonl
       prodigy-git job start docs --items d.json --json-path '$.files[*]'
+      prodigy-git job start review --items files.jsonl --hub
     """
     from prodigy_git import names
     from prodigy_git.jobs import course, items
@@ -132,7 +145,7 @@ def start(
     total = course.start(
         store, repo, wanted, given=given, max_attempts=max_attempts,
         checkpoint_items=every[0], checkpoint_seconds=every[1], ordered=not no_order,
-        broken=output.note,
+        hub=hub, broken=output.note,
     )  # fmt: skip
     if as_json:
         output.emit_json({"job_id": wanted, "repo": repo, "total_items": total})
@@ -240,20 +253,31 @@ def show(name: str | None, with_items: bool, as_json: bool) -> None:
 )  # fmt: skip
 @click.option(
     "--lease", type=Duration(), metavar="AGE",
-    help="The claim lives so long, unless 'job renew' extends it. [default: 30m; with --owner-pid 1d]",
+    help="The claim lives so long, unless 'job renew' extends it. [default: 30m; with --owner-pid 1d, "
+    "of a shared job 30m]",
+)  # fmt: skip
+@click.option(
+    "--wait", type=Duration(), metavar="[AGE]", is_flag=False, flag_value=FOREVER,
+    help="Where the job's hub is not reached, wait for it, so long at most. [default: exit with 6]",
 )  # fmt: skip
 def next_(
-    name: str | None, agent: str | None, item: str | None, owner_pid: int | None, lease: int | None
+    name: str | None,
+    agent: str | None,
+    item: str | None,
+    owner_pid: int | None,
+    lease: int | None,
+    wait: int | None,
 ) -> int:
     """Claim an item for an agent, and print it as JSON; exit status 3 when none is to be had.
 
     \b
     Example:
       prodigy-git job next review --agent ada --lease 10m
+      prodigy-git job next review --wait
     """
     from prodigy_git import names
     from prodigy_git.cli import answering
-    from prodigy_git.jobs import claims, owner
+    from prodigy_git.jobs import claims, hub_waits, owner
 
     answering.require_stdout()
     store, repo, known = here(name, take=True)
@@ -261,138 +285,15 @@ def next_(
     held = None if owner_pid is None else owner.of_process(owner_pid).as_json()
     if owner_pid is None and lease is None:
         lease = 30 * 60 * clock.SECOND
-    made = claims.claim(
-        store, repo, known, agent=who, item=item, owner=held, lease=lease, broken=output.note
-    )
+    made = hub_waits.outlast(
+        lambda: claims.claim(
+            store, repo, known, agent=who, item=item, owner=held, lease=lease, broken=output.note
+        ),
+        wait, output.note,
+    )  # fmt: skip
     if made is None:
         left = claims.waiting(store, repo, known, output.note)
         output.note(f"job {known}: no item to be had now{at_work.why_none(left)}")
         return NONE_LEFT
     answering.tell(store, repo, made)
     return 0
-
-
-_attempt_option = click.option(
-    "--attempt", type=click.IntRange(1), metavar="N",
-    help="Only this attempt, as 'job next' printed it; needed from the item's second on.",
-)  # fmt: skip
-
-
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.argument("item", shell_complete=completing.items(completing.IN_PROGRESS))
-@click.option(
-    "--agent", help="Refuse where another agent has the item.", shell_complete=completing.agents
-)
-@_attempt_option
-@click.option("--lease", type=Duration(), default="30m", show_default=True, metavar="AGE")
-@output.json_option
-def renew(
-    name: str, item: str, agent: str | None, attempt: int | None, lease: int, as_json: bool
-) -> None:
-    """Extend the lease of a claim, from now on.
-
-    \b
-    Example:
-      prodigy-git job renew review item-7 --attempt 1
-    """
-    from prodigy_git.jobs import claims
-
-    store, repo, known = here(name, take=True)
-    until = claims.renew(store, repo, known, item, agent, lease, output.note, number=attempt)
-    if as_json:
-        output.emit_json({"job_id": known, "item_id": item, "lease_ends_at": until})
-    else:
-        output.line(until)
-
-
-@job.command()
-@click.argument("name", metavar="JOB", shell_complete=completing.jobs)
-@click.argument("item", shell_complete=completing.items(completing.IN_PROGRESS))
-@click.option(
-    "--agent",
-    help="The agent that had it. [default: whoever has it]",
-    shell_complete=completing.agents,
-)
-@_attempt_option
-@click.option("--failed", is_flag=True, help="The work failed.")
-@click.option("--error", metavar="TEXT", help="Why; only with --failed.")
-@click.option("--no-retry", is_flag=True, help="Into the queue at once; only with --failed.")
-@click.option(
-    "--backoff", type=Duration(), metavar="AGE",
-    help="How long a failed item waits for its second try; twice as long after each more, one minute "
-    "at most. [default: 1s]",
-)  # fmt: skip
-@click.option("--commit", "commits", multiple=True, metavar="SHA", help="A commit that it made.")
-@click.option(
-    "--result", metavar="JSON|@FILE", help="What the item yielded: it is kept with its end."
-)
-@click.option(
-    "--log",
-    "log_path",
-    metavar="PATH",
-    shell_complete=completing.file_names,
-    help="The agent's own log.",
-)
-@output.json_option
-def done(
-    name: str,
-    item: str,
-    agent: str | None,
-    attempt: int | None,
-    failed: bool,
-    error: str | None,
-    no_retry: bool,
-    backoff: int | None,
-    commits: tuple[str, ...],
-    result: str | None,
-    log_path: str | None,
-    as_json: bool,
-) -> int:
-    """End the claim of an item that no worktree was made for; 'finish' does it for one that has.
-
-    A failed item is pending again until its attempts are used up, then in the queue. Where others have
-    the item by now, the end is recorded as late, changes nothing, and the exit status is 4. Prints what
-    was ended.
-
-    \b
-    Example:
-      prodigy-git job done review item-7 --result '{"ok": true}'
-      prodigy-git job done review item-7 --failed --error 'no key'
-    """
-    from dataclasses import asdict
-
-    from prodigy_git.jobs import checked_input, claims, endings
-
-    if (error is not None or no_retry or backoff is not None) and not failed:
-        raise click.UsageError("--error, --no-retry and --backoff go with --failed")
-    if result is not None and failed:
-        raise click.UsageError("--result goes with an item that was done well, not with --failed")
-    made = checked_input.commits(commits)
-    yielded = item_options.read(result)
-    store, repo, known = here(name, take=True)
-    held = claims.claim_now(store, repo, known, item, agent, attempt, output.note)
-    path = None if log_path is None else os.path.abspath(log_path)
-    if failed:
-        wait = None
-        if backoff is not None:
-            wait = endings.backoff(held.tried, backoff / clock.SECOND)
-        ended = claims.fail(
-            store, repo, known, held, error=error or "the work failed", retry=not no_retry,
-            backoff_ms=wait, log_path=path, session=held.worktree, broken=output.note,
-        )  # fmt: skip
-    else:
-        ended = claims.complete(
-            store, repo, known, held, commits=made, result=yielded, log_path=path,
-            session=held.worktree, broken=output.note,
-        )  # fmt: skip
-    if ended.late:
-        output.note(f"item {item} is not agent {held.agent_id}'s any more: recorded as late")
-    if as_json:
-        whose = {"agent_id": held.agent_id, "session_id": held.worktree}
-        output.emit_json({"job_id": known, **asdict(ended), **whose})
-    else:
-        text = f"{item}: {ended.state.replace('_', ' ')}, attempt {ended.attempt}, "
-        text += f"agent {held.agent_id}"
-        output.prose(text + (f", session {held.worktree}" if held.worktree else ""))
-    return _LATE if ended.late else 0

@@ -79,6 +79,13 @@ def entered(tx: "Raw", repository: int, name: str, *, shared: bool = False) -> S
     return found
 
 
+def known(tx: "Raw", repository: int, name: str) -> Stream | None:
+    """Return a repository's job of a name; None where the hub has none."""
+    question = f"SELECT {_FIELDS} FROM prodigy_hub.job WHERE repository = %s AND name = %s"
+    row = tx.execute(question, (repository, name)).fetchone()
+    return None if row is None else Stream(*row)
+
+
 def seen(tx: "Raw", job: int) -> Stream:
     """Return a job as it is now, and hold nothing. Raises `Gone`."""
     return _one(tx, job, "")

@@ -133,6 +133,14 @@ def lease(seconds: Any) -> int:
     )
 
 
+def wait(seconds: Any) -> int:
+    """Return how long is waited, which was given in seconds, in microseconds; infinite is for ever."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if is_number and seconds >= 0:
+        return int(min(seconds, 1 << 40) * clock.SECOND)
+    raise ProdigyError(f"wait {seconds!r:.40}: give seconds, 0 or more")
+
+
 def backoff(seconds: Any) -> int:
     """Return how long a failed item is to wait, which was given in seconds, in milliseconds."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

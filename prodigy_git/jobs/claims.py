@@ -15,8 +15,9 @@ from typing import Any
 
 from prodigy_git import names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, endings, next_item, snapshots, totals
+from prodigy_git.jobs import books, endings, next_item, opening, snapshots, totals
 from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs import owner as owners
 from prodigy_git.jobs.endings import (
     Claim,
     Ended,
@@ -31,6 +32,9 @@ from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
 
+SHARED_LEASE = 30 * 60 * clock.SECOND
+"""How long a claim of a shared job lives, in microseconds, unless its claimer says otherwise.
+Each has a lease: nobody at another host sees more of it."""
 _SHOWN = 5
 _TURN = clock.SECOND  # after which is asked again for what waits for items in progress
 
@@ -59,17 +63,28 @@ class Waiting:
 
 @contextlib.contextmanager
 def step(
-    store: str, repo: str, job: str, broken: Broken, *, sparing: str | None = None
+    store: str,
+    repo: str,
+    job: str,
+    broken: Broken,
+    *,
+    sparing: str | None = None,
+    ends: bool = False,
 ) -> Iterator[Index]:
     """Hold the job's claims lock, its index up to date and what it gave up ended.
 
-    But for the claim of the item ``sparing``, which its owner is about to end.
-    Afterwards checkpoint and queue are written where they are due, and with a checkpoint what the
-    sessions' files say of the job. Raises as `index.opened`.
+    But for the claim of the item ``sparing``, which its owner is about to end. With ``ends`` that goes
+    on where a shared job's hub is away. Afterwards checkpoint and queue are written where they are due,
+    and with a checkpoint what the sessions' files say of the job. Raises as `opening.opened`.
     """
-    with indexes.opened(store, repo, job, broken) as index:
-        end_dead(index, broken, sparing=sparing)
+    with opening.opened(store, repo, job, broken, ends=ends) as index:
+        # Whose lease is over is the server's to say.
+        while not index.away and end_dead(index, broken, sparing=sparing):
+            if index.shared is None:
+                break
+            opening.begin(index, broken)
         yield index
+        opening.let_go(index)
         snapshots.write_due(index, broken)
         told = totals.word(index) if index.kept else None
     if told is not None:
@@ -100,7 +115,7 @@ def claim(
             return None
         index.require_items()
         if item is None:
-            chosen, _ = index.next_pending(clock.now())
+            chosen, _ = index.next_pending(opening.moment(index))
             if chosen is None:
                 return None
         else:
@@ -108,6 +123,9 @@ def claim(
         data = index.data(chosen)  # what cannot be read is not claimed
         found = index.item(chosen) or books.Item()
         attempt = attempts(index, chosen) + 1
+        if index.shared is not None:
+            owner = {**(owner or {}), **owners.whose(store, str(index.shared.where.host.id))}
+            lease = SHARED_LEASE if lease is None else lease
         until = None if lease is None else clock.stamp(index.now() + lease)
         started = event(
             index, "AgentStarted", session_id=worktree, agent_id=agent, item_id=chosen,
@@ -214,7 +232,7 @@ def waiting(store: str, repo: str, job: str, broken: Broken) -> Waiting:
 
 def what_waits(index: Index) -> Waiting:
     """Return what is left to do of an open job."""
-    now = clock.now()
+    now = opening.moment(index)
     chosen, ready = index.next_pending(now)
     pending, in_progress = index.count("pending"), index.count("in_progress")
     waiting, held_up_by = 0, ()
@@ -228,19 +246,19 @@ def what_waits(index: Index) -> Waiting:
 
 def complete(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
     """End a claim well; ``how`` as `end_well` takes it. Raises as `step`."""
-    with step(store, repo, job, broken) as index:
+    with step(store, repo, job, broken, ends=True) as index:
         return end_well(index, claim, broken=broken, **how)
 
 
 def fail(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
     """End a claim badly; ``how`` as `end_badly` takes it. Raises as `step`."""
-    with step(store, repo, job, broken) as index:
+    with step(store, repo, job, broken, ends=True) as index:
         return end_badly(index, claim, broken=broken, **how)
 
 
 def release(store: str, repo: str, job: str, claim: Claim, *, broken: Broken, **how: Any) -> Ended:
     """Give a claim back; ``how`` as `endings.release` takes it. Raises as `step`."""
-    with step(store, repo, job, broken) as index:
+    with step(store, repo, job, broken, ends=True) as index:
         return endings.release(index, claim, broken=broken, **how)
 
 
@@ -248,7 +266,7 @@ def release_of(
     store: str, repo: str, job: str, session: str, reason: str, broken: Broken
 ) -> Ended | None:
     """Give back what a session has claimed and not ended, if anything. Raises as `step`."""
-    with step(store, repo, job, broken) as index:
+    with step(store, repo, job, broken, ends=True) as index:
         for name, item in index.in_state("in_progress"):
             start = books.view(item).start
             if start is not None and start.worktree == session:
@@ -332,7 +350,7 @@ def release_dead(
 
     Raises `ProdigyError`, `OSError`.
     """
-    with indexes.opened(store, repo, job, broken) as index:
+    with opening.opened(store, repo, job, broken) as index:
         return end_dead(index, broken, unknown_too=unknown_too)
 
 
@@ -350,7 +368,7 @@ def claim_now(
     With the ``number`` of an attempt that very one, also where it is over. Raises `ProdigyError` where
     there is none, or where neither is said and it may be another's.
     """
-    with step(store, repo, job, broken) as index:
+    with step(store, repo, job, broken, ends=True) as index:
         if number is not None:
             return _claim_numbered(index, item, agent, number)
         found = claim_of(index, item, agent)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
@@ -12,6 +12,9 @@ from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, locks, log, within
 from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.hub.shared_start import Place
 
 
 class Started(ProdigyError):
@@ -28,17 +31,24 @@ def start(
     checkpoint_items: int | None = None,
     checkpoint_seconds: int | None = None,
     ordered: bool = True,
+    hub: bool = False,
     broken: Broken,
 ) -> int:
     """Open a job with work items, [(id, data)] or None for a job without; return how many.
 
-    With ``ordered`` they are handed out as their own fields say, as `ordering.asked`.
+    With ``ordered`` they are handed out as their own fields say, as `ordering.asked`. With ``hub`` all
+    hosts of the repository's hub work on it; where that has the job already, it is refused.
 
     The items are written whole before the event that names them: killed before that, nothing was
     started and it can be tried again. A job that has been worked on already, as by ``new-worktree
     --job``, can be opened once. Raises `ProdigyError`, `OSError`.
     """
     names.checked(job, "job id")
+    place, there = None, None
+    if hub:  # connected before the lock is taken
+        from prodigy_git.hub import shared_start
+
+        place = shared_start.place(store, repo, job, broken)
     lock = locks.take(layout.claims_lock(store, repo, job), indexes.PATIENCE)
     try:
         log_folder = layout.job_log(store, repo, job)
@@ -62,15 +72,43 @@ def start(
             "total_items": total, "max_attempts": max_attempts, "items_sha256": digest,
             "checkpoint_items": checkpoint_items, "checkpoint_seconds": checkpoint_seconds,
         }  # fmt: skip
-        log.append(store, repo, job, [{k: v for k, v in opened.items() if v is not None}])
-        try:
-            with indexes.held(store, repo, job, broken) as index:
-                snapshots.write(index, broken)
-        except (OSError, ProdigyError) as error:
-            broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+        opened = {k: v for k, v in opened.items() if v is not None}
+        if place is None:
+            log.append(store, repo, job, [opened])
+        else:
+            there = _on_hub(
+                place, opened, None if given is None else layout.items(store, repo, job)
+            )
+        if there is None:
+            _checkpoint(store, repo, job, broken)
     finally:
         os.close(lock)
+    if place is not None:
+        shared_start.join(place)
+    if there is not None:
+        raise there
     return total
+
+
+def _checkpoint(store: str, repo: str, job: str, broken: Broken) -> None:
+    try:
+        with indexes.held(store, repo, job, broken) as index:
+            snapshots.write(index, broken)
+    except (OSError, ProdigyError) as error:
+        broken(f"no checkpoint of job {job} written ({error}): the log has everything")
+
+
+def _on_hub(place: "Place", opened: dict[str, Any], items: str | None) -> Started | None:
+    """Open a job on the hub; return that it is there already: then its items take the place of ours."""
+    from prodigy_git.hub import shared_start
+
+    try:
+        shared_start.start(place, opened, items)
+    except shared_start.There as error:
+        if items is not None:
+            os.unlink(items)
+        return Started(str(error))
+    return None
 
 
 def add(
@@ -116,6 +154,8 @@ def add(
         if fresh:
             order = ordering.asked(fresh, is_known, where) if ordered else {}
             digest = items.write(store, repo, job, fresh, order, later=True)
+            if index.shared is not None:
+                index.shared.put(layout.items_added(store, repo, job, digest))
             part = 1 + max((number for number, _, _ in index.job.parts.values()), default=0)
             added = endings.event(
                 index, "WorkItemsAdded", part=part, items_sha256=digest, count=len(fresh)
@@ -249,7 +289,7 @@ def finish(
         done = index.count("completed"), index.count("dead", "failed")
         own: dict[str, Any] = {"error": error, "success_count": done[0], "failure_count": done[1]}
         if error is None:
-            own["duration"] = _since(index.job)
+            own["duration"] = _since(index.job, index.now())
         kind = "JobCompleted" if error is None else "JobFailed"
         ended = endings.event(index, kind, **own, sequence=_next(index))
         endings.record(index, [ended], broken, ends=True)
@@ -315,7 +355,7 @@ def _nothing_left(index: Index) -> None:
         )
 
 
-def _since(job: books.Job) -> dict[str, int]:
+def _since(job: books.Job, now: int) -> dict[str, int]:
     begun = clock.parse(job.started_at)
-    micros = max(0, clock.now() - begun) if begun is not None else 0
+    micros = max(0, now - begun) if begun is not None else 0
     return {"secs": micros // clock.SECOND, "nanos": micros % clock.SECOND * 1000}

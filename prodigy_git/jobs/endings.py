@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import encoding
+from prodigy_git.errors import Away
 from prodigy_git.jobs import books, deserted, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
@@ -69,10 +70,23 @@ def record(
     """Append events to the job's log, and bring the index up to it. Raises `OSError`: nothing was done.
 
     From the write on it is done, whatever follows. With ``ends`` something ends by it, which may take
-    of the reserve where the disk is full. ``before`` is called as `log.append` does.
+    of the reserve where the disk is full. ``before`` is called as `log.append` does. A shared job's
+    events go to the hub; where that is lost in the midst of an end, it is written here, under the same
+    ids. Raises `Away` where it is lost in anything else.
     """
     if not events:
         return
+    if index.shared is not None:
+        try:
+            index.shared.record(events, before)
+        except Away as error:
+            if not index.shared.ends:
+                raise
+            broken(f"{error}; what ends here is written here, and goes to the hub later")
+            index.shared, index.away = None, True
+        else:
+            indexes.advance(index, broken)
+            return
 
     def write() -> None:
         log.append(index.store, index.repo, index.job_id, events, before=before)
@@ -85,6 +99,23 @@ def record(
         indexes.advance(index, broken)
     except OSError as error:
         broken(f"job {index.job_id} cannot be read after its step, which is done ({error})")
+
+
+def is_there(index: Index, identity: str) -> bool:
+    """Whether an event of a shared job is on its hub, or, where that is away, has come from there."""
+    if index.shared is not None:
+        return index.shared.holds([identity])
+    if not index.away:
+        return False
+    from prodigy_git.hub import pulled_files
+
+    needle = f'{{"id":"{identity}"'.encode("ascii")
+    found: list[bool] = []
+    pulled_files.collect(
+        index.store, index.repo, index.job_id,
+        lambda line: found.append(True) if line.startswith(needle) else None,
+    )  # fmt: skip
+    return bool(found)
 
 
 def event(index: Index, kind: str, **fields: Any) -> dict[str, Any]:

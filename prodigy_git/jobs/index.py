@@ -41,6 +41,7 @@ from prodigy_git.record import clock, locks, within
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
+    from prodigy_git.hub.shared_step import Step
     from prodigy_git.prodigy.runs import Run
 
 __all__ = [
@@ -77,6 +78,10 @@ class Index:
     """The run of Prodigy's that the job is, which no step of ours is taken on."""
     of_run: RunFacts = field(default_factory=RunFacts)
     """What is known of that run beside its log."""
+    shared: "Step | None" = None
+    """The step on the hub of a shared job: its clock counts, and it takes what is recorded."""
+    away: bool = False
+    """That hub is not to be had: only what ends something is recorded, and only here."""
 
     @property
     def job(self) -> books.Job:
@@ -84,8 +89,8 @@ class Index:
         return self.meta.job
 
     def now(self) -> int:
-        """Return the time in microseconds since 1970, by the clock of all who share the store."""
-        return clock.now() + self.apart
+        """Return the time in microseconds since 1970, by the clock of all who share the job."""
+        return clock.now() + self.apart if self.shared is None else self.shared.now()
 
     def count(self, *states: books.ItemState) -> int:
         """Return how many items are in any of these states."""
@@ -121,15 +126,7 @@ class Index:
         if not found or found[0][0] is None:
             return None
         offset, length, file = found[0]
-        path = self.items_path(file)
-        try:
-            return items.data_at(path, name, offset, length)
-        except FileNotFoundError:
-            raise ProdigyError(f"{path} is missing: restore it") from None
-        except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise ProdigyError(
-                f"{path}: item {name} cannot be read ({error}): restore it"
-            ) from None
+        return items.sound_data(self.items_path(file), name, offset, length)
 
     def items_path(self, file: str | None) -> str:
         """Return the path of one of the files of the job's items, as the column ``file`` names it."""
@@ -365,10 +362,12 @@ def advance(index: Index, broken: Broken) -> None:
     meta = index.meta
     try:
         state = books.State(meta.job, find_item=index.item, find_agent=index.item_of_agent)
-        before, parts = meta.position, meta.job.parts
+        before, parts, opened = meta.position, meta.job.parts, meta.job.opened
         position = replay.advance(state, index.store, index.repo, before, broken)
         # A question may have found damage: then all is up to the log by now.
         if position != before and index.meta is meta:
+            if opened is None and meta.job.opened is not None:
+                raise ValueError("another host has opened the job: its items are to be read")
             _write(index, state, position, [one for one in meta.job.added if one not in parts])
     except DAMAGE as error:
         index._mend(error)

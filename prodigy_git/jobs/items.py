@@ -230,3 +230,13 @@ def data_at(path: str, name: str, offset: int, length: int) -> Any:
     if line.get("id") != name:
         raise ValueError("another item is in its place")
     return line.get("data")
+
+
+def sound_data(path: str, name: str, offset: int, length: int) -> Any:
+    """Do what `data_at` does. Raises `ProdigyError`, which says what to do, for all that is wrong."""
+    try:
+        return data_at(path, name, offset, length)
+    except FileNotFoundError:
+        raise ProdigyError(f"{path} is missing: restore it") from None
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ProdigyError(f"{path}: item {name} cannot be read ({error}): restore it") from None

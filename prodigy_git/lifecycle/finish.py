@@ -199,7 +199,8 @@ def _append_once(
     what = ended_by_others.identity(end.resumed, by_others=how.because is not None)
     envelope = ended_by_others.envelope(found, what, "SessionFinished")
     finished = ended_by_others.finished(envelope, end)
-    if "finishing" in fields["metadata"]:
+    killed = "finishing" in fields["metadata"]
+    if killed:
         try:
             since = log_position.from_json(fields["metadata"]["finishing"])
         except ValueError:
@@ -220,7 +221,10 @@ def _append_once(
             _checkpoint(store, repo, found.job, fields, broken)
         return None
     # Its own claim may be one whose lease has ended: that is no reason not to take what it did.
-    with claims.step(store, repo, found.job, broken, sparing=item) as index:
+    with claims.step(store, repo, found.job, broken, sparing=item, ends=True) as index:
+        # On a shared job the one that was killed may have come as far as the hub.
+        if killed and endings.is_there(index, finished["id"]):
+            return None
         try:
             claim = claims.claim_of(index, item, agent)
         except ProdigyError:  # what it started with has been cleaned from the log
@@ -273,7 +277,7 @@ def _checkpoint(
     store: str, repo: str, job: str, fields: dict[str, Any], broken: events.Broken
 ) -> None:
     try:
-        with claims.step(store, repo, job, broken) as index:
+        with claims.step(store, repo, job, broken, ends=True) as index:
             snapshots.write(index, broken)
             totals.put(fields, job, totals.of(index))
     except (ProdigyError, OSError) as trouble:

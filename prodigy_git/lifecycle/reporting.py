@@ -184,7 +184,7 @@ def _session(store: str, name: str) -> Session | None:
 
 
 def _item(store: str, repo: str, claim: Claim, broken: Broken) -> books.Item:
-    with claims.step(store, repo, claim.job_id, broken) as index:
+    with claims.step(store, repo, claim.job_id, broken, ends=True) as index:
         return index.item(claim.item_id) or books.Item()
 
 

@@ -68,7 +68,7 @@ def append(
         if last is not None and moment < last:
             moment = last
         name = _file_for(folder, moment, newest, packed)
-        text = _lines(events, clock.stamp(moment))
+        text = encoded(events, clock.stamp(moment))
         descriptor, size, created = _open(folder, name)
         try:
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -114,7 +114,8 @@ def _taken_back(store: str, repo: str, job: str, descriptor: int, size: int, end
         os.close(lock)
 
 
-def _lines(events: list[dict[str, Any]], stamp: str) -> bytes:
+def encoded(events: list[dict[str, Any]], stamp: str) -> bytes:
+    """Return events as they stand in a log, a line each, with ``stamp`` for a timestamp."""
     out = []
     for event in events:
         whole = {"id": event["id"], "timestamp": stamp, "type": event["type"]}

@@ -1,0 +1,155 @@
+"""The items of a shared job: their files lie on the hub, and come down to each host that works on it.
+
+They go up in the transaction of the event that names them, in pieces. What comes down is somebody
+else's: it has the digest that the event says, each of its lines is an item whose id is a safe name, and
+it takes the place of no file that is there.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from prodigy_git import layout, names
+from prodigy_git.errors import Refused
+from prodigy_git.record import files, jsonline, within
+
+if TYPE_CHECKING:
+    from prodigy_git.hub.driver import Raw
+    from prodigy_git.hub.pulling import Where
+
+PIECE = 1 << 20
+"""Bytes of a file in one row."""
+_LONGEST = 1 << 26
+_NAMED = b'"items_sha256":"'
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class _Item(msgspec.Struct):
+    id: str
+    data: msgspec.Raw
+
+
+def put(tx: "Raw", number: int, path: str) -> None:
+    """Put a file of items on the hub, for the job ``number`` there, in a transaction of the caller's.
+
+    Raises `OSError`, and as psycopg does.
+    """
+    with files.solid(path) as stream:
+        for chunk, piece in enumerate(iter(lambda: stream.read(PIECE), b"")):
+            tx.execute(
+                "INSERT INTO prodigy_hub.item_file (job, name, chunk, body) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                (number, os.path.basename(path), chunk, piece),
+            )
+
+
+def named(lines: Iterable[bytes]) -> list[tuple[str, bool]]:
+    """Return (digest, whether they were added later) of each file that events' lines name."""
+    found = []
+    for line in lines:
+        if _NAMED not in line:
+            continue
+        try:
+            event = jsonline.decode_object(line)
+        except ValueError:
+            continue
+        digest, kind = event.get("items_sha256"), event.get("type") or event.get("event_type")
+        if kind not in ("JobStarted", "WorkItemsAdded") or not isinstance(digest, str):
+            continue
+        if len(digest) == 64 and set(digest) <= _HEX:  # it becomes part of a path
+            found.append((digest, kind == "WorkItemsAdded"))
+    return found
+
+
+def path_of(where: "Where", digest: str, later: bool) -> str:
+    """Return the path here of a file that `named` returns."""
+    return layout.items_added(*where.name, digest) if later else layout.items(*where.name)
+
+
+def fetch(where: "Where", tx: "Raw", number: int, wanted: Iterable[tuple[str, bool]]) -> None:
+    """Bring down those files of a job's items that are missing here, as `named` returns them.
+
+    ``number`` is the job's on the hub. What is not there, or is not what the event says, is said.
+    Raises `OSError`, and as psycopg does.
+    """
+    for digest, later in wanted:
+        path = path_of(where, digest, later)
+        if os.path.lexists(path):
+            continue  # what is wrong with it, is said by whoever reads it
+        within.make_folder(where.store, os.path.dirname(path))
+        try:
+            _fetch(tx, number, path, digest)
+        except Refused as error:
+            where.say(str(error))
+
+
+def _fetch(tx: "Raw", number: int, path: str, digest: str) -> None:
+    name = os.path.basename(path)
+    temporary = layout.temporary(path)
+    descriptor = files.create_anew(temporary, os.O_RDWR)
+    try:
+        try:
+            found = hashlib.sha256()
+            rest = b""
+            for piece in _pieces(tx, number, name):
+                found.update(piece)
+                *lines, rest = (rest + piece).split(b"\n")
+                if len(rest) > _LONGEST:
+                    raise Refused(f"{name} on the hub has a line of more than {_LONGEST} bytes")
+                for line in lines:
+                    _check(line, name)
+                files.write_all(descriptor, piece)
+            if rest or found.hexdigest() != digest:
+                raise Refused(f"{name} on the hub is not the file that the job was given")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _put_in_place(temporary, path)
+        files.sync_folder(os.path.dirname(path))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _put_in_place(temporary: str, path: str) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename it takes no other file's place
+    except FileExistsError:
+        pass  # somebody was quicker
+    except OSError:  # a filesystem without second names
+        if not os.path.lexists(path):
+            os.rename(temporary, path)
+
+
+def _pieces(tx: "Raw", number: int, name: str) -> Iterable[bytes]:
+    """Yield the pieces of a file, one at a time: it may be larger than what one wants in memory."""
+    chunk = 0
+    while True:
+        row = tx.execute(
+            "SELECT body FROM prodigy_hub.item_file WHERE job = %s AND name = %s AND chunk = %s",
+            (number, name, chunk),
+        ).fetchone()
+        if row is None:
+            return
+        if len(row[0]) > PIECE:
+            raise Refused(f"{name} on the hub is in pieces of more than {PIECE} bytes")
+        yield bytes(row[0])
+        chunk += 1
+
+
+def _check(line: bytes, name: str) -> None:
+    try:
+        item = _decode(line)
+    except (msgspec.MsgspecError, RecursionError):
+        raise Refused(f"{name} on the hub has a line that is no item") from None
+    if not names.is_safe(item.id):
+        raise Refused(f"{name} on the hub has an item whose id is no name: {item.id[:40]!r}")
+
+
+_decode = msgspec.json.Decoder(_Item).decode

@@ -1,0 +1,122 @@
+"""Opening a job for a step; of a shared job the hub's lock is taken, and what others did comes first.
+
+Then the index goes by the server's clock, and what a step records goes to the hub (`hub.shared_step`).
+A job that is not shared costs one look whether there is a note that it is, and imports nothing of it.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prodigy_git import layout
+from prodigy_git.errors import Away, Refused
+from prodigy_git.git import repository
+from prodigy_git.jobs import index as indexes
+from prodigy_git.jobs.index import Index
+from prodigy_git.record import clock, repokey
+from prodigy_git.store.events import Broken
+
+if TYPE_CHECKING:
+    from prodigy_git.hub.shared_step import Step
+
+
+@contextlib.contextmanager
+def opened(
+    store: str, repo: str, job: str, broken: Broken, *, ends: bool = False
+) -> Iterator[Index]:
+    """Hold a job's claims lock, of a shared job also its row on the hub, its index up to both.
+
+    With ``ends`` for what ends something that was begun: where the hub is not to be had, that goes on
+    with what is known here (``Index.away``), and what is recorded is shipped later. Raises as
+    `index.opened`; `Away`, and `Refused` where the hub does not let us in.
+    """
+    if not os.path.exists(layout.hub_job(store, repo, job)) and not _found(
+        store, repo, job, broken
+    ):
+        with indexes.opened(store, repo, job, broken) as index:
+            yield index
+        return
+    from prodigy_git.hub import shared_step
+
+    shared = None
+    away: Away | Refused | None = None
+    try:  # connected before the lock is taken: nobody here waits for a network that is gone
+        shared = shared_step.opened(store, repo, job, broken, ends=ends)
+    except (Away, Refused) as error:
+        if not ends:
+            raise
+        away = error
+    with contextlib.ExitStack() as held:
+        try:
+            index = held.enter_context(indexes.opened(store, repo, job, broken))
+            if shared is not None:
+                index = _begun(held, index, shared, broken)
+        except (Away, Refused) as error:
+            if not ends:
+                raise
+            away = error
+        if away is not None:
+            broken(f"{away}; what ends here is written here, and goes to the hub later")
+            index.shared, index.away = None, True
+        held.callback(let_go, index)
+        yield index
+
+
+_TRIES = 5
+
+
+def _begun(held: contextlib.ExitStack, index: Index, shared: "Step", broken: Broken) -> Index:
+    """Begin a step on the hub; where that is far ahead, it is pulled first, and nothing is held."""
+    from prodigy_git.hub.shared_step import Behind
+
+    for _ in range(_TRIES):
+        index.shared = shared
+        try:
+            begin(index, broken)
+            return index
+        except Behind:
+            held.close()
+            shared.catch_up()
+            index = held.enter_context(
+                indexes.opened(index.store, index.repo, index.job_id, broken)
+            )
+    index.shared = shared
+    begin(index, broken)
+    return index
+
+
+def _found(store: str, repo: str, job: str, broken: Broken) -> bool:
+    """Bring a shared job here that this host does not know, if there is one. Raises as `opened`."""
+    where = store, repo, job
+    if os.path.isdir(layout.job_log(*where)) or os.path.exists(layout.index(*where)):
+        return False
+    common = repokey.common_of(store, repo)
+    named = os.environ.get("PRODIGY_HUB") or (common and repository.config(common, "prodigy.hub"))
+    if not named:
+        return False
+    from prodigy_git.hub import shared_start
+
+    return shared_start.found(*where, broken)
+
+
+def begin(index: Index, broken: Broken) -> None:
+    """Take a shared job's row, as at first or after `endings.record`, and bring the index up to it.
+
+    Raises `Away`, `Refused`, `OSError`.
+    """
+    shared = index.shared
+    assert shared is not None
+    shared.begin()
+    indexes.advance(index, broken)
+
+
+def let_go(index: Index) -> None:
+    """Give a shared job's row back: nothing more is recorded."""
+    if index.shared is not None:
+        index.shared.end()
+
+
+def moment(index: Index) -> int:
+    """Return the time that what waits for its time goes by: of a shared job the server's."""
+    return clock.now() if index.shared is None else index.shared.now()

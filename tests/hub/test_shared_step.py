@@ -1,0 +1,190 @@
+"""Steps on a shared job, from several hosts: each item is at one of them, and all say the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support_shared import quiet
+
+from prodigy_git import api, layout
+from prodigy_git.errors import Away, ProdigyError
+from prodigy_git.jobs import claims, course, requeue
+from prodigy_git.record import clock
+
+ITEMS = [{"id": f"i{n}"} for n in range(6)]
+HOUR = 3600
+
+
+def opened(sharers, *names, items=ITEMS, **how):
+    """Return hosts that have a job, which the first of them has started."""
+    hosts = sharers(*names)
+    hosts[0].open(items=items, hub=True, **how)
+    for one in hosts[1:]:
+        one.open()
+    return hosts
+
+
+def test_items_are_handed_out_once_and_all_hosts_say_the_same(sharers):
+    a, b = opened(sharers, "a", "b")
+    made = [one.claim(f"{n}") for n in range(3) for one in (a, b)]
+    assert [one.item_id for one in made] == [one["id"] for one in ITEMS]
+    assert a.claim("x") is None
+    assert b.claim("x") is None
+    for n, one in enumerate(made):
+        ended = (a, b)[n % 2].finish(one, error="boom" if n == 5 else None, retry=False)
+        assert (ended.state, ended.late) == ("dead" if n == 5 else "completed", False)
+    assert requeue.requeue(*b.where, None, quiet) == ["i5"]
+    again = a.claim("again")
+    assert (again.item_id, again.attempt) == ("i5", 2)
+    a.finish(again)
+    course.finish(*b.where, broken=quiet)
+    states = [one.state() for one in (a, b)]
+    for key in ("status", "phase", "items", "completed", "dead", "started_at"):
+        assert states[0].get(key) == states[1].get(key)
+    assert states[0]["status"] == "completed"
+    assert sorted(a.lines()) == sorted(b.lines())
+    assert len({json.loads(line)["id"] for line in a.lines()}) == len(a.lines())
+
+
+def test_each_command_of_a_job_works_on_any_host(sharers):
+    a, b = (one.host for one in sharers("a", "b"))
+    (a.clone / "items").write_text("".join(f"{json.dumps(one)}\n" for one in ITEMS[:2]))
+    (b.clone / "more").write_text('{"id":"more"}\n')
+    assert a.ok("job", "start", "J", "--items", "items", "--hub")["total_items"] == 2
+    first = b.run("job", "next", "J").json  # which has not heard of it before
+    assert (first["item_id"], first["work_item"]["data"]) == ("i0", {"id": "i0"})
+    a.run("job", "pause", "J")
+    assert "paused" in b.run("job", "next", "J", check=False).err
+    b.run("job", "resume", "J")
+    assert b.ok("job", "add", "J", "--items", "more")["added"] == ["more"]
+    assert a.ok("job", "renew", "J", "i0")["item_id"] == "i0"
+    assert a.ok("job", "done", "J", "i0", "--result", "1")["state"] == "completed"
+    second, third = a.run("job", "next", "J").json, a.run("job", "next", "J").json
+    assert [second["item_id"], third["item_id"]] == ["i1", "more"]
+    assert third["work_item"]["data"] == {"id": "more"}
+    for one in (second, third):
+        b.run("job", "done", "J", one["item_id"], "--failed", "--no-retry")
+    assert a.ok("dlq", "retry", "i1", "--job", "J")["item_ids"] == ["i1"]
+    b.run("dlq", "clear", "more", "--job", "J", "--yes")
+    b.run("job", "phase", "J", "reduce")
+    b.run("job", "cancel", "J")
+    assert a.run("job", "reopen", "J").code == 0
+    assert a.ok("job", "show", "J")["phase"] == "reduce"
+
+
+def test_a_job_that_the_hub_has_is_not_started_again(sharers):
+    a, b = sharers("a", "b")
+    a.open(items=ITEMS, hub=True)
+    with pytest.raises(ProdigyError, match="the hub has job J: choose another name"):
+        b.open(items=[1, 2], hub=True, exist_ok=False)
+    assert b.open(items=[1, 2], hub=True) is not None
+    assert b.claim("b").item_id == "i0"
+    with pytest.raises(ProdigyError, match="was started at"):
+        a.open(items=ITEMS, hub=True, exist_ok=False)
+
+
+def test_a_job_of_one_host_alone_is_not_taken_for_a_shared_one_of_its_name(sharers):
+    a, b = sharers("a", "b")
+    b.open(items=[{"id": "own"}])
+    a.open(items=ITEMS, hub=True)
+    assert b.claim("b").item_id == "own"
+
+
+def test_what_is_missing_of_the_items_comes_from_the_hub_and_what_is_there_stays(sharers):
+    a, b, c = opened(sharers, "a", "b", "c")
+    course.add(*a.where, [{"id": "more"}], where="items", broken=quiet)
+    assert b.claim("b", item="more").data == {"id": "more"}
+    path = Path(layout.items(*b.where))
+    assert path.read_bytes() == Path(layout.items(*a.where)).read_bytes()
+    c.claim("c")
+    path = Path(layout.items(*c.where))
+    before = path.read_bytes() + b'{"id":"mine","data":1}\n'
+    path.write_bytes(before)
+    course.add(*a.where, [{"id": "last"}], where="items", broken=quiet)
+    Path(layout.index(*c.where)).unlink()
+    with pytest.raises(ProdigyError, match="is not what the job was started with"):
+        c.claim("c", item="last")
+    assert path.read_bytes() == before
+
+
+def test_what_lies_on_the_hub_in_the_items_place_is_not_taken_in(sharers, postgres, hub_url):
+    a, b = sharers("a", "b")
+    a.open(items=ITEMS, hub=True)
+    database = hub_url.rpartition("/")[2]
+    evil = b'{"id":"../../up","data":1}\n'.hex()
+    postgres.sql(f"UPDATE prodigy_hub.item_file SET body = '\\x{evil}'", database=database)
+    b.open()
+    with pytest.raises(ProdigyError, match=r"items.jsonl is missing"):
+        b.claim("b")
+    assert any("has an item whose id is no name" in text for text in b.said)
+
+
+@pytest.mark.parametrize("apart", [-3 * HOUR, 3 * HOUR])
+def test_leases_go_by_the_servers_clock(sharers, monkeypatch, apart):
+    a, b = opened(sharers, "a", "b")
+    real = clock.now
+    held = a.claim("a", lease=600)
+    monkeypatch.setattr(clock, "now", lambda: real() + apart * clock.SECOND)
+    assert claims.release_dead(*b.where, quiet) == []
+    other = b.claim("b", lease=600)
+    assert other.item_id == "i1"
+    until = api.renew(b.job, other, lease=900)
+    b.finish(b.claim("c"), error="boom", backoff=0)
+    assert b.claim("c").item_id == "i2"  # what waits for its time goes by the server's, too
+    monkeypatch.undo()
+    for text, seconds in ((held.lease_until, 600), (other.lease_until, 600), (until, 900)):
+        assert abs(clock.parse(text) - real() - seconds * clock.SECOND) < 300 * clock.SECOND
+    assert claims.release_dead(*a.where, quiet) == []
+
+
+def test_a_late_end_is_recorded_as_such_and_changes_nothing(sharers):
+    a, b = opened(sharers, "a", "b", items=ITEMS[:1])
+    old = a.claim("a", lease=0.001)
+    new = b.claim("b")
+    assert (new.item_id, new.attempt) == ("i0", 2)
+    ended = a.finish(old)
+    assert (ended.state, ended.late) == ("in_progress", True)
+    with pytest.raises(ProdigyError, match="cannot be renewed"):
+        api.renew(a.job, old)
+    assert b.finish(new).state == "completed"
+    assert a.state()["completed"] == b.state()["completed"] == 1
+
+
+def test_an_end_goes_on_without_the_hub_and_a_claim_does_not(sharers):
+    a, _ = opened(sharers, "a", "b")
+    well, badly = a.claim("a"), a.claim("a2")
+    a.wire.drop()
+    for what in (
+        lambda: a.claim("a3"), lambda: api.renew(a.job, well), lambda: api.set_phase(a.job, "reduce"),
+        lambda: course.pause(*a.where, None, quiet), lambda: course.cancel(*a.where, None, quiet),
+        lambda: requeue.clear(*a.where, None, quiet), lambda: api.add_items(a.job, [1]),
+    ):  # fmt: skip
+        with pytest.raises(Away):
+            what()
+    assert a.finish(well).state == "completed"
+    assert a.finish(badly, error="boom", retry=False).state == "dead"
+    assert any("goes to the hub later" in text for text in a.said)
+    a.wire.pass_on()
+    a.forget()
+    assert a.claim("a").item_id == "i2"
+
+
+def test_waiting_for_the_hub(sharers):
+    (a,) = opened(sharers, "a")
+    a.wire.drop()
+    with pytest.raises(Away):
+        a.claim("a", wait=0)
+
+    def back(text):
+        a.said.append(text)
+        a.wire.pass_on()
+
+    assert api.claim(a.job, agent="a", lease=60, wait=600, broken=back).item_id == "i0"
+    assert any("waiting for it" in text for text in a.said)
+    a.wire.drop()
+    said = a.host.run("job", "next", "J", check=False)
+    assert (said.code, said.out, said.err.count("\n")) == (6, "", 1)
+    waits = a.host.start("job", "next", "J", "--wait")
+    assert "waiting for it" in waits.stderr.readline()
+    a.wire.pass_on()
+    assert json.loads(waits.communicate(timeout=300)[0])["item_id"] == "i1"
