@@ -12,6 +12,9 @@ from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.hub.address import Address
+    from prodigy_git.hub.connection import Connection
+    from prodigy_git.hub.host import Host
+    from prodigy_git.hub.schema import Hub
 
 PATIENCE = 10.0
 """How many seconds a command of a person's waits for the hub."""
@@ -74,6 +77,7 @@ def init(url: str | None, everywhere: bool, role: str | None, as_json: bool) -> 
     with connection.transaction(conn, within=PATIENCE) as tx:
         host.joined(tx, own)
         host.note_all(tx, store, there.id)
+    number = None if common is None else _matched(conn, there, store, common)
     noted = None
     if url is not None:
         address.note(where, common)
@@ -81,7 +85,7 @@ def init(url: str | None, everywhere: bool, role: str | None, as_json: bool) -> 
         if where.secrets():
             output.note(f"the password is not noted: {address.ADVICE}")
     if as_json:
-        told = {"role": role, "role_made": role_made}
+        told = {"role": role, "role_made": role_made, "repository": number}
         output.emit_json(_joined(where, there, own, made, noted) | told)
     else:
         output.line(
@@ -92,8 +96,21 @@ def init(url: str | None, everywhere: bool, role: str | None, as_json: bool) -> 
             output.line(f"{role} {'was made, and ' if role_made else ''}may take part, and no more")
 
 
+def _matched(conn: "Connection", there: "Hub", store: str, common: str) -> int | None:
+    """Find the repository on the hub, or enter it; None, with a word: nothing tells which it is."""
+    from prodigy_git.hub import identity, repository_number
+    from prodigy_git.record import repokey
+
+    repo = repokey.take(store, common)
+    try:
+        return repository_number.number(conn, there.id, store, repo, common, within=PATIENCE)
+    except identity.Unidentified as error:
+        output.note(str(error))
+        return None
+
+
 def _joined(
-    where: "Address", there: Any, own: Any, made: bool, noted: str | None
+    where: "Address", there: "Hub", own: "Host", made: bool, noted: str | None
 ) -> dict[str, Any]:
     return {
         "address": where.shown(), "hub_id": str(there.id), "schema": there.version, "made": made,

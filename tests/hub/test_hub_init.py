@@ -28,6 +28,26 @@ def test_it_makes_the_hub_and_notes_where_it_is(repo, hub_url, git, store):
     assert json.loads((store / "hub" / "hosts.json").read_text())["hub"] == first["hub_id"]
 
 
+def test_the_repository_is_matched_with_what_other_hosts_have(
+    repo, hub_url, git, tmp_path, monkeypatch
+):
+    git("commit", "--allow-empty", "-qm", "Start", cwd=repo)
+    clone = tmp_path / "clone"
+    git("clone", "-q", repo, clone, cwd=repo)
+    git("remote", "remove", "origin", cwd=clone)
+    first = json.loads(init(repo, hub_url, "--json").out)
+    monkeypatch.setenv("PRODIGY_HOME", str(tmp_path / "other"))
+    second = json.loads(init(clone, hub_url, "--json").out)
+    assert second["repository"] == first["repository"] is not None
+    assert second["host_id"] != first["host_id"]
+
+
+def test_an_empty_repository_is_matched_when_it_is_known_what_it_is(hub_url, git, tmp_path):
+    git("init", "-q", "empty", cwd=tmp_path)
+    done = init(tmp_path / "empty", hub_url, "--json")
+    assert (done.code, json.loads(done.out)["repository"], done.err.count("\n")) == (0, None, 1)
+
+
 def test_a_hub_that_was_replaced_by_an_empty_one_is_made_again(repo, hub_url, postgres):
     first = json.loads(init(repo, hub_url, "--json").out)
     rows(hub_url, "DROP SCHEMA prodigy_hub CASCADE")
