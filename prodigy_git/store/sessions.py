@@ -19,7 +19,7 @@ from prodigy_git.record.conversations import telling
 from prodigy_git.record.drain import drain, is_due
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import ended_by_others, enrolled, other_sessions
+from prodigy_git.store import ended_by_others, enrolled
 from prodigy_git.store.broken import Broken
 
 _PATIENCE = 10.0
@@ -56,6 +56,8 @@ def load(store: str, name: str) -> Session:
     try:
         found = Session.of(session.read(store, name))
     except FileNotFoundError:
+        from prodigy_git.store import other_sessions  # whose are rarely asked for
+
         raise other_sessions.refusal(store, name) or ProdigyError(
             f"no session {name}: 'prodigy-git sessions list' shows what there is"
         ) from None
