@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import environment, new
-from support_faults import KILL, STOP, can_trace, run_traced, strace
+from support_faults import KILL, STOP, can_trace, injected, run_traced
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
 from prodigy_git.cleanup import interrupted
@@ -201,7 +201,7 @@ def test_killed_anywhere(ground: Apart | Layers, world: World, what: str, tmp_pa
     ends = set()
     for name, number in points:
         ground.reset()
-        done = _run(world, script, *strace(name, f"{KILL}:when={number}"))
+        done = _run(world, script, *injected(name, f"{KILL}:when={number}"))
         assert done.returncode in (-9, 137), (name, number, done)
         try:
             if what != "emptied":

@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
+from support_faults import KILL, STOP, calls_on, can_trace, injected, run_traced, strace
 
 from prodigy_git import api
 from prodigy_git.jobs import books, claims, course, index, replay
@@ -96,7 +96,7 @@ def test_killed_at_any_call(step, template, tmp_path):
             changes += 1
             store = tmp_path / f"{name}-{at}"
             shutil.copytree(template, store)
-            assert run(step, store, *strace(name, f"{KILL}:when={at}")) == -9
+            assert run(step, store, *injected(name, f"{KILL}:when={at}")) == -9
             assert states(store, job) in allowed, (name, at)
             to_its_end(store, step, job)
             shutil.rmtree(store)

@@ -10,7 +10,7 @@ import subprocess
 import psutil
 import pytest
 from support_cli import PACKAGE_PARENT, call, environment, ok, session_file
-from support_faults import KILL, STOP, can_trace, run_traced, strace
+from support_faults import KILL, STOP, can_trace, injected, run_traced
 from support_setup import say, trust, until
 
 from prodigy_git.setup.groups import MARK, is_marked
@@ -99,7 +99,7 @@ def test_killed_anywhere_in_a_set_up_nothing_is_left_half(repo, store, git, worl
     cancelled = 0
     for name, number in [point for n, point in enumerate(some) if n % max(1, len(some) // 14) == 0]:
         world()
-        killed = run(repo, *strace(name, f"{KILL}:when={number}")) != 0
+        killed = run(repo, *injected(name, f"{KILL}:when={number}")) != 0
         where = (name, number, killed)
         said = settled(repo, store)
         where = (*where, *said)

@@ -10,10 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from support_faults import STOP, run_traced
 
 import prodigy_git
 from prodigy_git import hookfiles
@@ -36,6 +38,12 @@ HOOK_PROGRAM = (
     "import sys;sys.path.insert(0,sys.argv[1]);"
     "from prodigy_git.record.hook import main;main(sys.argv[2],sys.argv[3:],'1')"
 )
+_EXECUTE = f"""
+import os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+{STOP}
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 AFTER_ALL = 4102444800
 """An installation in 2100: each worktree was there before, and begins with the first commit seen."""
 KINDS = ("main", "linked", "bare", "submodule")
@@ -101,12 +109,20 @@ def start_hook(
     top: Path,
     hook: str = "post-commit",
     *arguments: str,
-    before: Iterable[str] = (),
+    before: Sequence[str] = (),
     package: str = PACKAGE,
     **env: str,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Start the program that a hook starts, without the shell; ``before`` is a wrapper's command."""
+    """Start the program that a hook starts, without the shell.
+
+    ``before`` is a wrapper's command, or a fault that is `injected`.
+    """
     python = [sys.executable, "-I", "-S", "-X", "utf8", "-c", HOOK_PROGRAM, package, hook]
+    if "inject" in before:
+        program = ["-c", _EXECUTE, *python, *arguments]
+        return run_traced(
+            program, before, cwd=top, env={**os.environ, **env}, stdin=subprocess.DEVNULL
+        )
     return run(*before, *python, *arguments, cwd=top, check=False, **env)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support_agents import kinds, say
 from support_cli import PACKAGE_PARENT, environment, ok
-from support_faults import KILL, STOP, can_trace, compiled_copy, run_traced, strace
+from support_faults import KILL, STOP, can_trace, compiled_copy, injected, run_traced, strace
 from support_run import until
 from support_user import become, interpreter
 
@@ -95,7 +95,7 @@ def test_each_call_of_a_tool_killed_or_refused(bound, tmp_path, rule):
     before = path.read_bytes()
     for name, at in calls("PostToolUse", TOOL, tmp_path, tmp_path / "trace"):
         path.write_bytes(before)
-        done = traced("PostToolUse", TOOL, tmp_path, strace(name, f"{rule}:when={at}"))
+        done = traced("PostToolUse", TOOL, tmp_path, injected(name, f"{rule}:when={at}"))
         assert (done.stdout, done.stderr) == (b"", b""), (name, at)
         assert done.returncode == (-9 if rule == KILL else 0), (name, at)
         assert whole(path) in (["start"], ["start", "tool"]), (name, at)
@@ -109,7 +109,7 @@ def test_a_start_that_is_killed_or_refused_leaves_it_to_the_next(worktree, store
     for number, (name, at) in enumerate(found[::9]):
         rule = (KILL, "error=EIO", "error=ENOSPC")[number % 3]
         session = {**raw, "session_id": f"s{number + 3}"}
-        done = traced("SessionStart", session, worktree, strace(name, f"{rule}:when={at}"))
+        done = traced("SessionStart", session, worktree, injected(name, f"{rule}:when={at}"))
         assert (done.returncode in (0, -9), done.stdout, done.stderr) == (True, b"", b"")
         say("claude", "Stop", cwd=worktree, session=session["session_id"])
         last = (store / "activity" / "repo" / "wt.jsonl").read_bytes().splitlines()[-1]

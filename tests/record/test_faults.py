@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support_faults import KILL, can_trace, compiled_copy, strace
+from support_faults import KILL, can_trace, compiled_copy, injected, strace
 from support_record import (
     SILENT,
     Templates,
@@ -150,7 +150,7 @@ def test_each_call(
         assert points, f"the hook makes no call of {name}: is the list of calls out of date?"
     for at in points:
         subject.next()
-        done = subject.hook(*strace(name, f"{fault}:when={at}"))
+        done = subject.hook(*injected(name, f"{fault}:when={at}"))
         judge(done, fault)
         events(subject.store)  # parses
         subject.commit()
@@ -170,14 +170,14 @@ def test_killed_again_while_catching_up(
     for first in points[-4:]:
         for second in points[-4:]:
             subject.next()
-            judge(subject.hook(*strace(name, f"{KILL}:when={first}")), KILL)
+            judge(subject.hook(*injected(name, f"{KILL}:when={first}")), KILL)
             log = next((world.store / "events").glob("*/*/*.jsonl"))
             with log.open("a") as stream:
                 other = {"id": f"{first} {second} {subject.count}", "type": "Other"}
                 stream.write(json.dumps(other) + "\n")
             subject.commit()
             end_burst(subject.top)
-            killed = subject.hook(*strace(name, f"{KILL}:when={second}"))
+            killed = subject.hook(*injected(name, f"{KILL}:when={second}"))
             assert killed.returncode in (-9, 137, 0)
             subject.commit()
             assert subject.hook().returncode == 0

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from support_cli import environment, new, session_file
-from support_faults import KILL, STOP, can_trace, compiled_copy, run_traced, strace
+from support_faults import KILL, STOP, can_trace, compiled_copy, injected, run_traced
 from support_restore import World, bring_back, difference, remove, seen, sh, whole
 
 from prodigy_git.cleanup import interrupted
@@ -168,7 +168,7 @@ def _kill_everywhere(subject: Subject, tmp_path: Path) -> None:
         assert needed in {name for name, _ in points}, "is the list of calls out of date?"
     for name, number in points:
         subject.reset()
-        done = subject.run(*strace(name, f"{KILL}:when={number}"))
+        done = subject.run(*injected(name, f"{KILL}:when={number}"))
         assert done.returncode in (-9, 137), (name, number, done)
         try:
             subject.check()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import environment, new, ok
-from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
+from support_faults import KILL, STOP, calls_on, can_trace, injected, run_traced, strace
 from support_removal import commit, git
 
 from prodigy_git.cleanup import interrupted
@@ -180,7 +180,7 @@ def test_each_call(name, fault, repo, store, tmp_path):
     points = calls_on(output, name, (str(store), str(repo)))
     ends = set()
     for at in points:
-        one, done = run(*strace(name, f"{fault}:when={at}"))
+        one, done = run(*injected(name, f"{fault}:when={at}"))
         assert b"Traceback" not in done.stderr, (at, done.stderr)
         said: list[str] = []
         interrupted.take_up(str(store), "repo", said.append)

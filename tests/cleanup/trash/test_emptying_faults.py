@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import call, environment, ok, snapshot
-from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
+from support_faults import KILL, STOP, calls_on, can_trace, injected, run_traced, strace
 from support_trash import make, salvage, state
 
 from prodigy_git.cleanup import interrupted
@@ -75,7 +75,7 @@ def test_each_call(name, fault, store, repo, git, empty, tmp_path, monkeypatch):
         shutil.rmtree(store / "trash" / "repo" / "w1", ignore_errors=True)
         made = make(store, repo, git)
         before = snapshot(Path(made.folder), Path(made.git))
-        done = empty(*strace(name, f"{fault}:when={at}"))
+        done = empty(*injected(name, f"{fault}:when={at}"))
         assert "Traceback" not in done.stderr, (at, done.stderr)
         if fault != KILL:
             assert done.returncode == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support_cli import environment, new, session_file, snapshot
-from support_faults import KILL, STOP, calls_on, can_trace, run_traced, strace
+from support_faults import KILL, STOP, calls_on, can_trace, injected, run_traced, strace
 from support_removal import (
     collect_garbage,
     commit,
@@ -210,7 +210,7 @@ def test_each_call(name, fault, subjects, repo, tmp_path, events):
     ends = set()
     for at in points:
         subject = subjects()
-        done = subject.run(REMOVE, *strace(name, f"{fault}:when={at}"))
+        done = subject.run(REMOVE, *injected(name, f"{fault}:when={at}"))
         assert "Traceback" not in done.stderr, (at, done.stderr)
         if fault == KILL:
             assert done.returncode in (-9, 137), at
@@ -237,8 +237,8 @@ def test_killed_again_while_it_is_taken_up(name, points, subjects, repo, tmp_pat
         while True:
             second += 1
             subject = subjects()
-            subject.run(REMOVE, *strace("rename", f"{KILL}:when={at}"))
-            done = subject.run(TAKE_UP, *strace(name, f"{KILL}:when={second}"))
+            subject.run(REMOVE, *injected("rename", f"{KILL}:when={at}"))
+            done = subject.run(TAKE_UP, *injected(name, f"{KILL}:when={second}"))
             subject.somewhere()
             collect_garbage(repo)
             said: list[str] = []
@@ -254,7 +254,7 @@ def test_taken_back_beside_a_successor_of_the_same_name(subjects):
     found = None
     for at in range(1, 20):
         subject = subjects()
-        subject.run(REMOVE, *strace("rename", f"{KILL}:when={at}"))
+        subject.run(REMOVE, *injected("rename", f"{KILL}:when={at}"))
         (found,) = subject.trash() or [None]
         if found is not None and os.path.isdir(found.git):
             break

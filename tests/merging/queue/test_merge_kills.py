@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support_cli import PACKAGE_PARENT, environment, ok
 from support_cli import call as run
-from support_faults import KILL, STOP, can_trace, run_traced, strace
+from support_faults import KILL, STOP, can_trace, injected, run_traced
 from support_merge import Team, line, sh
 
 from prodigy_git.git.ask import git
@@ -92,7 +92,7 @@ def test_a_merge_that_is_killed_is_finished_by_the_next(repo, store):
     for name, number in only_some(points, 20):
         world.reset()
         # How often a git is waited for depends on how long it takes: the last waits may not be reached.
-        killed = world.run(*strace(name, f"{KILL}:when={number}")) != 0
+        killed = world.run(*injected(name, f"{KILL}:when={number}")) != 0
         assert killed or name == "wait4", (name, number)
         found = ok("merge", "a", "b", "--json", cwd=world.team.repo).json
         happened += bool(found["finished"])
@@ -113,7 +113,7 @@ def test_an_undo_that_is_killed_is_finished_by_the_next(repo, store):
     for name, number in only_some(world.points(), 8):
         world.reset()
         # How often a git is waited for depends on how long it takes: the last waits may not be reached.
-        killed = world.run(*strace(name, f"{KILL}:when={number}")) != 0
+        killed = world.run(*injected(name, f"{KILL}:when={number}")) != 0
         assert killed or name == "wait4", (name, number)
         # Whichever comes next settles it: it is undone, or it is not.
         found = ok("merge", "a", "b", "--json", cwd=world.team.repo).json
@@ -134,7 +134,7 @@ def test_giving_back_that_is_killed_can_be_done_again(repo, store):
         ("write", n) for n in range(1, 30, 3)
     ]:
         world.reset()
-        world.run(*strace(name, f"{KILL}:when={number}"))
+        world.run(*injected(name, f"{KILL}:when={number}"))
         ok("merge", "a", cwd=world.team.repo)
         found = ok("job", "show", "j", "--json", cwd=world.team.repo).json
         told = list(world.team.store.glob("state/*/mapreduce/jobs/j/conflicts/b.json"))
