@@ -6,10 +6,18 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from support_cli import environment, new, ok
+from support_cli import new, ok
+from support_sealed import GIT_CONFIG
+from support_user import environment
 
+# The first commit's time is long ago: see the fixture `repo`.
+BEFORE = """\
+git init -q repo && cd repo && echo "a repository" >README && git add README
+GIT_COMMITTER_DATE=2025-01-11T12:00:00Z git commit -q -m Start
+"""
 TRANSCRIPT = """\
 set -e
 prodigy_git() { "$PYTHON" -m prodigy_git "$@"; }
@@ -29,20 +37,32 @@ prodigy_git worktree clean --all
 """
 
 
-@pytest.fixture
-def done(repo, store):
-    """Run the transcript; return its sections, the worktree's path first."""
+class Done(NamedTuple):
+    """What the transcript left: what it printed, in sections, the worktree's path, and the store."""
+
+    said: list[str]
+    path: Path
+    store: Path
+
+
+@pytest.fixture(scope="module")
+def done(scratch):
+    """Run the transcript, once: the tests look at what it left, and change nothing."""
+    home = scratch / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text(GIT_CONFIG)
+    env = environment(scratch, PYTHON=sys.executable)
     run = subprocess.run(
-        ["sh", "-c", TRANSCRIPT], cwd=repo, env=environment(PYTHON=sys.executable),
+        ["sh", "-c", BEFORE + TRANSCRIPT], cwd=scratch, env=env,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     path, _, rest = run.stdout.partition("\n")
-    return Path(path), rest.split("---\n")
+    return Done(rest.split("---\n"), Path(path), scratch / "store")
 
 
 def test_what_the_user_sees(done):
-    path, (events, sessions, worktrees, last) = done
+    (events, sessions, worktrees, last), path, _ = done
     assert path.name.startswith("agent-")
     for word in ("SessionStarted", "WorktreeCreated", "AgentStarted", "CommitsRewritten"):
         assert word in events
@@ -55,8 +75,8 @@ def test_what_the_user_sees(done):
     assert "cleaned" in last
 
 
-def test_the_stores_files_by_name(done, store):
-    path, _ = done
+def test_the_stores_files_by_name(done):
+    _, path, store = done
     jobs = store / "state" / "repo" / "mapreduce" / "jobs" / "mapreduce-123"
     expected = [
         store / "sessions" / f"{path.name}.json",
@@ -75,9 +95,9 @@ def test_the_stores_files_by_name(done, store):
     assert list((store / "trash" / "repo" / path.name).glob("*/worktree/a.txt"))
 
 
-def test_nobody_else_can_read_it(done, store):
-    trash = store / "trash"
-    for path in [store, *store.rglob("*")]:
+def test_nobody_else_can_read_it(done):
+    trash = done.store / "trash"
+    for path in [done.store, *done.store.rglob("*")]:
         # What git made itself (the worktree, whole, in the trash) has the modes that git gives.
         if trash in path.parents and ("worktree" in path.parts or "git" in path.parts):
             continue
@@ -85,9 +105,10 @@ def test_nobody_else_can_read_it(done, store):
         assert mode == (0o700 if path.is_dir() else 0o600), f"{path}: {mode:o}"
 
 
-def test_every_event_has_its_envelope_and_fields(done, events):
-    path, _ = done
-    log = events("mapreduce-123")
+def test_every_event_has_its_envelope_and_fields(done):
+    _, path, store = done
+    (file,) = store.glob("events/*/mapreduce-123/*.jsonl")
+    log = [json.loads(line) for line in file.read_text().splitlines()]
     own = {
         "SessionStarted": {"created_by", "base"},
         "WorktreeCreated": {"worktree_name", "branch", "base"},
@@ -125,8 +146,8 @@ def test_every_event_has_its_envelope_and_fields(done, events):
     assert set(completed["duration"]) == {"secs", "nanos"}
 
 
-def test_the_sessions_file_has_every_field(done, store):
-    path, _ = done
+def test_the_sessions_file_has_every_field(done):
+    _, path, store = done
     fields = json.loads((store / "sessions" / f"{path.name}.json").read_text())
     assert set(fields) == {
         "id", "session_type", "status", "started_at", "updated_at", "completed_at", "metadata",
@@ -146,8 +167,8 @@ def test_the_sessions_file_has_every_field(done, store):
         assert set(checkpoint) == {"id", "created_at", "state", "metadata"}
 
 
-def test_the_jobs_documents_have_every_field(done, store):
-    jobs = store / "state" / "repo" / "mapreduce" / "jobs" / "mapreduce-123"
+def test_the_jobs_documents_have_every_field(done):
+    jobs = done.store / "state" / "repo" / "mapreduce" / "jobs" / "mapreduce-123"
     common = {"phase", "timestamp", "version", "job_id"}
     setup = json.loads((jobs / "setup-checkpoint.json").read_text())
     assert common | {"completed"} <= set(setup)
