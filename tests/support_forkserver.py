@@ -242,7 +242,9 @@ def _import_all() -> None:
     for found in pkgutil.walk_packages(prodigy_git.__path__, "prodigy_git."):
         parts = found.name.split(".")
         if "hooks" not in parts[:2] and "tui" not in parts and parts[-1] != "__main__":
-            importlib.import_module(found.name)
+            # Of an extra that is not installed: who needs it in a fork hears of it there.
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(found.name)
     import prodigy_git.__main__
 
 

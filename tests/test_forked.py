@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from support_cli import environment
+from support_cli import PACKAGE_PARENT, environment
 from support_forkserver import Forked
 
 PROGRAMS = {
@@ -70,6 +71,14 @@ def test_it_is_forked_where_that_is_said():
     for other in ({"LC_ALL": "C"}, {"PYTHONUTF8": "1"}):
         assert _outcome(Forked, program, "/", env=environment(**other))[1] == "False\n", other
     assert _outcome(Forked, program, "/", preexec_fn=lambda: None)[1] == "False\n"
+
+
+def test_a_server_begins_where_a_library_of_an_extra_is_missing(tmp_path):
+    (tmp_path / "psycopg.py").write_text("raise ModuleNotFoundError('No psycopg', name='psycopg')")
+    paths = [tmp_path, Path(__file__).parent, PACKAGE_PARENT]
+    env = environment(PYTHONPATH=os.pathsep.join(map(str, paths)))
+    code = "import support_forkserver as server; server._import_all()"
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
 def test_an_error_that_nobody_catches_is_said():
