@@ -54,6 +54,14 @@ A loop of commits in memory is so quick that a removal beside it hardly finds a 
 `pytest --on-disk` has all of them there. A test that asks for the fixture `disk` is one of the first.
 """
 
+LONGEST = re.compile(
+    r"e2e/test_(as_ordinary_user|damaged_files|job_stress|pre_commit_repo)\.|agents/test_plugins\."
+    r"|cleanup/(test_crossing_faults|drift/test_missed_for_a_day)\.|docs/test_guides\."
+    r"|record/test_(faults|property|recorder_faults)\.|tui/test_top_opens\."
+)
+"""Files with tests that take 10 seconds or more beside three others. They come first: one that begins
+when there is nothing else left keeps one processor, and the other ones wait for it."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--on-disk`: nothing in memory, where each sync takes as long as the disk does."""
@@ -68,6 +76,11 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the `LONGEST`; all else keeps its order."""
+    items.sort(key=lambda item: not LONGEST.match(str(item.path.relative_to(TESTS))))
 
 
 @pytest.fixture(scope="session", autouse=True)
