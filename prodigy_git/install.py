@@ -97,7 +97,7 @@ def ensure(cwd: str | os.PathLike[str], *, package: str | None = None) -> None:
     """
     # A hook calls this, and no hook of ours may make a git command fail.
     with contextlib.suppress(Exception):
-        if not all(state.in_effect() for state in hooks_status(cwd).hooks):
+        if not in_effect(cwd):
             install(cwd, package=package)
 
 
@@ -136,6 +136,18 @@ def hooks_status(cwd: str | os.PathLike[str]) -> Report:
     where = hooksdir.find(cwd)
     states = [state_of(where, hook) for hook in _wanted(cwd)]
     return Report(where.path, states, lines_to_add(where, states), _sharing(where))
+
+
+def in_effect(cwd: str | os.PathLike[str]) -> bool:
+    """Return whether git runs all of our hooks for ``cwd``. Raises `ProdigyError` as `install` does.
+
+    Which hooks are wanted is asked only where those that always are do run: where nothing is
+    installed, each new worktree asks this twice.
+    """
+    where = hooksdir.find(cwd)
+    return all(state_of(where, hook).in_effect() for hook in HOOKS) and all(
+        state_of(where, hook).in_effect() for hook in _wanted(cwd) if hook not in HOOKS
+    )
 
 
 def _wanted(cwd: str | os.PathLike[str]) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def _utf8(path: str) -> str:
 def in_effect(worktree: str) -> bool:
     """Whether git runs all of our hooks in a worktree."""
     try:
-        return all(hook.in_effect() for hook in installing.hooks_status(worktree).hooks)
+        return installing.in_effect(worktree)
     except ProdigyError:
         return False  # no folder can be looked into, as with core.hooksPath /dev/null
 
