@@ -52,7 +52,7 @@ FLOORS = {
         # the log read, and what is derived from it
         "checkpoints index index_file index_tables next_item processes replay run_facts",
         # a job as it stands
-        "dead_letters deserted holders liveness owner peek prodigy_runs snapshots "
+        "dead_letters deserted holders liveness owner peek prodigy_runs pushed_branches snapshots "
         "summary surviving_commits totals",
         # steps on it
         "",

@@ -39,7 +39,7 @@ def conflicts(names: tuple[str, ...], job: str | None, into: str | None, as_json
         store, repo = whereabouts.repository(cwd)
     else:
         store, repo, known = choosing.of_here(cwd, job, output.note, take=False)
-    chosen = choosing.chosen(store, repo, names, known, output.note)
+    chosen = choosing.chosen(store, repo, names, known, output.note, fetch=False)
     branch = target.find(store, repo, cwd, into, chosen)
     chosen = [one for one in chosen if one.branch != branch.branch]
     found = preflight.of(branch, chosen, keep=True, broken=output.note)

@@ -41,13 +41,14 @@ def diff(name: str, job: str | None, stat: bool, as_json: bool) -> int:
     """
     from prodigy_git.lifecycle import whereabouts
     from prodigy_git.merging import of_items
-    from prodigy_git.merging.results import changes, results
+    from prodigy_git.merging.results import changes, of_other_hosts, results
 
     cwd = gitenv.here()
     store, repo = whereabouts.repository(cwd)
     if job is not None:
         store, repo, job = whereabouts.job(cwd, job)
     found = results.named(store, repo, [name], job=job, broken=output.note)
+    of_other_hosts.bring(store, repo, found, output.note, fetch=False)
     # Those of an agent may be several.
     one = max(found, key=lambda each: each.completed_at or "~")
     place = of_items.place_of(store, repo)

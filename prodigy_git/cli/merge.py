@@ -120,7 +120,7 @@ def _merge(
         store, repo = whereabouts.repository(cwd, take=not dry_run)
     else:
         store, repo, known = choosing.of_here(cwd, job, output.note, take=not dry_run)
-    found = choosing.chosen(store, repo, names, known, output.note)
+    found = choosing.chosen(store, repo, names, known, output.note, fetch=not dry_run)
     into_branch = target.find(store, repo, cwd, into, found)
     found = [one for one in found if one.branch != into_branch.branch]
     if order is None and not names:

@@ -57,7 +57,7 @@ def publish(
         store, repo = whereabouts.repository(cwd, take=not dry_run)
     else:
         store, repo, known = choosing.of_here(cwd, job, output.note, take=not dry_run)
-    found = choosing.chosen(store, repo, names, known, output.note)
+    found = choosing.chosen(store, repo, names, known, output.note, fetch=not dry_run)
     branch = target.find(store, repo, cwd, into, found)
     found = [one for one in found if one.branch != branch.branch]
     if not found:

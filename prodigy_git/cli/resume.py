@@ -18,6 +18,7 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
     Items in progress with an agent that is gone are pending again and its session is Failed, a paused
     job hands out items, missing worktrees of sessions that have not ended are made again from their
     branches. A session that ended so goes on if it is named. Exits with 1 if one could not be.
+    What another host's session has pushed is fetched, and gets a worktree here.
 
     \b
     Example:

@@ -12,7 +12,7 @@ from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
 from prodigy_git.jobs import claims, course, index
 from prodigy_git.jobs.endings import Released
-from prodigy_git.lifecycle import launcher, unended, whereabouts
+from prodigy_git.lifecycle import launcher, of_other_host, unended, whereabouts
 from prodigy_git.model.session import Session
 from prodigy_git.prodigy import runs as prodigys_runs
 from prodigy_git.record import (
@@ -69,10 +69,19 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
     Claims whose owners are gone are ended, and their sessions with them, with ``force`` also those that
     cannot be told from here; a paused job hands out items again; sessions that have not ended get their
     missing worktrees back. A session ``name`` that others ended (`store.ended_by_others`) goes on, too.
+    Of one of another host what it has pushed gets a worktree here (`of_other_host`), and nothing else.
     Raises `ProdigyError` where nothing has that name, while another resume of the job is under way,
     or for a job that has ended; `OSError`.
     """
-    store, repo, job, wanted = _meant(cwd, name)
+    try:
+        store, repo, job, wanted = _meant(cwd, name)
+    except ProdigyError:
+        other = of_other_host.worktree(cwd, name, broken=broken)
+        if other is None:
+            raise
+        # The other host's session is that host's: here another one goes on.
+        repo = whereabouts.repository(cwd)[1]
+        return Resumed(other.job_id, repo, [other.session_id], worktrees=[other.worktree])
     with _alone(store, repo, job):
         done = Resumed(job, repo, [])
         done.released = claims.release_dead(store, repo, job, broken, unknown_too=force)

@@ -31,7 +31,7 @@ class Restored:
     name: str
     worktree: str
     source: str
-    """``trash``, or ``salvage``: from the salvage, at least in part."""
+    """``trash``, or ``salvage``: from the salvage, at least in part; ``pushed``: another host's."""
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from prodigy_git.merging.conflicts.forecast import Candidate, Forecast
 from prodigy_git.merging.queue import branch_moves, culprits, outcomes
 from prodigy_git.merging.queue.outcomes import Outcome
 from prodigy_git.merging.queue.target import Target
-from prodigy_git.merging.results import results
+from prodigy_git.merging.results import of_other_hosts, results
 from prodigy_git.merging.results.results import Result
 from prodigy_git.store.events import Broken
 
@@ -31,12 +31,28 @@ class Plan:
 
 
 def chosen(
-    store: str, repo: str, names: Sequence[str], job: str | None, broken: Broken
+    store: str,
+    repo: str,
+    names: Sequence[str],
+    job: str | None,
+    broken: Broken,
+    *,
+    fetch: bool | None = None,
 ) -> list[Result]:
     """Return the results that names name; without any those of the job that count.
 
+    ``fetch``: what other hosts have pushed is fetched; False: it is told how; None: it is left alone.
     Raises `ProdigyError` as `results.named` and `results.of_job`.
     """
+    found = _chosen(store, repo, names, job, broken)
+    if fetch is not None and of_other_hosts.bring(store, repo, found, broken, fetch=fetch):
+        return _chosen(store, repo, names, job, broken)
+    return found
+
+
+def _chosen(
+    store: str, repo: str, names: Sequence[str], job: str | None, broken: Broken
+) -> list[Result]:
     if names:
         return results.named(store, repo, names, job=job, broken=broken)
     assert job is not None
