@@ -61,18 +61,16 @@ def entered(tx: "Raw", repository: int, name: str, *, shared: bool = False) -> S
 
     With ``shared`` it is one that is begun with ``job start --hub``, also where it was there before.
     """
-    question = f"SELECT {_FIELDS} FROM prodigy_hub.job WHERE repository = %s AND name = %s"
-    row = tx.execute(question, (repository, name)).fetchone()
-    if row is None:
+    found = known(tx, repository, name)
+    if found is None:
         tx.execute(
             "INSERT INTO prodigy_hub.job (repository, name, shared) VALUES (%s, %s, %s)"
             " ON CONFLICT DO NOTHING",
             (repository, name, shared),
         )
-        row = tx.execute(question, (repository, name)).fetchone()
-    if row is None:
+        found = known(tx, repository, name)
+    if found is None:
         raise Gone(f"job {name} was removed from the hub: try again")
-    found = Stream(*row)
     if shared and not found.shared:
         tx.execute("UPDATE prodigy_hub.job SET shared = true WHERE id = %s", (found.job,))
         found = found._replace(shared=True)

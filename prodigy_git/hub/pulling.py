@@ -17,6 +17,7 @@ from prodigy_git.hub import (
     copied_rows,
     job_cursor,
     job_streams,
+    pulled_files,
     taken_rows,
 )
 from prodigy_git.hub.connection import Connection
@@ -199,6 +200,27 @@ def stream_of(conn: Connection, where: Where, repository: int | None) -> Stream:
         raise Refused(
             f"the hub does not know job {where.job}: 'prodigy-git hub sync' takes it there"
         )
+
+
+def there_is(conn: Connection, where: Where, repository: int) -> Stream | None:
+    """Return a job's stream, None where the hub has none of the name. Raises `Away`, `Refused`."""
+    with connection.transaction(conn, within=_WITHIN) as tx:
+        return job_streams.known(tx, repository, where.job)
+
+
+def look_for_losses(where: Where) -> None:
+    """Begin to pull a job again where files of pulled events have lost something. Raises `OSError`."""
+    with where.log_held():
+        cursor = where.cursor()
+        if cursor is None or cursor.again:
+            return
+        lost = pulled_files.shrunk(*where.name, cursor.sizes, where.cleaned_before())
+        if lost is not None:
+            where.say(f"job {where.job}: {lost} has lost events, which are pulled again")
+            where.save(
+                job_cursor.anew(cursor, cursor.hub, cursor.host, cursor.job, offer=False),
+                durably=True,
+            )
 
 
 def _some(

@@ -302,13 +302,18 @@ def lines_backwards(descriptor: int, size: int) -> Iterator[bytes]:
 def find(folder: str, wanted: Iterable[str], since: Position | None) -> set[str]:
     """Return those of the event ids ``wanted`` that stand in whole lines of a log.
 
-    Looks in every file, archived or not; with ``since``, only in that file from that offset on and
-    in files of later names. Only lines as `append` writes them are looked at.
+    Looks in every file, archived or not, also in those that came from a hub: what was recorded here
+    may have come back from there. With ``since``, only in that file from that offset on and in files
+    of later names, none of which came from elsewhere. Only lines as `append` writes them are looked
+    at.
     """
     remaining = set(wanted)
     found: set[str] = set()
     names, packed = _names(folder)
-    for name in sorted(packed.union(names)):
+    there = packed.union(names)
+    if since is None:
+        there |= _from_a_hub(folder)
+    for name in sorted(there):
         if since is not None and name < since.file:
             continue
         start = since.offset if since is not None and name == since.file else 0
@@ -322,6 +327,15 @@ def find(folder: str, wanted: Iterable[str], since: Position | None) -> set[str]
         if not remaining:
             break
     return found
+
+
+def _from_a_hub(folder: str) -> set[str]:
+    """Return the names of files of events that came from a hub: such as ours, with a host's digits."""
+    try:
+        names = {name.removesuffix(".gz") for name in os.listdir(folder)}
+    except FileNotFoundError:
+        return set()
+    return {name for name in names if name[-19:-18] == "-" and is_own(f"{name[:-19]}.jsonl")}
 
 
 def whole_lines(folder: str) -> Iterator[tuple[str, bytes]]:

@@ -119,6 +119,8 @@ merge
 publish
 agent-hook
 hub init
+hub sync
+hub verify
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}

@@ -1,10 +1,13 @@
 """What one host records comes to every other one, once, and nothing of it comes back."""
 
+import uuid
+
 import pytest
 from support_hub import rows
 from support_hub_stores import JOB, Store, new_hub, on_hub
 
-from prodigy_git.hub import copied_rows, pulling
+from prodigy_git.hub import copied_rows, pulling, shipping
+from prodigy_git.store import outside_events
 
 
 @pytest.fixture
@@ -50,14 +53,19 @@ def test_others_files_are_never_appended_to_by_a_writer_here(three):
     assert len(b.files()) == 2
 
 
-def test_many_lines_of_many_sizes_come_in_batches(three):
+def test_many_lines_of_many_sizes_come_in_batches(three, monkeypatch):
+    for module, name, value in (
+        (shipping, "_ROWS", 70), (pulling, "_ROWS", 90), (copied_rows, "_BLOCK", 10_000),
+        (copied_rows, "_PIECE", 3000),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
     a, b, _ = three
-    words = [f"{number} {'y' * (number % 1700)}" for number in range(30_000)]
+    words = [f"{number} {'y' * (number * 7 % 1700)}" for number in range(500)]
     a.record(*words)
-    assert a.sync() == (30_000, 0)
-    assert b.sync() == (0, 30_000)
+    assert a.sync() == (500, 0)
+    assert b.sync() == (0, 500)
     assert b.words() == words
-    assert b.cursor()["seq"] == a.cursor()["seq"] == 30_000
+    assert b.cursor()["seq"] == a.cursor()["seq"] == 500
     assert JOB == "job-1"
 
 
@@ -87,3 +95,26 @@ def test_a_long_stream_is_asked_for_in_parts_whatever_was_removed(
     a.record("more")
     assert a.ship() == 1
     assert b.pull() == 1
+
+
+def test_an_event_that_came_from_elsewhere_is_not_recorded_again(three):
+    a, b, _ = three
+    given = {"id": str(uuid.uuid4()), "type": "Note", "content": "of a CI"}
+    outside_events.record(*a.name, [given])
+    a.sync()
+    b.sync()
+    outside_events.record(*b.name, [given])
+    assert b.sync() == (0, 0)
+    assert b.ids() == a.ids() == [given["id"]]
+
+
+def test_one_event_that_two_hosts_record_at_once_is_on_each_once(three, hub_url):
+    a, b, c = three
+    given = {"id": str(uuid.uuid4()), "type": "Note", "content": "of a CI"}
+    for one in (a, b):
+        outside_events.record(*one.name, [given])
+        one.record("its own")
+    for one in (a, b, c, a):
+        one.sync()
+    assert a.ids() == b.ids() == c.ids() == sorted(one for _, one in on_hub(hub_url))
+    assert len(a.ids()) == 3
