@@ -3,12 +3,9 @@
 import json
 import os
 import shutil
-import signal
-import threading
-from pathlib import Path
 
 import pytest
-from support_cli import call, new, ok, refused, rewrite_session, start
+from support_cli import call, ok, refused, rewrite_session
 from support_terminal import Terminal
 from support_transcripts import SAMPLES, answer, claude_with_subagent, run_of, with_transcript
 
@@ -212,96 +209,6 @@ def test_cursors_transcripts_are_read_too(repo, store, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_transcript_in_the_worktree_is_found_in_the_trash(repo, store, git):
-    made = new(repo, "w1")
-    path = Path(made["worktree"], "t.jsonl")
-    path.write_text(answer(1))
-    rewrite_session(store, "w1", metadata={"program_sessions": [run_of(path)]})
-    ok("finish", "w1", "--failed", "--error", "x", cwd=repo)
-    ok("worktree", "clean", "w1", "--force", "--yes", cwd=repo)
-    assert not path.exists()
-    assert "answer 1" in ok("logs", "w1", cwd=repo).out
-
-
-# Copies ---------------------------------------------------------------------------------------
-
-
-def test_a_copy_is_shown_when_the_program_has_deleted_its_own(repo, store, session):
-    copies = [Path(line) for line in ok("logs", "w1", "--keep", cwd=repo).out.splitlines()]
-    assert [one.stat().st_mode & 0o777 for one in copies] == [0o600, 0o600]
-    assert copies[0].read_bytes() == session.read_bytes()
-    with session.open("a") as stream:
-        stream.write(answer(7))
-    assert "answer 7" in ok("logs", "w1", cwd=repo).out
-    assert ok("logs", "w1", "--keep", cwd=repo).out.splitlines() == list(map(str, copies))
-    before = ok("logs", "w1", "--json", cwd=repo).lines
-    session.unlink()
-    shutil.rmtree(session.with_suffix(""))
-    after = ok("logs", "w1", "--json", cwd=repo).lines
-    assert [one["text"] for one in after] == [one["text"] for one in before]
-    assert ok("logs", "w1", "--keep", cwd=repo).out.splitlines() == list(map(str, copies))
-
-
-def test_a_copy_keeps_what_the_program_has_cut(repo, store, session):
-    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
-    whole = session.read_bytes()
-    session.write_bytes(whole.splitlines(keepends=True)[0])
-    ok("logs", "w1", "--keep", cwd=repo)
-    assert Path(copy).read_bytes() == session.read_bytes()
-    (older,) = Path(copy).parent.glob(f"{Path(copy).name.partition('.transcript')[0]}-*")
-    assert older.read_bytes() == whole
-    assert "Done: the name is trimmed" in ok("logs", "w1", cwd=repo).out
-    ok("logs", "w1", "--keep", cwd=repo)
-    assert older.read_bytes() == whole
-
-
-@pytest.mark.parametrize("indent", [None, 2])
-def test_a_copy_has_no_secret(repo, session, indent):
-    """Behind an escape too, in JSON of one line and of many; and it stays JSON, but for one text."""
-    token = "ghp_" + 9 * "a1B2"
-    record = {"type": "user", "message": {"content": f"use\n{token} there"}, "number": 1.5}
-    text = json.dumps(record, indent=indent) + "\n"
-    session.write_text(text if indent else f"{text}no JSON: {token}\n" + answer(3))
-    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
-    kept = Path(copy).read_text()
-    assert token not in kept
-    record["message"]["content"] = "use\n[redacted: prefixed-token] there"
-    first, *others = [kept] if indent else kept.splitlines(keepends=True)
-    assert json.loads(first) == record
-    assert others == ([] if indent else ["no JSON: [redacted: prefixed-token]\n", answer(3)])
-
-
-def test_a_copy_is_cleaned_with_its_jobs_output(repo, store, session, git):
-    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
-    Path(f"{copy}.new").write_text("of one who was killed")
-    ok("finish", "w1", cwd=repo)
-    ok("worktree", "clean", "w1", "--force", "--yes", cwd=repo)
-    ok("events", "clean", "--older-than", "0s", cwd=repo)
-    assert not os.path.exists(copy)
-    (there,) = (store / "trash").rglob(os.path.basename(copy))
-    assert there.read_bytes() == session.read_bytes()
-    assert not os.path.exists(f"{copy}.new")
-
-
-def test_nobody_elses_file_is_copied(repo, store, session):
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a file to somebody")
-    os.chown(session, 12345, 12345)
-    done = call("logs", "w1", "--keep", cwd=repo)
-    assert "another user's" in done.err
-    assert len(done.out.splitlines()) == 1  # its subagent's is ours
-    assert "Mend the login, please." not in done.out
-
-
-def test_no_link_is_followed_to_where_a_copy_goes(repo, store, session, tmp_path):
-    (copy, _) = ok("logs", "w1", "--keep", cwd=repo).out.splitlines()
-    mine = tmp_path / "mine"
-    mine.write_text("mine")
-    os.symlink(mine, f"{copy}.new")
-    call("logs", "w1", "--keep", cwd=repo)
-    assert mine.read_text() == "mine"
-
-
 def test_wrong_uses(repo, session):
     refused_as_usage = [
         ("--raw", "--json"),
@@ -312,67 +219,6 @@ def test_wrong_uses(repo, session):
     for how in refused_as_usage:
         assert call("logs", "w1", *how, cwd=repo).code == 2
     assert "nobody" in refused("logs", "nobody", cwd=repo)
-
-
-# As it comes ----------------------------------------------------------------------------------
-
-
-def until(process, wanted):
-    for line in process.stdout:
-        if wanted in line:
-            return
-    raise AssertionError(f"no {wanted!r}: {process.stderr.read()}")
-
-
-def test_follow_shows_what_comes_also_in_new_files(repo, store, tmp_path):
-    path, later = tmp_path / "1.jsonl", tmp_path / "later" / "2.jsonl"
-    path.write_text("".join(map(answer, range(30))))
-    later.parent.mkdir()
-    with_transcript(repo, store, "w1", path)
-    process = start("logs", "w1", "-f", cwd=repo)
-    deadline = threading.Timer(120, process.kill)  # or a failure would wait for ever
-    deadline.start()
-    try:
-        first = process.stdout.readline()
-        assert first.strip() == "2026-11-02 (UTC)"
-        assert process.stdout.readline().endswith("answer 10\n")  # 20 from the end
-        until(process, "answer 29")
-        with path.open("a") as stream:
-            stream.write(answer(30)[:40])
-            stream.flush()
-            stream.write(answer(30)[40:])
-        until(process, "answer 30")
-        later.write_text(answer(30) + answer(31))
-        rewrite_session(store, "w1", metadata={"program_sessions": [run_of(path), run_of(later)]})
-        until(process, "answer 31")
-        replaced = tmp_path / "new"
-        replaced.write_text(answer(32))
-        replaced.rename(path)
-        until(process, "answer 32")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-    finally:
-        deadline.cancel()
-        process.kill()
-        process.wait()
-
-
-def test_follow_goes_on_with_the_next_attempt_at_an_item(repo, store, tmp_path):
-    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
-    first.write_text(answer(1))
-    second.write_text(answer(2))
-    with_transcript(repo, store, "w1", first, item="login")
-    process = start("logs", "login", "-f", cwd=repo)
-    deadline = threading.Timer(120, process.kill)
-    deadline.start()
-    try:
-        until(process, "answer 1")
-        with_transcript(repo, store, "w2", second, item="login")
-        until(process, "answer 2")
-    finally:
-        deadline.cancel()
-        process.kill()
-        process.wait()
 
 
 def test_on_a_terminal_it_is_in_colour_and_in_a_pager(repo, session, monkeypatch):

@@ -24,7 +24,7 @@ PARTS = {
     ),
     "main flow": (
         "e2e/test_main_job.py", "test_verify.py", "test_doctor.py", "lifecycle/test_finish.py",
-        "record/test_repositories.py",
+        "record/test_repositories.py", "record/test_between_commits.py",
     ),
     "clean-up": (
         "cleanup/test_worktree_clean.py", "cleanup/test_worktree_clean_which.py",
