@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-VERSION = 5
+VERSION = 6
 """Of the index's tables: `jobs.tables` makes them, and the prompt reads them without it."""
 IN_PROGRESS = 1
 """The number of that state in the index."""

@@ -50,7 +50,7 @@ FLOORS = {
         # what follows from the events: no files
         "attempts books checked_input clocks fold index_counts items ordering signatures steps",
         # the log read, and what is derived from it
-        "checkpoints index index_file index_tables next_item processes replay run_facts",
+        "checkpoints index index_file index_leases index_tables next_item processes replay run_facts",
         # a job as it stands
         "dead_letters deserted holders liveness owner peek prodigy_runs pushed_branches snapshots "
         "summary surviving_commits totals",

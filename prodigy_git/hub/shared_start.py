@@ -161,5 +161,6 @@ def items(conn: Connection, where: Where, number: int) -> None:
     pulled_files.collect(*where.name, lambda line: found.extend(shared_items.named([line])))
     missing = [one for one in found if not os.path.lexists(shared_items.path_of(where, *one))]
     if missing:
-        with connection.transaction(conn, within=_WITHIN) as tx:
+        # As within a step: two that brought the same file would write into each other's.
+        with where.claims_held(), connection.transaction(conn, within=_WITHIN) as tx:
             shared_items.fetch(where, tx, number, missing)

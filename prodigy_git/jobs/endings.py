@@ -7,7 +7,7 @@ from typing import Any
 
 from prodigy_git import encoding
 from prodigy_git.errors import Away
-from prodigy_git.jobs import books, deserted, owner, signatures, snapshots
+from prodigy_git.jobs import books, deserted, index_leases, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, log
@@ -329,7 +329,14 @@ def end_dead(
     All of them, and the sessions that worked on them, with one write.
     """
     dead = []
-    for name, item in index.in_state("in_progress"):
+    if unknown_too:
+        held = list(index.in_state("in_progress"))
+    else:
+        here = index.now(), owner.place(index.store)
+        held = index.rows(
+            index_leases.QUESTION, here, lambda row: (row[0], indexes.item_of(row[1]))
+        )
+    for name, item in held:
         view = books.view(item)
         why = _why_dead(index, view.start, unknown_too=unknown_too)
         if why is not None and name != sparing:

@@ -13,7 +13,15 @@ import msgspec
 
 from prodigy_git import glance, layout
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import books, index_counts, items, next_item, replay, signatures
+from prodigy_git.jobs import (
+    books,
+    index_counts,
+    index_leases,
+    items,
+    next_item,
+    replay,
+    signatures,
+)
 from prodigy_git.record import clock, cursor, files
 
 _ORDER: tuple[books.ItemState, ...] = ("pending", "in_progress", "completed", "dead", "failed")
@@ -155,7 +163,9 @@ def fill(
     ``inode`` is the file's that they are made in. Raises `sqlite3.Error`.
     """
     connection.execute("BEGIN IMMEDIATE")
-    for statement in (_SCHEMA + next_item.SCHEMA + index_counts.SCHEMA).split(";"):
+    for statement in (_SCHEMA + next_item.SCHEMA + index_counts.SCHEMA + index_leases.SCHEMA).split(
+        ";"
+    ):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('')")
     meta = Meta(glance.VERSION, cursor.boot_id(), inode, state.job, position, {}, 0, clock.now())
@@ -171,6 +181,7 @@ def fill(
     )
     for name, item in state.items.items():
         index_counts.put(connection, name, item)
+        index_leases.put(connection, name, item)
     save(connection, meta)
     connection.execute("COMMIT")
     return meta
@@ -241,6 +252,7 @@ def put(connection: sqlite3.Connection, meta: Meta, name: str, item: books.Item)
         (name, number, *columns),
     )
     index_counts.put(connection, name, item)
+    index_leases.put(connection, name, item)
     done = NUMBER["completed"]
     if meta.ordered and (columns[0] == done) != (row is not None and row[0] == done):
         next_item.moved(connection, name, completed=columns[0] == done)

@@ -111,12 +111,12 @@ def whose(store: str, host: str) -> dict[str, Any]:
     A copy of a store has its id, but not its place: it asks no process and no lock of the other's.
     Raises `OSError`.
     """
-    return {"store": host, "place": _place(store)}
+    return {"store": host, "place": place(store)}
 
 
 def of_here(store: str, owner: dict[str, Any] | None) -> bool:
     """Whether a claim was made from this store; one of a job that is not shared was."""
-    return owner is None or "store" not in owner or owner.get("place") == _place(store)
+    return owner is None or "store" not in owner or owner.get("place") == place(store)
 
 
 def session_here(store: str, start: books.Start | None) -> str | None:
@@ -129,7 +129,8 @@ def session_here(store: str, start: books.Start | None) -> str | None:
     return start.worktree or start.session
 
 
-def _place(store: str) -> str:
+def place(store: str) -> str:
+    """Return where a store is, which a copy of it is not. Raises `OSError`."""
     about = os.stat(store)
     return f"{about.st_dev:x}:{about.st_ino:x}"
 
