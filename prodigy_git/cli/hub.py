@@ -24,11 +24,13 @@ _ELSEWHERE = {
     "status": "prodigy_git.cli.hub_status:status",
     "sync": "prodigy_git.cli.hub_sync:sync",
     "verify": "prodigy_git.cli.hub_verify:verify",
+    "leave": "prodigy_git.cli.hub_leave:leave",
 }
 _SHORT = {
     "status": "Show whether the hub is reached, what it has not been told yet, and its hosts.",
     "sync": "Ship what was recorded on this host, and pull what the others have.",
     "verify": "Compare the log here with the hub, event by event, and say what is missing where.",
+    "leave": "Take part in the hub no more; all that is here stays.",
 }
 
 

@@ -121,6 +121,7 @@ agent-hook
 hub init
 hub sync
 hub verify
+hub leave
 """.splitlines()
 )
 ENDLESS = {"top", "events follow"}
