@@ -199,7 +199,10 @@ class Top(App[int]):
             self._about()
 
     def on_resize(self) -> None:
-        """Fit the head to the window."""
+        """Fit the rows and the head to the window, once textual has taken over its new size."""
+        self.call_next(self._fit)
+
+    def _fit(self) -> None:
         if self._found and not self._is_leaving():
             self._draw()
 

@@ -10,7 +10,7 @@ from support_top import on_screen, only, opens, say, stream, until
 from textual.widgets import DataTable
 
 from prodigy_git.record import clock
-from prodigy_git.tui import rows
+from prodigy_git.tui import app, rows
 from prodigy_git.tui.reader import Reader
 
 
@@ -162,7 +162,8 @@ def test_cells_are_short_and_rows_fit_by_every_word():
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_the_note_is_on_the_screen_however_long_the_names(store, width):
+def test_the_note_is_on_the_screen_however_long_the_names(store, width, monkeypatch):
+    monkeypatch.setattr(app, "_CLOCK", 3600.0)  # a new size is heeded at once, not at the next tick
     failed = {
         "type": "AgentFailed", "agent_id": "an-agent-" * 9, "item_id": "an-item-" * 12,
         "session_id": "s-1", "error": "Oh no, " * 20,
@@ -174,24 +175,24 @@ def test_the_note_is_on_the_screen_however_long_the_names(store, width):
         {"timestamp": "2025-01-11T12:00:02Z", **failed},
     )  # fmt: skip
 
-    def seen(app):
-        table = app.query_one("#agents", DataTable)
+    def seen(top):
+        table = top.query_one("#agents", DataTable)
         shown = list(rows.COLUMNS[: rows.COLUMNS.index("NOTE") + 1])
         assert shown[-1] == "NOTE"
         widths = {str(key.value): one.get_render_width(table) for key, one in table.columns.items()}
         return sum(widths[name] for name in shown)
 
-    async def scenario(app, pilot):
-        await until(pilot, lambda: app.query_one("#agents", DataTable).row_count == 1)
+    async def scenario(top, pilot):
+        await until(pilot, lambda: top.query_one("#agents", DataTable).row_count == 1)
         await pilot.pause()
-        assert seen(app) <= width
-        row = app.query_one("#agents", DataTable).get_row_at(0)
+        assert seen(top) <= width
+        row = top.query_one("#agents", DataTable).get_row_at(0)
         note = str(row[rows.COLUMNS.index("NOTE")])
         assert note.startswith("Oh no")
         assert note.endswith("…")
         await pilot.resize_terminal(200, 24)
-        await until(pilot, lambda: seen(app) > 120)
+        await until(pilot, lambda: seen(top) > 120)
         await pilot.resize_terminal(width, 24)
-        await until(pilot, lambda: seen(app) <= width)
+        await until(pilot, lambda: seen(top) <= width)
 
     on_screen(store, scenario, size=(width, 24))
