@@ -8,21 +8,26 @@ it takes the place of no file that is there.
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from prodigy_git import layout, names
 from prodigy_git.errors import Refused
-from prodigy_git.record import files, jsonline, within
+from prodigy_git.hub import connection
+from prodigy_git.record import archived, files, jsonline, within
+from prodigy_git.store import events, stream
 
 if TYPE_CHECKING:
+    from prodigy_git.hub.connection import Connection
     from prodigy_git.hub.driver import Raw
+    from prodigy_git.hub.job_streams import Stream
     from prodigy_git.hub.pulling import Where
 
 PIECE = 1 << 20
 """Bytes of a file in one row."""
+_WITHIN = 120.0
 _LONGEST = 1 << 26
 _NAMED = b'"items_sha256":"'
 
@@ -65,6 +70,61 @@ def named(lines: Iterable[bytes]) -> list[tuple[str, bool]]:
         if len(digest) == 64 and set(digest) <= _HEX:  # it becomes part of a path
             found.append((digest, kind == "WorkItemsAdded"))
     return found
+
+
+def settle(conn: "Connection", where: "Where", there: "Stream") -> None:
+    """Bring the files of items that a job's events name and that are missing here; give those it lacks.
+
+    As after its events were pulled, or the hub was replaced by an empty one. Its locks are not held by
+    the caller. Raises `Away`, `Refused`, `OSError`.
+    """
+    found = dict.fromkeys(_of_log(where))
+    if not found:
+        return
+    with connection.transaction(conn, within=_WITHIN) as tx:
+        rows = tx.execute(
+            "SELECT name FROM prodigy_hub.item_file WHERE job = %s AND chunk = 0", (there.job,)
+        )
+        on_hub = {row[0] for row in rows}
+    missing = [one for one in found if not os.path.lexists(path_of(where, *one))]
+    lacking = [
+        path
+        for one in found
+        if os.path.basename(path := path_of(where, *one)) not in on_hub and _is_sound(path, one[0])
+    ]
+    if missing or lacking:
+        # As within a step: two that brought the same file would write into each other's.
+        with where.claims_held(), connection.transaction(conn, within=_WITHIN) as tx:
+            fetch(where, tx, there.job, missing)
+            for path in lacking:
+                put(tx, there.job, path)
+
+
+_read: dict[tuple[str, str, str, str], tuple[int, list[tuple[str, bool]]]] = {}
+"""What log files name, by store, repository, job and file, up to an offset: they only grow."""
+
+
+def _of_log(where: "Where") -> Iterator[tuple[str, bool]]:
+    """Yield what the events of a job's log name, as `named`."""
+    for path in events.log_files(*where.name):
+        key = (*where.name, events.position_name(path))
+        begin, found = _read.get(key, (0, []))
+        end = begin
+        for offset, block in stream.blocks(path, begin):
+            end = offset + block.rfind(b"\n") + 1
+            if _NAMED in block:
+                found = found + named(block.split(b"\n"))
+        if not path.endswith(archived.ENDING):
+            _read[key] = end, found
+        yield from found
+
+
+def _is_sound(path: str, digest: str) -> bool:
+    try:
+        with files.solid(path) as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest() == digest
+    except OSError:
+        return False
 
 
 def path_of(where: "Where", digest: str, later: bool) -> str:

@@ -5,7 +5,6 @@ takes a step on it without the hub. Its first event has an id that follows from 
 items, so a start that was killed after the hub had it is taken to its end when it is tried again.
 """
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from prodigy_git.hub import (
     host,
     job_cursor,
     job_streams,
-    pulled_files,
     pulling,
     repository_number,
     schema,
@@ -152,15 +150,4 @@ def join(place: Place) -> None:
     if stream is not None and stream.shared:
         pulling.entered(place.where, stream)
         pulling.pull(place.conn, place.where)
-        items(place.conn, place.where, stream.job)
-
-
-def items(conn: Connection, where: Where, number: int) -> None:
-    """Bring those files of a job's items that its events name and that are missing here."""
-    found: list[tuple[str, bool]] = []
-    pulled_files.collect(*where.name, lambda line: found.extend(shared_items.named([line])))
-    missing = [one for one in found if not os.path.lexists(shared_items.path_of(where, *one))]
-    if missing:
-        # As within a step: two that brought the same file would write into each other's.
-        with where.claims_held(), connection.transaction(conn, within=_WITHIN) as tx:
-            shared_items.fetch(where, tx, number, missing)
+        shared_items.settle(place.conn, place.where, stream)

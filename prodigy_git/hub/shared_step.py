@@ -25,6 +25,7 @@ from prodigy_git.hub import (
     pulling,
     schema,
     shared_items,
+    shipping,
 )
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.pulling import Where
@@ -100,6 +101,8 @@ class Step:
         Raises `Away`, `Refused`, `OSError`.
         """
         pulling.pull(self.conn, self.where)
+        there = pulling.stream_of(self.conn, self.where, None)
+        shared_items.settle(self.conn, self.where, there)
 
     def _begun(self) -> "tuple[Raw, list[list[Any]]]":
         """Begin a transaction and ask all that is to be known, with one message."""
@@ -291,7 +294,21 @@ def opened(store: str, repo: str, job: str, say: Broken, *, ends: bool) -> Step 
     except Away:
         _not_reached[found.text] = time.monotonic() + _REST
         raise
-    return Step(Where(store, repo, job, host.own(store), say), conn, cursor, ends)
+    where = Where(store, repo, job, host.own(store), say)
+    if not ends and shipping.is_due(where):
+        _ship(conn, where)
+    return Step(where, conn, cursor, ends)
+
+
+def _ship(conn: "Connection", where: Where) -> None:
+    """Tell the hub what was recorded here since, as ends that were written while it was away.
+
+    Others would try those items again when the leases are over. Raises as `shipping.ship`.
+    """
+    try:
+        shipping.ship(conn, where, most=_MOST)
+    except shipping.Copied as error:
+        where.say(f"{error}: 'prodigy-git hub sync' makes this store a host of its own")
 
 
 def address_of(store: str, repo: str) -> address.Address | None:

@@ -9,7 +9,7 @@ import pytest
 from support_hosts import Host
 
 from prodigy_git import api
-from prodigy_git.hub import address, connection, schema, shared_step
+from prodigy_git.hub import address, connection, schema, shared_start, shared_step
 from prodigy_git.jobs import claims
 from prodigy_git.model.event import Event
 from prodigy_git.store import events
@@ -69,6 +69,11 @@ class Sharer:
             for line in Path(path).read_bytes().splitlines()
         ]
         return [line for line in found if b'"CheckpointSaved"' not in line]
+
+    def settle(self) -> None:
+        """Exchange the files of items with the hub."""
+        place = shared_start.place(*self.where, self.said.append)
+        shared_start.join(place)
 
     def forget(self) -> None:
         """Lose what this process knows of the hub's being away."""

@@ -188,3 +188,30 @@ def test_waiting_for_the_hub(sharers):
     assert "waiting for it" in waits.stderr.readline()
     a.wire.pass_on()
     assert json.loads(waits.communicate(timeout=300)[0])["item_id"] == "i1"
+
+
+def test_what_ended_without_the_hub_is_told_to_it_by_the_next_claim(sharers):
+    a, b = opened(sharers, "a", "b")
+    made = a.claim("a", lease=3600)
+    a.wire.drop()
+    assert a.finish(made, result=7).state == "completed"
+    a.wire.pass_on()
+    a.forget()
+    a.claim("a")
+    assert b.state()["completed"] == 1
+    assert a.state()["completed"] == 1
+
+
+def test_a_hub_that_has_lost_the_items_gets_them_back_and_gives_them_on(sharers, postgres, hub_url):
+    a, b = sharers("a", "b")
+    a.open(items=ITEMS, hub=True)
+    course.add(*a.where, [{"id": "more"}], where="items", broken=quiet)
+    database = hub_url.rpartition("/")[2]
+    before = postgres.sql("SELECT * FROM prodigy_hub.item_file ORDER BY name", database=database)
+    postgres.sql("DELETE FROM prodigy_hub.item_file", database=database)
+    a.settle()
+    after = postgres.sql("SELECT * FROM prodigy_hub.item_file ORDER BY name", database=database)
+    assert after == before
+    assert before.count("\n") == 1
+    b.open()
+    assert b.claim("b", item="more").data == {"id": "more"}
