@@ -7,7 +7,7 @@ step is one that may be repeated: so two that sync one store do no harm to each 
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -117,11 +117,38 @@ class Exchange:
         for job in self.local_jobs():
             with self._noting(job, done):
                 pulling.look_for_losses(self.where(job))
+        self._check_sent()
         self.ship(self.local_jobs(), done)
         self.pull(self.changed(), done)
+        # Of what the hub has lost, that is known by now.
+        self.ship([job for job in self.local_jobs() if self._is_due(job)], done)
         self.exchange_sessions(done)
         self.settle(self.local_jobs(), done)
         return done
+
+    def _check_sent(self) -> None:
+        """Forget what this host believes to have shipped of jobs of which the hub knows otherwise.
+
+        It was restored from a backup, or is another one, and nothing else of the job may show that.
+        """
+        told: dict[str, dict[str, int]] = {}
+        with connection.transaction(self.conn, within=_WITHIN) as tx:
+            for job, file, size in tx.execute(
+                "SELECT j.name, s.file, s.size FROM prodigy_hub.shipped AS s"
+                " JOIN prodigy_hub.job AS j ON j.id = s.job WHERE s.host = %s AND j.repository = %s",
+                (host.own(self.store).id, self.number),
+            ):
+                told.setdefault(job, {})[file] = size
+        for job in self.local_jobs():
+            where = self.where(job)
+            with where.log_held():
+                cursor = where.cursor()
+                of_job = told.get(job, {})
+                if cursor and any(of_job.get(f, 0) != size for f, size in cursor.sent.items()):
+                    where.save(replace(cursor, sent={}))
+
+    def _is_due(self, job: str) -> bool:
+        return not self.stays(job) and shipping.is_due(self.where(job))
 
     def settle(self, jobs: Iterable[str], done: Done) -> None:
         """Make what came of jobs survive a loss of power."""
