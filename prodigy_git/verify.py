@@ -39,7 +39,7 @@ from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.new_commits import Made
-from prodigy_git.store import events, sessions
+from prodigy_git.store import events, host_files, sessions
 from prodigy_git.store.events import Broken
 
 _NOT_TOLD = (
@@ -98,7 +98,8 @@ def verify(
     Mended are missing commits (appended with ``recovered``) and broken lines (moved to a quarantine
     file); what agent programs have said and no hook has recorded is recorded. Duplicated and foreign
     events are only told: a log is append-only. What could not be looked at is reported to ``broken``,
-    a session that is not prodigy-git's to ``note``.
+    a session that is not prodigy-git's to ``note``. A file of events that came from a hub is not
+    changed: without it, all of it comes again.
     """
     verdicts = []
     lines: list[BrokenLine] = []
@@ -113,7 +114,8 @@ def verify(
             if key not in logs:
                 for path in events.log_files(store, *key):
                     if path.endswith(".jsonl"):
-                        lines += _broken_lines(store, key, path, fix=fix)
+                        ours = host_files.tag_in(path) is None
+                        lines += _broken_lines(store, key, path, fix=fix and ours)
                     # One that cannot be read must not pass for one without events.
                     files.stream(path).close()
                 # What is broken has just been listed, with more than a reader could say of it.

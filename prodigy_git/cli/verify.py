@@ -7,7 +7,7 @@ import click
 from prodigy_git import gitenv
 from prodigy_git.cli import completing, output
 from prodigy_git.errors import ProdigyError
-from prodigy_git.store import home
+from prodigy_git.store import home, host_files
 
 if TYPE_CHECKING:
     from prodigy_git.verify import BrokenLine, Verdict
@@ -121,6 +121,11 @@ def _show(verdicts: "list[Verdict]", lines: "list[BrokenLine]", *, verbose: bool
             "gone: 'prodigy-git doctor --fix' in it notes those of which that can be told"
         )
     for line in lines:
-        done = f", moved to {line.quarantine}" if line.quarantine else ", --fix quarantines it"
+        mend = ", --fix quarantines it"
+        if host_files.tag_in(line.file) is not None:
+            mend = (
+                ", and came from a hub: delete the file, and 'prodigy-git hub sync' brings it anew"
+            )
+        done = f", moved to {line.quarantine}" if line.quarantine else mend
         what = "torn: its end is missing" if line.torn else "not an event"
         output.note(f"{line.file}:{line.number}: {what}{done}")

@@ -42,6 +42,8 @@ class Cursor:
     with this it is not asked where nothing has been appended."""
     skipped: tuple[str, ...] = ()
     """Ids of events in the rows to come that this host has recorded itself, after another one has."""
+    items: bool = False
+    """Events were pulled that name files of items, which may not be here yet."""
     boot: str | None = None
     """In which boot lines were written that may not be on the disk; None where all are."""
 
@@ -82,12 +84,13 @@ def load(store: str, repo: str, job: str) -> Cursor | None:
             job=_count(fields["job"]),
             shared=fields["shared"] is True,
             seq=_count(fields["seq"]),
-            mark=_count(fields["mark"]),
+            mark=_mark(fields["mark"]),
             sizes={_text(name): _count(size) for name, size in fields["sizes"].items()},
             again=fields.get("again") is True,
             offer=fields.get("offer") is True,
             sent={_text(name): _count(size) for name, size in fields.get("sent", {}).items()},
             skipped=tuple(map(_text, fields.get("skipped", ()))),
+            items=fields.get("items") is True,
             boot=None if fields.get("boot") is None else _text(fields["boot"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -106,6 +109,12 @@ def _count(value: Any) -> int:
     return value
 
 
+def _mark(value: Any) -> int:
+    if type(value) is not int or not -1 << 63 <= value < 1 << 63:
+        raise TypeError
+    return value
+
+
 def save(store: str, repo: str, job: str, cursor: Cursor, *, durably: bool = False) -> None:
     """Write down where this host stands; the caller holds the log's lock. Raises `OSError`.
 
@@ -117,6 +126,7 @@ def save(store: str, repo: str, job: str, cursor: Cursor, *, durably: bool = Fal
         "hub": cursor.hub, "job": cursor.job, "host": cursor.host, "shared": cursor.shared,
         "seq": cursor.seq, "mark": cursor.mark, "again": cursor.again, "offer": cursor.offer,
         "boot": cursor.boot, "sizes": cursor.sizes, "sent": cursor.sent, "skipped": cursor.skipped,
+        "items": cursor.items,
     }  # fmt: skip
     data = (jsonline.encode(fields) + "\n").encode("ascii")
     if durably or not os.path.lexists(path):

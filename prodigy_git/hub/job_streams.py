@@ -1,9 +1,10 @@
 """A job's stream on the hub: its events, numbered without gaps in the order of their commits.
 
-Whoever appends holds the job's row until the commit, so that the numbers become visible in their order,
-and whoever has read up to one has missed none before it. All rows of a transaction bear the same random
-mark, as does the job's row: a number with another mark than one knows is of another history, of a hub
-that was restored from a backup.
+Whoever appends holds the job's row until the commit, so that the numbers become visible in their
+order, and whoever has read up to one has missed none before it. All rows of a transaction bear the
+same random mark, as does the job's row: a number with another mark than one knows is of another
+history, of a hub that was restored from a backup. A mark below 0 says that the rows may have been on
+the hub before, under other numbers: whoever pulls them looks whether they are there already.
 """
 
 import secrets
@@ -109,14 +110,15 @@ def _one(tx: "Raw", job: int, how: str) -> Stream:
     return Stream(*row)
 
 
-def append(tx: "Raw", stream: Stream, rows: Sequence[Row]) -> Stream:
+def append(tx: "Raw", stream: Stream, rows: Sequence[Row], *, again: bool = False) -> Stream:
     """Append events to a stream whose row is held, and return it as it is then.
 
-    Raises `Repeated` where one of them is there already: then the transaction is of no more use.
+    With ``again`` the hub may have had them before, and lost them, or let them go as old ones. Raises
+    `Repeated` where one of them is there already: then the transaction is of no more use.
     """
     if not rows:
         return stream
-    mark = secrets.randbits(63) or 1
+    mark = (secrets.randbits(63) or 1) * (-1 if again else 1)
     last = stream.seq + len(rows)
     try:
         with tx.cursor().copy(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
-from prodigy_git.hub import border, connection, job_streams, pulled_files, taken_rows
+from prodigy_git.hub import border, connection, job_streams, pulled_files, shared_items, taken_rows
 from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.job_streams import Row
 from prodigy_git.hub.where import Where
@@ -32,6 +32,8 @@ def offer(conn: Connection, where: Where) -> int:
     if cursor is None or not cursor.offer or cursor.again:
         return 0
     done = 0
+    with connection.transaction(conn, within=_WITHIN) as tx:
+        before = job_streams.seen(tx, cursor.job)
     for rows in _batches(where):
         with connection.transaction(conn, within=_WITHIN) as tx:
             before = job_streams.held(tx, cursor.job)
@@ -39,9 +41,11 @@ def offer(conn: Connection, where: Where) -> int:
                 return done  # it was replaced once more: the next pull says so
             known = job_streams.there(tx, cursor.job, rows)
             lacking = [row for one, row in rows.items() if one not in known]
-            after = job_streams.append(tx, before, lacking)
+            after = job_streams.append(tx, before, lacking, again=True)
         taken_rows.shipped(where, before, after, {}, {})
         done += len(lacking)
+    if cursor.shared:
+        shared_items.settle(conn, where, before)
     with where.log_held():
         there = where.cursor()
         if there is not None and there.stream == cursor.stream:

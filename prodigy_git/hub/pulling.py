@@ -24,7 +24,7 @@ from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.copied_rows import Rows
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.job_streams import Stream
-from prodigy_git.hub.taken_rows import NOTHING, Known
+from prodigy_git.hub.taken_rows import NOTHING, GivenAgain, Known
 from prodigy_git.hub.taken_rows import Restored as Restored
 from prodigy_git.hub.taken_rows import wrote as wrote
 from prodigy_git.hub.where import Where as Where
@@ -167,6 +167,9 @@ def pull(
                     written, cursor = _some(
                         tx, stream, where, cursor, known or NOTHING, claims=False
                     )
+            except GivenAgain:
+                known = taken_rows.look(where, 0)
+                continue
             except Restored:
                 _begin_again(where, stream, cursor)
                 stream = known = None

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from prodigy_git.hub.connection import Connection
     from prodigy_git.hub.driver import Raw
     from prodigy_git.hub.job_streams import Stream
-    from prodigy_git.hub.pulling import Where
+    from prodigy_git.hub.where import Where
 
 PIECE = 1 << 20
 """Bytes of a file in one row."""
 _WITHIN = 120.0
 _LONGEST = 1 << 26
-_NAMED = b'"items_sha256":"'
+NAMED = b'"items_sha256":"'
+"""What stands in the line of each event that names a file of items."""
 
 
 _HEX = frozenset("0123456789abcdef")
@@ -58,7 +59,7 @@ def named(lines: Iterable[bytes]) -> list[tuple[str, bool]]:
     """Return (digest, whether they were added later) of each file that events' lines name."""
     found = []
     for line in lines:
-        if _NAMED not in line:
+        if NAMED not in line:
             continue
         try:
             event = jsonline.decode_object(line)
@@ -112,7 +113,7 @@ def _of_log(where: "Where") -> Iterator[tuple[str, bool]]:
         end = begin
         for offset, block in stream.blocks(path, begin):
             end = offset + block.rfind(b"\n") + 1
-            if _NAMED in block:
+            if NAMED in block:
                 found = found + named(block.split(b"\n"))
         if not path.endswith(archived.ENDING):
             _read[key] = end, found

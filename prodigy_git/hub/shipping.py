@@ -294,7 +294,7 @@ def _committed(conn: Connection, where: Where, there: Stream, batch: _Batch) -> 
                     rows = {one: row for one, row in rows.items() if one not in known}
                     own = {where.host.id, *where.host.earlier}
                     elsewhere = {one: n for one, (n, host) in known.items() if host not in own}
-                after = job_streams.append(tx, before, list(rows.values()))
+                after = job_streams.append(tx, before, list(rows.values()), again=asking)
                 _note(tx, where.host.id, there.job, batch.after)
             count = len(rows)
             break

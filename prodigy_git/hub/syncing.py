@@ -16,13 +16,14 @@ from prodigy_git.errors import Away, ProdigyError, Refused
 from prodigy_git.hub import (
     connection,
     host,
-    job_cursor,
     offering,
     pulling,
     repository_number,
     schema,
+    shared_items,
     shared_sessions,
     shipping,
+    staying,
     taken_rows,
 )
 from prodigy_git.hub.connection import Connection
@@ -168,10 +169,7 @@ class Exchange:
 
     def stays(self, job: str) -> bool:
         """Whether nothing of a job goes to the hub: it was given items here, and not by `--hub`."""
-        if not os.path.exists(layout.items(self.store, self.repo, job)):
-            return False
-        cursor = job_cursor.load(self.store, self.repo, job)
-        return cursor is None or not cursor.shared
+        return staying.stays(self.store, self.repo, job)
 
     def ship(self, jobs: Iterable[str], done: Done) -> None:
         """Ship what is new of jobs.
@@ -219,7 +217,19 @@ class Exchange:
                 count = pulling.pull(self.conn, where, self.number, stream)
                 done.pulled[job] = done.pulled.get(job, 0) + count
                 offering.offer(self.conn, where)
+                self._exchange_items(where, stream)
                 self._seen[job] = stream
+
+    def _exchange_items(self, where: Where, stream: Stream) -> None:
+        """Bring the files of items here that newly come events of a shared job name."""
+        cursor = where.cursor()
+        if cursor is None or not (cursor.items and cursor.shared):
+            return
+        shared_items.settle(self.conn, where, stream._replace(job=cursor.job))
+        with where.log_held():
+            there = where.cursor()
+            if there is not None and there.seq == cursor.seq:
+                where.save(replace(there, items=False))
 
     def changed(self) -> list[Stream]:
         """Return the hub's jobs that have changed since the last time. Raises `Away`, `Refused`."""

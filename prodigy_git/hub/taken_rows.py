@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.hub import border, job_cursor, pulled_files, set_aside
+from prodigy_git.hub import border, job_cursor, pulled_files, set_aside, shared_items
 from prodigy_git.hub.copied_rows import Rows
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.job_streams import Stream
@@ -22,11 +22,16 @@ class Restored(ProdigyError):
     """The job's stream is not the one that the cursor is of: it is to be pulled from the beginning."""
 
 
+class GivenAgain(Restored):
+    """Rows may have been on the hub before: what stands here has to be known before they are taken."""
+
+
 @dataclass(frozen=True)
 class Known:
-    """What stands in a job's log when it is pulled again: the ids, as of the stream's number ``upto``.
+    """What stands in a job's log: the ids, as of the stream's number ``upto``.
 
-    What was cleaned away, up to ``cleaned``, does not come back.
+    Of rows up to there, and of those that may have been on the hub before, each that stands here is
+    passed over; and what was cleaned away, up to ``cleaned``, does not come back.
     """
 
     upto: int
@@ -79,18 +84,25 @@ def take(
         seq, mark = rows.seqs[-1], rows.marks[-1]
         if seq <= cursor.seq:
             return 0, cursor  # another process was quicker
+        if known is NOTHING and any(mark < 0 for mark in rows.marks):
+            raise GivenAgain(f"job {where.job}: the hub was given events again: try again")
         lines, aside = _chosen(where, cursor, rows.behind(cursor.seq), known)
         if aside:
             set_aside.put(*where.name, aside, where.say)
         sizes = dict(cursor.sizes)
         boot = cursor.boot
+        items = cursor.items or any(
+            shared_items.NAMED in line for some in lines.values() for line in some
+        )
         if lines:
             sizes |= pulled_files.append(*where.name, lines)
             boot = job_cursor.boot()
         skipped = cursor.skipped and tuple(
             one for one in cursor.skipped if UUID(one).bytes not in set(rows.ids)
         )
-        cursor = replace(cursor, seq=seq, mark=mark, sizes=sizes, boot=boot, skipped=skipped)
+        cursor = replace(
+            cursor, seq=seq, mark=mark, sizes=sizes, boot=boot, skipped=skipped, items=items
+        )
         where.save(cursor)
     return sum(map(len, lines.values())), cursor
 
@@ -114,10 +126,11 @@ def _chosen(
     own = where.host.id.bytes
     wanted = [
         number
-        for number, (seq, host, step, identity) in enumerate(
-            zip(rows.seqs, rows.hosts, rows.steps, rows.ids, strict=True)
+        for number, (seq, mark, host, step, identity) in enumerate(
+            zip(rows.seqs, rows.marks, rows.hosts, rows.steps, rows.ids, strict=True)
         )
-        if (identity not in known.ids if seq <= known.upto else step or host != own)
+        if (seq <= known.upto or step or host != own)
+        and (identity not in known.ids or not _is_again(seq, mark, known))
     ]
     hosts = {raw: UUID(bytes=raw) for raw in {rows.hosts[number] for number in wanted}}
     there = _interrupted(where, cursor, hosts.values())
@@ -141,11 +154,15 @@ def _chosen(
             aside.append(Aside(place, faults[number], line))
         elif not (
             known.cleaned
-            and rows.seqs[number] <= known.upto
+            and _is_again(rows.seqs[number], rows.marks[number], known)
             and _moment(line, where.job) <= known.cleaned
         ):
             lines.setdefault(host, []).append(line)
     return lines, aside
+
+
+def _is_again(seq: int, mark: int, known: Known) -> bool:
+    return mark < 0 or seq <= known.upto
 
 
 def _faults(rows: Rows, wanted: list[int], job: str) -> dict[int, str]:
