@@ -52,8 +52,8 @@ FLOORS = {
         # the log read, and what is derived from it
         "checkpoints index index_file index_leases index_tables next_item processes replay run_facts",
         # a job as it stands
-        "dead_letters deserted holders liveness owner peek prodigy_runs pushed_branches snapshots "
-        "summary surviving_commits totals",
+        "dead_letters deserted holders liveness lookers_clock owner peek prodigy_runs pushed_branches "
+        "snapshots summary surviving_commits totals",
         # steps on it
         "",
     ),
@@ -65,8 +65,8 @@ FLOORS = {
         "",
     ),
     "cli": (
-        "answering at_work clean_report columns completing filters item_options job_text lazy "
-        "output over result_options progress status_screen when worktree_clean",
+        "answering at_work clean_report columns completing filters host_column item_options job_text "
+        "lazy output over result_options progress status_screen when worktree_clean",
         "",
     ),
 }  # fmt: skip

@@ -88,6 +88,8 @@ def _where(row: dict[str, Any]) -> str:
 def _how(row: dict[str, Any]) -> str:
     """Return how to end it, where that is possible here."""
     owned = row["owner"] or {}
+    if row.get("host_id") is not None:
+        return ", which is another host's"
     if not isinstance(owned.get("pid"), int) or owned.get("host") != os.uname().nodename:
         return ""
     # What `run` started holds a lock.

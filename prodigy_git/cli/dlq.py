@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prodigy_git import duration, gitenv
-from prodigy_git.cli import completing, output
+from prodigy_git.cli import completing, host_column, output
 from prodigy_git.cli.job import here, require_ours
+from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.dlq import Item
@@ -83,20 +84,30 @@ def list_(
       prodigy-git dlq list --job review --eligible
     """
     found = [one for one in _queues(name, all_jobs) if _kept(one[1], signature, eligible)]
+    hosts = host_column.Hosts(home.here())
     if as_json:
-        output.emit_json([_as_json(job, item) for job, item in found])
+        output.emit_json(
+            [{**_as_json(job, item), **hosts.as_json(_last_session(item))} for job, item in found]
+        )
         return
+    places = [hosts.of(_last_session(item)) for _, item in found]
+    columns = ("HOST",) if any(places) else ()
     rows = (
         (
-            item.item_id, job, item.failure_count, duration.moment(item.last_attempt),
+            item.item_id, *([place or "here"] if columns else ()), job, item.failure_count,
+            duration.moment(item.last_attempt),
             "review" if item.manual_review_required else "yes" if item.reprocess_eligible else "no",
             _kind_of_error(item),
         )
-        for job, item in found
+        for (job, item), place in zip(found, places, strict=True)
     )  # fmt: skip
-    output.table(("ITEM", "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"),
+    output.table(("ITEM", *columns, "JOB", "FAILURES", "LAST", "RETRY", "ERROR"), rows, ("LAST", "JOB"),
                  empty="nothing is in the queue that is like that" if signature or eligible
                  else "the queue is empty")  # fmt: skip
+
+
+def _last_session(item: "Item") -> str | None:
+    return item.failure_history[-1].session_id if item.failure_history else None
 
 
 _HASH = re.compile("[0-9a-f]{16}")

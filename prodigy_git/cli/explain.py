@@ -149,7 +149,7 @@ def _place(one: dict[str, Any]) -> str:
     path = one["worktree"]
     said = {
         "there": f", worktree {path}", "trash": f", worktree in the trash: {path}",
-        "gone": ", worktree gone", None: "",
+        "gone": ", worktree gone", "elsewhere": f", on host {one.get('host')}", None: "",
     }  # fmt: skip
     return said[one["worktree_state"]]
 
@@ -318,7 +318,9 @@ def _made(commit: dict[str, Any]) -> str:
 
 def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
     yield "session", f"{found['name']}, {found['status'] or 'of unknown status'}"
-    if not found["file"]:
+    if "host" in found:
+        yield "host", f"{found['host']}: this is what came of it"
+    elif not found["file"]:
         yield "", "its file is gone: this is what the log says"
     where = f" of {found['repo']}" if found["repo"] else ""
     yield "job", f"{found['job_id'] or 'not known'}{where}"
@@ -334,14 +336,16 @@ def _session(found: dict[str, Any]) -> Iterator[_ENTRY]:
     if any(base):
         yield "base", " at ".join(filter(None, base))
     if found["branch"]:
-        gone = {True: "", False: ", which is gone", None: ""}[found["branch_exists"]]
+        lost = ", which is not here" if "host" in found else ", which is gone"
+        gone = {True: "", False: lost, None: ""}[found["branch_exists"]]
         yield "branch", f"{found['branch']}{gone}"
     if found["ended_at"]:
         yield "ended", _when(found["ended_at"])
     if found["error"]:
         yield "error", found["error"]
-    said = {"there": "", "trash": "in the trash: ", "gone": "gone, was "}[found["worktree_state"]]
-    yield "worktree", f"{said}{found['worktree']}" if found["worktree"] else "gone"
+    said = {"trash": "in the trash: ", "gone": "gone, was "}.get(found["worktree_state"], "")
+    if "host" not in found:
+        yield "worktree", f"{said}{found['worktree']}" if found["worktree"] else "gone"
     for ref in found["salvage_refs"]:
         yield "salvaged", ref
     for log in found["logs"]:

@@ -78,6 +78,8 @@ def described(found: dict[str, Any]) -> list[str]:
         text.append("in progress:")
         for one in found["in_progress_items"]:
             where = one["worktree"] or "no worktree"
+            if one.get("host_id") is not None:
+                where = f"on {one['host']}"
             alive = {True: "", False: ", nobody's any more", None: ""}[one["alive"]]
             text.append(
                 f"  {one['item_id']}: {one['agent_id']}, attempt {one['attempt']}, since "

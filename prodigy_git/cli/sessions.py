@@ -1,6 +1,7 @@
 """sessions list, show, clean."""
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from prodigy_git.store import home
 
 if TYPE_CHECKING:
     from prodigy_git.model.session import Session
+    from prodigy_git.store.other_hosts import Hosts
     from prodigy_git.views.overview.program_states import Doing
 
 NONE = "no sessions: 'prodigy-git new-worktree' begins one"
@@ -58,15 +60,53 @@ def list_(job: str | None, status: str | None, as_json: bool) -> None:
     ]
     found = [one for one in found if status in (None, one.status)]
     doing = _doing(store, found)
+    from prodigy_git.store import other_hosts
+
+    hosts = other_hosts.known(store)
+    there = _elsewhere(store, hosts, job, status)
+    where = [*((one, None) for one in found), *there]
+    where.sort(key=lambda pair: (pair[0].started_at, pair[0].id))
     if as_json:
-        output.emit_json([_as_json(one, doing.get(one.id)) for one in found])
+        output.emit_json([
+            {**_as_json(one, None if host else doing.get(one.id)), **_host_as_json(hosts, host)}
+            for one, host in where
+        ])  # fmt: skip
         return
-    headings = (
+    headings: tuple[str, ...] = (
         "SESSION", "STATUS", "JOB", "AGENT", "ITEM", "COMMITS", "STARTED", "BRANCH", "NOTE",
     )  # fmt: skip
     none = "no session is like that" if job or status else NONE
-    rows = (_row(one, doing.get(one.id)) for one in found)
+    rows: Iterable[tuple[Any, ...]] = (
+        _row(one, None if host else doing.get(one.id)) for one, host in where
+    )
+    if there:
+        headings = ("SESSION", "HOST", *headings[1:])
+        rows = (
+            (row[0], "here" if host is None else hosts.named(host), *row[1:])
+            for row, (_, host) in zip(rows, where, strict=True)
+        )
     output.table(headings, rows, ("STARTED", "JOB", "COMMITS", "AGENT"), empty=none)
+
+
+def _elsewhere(
+    store: str, hosts: "Hosts", job: str | None, status: str | None
+) -> "list[tuple[Session, str | None]]":
+    """Return the sessions of other hosts, as they told of them, each with its host's id."""
+    if not hosts.several():
+        return []
+    from prodigy_git.model.session import Session
+    from prodigy_git.store import other_sessions
+
+    return [
+        (Session.of(other_sessions.document(one)), one.other_host)
+        for one in other_sessions.read(store, None, ended=True)
+        if job in (None, one.job) and status in (None, one.status)
+    ]
+
+
+def _host_as_json(hosts: "Hosts", host: str | None) -> dict[str, Any]:
+    """Return which host a session is on; nothing where there is only one."""
+    return {"host": hosts.named(host), "host_id": host} if hosts.several() else {}
 
 
 _TEXTS = (
@@ -165,6 +205,8 @@ def show(id_: str, as_json: bool) -> None:
 
     store = home.here()
     id_ = by_name.session(store, gitenv.here(), id_)
+    if not os.path.lexists(layout.session(store, id_)) and _show_elsewhere(store, id_, as_json):
+        return
     over.settle(store, name=id_)
     (found,) = filled(store, [stored.catch_up(store, stored.load(store, id_), output.note)])
     where = stored.enrolled_place(store, found)
@@ -173,14 +215,38 @@ def show(id_: str, as_json: bool) -> None:
     if as_json:
         output.emit_json({**_as_json(found, doing), "port": port})
         return
+    ports_ = None if port is None else f"{port}-{port + ports.COUNT - 1}"
+    _tell(found, now=None if doing is None else _does(doing), ports=ports_)
+
+
+def _show_elsewhere(store: str, name: str, as_json: bool) -> bool:
+    """Show what other hosts have told of sessions of that name; False: none has."""
+    from prodigy_git.model.session import Session
+    from prodigy_git.store import other_hosts, other_sessions
+
+    hosts = other_hosts.known(store)
+    there = other_sessions.find(store, name)
+    for one in there:
+        found = Session.of(other_sessions.document(one))
+        if as_json:
+            host = {"host": hosts.named(one.other_host), "host_id": one.other_host}
+            output.emit_json({**_as_json(found, None), **host, "port": None})
+            break  # one value; 'sessions list' has all of them
+        _tell(found, host=hosts.named(one.other_host))
+    return bool(there)
+
+
+def _tell(found: "Session", **more: str | None) -> None:
+    """Print what there is to say of a session; ``more`` is what its file does not have."""
     whose = ", a person's own checkout" if found.persons else ""
     output.prose(f"{found.id}: {found.session_type}, {found.status}{whose}")
     rows = [
+        ("host", more.get("host")),
         ("job", found.job),
         ("started", duration.moment(found.started_at)),
         ("ended", found.completed_at and duration.moment(found.completed_at)),
         ("error", found.error),
-        ("now", None if doing is None else _does(doing)),
+        ("now", more.get("now")),
         *(
             (name, one)
             for name, value in found.metadata.items()
@@ -188,7 +254,7 @@ def show(id_: str, as_json: bool) -> None:
             for one in (value if isinstance(value, list) else [value])
         ),
         ("checkpoints", len(found.checkpoints)),
-        ("ports", None if port is None else f"{port}-{port + ports.COUNT - 1}"),
+        ("ports", more.get("ports")),
     ]
     for name, value in rows:
         if value is not None:

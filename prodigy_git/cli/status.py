@@ -140,7 +140,7 @@ def _as_json(store: str, found: "Repository", todo: "list[Advice]") -> dict[str,
 
     def agent(one: "Agent") -> dict[str, Any]:
         usage = spent.usage(known, [one.session_id] if one.session_id else [])
-        return {**_agent_as_json(one), "usage": usage}
+        return {**_agent_as_json(one, found), "usage": usage}
 
     return {
         "repo": found.key,
@@ -167,15 +167,41 @@ def _as_json(store: str, found: "Repository", todo: "list[Advice]") -> dict[str,
             "in_effect": None if found.common is None else not found.hooks,
             "wrong": found.hooks,
         },
+        **_hosts_as_json(found),
         "without_session": found.unenrolled,
         "advice": [{"what": one.what, "commands": one.commands} for one in todo],
     }
 
 
-def _agent_as_json(one: "Agent") -> dict[str, Any]:
+def _hosts_as_json(found: "Repository") -> dict[str, Any]:
+    """Return the other hosts of a hub; nothing at all where there are none."""
+    if found.here is None:
+        return {}
     from prodigy_git.record import clock
 
-    fields = {name: value for name, value in vars(one).items() if name != "facts"}
+    return {
+        "host": found.here,
+        "hosts": [
+            {
+                "host": one.seen.name,
+                "host_id": one.seen.id,
+                "seen_at": None if one.seen.at is None else clock.stamp(one.seen.at),
+                "gone": one.is_gone,
+                "in_progress": one.items,
+                "sessions": one.sessions,
+            }
+            for one in found.hosts
+        ],
+    }
+
+
+def _agent_as_json(one: "Agent", found: "Repository") -> dict[str, Any]:
+    from prodigy_git.record import clock
+
+    fields = {name: value for name, value in vars(one).items() if name not in ("facts", "host")}
+    if found.here is not None:
+        fields["host"] = found.here if one.host is None else one.host.name
+        fields["host_id"] = None if one.host is None else one.host.id
     now = clock.now()
     fields["activity"] = None if one.activity is None else one.activity.as_json(now)
     fields["silent_seconds"] = None if one.last is None else max(0, now - one.last) // clock.SECOND
@@ -188,8 +214,10 @@ def _agent_as_json(one: "Agent") -> dict[str, Any]:
 
 def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
     """Print what there is in lines of tab-separated fields, the first of which says what it is."""
+    from prodigy_git.record import clock
     from prodigy_git.views.overview import words
 
+    now = clock.now()
     for found, todo in told:
         for job in found.jobs:
             _line(
@@ -202,15 +230,24 @@ def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
             _line("count", found.key, state, count)
         kinds = {"agent": found.agents, "checkout": found.checkouts}
         for kind, one in ((kind, one) for kind, some in kinds.items() for one in some):
-            fields = _agent_as_json(one)
+            fields = _agent_as_json(one, found)
             _line(
                 kind, found.key, one.state, one.name, one.session_id, one.job_id, one.item_id,
                 one.attempt, fields["silent_seconds"], one.ahead, one.behind, one.commits,
                 {True: "dirty", False: "clean", None: None}[one.dirty], one.branch,
                 words.note(one), *_program(fields["activity"]),
+                *([] if found.here is None or one.activity else [None] * 4),
+                *([] if found.here is None else [fields["host"]]),
             )  # fmt: skip
         for same in found.same_files:
             _line("same-file", found.key, same.path, *same.editors)
+        for host in found.hosts:
+            jobs = [f"{count} of {job}" for job, count in host.items.items()]
+            _line(
+                "host", found.key, host.seen.name, host.seen.id, "gone" if host.is_gone else "seen",
+                None if host.seen.at is None else max(0, now - host.seen.at) // clock.SECOND,
+                host.sessions, ", ".join(jobs),
+            )  # fmt: skip
         _line("trash", found.key, found.trash, found.trash_bytes)
         if found.hooks:
             _line("hooks", found.key, "; ".join(found.hooks))

@@ -52,7 +52,7 @@ def _repository(found: "Repository", *, whole: bool) -> None:
         import shutil
 
         room = max(_FEWEST, shutil.get_terminal_size().lines - _AROUND)
-        _table(found.agents if whole else found.agents[:room], found.jobs)
+        _table(found.agents if whole else found.agents[:room], found)
         if not whole and len(found.agents) > room:
             output.prose(f"and {len(found.agents) - room} more: 'status --all', or 'top'")
     rest = [*_rest(found)]
@@ -85,7 +85,7 @@ def _job(job: dict[str, Any]) -> None:
         click.echo(output.fit_line(f"  {failure['item_count']} x {failure['error_signature']}"))
 
 
-def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
+def _table(agents: "list[Agent]", found: "Repository") -> None:
     from prodigy_git.record import clock
     from prodigy_git.views.overview import words
 
@@ -93,6 +93,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
     columns: dict[str, list[object]] = {
         "STATE": [one.state for one in agents],
         "AGENT": [one.name for one in agents],
+        "HOST": words.hosts_of(agents),
         "LAST": [words.age(one.last, now) for one in agents],
         "ITEM": [one.item_id or "-" for one in agents],
         "TRY": [one.attempt or "-" for one in agents],
@@ -108,7 +109,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
         name: cells
         for name, cells in columns.items()
         if any(cell not in ("-", "") for cell in cells)
-        and not (name == "JOB" and len({*cells, *(job["job_id"] for job in jobs)}) == 1)
+        and not (name == "JOB" and len({*cells, *(job["job_id"] for job in found.jobs)}) == 1)
     }
     dispensable = [one for one in ("JOB", "BRANCH", "COMMITS", "TRY", "DIRTY", "BASE")
                    if one in kept and one != list(kept)[-1]]  # fmt: skip
@@ -117,6 +118,7 @@ def _table(agents: "list[Agent]", jobs: list[dict[str, Any]]) -> None:
 
 def _rest(found: "Repository") -> "list[str]":
     from prodigy_git.amounts import human
+    from prodigy_git.record import clock
     from prodigy_git.views.overview import words
 
     texts = [_checkout(one) for one in found.checkouts]
@@ -126,6 +128,8 @@ def _rest(found: "Repository") -> "list[str]":
     if queued:
         names = ", ".join(f"{count} of {name}" for name, count in queued.items())
         texts.append(f"queue: {names}")
+    if found.hosts:
+        texts.append(f"other hosts: {words.hosts(found, clock.now())}")
     if found.trash:
         size = human(found.trash_bytes)
         known = (

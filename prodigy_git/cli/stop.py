@@ -59,8 +59,12 @@ def stop(names: tuple[str, ...], job: str | None, fail: bool, grace: int, as_jso
                 raise
             refused(str(error))
     if not names:
-        chosen = [one for one in agents if one.alive is not False]
-        if not chosen:
+        at_work = [one for one in agents if one.alive is not False]
+        chosen = [one for one in at_work if one.host is None]
+        elsewhere = sorted({one.host for one in at_work if one.host is not None})
+        if elsewhere:
+            output.note(f"job {job}: others are at work on {', '.join(elsewhere)}: stop them there")
+        elif not chosen:
             output.note(f"job {job}: nobody is at work")
     done = stopping.stop(
         store, repo, list(dict.fromkeys(chosen)), fail=fail, grace=grace / clock.SECOND,

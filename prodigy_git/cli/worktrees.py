@@ -241,17 +241,24 @@ def ls(all_repos: bool, as_json: bool) -> None:
     except ProdigyError as error:
         raise ProdigyError(f"{error}, or give --all-repos") from error
     halves = _add_half_way(rows, all_repos=all_repos)
+    elsewhere = _add_elsewhere(rows, all_repos=all_repos)
     if as_json:
         output.emit_json(rows)
         return
-    headings = ("NAME", "STATUS", "JOB", "AGENT", "ITEM", "BRANCH", "COMMITS", "PATH")
-    keys = ("name", "status", "job_id", "agent_id", "item_id", "branch", "commits", "worktree")
+    headings: tuple[str, ...] = (
+        "NAME", "STATUS", "JOB", "AGENT", "ITEM", "BRANCH", "COMMITS", "PATH",
+    )  # fmt: skip
+    keys: tuple[str, ...] = (
+        "name", "status", "job_id", "agent_id", "item_id", "branch", "commits", "worktree",
+    )  # fmt: skip
+    if elsewhere:
+        headings, keys = ("NAME", "HOST", *headings[1:]), ("name", "host", *keys[1:])
     named = ({**row, "agent_id": PERSON} if row["persons"] else row for row in rows)
     shown = ([row[k] if row[k] is not None else "-" for k in keys] for row in named)
     output.table(headings, shown, ("COMMITS", "JOB", "AGENT", "ITEM", "BRANCH"),
                  empty="no worktrees: 'prodigy-git new-worktree' makes one")  # fmt: skip
     for row in rows:
-        if not row["exists"] and row["half_way"] is None:
+        if row["worktree"] and not row["exists"] and row["half_way"] is None:
             output.note(
                 f"{row['name']}: its folder is gone: 'prodigy-git clean --dry-run' says what helps"
             )
@@ -293,6 +300,36 @@ def _add_half_way(rows: list[dict[str, Any]], *, all_repos: bool) -> list[str]:
             row["half_way"] = one.as_json()
         texts.append(one.text())
     return texts
+
+
+def _add_elsewhere(rows: list[dict[str, Any]], *, all_repos: bool) -> bool:
+    """Add the worktrees that other hosts told of, and each one's host; whether there are any.
+
+    Without their paths, which mean nothing here. Where there is no other host nothing is added.
+    """
+    from prodigy_git.store import other_hosts
+
+    store = home.here()
+    hosts = other_hosts.known(store)
+    if not hosts.several():
+        return False
+    from prodigy_git.lifecycle import listing, locate
+    from prodigy_git.model.session import Session
+    from prodigy_git.store import other_sessions
+
+    for row in rows:
+        row |= {"host": hosts.named(None), "host_id": None}
+    repo = None
+    if not all_repos:
+        store, _, repo = locate.around(gitenv.here())
+        if repo is None:
+            return False
+    there = [one for one in other_sessions.read(store, repo, ended=False) if not one.persons]
+    for one in there:
+        row = listing.row(one.id, Session.of(other_sessions.document(one)), None)
+        host = {"host": hosts.named(one.other_host), "host_id": one.other_host}
+        rows.append({**row, "worktree": None, "exists": False, **host})
+    return bool(there)
 
 
 worktree.add_command(ls, "list")

@@ -7,7 +7,7 @@ before its process goes. Only a claim that stands there as it was is said to be 
 
 from collections.abc import Callable, Iterable
 
-from prodigy_git.jobs import books, index, owner, prodigy_runs
+from prodigy_git.jobs import books, index, lookers_clock, owner, prodigy_runs
 from prodigy_git.jobs.index import Index
 
 _LOOKS = 6
@@ -37,6 +37,7 @@ def of_item(looked_at: Index, name: str) -> Held:
 
 def _settled(looked_at: Index, find: _Find) -> Held:
     known: Held = {}
+    clock = lookers_clock.of(looked_at)
     for look in range(_LOOKS):
         if look:
             index.advance(looked_at, looked_at.broken)
@@ -48,7 +49,7 @@ def _settled(looked_at: Index, find: _Find) -> Held:
             if name in before and before[name] == (view, False):
                 known[name] = view, False  # it seemed so, and the log since has said nothing else
                 continue
-            here = _is_there(looked_at, view)
+            here = _is_there(looked_at, view, clock)
             doubted = doubted or here is False
             known[name] = view, here
         if not doubted:
@@ -60,10 +61,12 @@ def _settled(looked_at: Index, find: _Find) -> Held:
     }
 
 
-def _is_there(looked_at: Index, view: books.View) -> bool | None:
+def _is_there(
+    looked_at: Index, view: books.View, clock: Callable[[books.Start], int]
+) -> bool | None:
     if looked_at.run is not None:
         return False if prodigy_runs.at_work(looked_at) is None else None
     if view.start is None:
         return None
     where = looked_at.store, looked_at.repo, looked_at.job_id
-    return owner.has(*where, view.start, looked_at.now())[0]
+    return owner.has(*where, view.start, clock(view.start))[0]

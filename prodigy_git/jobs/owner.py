@@ -119,6 +119,13 @@ def of_here(store: str, owner: dict[str, Any] | None) -> bool:
     return owner is None or "store" not in owner or owner.get("place") == place(store)
 
 
+def other_host(store: str, start: books.Start | None) -> str | None:
+    """Return the id of the host that a claim was made on, where that is another one than this store."""
+    if start is None or start.owner is None or of_here(store, start.owner):
+        return None
+    return str(start.owner["store"])
+
+
 def session_here(store: str, start: books.Start | None) -> str | None:
     """Return the session that a claim was made in, if that is one of this store's.
 

@@ -8,6 +8,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, holders, index_counts, next_item, owner, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
+from prodigy_git.store import other_hosts
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
@@ -142,12 +143,12 @@ def of(index: Index) -> dict[str, Any]:
     ``attempts``, and of these ``failed_attempts``; ``retried_well`` are those of items that were
     completed since. ``agent_count`` as `tally.line` counts; ``commits``: how many were recorded.
     ``in_progress_items``: {item_id, agent_id, attempt, since_at, session_id, worktree, owner,
-    lease_ends_at, alive}; ``agents``: {agent_id, in_progress, completed, failed, last_at}, how the
-    items stand that each was the last to have; ``agent_id`` is None for all together that nobody
-    named. ``failures``: of items that are not completed {error_signature, item_count, first_at,
-    last_at, example, to_be_retried}; ``rates``: for how many seconds
-    it has run, items ended in the last ten minutes, per minute, and when the rest will be done at
-    that rate.
+    lease_ends_at, alive}, where a hub has other hosts also host and host_id; ``agents``: {agent_id,
+    in_progress, completed, failed, last_at}, how the items stand that each was the last to have;
+    ``agent_id`` is None for all together that nobody named. ``failures``: of items that are not
+    completed {error_signature, item_count, first_at, last_at, example, to_be_retried}; ``rates``: for
+    how many seconds it has run, items ended in the last ten minutes, per minute, and when the rest will
+    be done at that rate.
     """
     held = at_work(index)  # first: it brings the index up
     found = head(index)
@@ -171,10 +172,22 @@ def at_work(index: Index) -> list[dict[str, Any]]:
 
     Who seems to be gone is looked for once more (`holders.of_all`).
     """
+    hosts = other_hosts.known(index.store)
     return [
-        _in_progress(index, name, view, alive)
+        {
+            **_in_progress(index, name, view, alive),
+            **_host(index, hosts, view.start),
+        }
         for name, (view, alive) in holders.of_all(index).items()
     ]
+
+
+def _host(index: Index, hosts: other_hosts.Hosts, start: books.Start | None) -> dict[str, Any]:
+    """Return which host a claim was made on; nothing where there is only one."""
+    if not hosts.several():
+        return {}
+    other = owner.other_host(index.store, start)
+    return {"host": hosts.named(other), "host_id": other}
 
 
 def _for_others(index: Index) -> tuple[int, list[dict[str, Any]]]:

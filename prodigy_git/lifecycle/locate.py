@@ -88,7 +88,11 @@ def path_of(store: str, place: Place | None, name: str) -> str:
     if called != name:
         return path_of(store, place, called)
     if document is None:
-        raise ProdigyError(f"no worktree {name}: 'prodigy-git worktree ls' shows what there is")
+        from prodigy_git.store import other_sessions
+
+        raise other_sessions.refusal(store, name) or ProdigyError(
+            f"no worktree {name}: 'prodigy-git worktree ls' shows what there is"
+        )
     repo = document.get("metadata", {}).get("repo")
     if isinstance(repo, str) and names.is_safe(repo):
         trash = layout.trash(store, repo, name)

@@ -32,7 +32,15 @@ from prodigy_git.record import (
 )
 from prodigy_git.record.drain import drain
 from prodigy_git.record.enrolment import Enrolment
-from prodigy_git.store import by_name, ended_by_others, home, locked, mappings, sessions
+from prodigy_git.store import (
+    by_name,
+    ended_by_others,
+    home,
+    locked,
+    mappings,
+    other_sessions,
+    sessions,
+)
 from prodigy_git.store.events import Broken
 
 
@@ -120,6 +128,8 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
         if repo is None:
             repo = whereabouts.repository(cwd, take=True)[1]
         return store, repo, found.job, [name]
+    if (other := other_sessions.refusal(store, name)) is not None:
+        raise other
     store, repo, job = whereabouts.job(cwd, name, take=True)
     if not index.exists(store, repo, job) and prodigys_runs.run_of(store, repo, job) is not None:
         raise ProdigyError(_say_whose(store, job))

@@ -42,6 +42,8 @@ class Agent:
     """Whether `run` claimed its item: its owner holds a lock then."""
     over: bool = False
     """Whether others have ended this attempt (`finish`), while its command goes on."""
+    host: str | None = None
+    """The host that it is on, where that is another one: nothing of it can be stopped from here."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def at_work(store: str, repo: str, job: str | None, broken: Broken) -> list[Agen
                 name, row["item_id"], row["agent_id"], row["attempt"], row["session_id"] or "",
                 row["worktree"], row["alive"],
                 (row["owner"] or {}).get("lock") is not None,
+                host=row["host"] if row.get("host_id") is not None else None,
             )
             for row in rows
             if row["agent_id"] is not None
@@ -155,6 +158,8 @@ def stop(
 
 
 def _command(store: str, repo: str, agent: Agent) -> Command:
+    if agent.host is not None:
+        raise ProdigyError(f"it is on host {agent.host}: 'prodigy-git stop {agent.agent_id}' there")
     where = store, repo, agent.job_id, agent.session_id
     command = command_process.find(*where)
     until = time.monotonic() + _BEGINNING

@@ -44,6 +44,16 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Another host as it is shown; ``at`` is its last sign of life, by the clock here, if known."""
+
+    id: str
+    name: str
+    at: int | None
+    is_gone: bool
+
+
+@dataclass(frozen=True)
 class Hosts:
     """What is known of a hub's hosts."""
 
@@ -86,6 +96,11 @@ class Hosts:
         known = self.by_id.get(host)
         silent = self.silent(host)
         return known is not None and (known.has_left or (silent or 0) > GONE_AFTER)
+
+    def seen(self, host: str, now: int) -> Seen:
+        """Return how a host is shown; ``now`` as in `seen_ago`."""
+        ago = self.seen_ago(host, now)
+        return Seen(host, self.named(host), None if ago is None else now - ago, self.is_gone(host))
 
     def as_of(self, store: str, repo: str, job: str) -> int | None:
         """Return up to when what is known here of a job of others goes, by the server's clock.

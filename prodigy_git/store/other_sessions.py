@@ -55,6 +55,16 @@ def read(store: str, repo: str | None, *, ended: bool) -> list[Brief]:
     return sorted(found.values(), key=lambda one: (one.id, one.other_host or ""))
 
 
+def ids(store: str, repo: str) -> frozenset[str]:
+    """Return the ids of all sessions that other hosts have, or had, in a repository."""
+    return frozenset(
+        name.removesuffix(".json")
+        for _, _, place in _hosts(store, repo)
+        for inside in (place, f"{place}/ended")
+        for name in _listed(inside)
+    )
+
+
 def find(store: str, name: str, repo: str | None = None) -> list[Brief]:
     """Return the sessions with an id that other hosts have: two may have given one name."""
     found = []
@@ -65,6 +75,26 @@ def find(store: str, name: str, repo: str | None = None) -> list[Brief]:
                     found.append(_brief(key, host, files.read(f"{inside}/{name}.json")))
                     break
     return found
+
+
+def document(one: Brief) -> dict[str, Any]:
+    """Return another host's session as a session's document, with what is known of it here."""
+    metadata = {
+        "repo": one.repo, "job_id": one.job, "agent_id": one.agent, "item_id": one.item,
+        "branch": one.branch, "base_branch": one.base_branch, "base_commit": one.base_commit,
+        "last_commit": one.last_commit, "commits": one.commits, "created_by": one.created_by,
+        "name": one.name, "agent_program": one.program, "resumed": one.resumed or None,
+    }  # fmt: skip
+    return {
+        "id": one.id,
+        "session_type": "Workflow" if one.job == one.id else "MapReduce",
+        "status": one.status,
+        "started_at": one.started_at or "",
+        "updated_at": one.updated_at or "",
+        "completed_at": one.completed_at,
+        "metadata": {name: value for name, value in metadata.items() if value is not None},
+        "error": one.error,
+    }
 
 
 def refusal(store: str, name: str) -> ProdigyError | None:

@@ -248,12 +248,18 @@ class Top(App[int]):
             for one in self._found
             if one.same_files
         ]
+        lines += [
+            plain(f"other hosts: {words.hosts(one, clock.now())}")
+            for one in self._found
+            if one.hosts
+        ]
         jobs = [job for repository in self._found for job in repository.jobs]
         # Those that somebody has to see to are not among those that have no room.
+        room = _JOBS - any(one.hosts for one in self._found)
         jobs.sort(key=lambda job: (not job["queued"], not job["in_progress"]))
-        lines += [_job(job, width) for job in jobs[:_JOBS]]
-        if len(jobs) > _JOBS:
-            more = len(jobs) - _JOBS
+        lines += [_job(job, width) for job in jobs[:room]]
+        if len(jobs) > room:
+            more = len(jobs) - room
             lines.append(plain(f"and {more} more job{'' if more == 1 else 's'}"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")

@@ -12,15 +12,18 @@ from prodigy_git.tui.reader import plain
 from prodigy_git.views.overview import words
 from prodigy_git.views.overview.agents import Agent, by_trouble
 
-COLUMNS = ("STATE", "AGENT", "LAST", "ITEM", "NOTE", "TRY", "BASE", "COMMITS", "DIRTY", "BRANCH")
-"""What people look for comes first: a narrow terminal has the rest to the right."""
+COLUMNS = (
+    "STATE", "AGENT", "HOST", "LAST", "ITEM", "NOTE", "TRY", "BASE", "COMMITS", "DIRTY", "BRANCH",
+)  # fmt: skip
+"""What people look for comes first: a narrow terminal has the rest to the right. HOST is there only
+where an agent is on another host."""
 SORTS = ("trouble", "last event", "name", "item")
 _STYLES = {
     "waiting": "bold magenta", "dead": "bold red", "failed": "red", "stuck": "bold yellow",
     "retrying": "yellow", "running": "green", "idle": "dim", "finished": "dim",
 }  # fmt: skip
 _LONGEST = 40  # columns of the terminal, of a cell
-_NAMES = ("AGENT", "ITEM", "BRANCH")
+_NAMES = ("AGENT", "HOST", "ITEM", "BRANCH")
 _AROUND = 25  # what STATE, LAST and the gaps take beside AGENT, ITEM and NOTE
 
 
@@ -35,6 +38,7 @@ def cells(one: Agent, now: int) -> dict[str, str]:
     return {
         "STATE": one.state,
         "AGENT": "your own" if one.persons else one.name,
+        "HOST": words.host_of(one),
         "LAST": words.age(one.last, now),
         "ITEM": one.item_id or "-",
         "NOTE": words.note(one, now),
@@ -46,10 +50,13 @@ def cells(one: Agent, now: int) -> dict[str, str]:
     }
 
 
-def limits(width: int) -> dict[str, int]:
-    """Return how wide a column's cells are at most, so that NOTE is seen on a terminal of ``width``."""
-    name = max(9, min(_LONGEST, (width - _AROUND) // 4))
-    note = max(12, min(_LONGEST, width - _AROUND - 2 * name))
+def limits(width: int, *, hosts: bool = False) -> dict[str, int]:
+    """Return how wide a column's cells are at most, so that NOTE is seen on a terminal of ``width``.
+
+    ``hosts``: there is one more column of names.
+    """
+    name = max(9, min(_LONGEST, (width - _AROUND) // (5 if hosts else 4)))
+    note = max(12, min(_LONGEST, width - _AROUND - (3 if hosts else 2) * name))
     return {column: name if column in _NAMES else note for column in COLUMNS}
 
 
@@ -81,6 +88,7 @@ def fits(one: Agent, wanted: str) -> bool:
     """Whether every word of ``wanted`` stands somewhere in an agent's row."""
     texts = (
         one.state, one.name, one.session_id, one.item_id, one.job_id, one.repo, one.branch,
+        None if one.host is None else one.host.name,
         words.note(one), None if one.activity is None else one.activity.program,
     )  # fmt: skip
     row = "\n".join(filter(None, texts)).casefold()
@@ -95,8 +103,16 @@ class Rows:
         self._table = table
         self._shown: dict[str, dict[str, str]] = {}
         self._limits: dict[str, int] = {}
-        for name in COLUMNS:
-            table.add_column(Text(name), key=name)
+        self._columns: tuple[str, ...] = ()
+        self._begin(hosts=False)
+
+    def _begin(self, *, hosts: bool) -> None:
+        """Begin anew, with the columns that there are to be."""
+        self._table.clear(columns=True)
+        self._shown.clear()
+        self._columns = tuple(name for name in COLUMNS if hosts or name != "HOST")
+        for name in self._columns:
+            self._table.add_column(Text(name), key=name)
 
     def show(self, some: list[Agent], now: int, width: int) -> None:
         """Show these agents in this order, on a terminal of ``width``.
@@ -104,7 +120,11 @@ class Rows:
         The cursor stays with its agent as long as that is there.
         """
         at = self.selected()
-        resized, self._limits = self._limits != limits(width), limits(width)
+        hosts = any(one.host for one in some)
+        if hosts != ("HOST" in self._columns):
+            self._begin(hosts=hosts)
+        now_wide = limits(width, hosts=hosts)
+        resized, self._limits = self._limits != now_wide, now_wide
         wanted = {one.key: cells(one, now) for one in some}
         for key in self._shown.keys() - wanted.keys():
             self._table.remove_row(key)
@@ -113,10 +133,11 @@ class Rows:
             before = self._shown.get(key)
             if before is None:
                 self._table.add_row(
-                    *(self._cell(key, name, row[name]) for name in COLUMNS), key=key
+                    *(self._cell(key, name, row[name]) for name in self._columns), key=key
                 )
             else:
-                for name, text in row.items():
+                for name in self._columns:
+                    text = row[name]
                     if resized or before[name] != text:
                         self._table.update_cell(
                             key, name, self._cell(key, name, text), update_width=True

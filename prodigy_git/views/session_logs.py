@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.lifecycle import locate
-from prodigy_git.store import briefs
+from prodigy_git.store import briefs, other_sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.transcripts import of_sessions
@@ -95,7 +95,10 @@ def named(
         ids = [one["session_id"] for one in story["recorded"] if one["session_id"]]
     found = briefs.read_some(store, filter(names.is_safe, dict.fromkeys(ids)))
     if not found:
-        raise ProdigyError(f"{story['kind']} {name} had no session: there is no log of it")
+        others = filter(None, (other_sessions.refusal(store, one) for one in [name, *ids]))
+        raise next(others, None) or ProdigyError(
+            f"{story['kind']} {name} had no session: there is no log of it"
+        )
     return store, _in_order(found)
 
 

@@ -41,6 +41,8 @@ class Facts:
     """No process stands in its worktree; what started it is gone, or another has its item."""
     missing: bool = False
     """The session's worktree is not where it should be."""
+    afar: bool = False
+    """It is on another host: that it is silent, or its worktree not to be seen, says nothing."""
     removed: bool = False
     """Git was told to remove it, and nobody works there."""
     persons: bool = False
@@ -75,7 +77,7 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
             return "finished"
     elif facts.status == "Failed":
         # As long as its worktree is there somebody has to look at it; then there is nothing to do.
-        return "finished" if facts.superseded or facts.missing else "failed"
+        return "finished" if facts.superseded or facts.missing or facts.afar else "failed"
     elif facts.status in ("Completed", "Cancelled"):
         return "finished"
     elif facts.removed:
@@ -84,6 +86,8 @@ def state_of(facts: Facts, now: int, stuck_after: int) -> State:
         return "dead"  # its item was given back, or up, because its process had gone
     if facts.owned is False:
         return "dead"
+    if facts.afar:
+        return "idle" if facts.status in ("Paused", "Initializing") else "running"
     if facts.missing and facts.status == "Initializing":  # it is being made, which is soon done
         return "dead" if is_silent(facts.last, now, stuck_after) else "idle"
     if facts.missing and facts.owned is None:

@@ -161,6 +161,10 @@ def test_cells_are_short_and_rows_fit_by_every_word():
     assert not rows.fits(one, "agent ah")
 
 
+COLUMNS = tuple(name for name in rows.COLUMNS if name != "HOST")
+"""Those of one host."""
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_the_note_is_on_the_screen_however_long_the_names(store, width, monkeypatch):
     monkeypatch.setattr(app, "_CLOCK", 3600.0)  # a new size is heeded at once, not at the next tick
@@ -177,7 +181,7 @@ def test_the_note_is_on_the_screen_however_long_the_names(store, width, monkeypa
 
     def seen(top):
         table = top.query_one("#agents", DataTable)
-        shown = list(rows.COLUMNS[: rows.COLUMNS.index("NOTE") + 1])
+        shown = list(COLUMNS[: COLUMNS.index("NOTE") + 1])
         assert shown[-1] == "NOTE"
         widths = {str(key.value): one.get_render_width(table) for key, one in table.columns.items()}
         return sum(widths[name] for name in shown)
@@ -187,7 +191,7 @@ def test_the_note_is_on_the_screen_however_long_the_names(store, width, monkeypa
         await pilot.pause()
         assert seen(top) <= width
         row = top.query_one("#agents", DataTable).get_row_at(0)
-        note = str(row[rows.COLUMNS.index("NOTE")])
+        note = str(row[COLUMNS.index("NOTE")])
         assert note.startswith("Oh no")
         assert note.endswith("…")
         await pilot.resize_terminal(200, 24)

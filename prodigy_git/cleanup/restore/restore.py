@@ -15,7 +15,7 @@ from prodigy_git.cleanup.trash import entry as entries
 from prodigy_git.cleanup.trash.entry import Entry
 from prodigy_git.errors import ProdigyError
 from prodigy_git.record import gitdir, prodigys, repokey
-from prodigy_git.store import briefs, locked, sessions
+from prodigy_git.store import briefs, locked, other_sessions, sessions
 from prodigy_git.store.events import Broken
 
 _GITS = (
@@ -82,7 +82,7 @@ def _choose(store: str, name: str, broken: Broken) -> Entry:
     chosen = found[-1] if found else _standing_alone(store, name)
     chosen = chosen or from_salvage.entry_of(store, name)
     if chosen is None:
-        raise ProdigyError(
+        raise other_sessions.refusal(store, name) or ProdigyError(
             f"nothing of {name} is in the trash, and no salvage has its name: "
             "'prodigy-git trash list' shows what can be restored"
         )

@@ -21,7 +21,7 @@ from prodigy_git.merging.results import attempted
 from prodigy_git.merging.results.attempted import Attempted, State
 from prodigy_git.record import gitdir
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, enrolled, mappings
+from prodigy_git.store import briefs, enrolled, mappings, other_sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 
@@ -276,7 +276,7 @@ class _Look:
             found = self._among(name, rest)
         if not found:
             where = "" if self._job is None else f" in job {self._job}"
-            raise ProdigyError(
+            raise other_sessions.refusal(self._store, name) or ProdigyError(
                 f"no session, item, agent or branch {name}{where} has left anything: "
                 "'prodigy-git sessions list' shows what there is"
             )

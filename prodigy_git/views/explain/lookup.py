@@ -11,6 +11,7 @@ from prodigy_git.jobs import items, peek, prodigy_runs
 from prodigy_git.model.event import Event
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import session
+from prodigy_git.store import other_sessions
 from prodigy_git.store.events import Broken
 from prodigy_git.transcripts import spent
 from prodigy_git.views.explain import commit_story, item_story, scope, session_story
@@ -95,7 +96,9 @@ def _named(where: Scope, name: str, kind: Kind | None) -> dict[Kind, list[Job]]:
     """
     found: dict[Kind, list[Job]] = {}
     if names.is_safe(name):
-        if glance.is_file(layout.session(where.store, name)) and _fits(where, name):
+        if (
+            glance.is_file(layout.session(where.store, name)) and _fits(where, name)
+        ) or other_sessions.find(where.store, name):
             found["session"] = []
         for what, column in (("item", "id"), ("agent", "agent")):
             question = f"SELECT 1 FROM items WHERE {column} = ? AND state IS NOT NULL LIMIT 1"

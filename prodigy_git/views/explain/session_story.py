@@ -45,7 +45,8 @@ def story(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
     ``branch_exists``, ``base_branch``, ``base_commit``, ``parent_session_id``, ``checkpoints`` (how
     many are kept), ``commits`` and ``attempts`` as `attempt_of` has them, ``life`` (the events of note,
     and what agent programs did between them, in time order), ``events`` (how many there are by type),
-    ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash or gone),
+    ``worktree`` (its path, where it is now, or was) and ``worktree_state`` (there, trash, gone, or
+    elsewhere: then it is on ``host``),
     ``salvage_refs``, ``logs``, ``next``,
     ``activity`` (what an agent program does there).
     """

@@ -12,7 +12,7 @@ from prodigy_git.git import ask, integration, repository
 from prodigy_git.model.session import Session
 from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, enrolled, sessions
+from prodigy_git.store import briefs, enrolled, other_hosts, other_sessions, sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.views.explain.scope import Scope
 
@@ -27,6 +27,8 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
     except (ProdigyError, OSError, ValueError) as error:
         if os.path.lexists(layout.session(where.store, name)):
             where.report(str(error))
+        elif (other := _of_other_host(where, name)) is not None:
+            return other
     metadata = {
         field: None if known is None else known.text(field)
         for field in (
@@ -48,13 +50,31 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
     }
 
 
+def _of_other_host(where: Scope, name: str) -> dict[str, Any] | None:
+    """Return what another host has told of a session, and ``host``; None where none has."""
+    there = other_sessions.find(where.store, name)
+    if not there:
+        return None
+    one = there[0]
+    hosts = other_hosts.known(where.store)
+    return {
+        "session": None, "file": False, "status": one.status, "error": one.error,
+        "job_id": one.job, "started_at": one.started_at, "ended_at": one.completed_at,
+        "checkpoints": 0, "persons": one.persons, "repo": one.repo, "agent_id": one.agent,
+        "item_id": one.item, "created_by": one.created_by, "branch": one.branch,
+        "base_branch": one.base_branch, "base_commit": one.base_commit, "parent_session": None,
+        "worktree_path": None, "trash_path": None,
+        "host": ", ".join(sorted({hosts.named(each.other_host) for each in there})),
+    }  # fmt: skip
+
+
 def refs(where: Scope, name: str, found: dict[str, Any]) -> tuple[list[str], bool | None]:
     """Return the salvages (their refs), and whether the branch is there; None: nobody is to ask."""
     common = where.common(found["repo"])
     if common is None:
         return [], None
     branch = found["branch"]
-    kept = salvage.names_of(common, name)
+    kept = [] if "host" in found else salvage.names_of(common, name)
     if not branch:
         return kept, None
     return kept, repository.has_ref(common, f"refs/heads/{branch}")
@@ -67,7 +87,12 @@ def has_branch(where: Scope, repo: str, branch: str) -> bool | None:
 
 
 def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str | None]:
-    """Return whether it is there, in the trash or gone, and its path: where it is now, or was."""
+    """Return whether it is there, in the trash or gone, and its path: where it is now, or was.
+
+    ``elsewhere`` where the session is another host's: its paths mean nothing here.
+    """
+    if "host" in found:
+        return "elsewhere", None
     known = found["session"]
     place = None if known is None else sessions.enrolled_place(where.store, known)
     if place is not None:
@@ -99,6 +124,7 @@ def of_session(where: Scope, repo: str, name: str) -> dict[str, Any]:
     return {
         "status": found["status"], "branch": found["branch"], "branch_exists": exists,
         "worktree": path, "worktree_state": state, "persons": found["persons"],
+        **({"host": found["host"]} if "host" in found else {}),
     }  # fmt: skip
 
 

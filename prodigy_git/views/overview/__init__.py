@@ -8,6 +8,7 @@ DOOR = {
     "memory": "Memory",
     "program_states": "Doing of_sessions",
     "repositories": "here of_store Repository Wish",
-    "words": "FOR against_base age bar changes does items note progress same_files status waits",
+    "words": "FOR against_base age bar changes does host_of hosts hosts_of items note progress "
+    "same_files status waits",
 }
 """What others take of this room, by its modules."""

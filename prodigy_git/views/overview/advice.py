@@ -57,7 +57,8 @@ def _half_way(found: Repository) -> Iterator[Advice]:
 
 
 def _dead(found: Repository, where: str) -> Iterator[Advice]:
-    dead = [one for one in found.agents if one.state == "dead"]
+    yield from _gone(found, where)
+    dead = [one for one in found.agents if one.state == "dead" and one.host is None]
     claimed: dict[str, list[Agent]] = {}
     for one in dead:
         if one.claimed and one.facts.owned is False and one.job_id:
@@ -101,6 +102,25 @@ def _dead(found: Repository, where: str) -> Iterator[Advice]:
     yield from _more(quiet, "are dead", "dead")
 
 
+def _gone(found: Repository, where: str) -> Iterator[Advice]:
+    """Say what hosts have left whose claims are over: whoever is asked first gives it back for all."""
+    held: dict[str, dict[str, int]] = {}
+    gone = {one.seen.id for one in found.hosts if one.is_gone}
+    for one in found.agents:
+        if one.state == "dead" and one.host is not None and one.claimed and one.job_id:
+            said = f"{one.host.name}{', which is gone' if one.host.id in gone else ''}"
+            hosts = held.setdefault(one.job_id, {})
+            hosts[said] = hosts.get(said, 0) + 1
+    for job, hosts in held.items():
+        named = [f"{said}: {_count(count, 'item')}" for said, count in hosts.items()]
+        more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        yield Advice(
+            f"leases of job {job} on other hosts are over ({'; '.join(named[:_NAMED])}{more}): "
+            "give back what they had",
+            [f"prodigy-git resume {where}{job}"],
+        )
+
+
 def _path(path: str | None) -> str:
     return shlex.quote(path or "PATH")
 
@@ -121,7 +141,7 @@ def _failed(found: Repository, where: str) -> Iterator[Advice]:
     # What is in no queue: sessions without an item, and items that are not to be tried again.
     loose = [one for one in found.agents if one.state == "failed" and one.facts.item != "dead"]
     for one in loose[:_NAMED]:
-        if one.session_id is not None and one.facts.status is not None:
+        if one.host is None and one.session_id is not None and one.facts.status is not None:
             # What is not committed, or in no other branch, is not taken unasked; the trash keeps it.
             force = "" if one.dirty is False and one.ahead == 0 else "-f "
             look = [f"prodigy-git worktree show {one.session_id}"]

@@ -17,6 +17,7 @@ from prodigy_git.record.gitdir import Place
 from prodigy_git.store import briefs
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
+from prodigy_git.store.other_hosts import Seen
 from prodigy_git.views import trouble
 from prodigy_git.views.overview import last_seen, program_states, surroundings
 from prodigy_git.views.overview.items import Held
@@ -78,6 +79,8 @@ class Agent:
     """It has its item by a claim: `resume` gives that back if it is dead."""
     activity: Doing | None = None
     """What an agent program does in its worktree; None where none has told anything."""
+    host: Seen | None = None
+    """Where it is, if on another host: nothing of it is here."""
     facts: Facts = field(default_factory=Facts, repr=False)
 
     @property
@@ -89,7 +92,8 @@ class Agent:
     def key(self) -> str:
         """What tells it from all others, in one word."""
         who = self.session_id or self.agent_id
-        return "/".join(one or "" for one in (self.repo, self.job_id, who, self.item_id))
+        host = () if self.host is None else (self.host.id,)
+        return "/".join(one or "" for one in (self.repo, self.job_id, who, self.item_id, *host))
 
 
 def by_trouble(one: Agent) -> tuple[int, int, int, str]:
@@ -127,7 +131,7 @@ def everybody(
     for job, some in said.held.items():
         for one in some:  # those in progress come first
             by_item[job, one.item] = one
-            if one.session is not None:
+            if one.session is not None and one.host is None:
                 by_session.setdefault(one.session, one)
     agents = []
     taken: set[int] = set()
@@ -138,14 +142,16 @@ def everybody(
         mine = by_item.get((brief.job, brief.item or ""))
         if mine is None or mine.session not in (None, brief.id) or mine.agent != brief.agent:
             mine = by_session.get(brief.id)
+        mine = None if mine is not None and mine.host is not None else mine
         if mine is not None:
             taken.add(id(mine))
         elsewhere = mine is None and brief.item is not None and brief.job in said.held
         last = said.over.get(brief.job, {}).get(brief.item or "")
         if last is not None:
-            if last.state == "in_progress" and last.session == brief.id:
+            own = last.host is None and last.session in (None, brief.id)
+            if last.state == "in_progress" and own and last.session is not None:
                 mine = last  # its job was cancelled: it may still end
-            elsewhere = last.state == "completed" or last.session not in (None, brief.id)
+            elsewhere = last.state == "completed" or not own
         where = None if brief.status in WELL else _worktree(brief)
         if where is None and brief.status not in (*WELL, "Initializing"):
             # Git may have moved it: its enrolment has gone with it.
@@ -162,10 +168,11 @@ def everybody(
             _note_program(made, doing)
         agents.append(made)
     for job, some in said.held.items():
-        agents += [_of_item(key, job, one) for one in some if id(one) not in taken]
+        agents += [of_item(key, job, one) for one in some if id(one) not in taken and not one.host]
     known = {one.id for one in sessions}
     for job, some in said.left.items():
-        agents += [_of_item(key, job, one) for one in some if one.session not in known]
+        some = [one for one in some if one.host is None and one.session not in known]
+        agents += [of_item(key, job, one) for one in some]
     return agents
 
 
@@ -234,7 +241,7 @@ def _of_session(
         log = layout.run_log(store, key, brief.job, brief.id)
         agent.log = log if os.path.exists(log) else None
     if mine is not None:
-        _of_claim(agent, mine)
+        of_claim(agent, mine)
     process = None if over else brief.process
     if agent.pid is None and process is not None:
         agent.pid = process["pid"]
@@ -269,14 +276,16 @@ def _note_program(agent: Agent, doing: Doing | None) -> None:
     )
 
 
-def _of_item(key: str, job: str, mine: Held) -> Agent:
+def of_item(key: str, job: str, mine: Held) -> Agent:
+    """Return what somebody has, or was the last to have, of whom no session is known."""
     agent = Agent("finished", key, job, mine.session, mine.agent, mine.item, began=mine.since)
-    _of_claim(agent, mine)
+    of_claim(agent, mine)
     agent.facts = Facts(item=mine.state, owned=mine.owned, last=mine.since)
     return agent
 
 
-def _of_claim(agent: Agent, mine: Held) -> None:
+def of_claim(agent: Agent, mine: Held) -> None:
+    """Note what an agent has in its hands."""
     agent.attempt, agent.claimed = mine.attempt, mine.state == "in_progress"
     agent.agent_id, agent.item_id = agent.agent_id or mine.agent, agent.item_id or mine.item
     agent.error = mine.error or agent.error

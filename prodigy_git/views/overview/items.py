@@ -1,13 +1,13 @@
 """A job's items that somebody is to see: those in progress, to be tried again, failed for good."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from prodigy_git import layout
-from prodigy_git.jobs import books, owner, prodigy_runs
+from prodigy_git.jobs import books, lookers_clock, owner, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index, item_of
 from prodigy_git.record import clock, files
 from prodigy_git.store.events import Broken
@@ -30,6 +30,8 @@ class Held:
     log: str | None
     owned: bool | None
     pid: int | None
+    host: str | None = None
+    """The id of the host that it was claimed on, where that is another one."""
 
 
 def held(index: Index) -> list[Held]:
@@ -38,7 +40,7 @@ def held(index: Index) -> list[Held]:
 
 
 def _held(index: Index) -> Iterator[Held]:
-    now = clock.now()
+    judged = lookers_clock.of(index)
     for state in ("in_progress", "pending", "dead", "failed"):
         # Of what is pending only what has failed before: the rest is nobody's, and may be much.
         tried = "AND signature IS NOT NULL" if state == "pending" else ""
@@ -52,21 +54,27 @@ def _held(index: Index) -> Iterator[Held]:
             view = books.view(item)
             if state == "pending" and (view.end is None or view.end.stage != books.FAILED):
                 continue  # put back from the queue: nobody's
-            yield _one(index, name, item, view, now)
+            yield _one(index, name, item, view, judged)
 
 
 def named(index: Index, names: Iterable[str]) -> dict[str, Held]:
     """Return some items, in whatever state they are, by their ids."""
-    now = clock.now()
+    judged = lookers_clock.of(index)
     found = {}
     for name in names:
         item = index.item(name)
         if item is not None:
-            found[name] = _one(index, name, item, books.view(item), now)
+            found[name] = _one(index, name, item, books.view(item), judged)
     return found
 
 
-def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) -> Held:
+def _one(
+    index: Index,
+    name: str,
+    item: books.Item,
+    view: books.View,
+    judged: Callable[[books.Start], int],
+) -> Held:
     start, end = view.start, view.end
     session = start.worktree or start.session if start is not None else None
     if session is None and end is not None:
@@ -75,17 +83,20 @@ def _one(index: Index, name: str, item: books.Item, view: books.View, now: int) 
     if index.run is not None:
         owned = False if prodigy_runs.at_work(index) is None else None
     elif view.state == "in_progress" and start is not None:
-        owned, _ = owner.has(index.store, index.repo, index.job_id, start, now)
+        owned, _ = owner.has(index.store, index.repo, index.job_id, start, judged(start))
         said = start.owner.get("pid") if start.owner is not None else None
-        pid = said if isinstance(said, int) else None
+        pid = said if isinstance(said, int) and owner.of_here(index.store, start.owner) else None
     error = log = None
     if end is not None and view.state != "in_progress":
         # What queued it says no more than that it did.
         last = max(item.failures.values(), key=books.order_of, default=end)
         error, log = end.error or last.error, end.log or last.log
+    host = owner.other_host(index.store, start)
     return Held(
         name, view.state, view.agent, session, view.attempt or None,
-        clock.parse(view.since) if view.since else None, error, log, owned, pid,
+        clock.parse(view.since) if view.since else None, error,
+        log if host is None else None,  # a path there
+        owned, pid, host,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.jobs.books import ENDED
 from prodigy_git.jobs.index import Index
-from prodigy_git.store import briefs
+from prodigy_git.store import briefs, other_sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.views.overview import items
@@ -42,10 +42,15 @@ class Said:
     standings: dict[str, tuple[int, str]] = field(default_factory=dict)
     """How it stands with each of those sessions, as `books.Standing`."""
 
+    theirs: frozenset[str] = frozenset()
+    """The sessions of other hosts; one of ours may have the name of one, and the log has both."""
+
     def as_logged(self, brief: Brief) -> Brief:
         """Return a session with the end that only the log has so far."""
         resumed, status = self.standings.get(brief.id, (0, ""))
         if brief.over or resumed != brief.resumed or status not in briefs.ENDED:
+            return brief
+        if brief.id in self.theirs:
             return brief
         return msgspec.structs.replace(brief, status=status)
 
@@ -61,7 +66,7 @@ def read(
     ended: bool,
 ) -> Said:
     """Read the logs of ``jobs``; with ``ended`` those that have ended count as the others do."""
-    said = Said()
+    said = Said(theirs=other_sessions.ids(store, key))
     wanted: dict[str, list[Brief]] = {}
     for one in sessions:
         if one.status not in WELL:

@@ -18,12 +18,14 @@ from prodigy_git.jobs import prodigy_runs, summary
 from prodigy_git.prodigy import sessions as prodigys_sessions
 from prodigy_git.record import clock, files, gitdir, jsonline
 from prodigy_git.record.gitdir import Place
-from prodigy_git.store import briefs, edits, events, home
+from prodigy_git.store import briefs, edits, events, home, other_hosts, other_sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
+from prodigy_git.store.other_hosts import Hosts
 from prodigy_git.views import trouble
-from prodigy_git.views.overview import agents, doubts, logs, surroundings
+from prodigy_git.views.overview import agents, doubts, elsewhere, logs, surroundings
 from prodigy_git.views.overview.agents import Agent
+from prodigy_git.views.overview.elsewhere import HostRow
 from prodigy_git.views.overview.logs import WELL, Said
 from prodigy_git.views.overview.memory import Memory
 
@@ -57,6 +59,10 @@ class Repository:
     """Paths of linked worktrees that belong to no session."""
     finished_worktrees: int = 0
     """Of sessions that have ended well."""
+    here: str | None = None
+    """What this host is called, where a hub has others too."""
+    hosts: list[HostRow] = field(default_factory=list)
+    """The others that have anything in their hands, or can have."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ def of_store(
         key = one.repo or next((k for k in chosen if (k, one.job) in jobs), "")
         if key in of_key:
             of_key[key].append(one)
-    return [_repository(store, key, of_key[key], wish, memory, broken) for key in chosen]
+    hosts = other_hosts.known(store)
+    return [_repository(store, key, of_key[key], wish, hosts, memory, broken) for key in chosen]
 
 
 def _as_prodigy_left_it(one: Brief) -> Brief:
@@ -122,7 +129,13 @@ def _as_prodigy_left_it(one: Brief) -> Brief:
 
 
 def _repository(
-    store: str, key: str, sessions: list[Brief], wish: Wish, memory: Memory, broken: Broken
+    store: str,
+    key: str,
+    sessions: list[Brief],
+    wish: Wish,
+    hosts: Hosts,
+    memory: Memory,
+    broken: Broken,
 ) -> Repository:
     found = Repository(key, prodigy_runs.common_of(store, key))
     if found.common is not None and not os.path.isdir(found.common):
@@ -141,6 +154,11 @@ def _repository(
         {one.session_id: one.activity.edited for one in everybody
          if one.session_id is not None and one.activity is not None}
     )  # fmt: skip
+    if hosts.several():
+        found.here = hosts.named(None)
+        others = _elsewhere(store, key, said, wish, hosts, memory)
+        found.hosts = elsewhere.rows(hosts, others)
+        everybody += [one for one in others if wish.ended or elsewhere.worth_a_row(one)]
     found.checkouts = [one for one in everybody if one.persons]
     everybody = [one for one in everybody if not one.persons]
     for one in everybody:
@@ -175,6 +193,22 @@ def _repository(
         waiting = surroundings.trash(store, key, broken)
         found.trash, found.trash_bytes, found.trash_measured = waiting
         found.half_way = surroundings.half_way(store, key, lambda _: None)  # just reported
+    return found
+
+
+def _elsewhere(
+    store: str, key: str, said: Said, wish: Wish, hosts: Hosts, memory: Memory
+) -> list[Agent]:
+    """Return the agents on other hosts, judged; people's own checkouts there are none."""
+    sessions = [
+        one
+        for one in other_sessions.read(store, key, ended=wish.ended)
+        if wish.job in (None, one.job) and not one.persons
+    ]
+    found = elsewhere.everybody(key, sessions, said, hosts)
+    now = clock.now()
+    agents.hear(store, key, found, now - wish.stuck_after, memory)
+    agents.judge(found, now, wish.stuck_after)
     return found
 
 
@@ -228,7 +262,7 @@ def _jobs(store: str, key: str, sessions: list[Brief], wish: Wish) -> list[str]:
     there = set(summary.known(store, key)) | logged
     if wish.job is not None:
         return [wish.job] if wish.job in there else []
-    own = {one.id for one in sessions}
+    own = {one.id for one in sessions} | other_sessions.ids(store, key)
     # Of sessions that have been cleaned the mapping still tells.
     with contextlib.suppress(OSError, ValueError):
         own |= jsonline.decode_object(files.read(layout.session_to_job(store, key))).keys()

@@ -1,13 +1,17 @@
 """How what is seen is put into words, the same for every view."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from prodigy_git import duration
 from prodigy_git.record import clock
+from prodigy_git.store.other_hosts import Seen
 from prodigy_git.views.overview.agents import Agent
 from prodigy_git.views.overview.program_states import Doing
 from prodigy_git.views.overview.repositories import Repository
 
+_HOSTS = 4
+"""Other hosts, and jobs of one, that are named."""
 _FILES = 5
 """Files that several edit which are named."""
 
@@ -56,6 +60,8 @@ def does(doing: Doing, now: int) -> str:
 
 def note(one: Agent, now: int | None = None) -> str:
     """Return what else there is to say of an agent, on one line, not made harmless."""
+    if one.host is not None and one.state not in ("failed", "retrying", "finished"):
+        return seen(one.host, clock.now() if now is None else now)
     if one.missing and one.state != "finished":
         return "worktree in the trash" if one.trash is not None else "worktree gone"
     if one.state in ("failed", "retrying") and one.error:
@@ -66,6 +72,41 @@ def note(one: Agent, now: int | None = None) -> str:
     if one.activity is not None and one.state != "finished":
         return does(one.activity, clock.now() if now is None else now)
     return ""
+
+
+def seen(host: Seen, now: int) -> str:
+    """Return when another host gave its last sign of life, as ``seen 3m ago``."""
+    last = "never seen" if host.at is None else f"seen {age(host.at, now)} ago"
+    return f"host gone, {last}" if host.is_gone else last
+
+
+def hosts_of(agents: Sequence[Agent]) -> list[object]:
+    """Return each agent's host, ``here`` for this one; ``-`` where all are on this one."""
+    if not any(one.host for one in agents):
+        return ["-"] * len(agents)
+    return [host_of(one) for one in agents]
+
+
+def host_of(one: Agent) -> str:
+    """Return the host that an agent is on, where a hub has several."""
+    return "here" if one.host is None else one.host.name
+
+
+def hosts(found: Repository, now: int) -> str:
+    """Return how it stands with the other hosts, those first that are gone and have something."""
+    some = sorted(found.hosts, key=lambda one: (not (one.is_gone and one.items), one.is_gone))
+    said = []
+    for one in some[:_HOSTS]:
+        last = "never seen" if one.seen.at is None else f"seen {age(one.seen.at, now)} ago"
+        has = [f"{count} of {job}" for job, count in one.items.items()]
+        if one.sessions and not one.items:
+            has = [f"{one.sessions} session{'' if one.sessions == 1 else 's'}"]
+        verb = "had" if one.is_gone else "has"
+        what = f", {verb} {', '.join(has[:_HOSTS])}" if has else ""
+        said.append(f"{one.seen.name} {'is gone, ' if one.is_gone else ''}{last}{what}")
+    if len(found.hosts) > _HOSTS:
+        said.append(f"and {len(found.hosts) - _HOSTS} more")
+    return "; ".join(said)
 
 
 def same_files(found: Repository) -> str:
