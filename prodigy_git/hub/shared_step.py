@@ -7,6 +7,7 @@ come with the next pull, too. A host that is paused within a step loses the row 
 its commit fails.
 """
 
+import contextlib
 import os
 import secrets
 import time
@@ -34,7 +35,7 @@ from prodigy_git.record.log_position import Position
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from prodigy_git.hub.connection import Connection
     from prodigy_git.hub.driver import Raw
@@ -88,7 +89,8 @@ class Step:
         """
         raw, answers = self._begun()
         try:
-            self._taken(raw, answers)
+            with self._in_words():
+                self._taken(raw, answers)
         except pulling.Restored as error:
             raise Behind(f"{error}: try again") from None
         finally:
@@ -176,7 +178,8 @@ class Step:
         raw = self.conn.raw
         assert self.stream is not None
         assert raw is not None
-        return len(job_streams.there(raw, self.stream.job, ids)) == len(set(ids))
+        with self._in_words():
+            return len(job_streams.there(raw, self.stream.job, ids)) == len(set(ids))
 
     def put(self, path: str) -> None:
         """Put a file of items on the hub, in the transaction in which it is named.
@@ -186,15 +189,23 @@ class Step:
         raw = self.conn.raw
         assert self.stream is not None
         assert raw is not None
-        try:
+        with self._in_words():
             shared_items.put(raw, self.stream.job, path)
+
+    @contextlib.contextmanager
+    def _in_words(self) -> "Iterator[None]":
+        """Say in our words what goes wrong while the job's row is held, which it then is no more."""
+        try:
+            yield
         except BaseException as error:
-            self.end()
             from prodigy_git.hub import driver
 
+            self.end()
             if driver.unforeseen(error):
                 raise
-            raise driver.in_words(error, self.conn.address) from None
+            told = driver.in_words(error, self.conn.address)
+            self._away(told)
+            raise told from None
 
     def record(
         self, events: list[dict[str, Any]], before: "Callable[[Position], None] | None"

@@ -48,14 +48,16 @@ def opened(
             raise
         away = error
     with contextlib.ExitStack() as held:
-        try:
-            index = held.enter_context(indexes.opened(store, repo, job, broken))
-            if shared is not None:
+        index = held.enter_context(indexes.opened(store, repo, job, broken))
+        if shared is not None:
+            try:
                 index = _begun(held, index, shared, broken)
-        except (Away, Refused) as error:
-            if not ends:
-                raise
-            away = error
+            except (Away, Refused) as error:
+                if not ends:
+                    raise
+                away = error
+                held.close()  # as it perhaps is: it was let go for what was to be pulled
+                index = held.enter_context(indexes.opened(store, repo, job, broken))
         if away is not None:
             broken(f"{away}; what ends here is written here, and goes to the hub later")
             index.shared, index.away = None, True
@@ -70,17 +72,19 @@ def _begun(held: contextlib.ExitStack, index: Index, shared: "Step", broken: Bro
     """Begin a step on the hub; where that is far ahead, it is pulled first, and nothing is held."""
     from prodigy_git.hub.shared_step import Behind
 
+    lacking = False
     for _ in range(_TRIES):
         index.shared = shared
-        try:
+        with contextlib.suppress(Behind):
             begin(index, broken)
-            return index
-        except Behind:
-            held.close()
-            shared.catch_up()
-            index = held.enter_context(
-                indexes.opened(index.store, index.repo, index.job_id, broken)
-            )
+            # Somebody may have been killed between pulling what names a file of items, and the file.
+            if index.fault is None or lacking:
+                return index
+            lacking = True
+            let_go(index)
+        held.close()
+        shared.catch_up()
+        index = held.enter_context(indexes.opened(index.store, index.repo, index.job_id, broken))
     index.shared = shared
     begin(index, broken)
     return index

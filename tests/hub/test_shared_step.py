@@ -8,8 +8,9 @@ from support_shared import quiet
 
 from prodigy_git import api, layout
 from prodigy_git.errors import Away, ProdigyError
+from prodigy_git.hub import shared_items, shared_step
 from prodigy_git.jobs import claims, course, requeue
-from prodigy_git.record import clock
+from prodigy_git.record import clock, locks
 
 ITEMS = [{"id": f"i{n}"} for n in range(6)]
 HOUR = 3600
@@ -167,6 +168,51 @@ def test_an_end_goes_on_without_the_hub_and_a_claim_does_not(sharers):
     a.wire.pass_on()
     a.forget()
     assert a.claim("a").item_id == "i2"
+
+
+def test_a_hub_that_goes_while_a_step_asks_it_for_more_is_away(sharers, monkeypatch):
+    a, b = opened(sharers, "a", "b")
+    b.claim("b")
+    course.add(*a.where, [{"id": "more"}], where="items", broken=quiet)
+    real = shared_items.fetch
+
+    def cut(*given):
+        b.wire.drop()
+        real(*given)
+
+    monkeypatch.setattr(shared_items, "fetch", cut)
+    with pytest.raises(Away):
+        b.claim("b2", item="more")
+    monkeypatch.undo()
+    b.wire.pass_on()
+    with b.step() as index:
+        b.wire.drop()
+        with pytest.raises(Away):
+            index.shared.holds(["00000000-0000-0000-0000-000000000000"])
+    b.wire.pass_on()
+    assert b.claim("b2", item="more").data == {"id": "more"}
+
+
+def test_an_end_goes_on_where_the_hub_goes_while_it_is_caught_up_with(sharers, monkeypatch):
+    a, b = opened(sharers, "a", "b")
+    made = b.claim("b")
+    a.claim("a")
+    monkeypatch.setattr(shared_step, "_MOST", 2)  # so that what is new is pulled before
+    real = shared_step.Step.catch_up
+
+    def cut(step):
+        b.wire.drop()
+        real(step)
+
+    monkeypatch.setattr(shared_step.Step, "catch_up", cut)
+    with b.step(ends=True) as index:
+        assert index.away
+        with pytest.raises(locks.Busy):
+            locks.take(layout.claims_lock(*b.where), 0)
+    b.wire.pass_on()
+    b.forget()
+    assert b.finish(made).state == "completed"
+    assert any("goes to the hub later" in text for text in b.said)
 
 
 def test_waiting_for_the_hub(sharers):
