@@ -230,7 +230,8 @@ class Server:
         while True:
             with contextlib.suppress(OSError):
                 text = status.read_bytes()
-                if text != before and text.splitlines()[-1].strip() == b"ready":
+                # It is empty for a moment.
+                if text != before and text.split()[-1:] == [b"ready"]:
                     return
             assert self._process.poll() is None, self._last_words()
             assert time.monotonic() < until, self._last_words()
