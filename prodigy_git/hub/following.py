@@ -126,7 +126,10 @@ def _go_on(exchange: Exchange, wakes: _Wakes) -> None:
     due = dict.fromkeys(("sessions", "settle", "alive"), begun)
     rest = _QUICKEST
     came: set[str] = set()
+    asked = float("-inf")
     while time.monotonic() - begun < _WHOLE:
+        # What one host tells of has all others ask: of many, at once would be all the time.
+        time.sleep(max(0.0, asked + _QUICKEST - time.monotonic()))
         jobs, hub = wakes.wait(_LISTENED if wakes.listens() and not came else rest)
         now = time.monotonic()
         if wakes.begun or now - due["alive"] > _ALIVE:
@@ -146,6 +149,7 @@ def _go_on(exchange: Exchange, wakes: _Wakes) -> None:
             exchange.settle(sorted(came), done)
             came, due["settle"] = set(), now
         _tell(exchange, done)
+        asked = time.monotonic()
         rest = _QUICKEST if jobs or hub or done.moved() else min(_SLOWEST, rest * 1.5)
 
 
