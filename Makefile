@@ -49,7 +49,7 @@ bench: $(VENV)/.development ## the speed tables (ARGS='--rounds 200' for a finer
 	@status=0; \
 	$(VENV)/bin/python -m bench.commit_latency $(ARGS) || status=1; \
 	for name in recorder hook_parts flat_cost rebase many_worktrees copying cleaning evidence overview starts statusline agent_hook read_events \
-	        events follow jobs run_parallel conflicts report otel_push agent_end program_worktrees; do \
+	        events follow jobs run_parallel conflicts report otel_push agent_end program_worktrees hub; do \
 	    echo; $(VENV)/bin/python -m "bench.$$name" || status=1; \
 	done; \
 	exit "$$status"
