@@ -8,7 +8,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.jobs import books, holders, index_counts, next_item, owner, peek, prodigy_runs
 from prodigy_git.jobs.index import NUMBER, Index
 from prodigy_git.record import clock
-from prodigy_git.store import other_hosts
+from prodigy_git.store import other_hosts, other_sessions
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def is_sessions_own(store: str, head: dict[str, Any]) -> bool:
     """Whether a job, as `head` has it, is only what one session does that was given none."""
     if head["opened"] or head["total_items"]:
         return False
-    return os.path.lexists(layout.session(store, head["job_id"]))
+    if os.path.lexists(layout.session(store, head["job_id"])):
+        return True
+    return other_sessions.has(store, head["repo"], head["job_id"])
 
 
 def line(store: str, repo: str, job: str, broken: Broken) -> dict[str, Any]:

@@ -65,6 +65,15 @@ def ids(store: str, repo: str) -> frozenset[str]:
     )
 
 
+def has(store: str, repo: str | None, name: str) -> bool:
+    """Whether another host has, or had, a session with an id; in a repository, None: in any."""
+    return names.is_safe(name) and any(
+        os.path.lexists(f"{inside}/{name}.json")
+        for _, _, place in _hosts(store, repo)
+        for inside in (place, f"{place}/ended")
+    )
+
+
 def find(store: str, name: str, repo: str | None = None) -> list[Brief]:
     """Return the sessions with an id that other hosts have: two may have given one name."""
     found = []

@@ -104,6 +104,27 @@ def test_explain_says_on_which_host(shared):
     assert "on host build-7" in ok("explain", "i0", "--job", "review", cwd=shared).out
 
 
+def test_a_report_names_the_host_and_calls_nobody_there_stuck(shared, store):
+    tell(store, BUILD, "s-quiet", agent_id="zoe", minutes=6000)
+    pulled(store, BUILD, ("AgentStarted", 6000, {"session_id": "s-quiet", "agent_id": "zoe"}))
+    found = by(ok("report", "--job", "review", "--json", cwd=shared).json["attempts"], "session_id")
+    assert {name: one["host"] for name, one in found.items()} == {
+        "s-build": "build-7", "s-failed": "build-7", "s-quiet": "build-7", "mine": "desk",
+    }  # fmt: skip
+    assert found["s-quiet"]["outcome"] == "running"
+    assert wrong(list(found.values()), "list of report-attempt", "report", set()) == []
+
+
+def test_a_job_that_is_only_a_session_of_another_host_is_none(shared, store):
+    tell(store, BUILD, "s-alone", job="s-alone")
+    pulled(store, BUILD, ("SessionStarted", 0, {"session_id": "s-alone"}), job="s-alone")
+    assert [one["job_id"] for one in ok("job", "list", "--json", cwd=shared).json] == ["review"]
+    (found,) = ok("status", "--json", cwd=shared).json["repositories"]
+    assert [one["job_id"] for one in found["jobs"]] == ["review"]
+    assert "s-alone" in {one["session_id"] for one in found["agents"]}
+    assert ok("report", "--json", cwd=shared).json["job"]["job_id"] == "review"
+
+
 def _screen(*arguments, cwd, columns=60):
     terminal = Terminal(*arguments, cwd=cwd, columns=columns)
     code = terminal.end()

@@ -231,7 +231,7 @@ def _is_document(name: str) -> bool:
 
 
 def _is_of_job(name: str) -> bool:
-    return name.startswith(("index.sqlite", "items.jsonl", "items-", "conflicts")) or (
+    return name.startswith(("index.sqlite", "items.jsonl", "items-", "conflicts", "hub")) or (
         name.startswith((*job_ages.CHECKPOINTS, "events-cleaned")) and _is_document(name)
     )
 
@@ -249,7 +249,7 @@ OF_PRODIGY = frozenset((".metadata", ".gitignore"))
 # With what is Prodigy's: `checkpoints`; of a queue all but the first.
 _OF_STATE = frozenset(
     ("repository.json", "halves.json", "known-merges.json", "trusted.json", "pushed.json",
-     "to-push.json", "merges", "mapreduce", "mappings", "checkpoints")
+     "hub.json", "to-push.json", "merges", "mapreduce", "mappings", "checkpoints")
 )  # fmt: skip
 _OF_QUEUE = frozenset(("dlq-items.json", "items", "index.json", "mapreduce"))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
-from prodigy_git.jobs import dead_letters, replay
+from prodigy_git.jobs import books, dead_letters, replay
 from prodigy_git.model.session import ENDED
 from prodigy_git.record import clock, files, jsonline
 from prodigy_git.store import events, sessions
@@ -113,7 +113,7 @@ def says_it_runs(store: str, repo: str, job: str, known: Jobs, broken: Broken) -
     try:
         fields = jsonline.decode_object(files.read(path))
     except FileNotFoundError:
-        return False
+        return _runs_on_a_hub(store, repo, job)
     except (OSError, ValueError) as error:
         broken(f"{path} cannot be read ({error}): nothing of the job is cleaned")
         return True
@@ -133,6 +133,14 @@ def says_it_runs(store: str, repo: str, job: str, known: Jobs, broken: Broken) -
         or fields.get("is_complete") is False
         or str(fields.get("status", "")).lower() in _ACTIVE
     )
+
+
+def _runs_on_a_hub(store: str, repo: str, job: str) -> bool:
+    """Whether a job that other hosts work on goes on: here no step was taken that would have told."""
+    if not os.path.lexists(layout.hub_job(store, repo, job)):
+        return False
+    known = replay.whole(store, repo, job, lambda _: None).job
+    return known.opened is not None and known.status not in books.ENDED
 
 
 def log_age(path: str, limit: int, broken: Broken) -> int | None:

@@ -81,9 +81,9 @@ def _of_session(key: str, brief: Brief, mine: Held | None, seen: Seen) -> Agent:
 def worth_a_row(one: Agent) -> bool:
     """Whether an agent on another host is one of those at work: not where that host is gone.
 
-    What had an item there is one in any case: it can be given back.
+    What became of an item there is shown in any case.
     """
-    return one.host is None or one.claimed or not one.host.is_gone
+    return one.host is None or one.facts.item is not None or not one.host.is_gone
 
 
 def rows(hosts: Hosts, agents: Iterable[Agent]) -> list[HostRow]:

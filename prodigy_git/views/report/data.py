@@ -29,6 +29,7 @@ _FAILURES_SHOWN = 200
 _NAMES_SHOWN = 20  # of agents or items in one row
 _LONGEST = 2000  # characters of an error
 _DAY = 86400 * clock.SECOND
+_FOR_EVER = 1 << 62
 _OLDEST = 946_684_800 * clock.SECOND
 """2000. A time before it, or after tomorrow, is of a clock that was wrong, and is not drawn."""
 
@@ -39,7 +40,8 @@ class Known:
 
     ``given_up`` are the items that are dead or failed, ``mended`` those that are completed and had
     failed before, ``persons`` the sessions that are a person's own checkout, ``doing`` has what agent
-    programs do in others; ``now`` and ``stuck_after`` are in microseconds.
+    programs do in others; ``now`` and ``stuck_after`` are in microseconds. Where a hub has other hosts,
+    ``hosts`` has those by their sessions, and ``here`` is what this one is called.
     """
 
     job: Mapping[str, Any]
@@ -49,6 +51,8 @@ class Known:
     stuck_after: int = STUCK_AFTER
     persons: Collection[str] = ()
     doing: Mapping[str, Doing] = field(default_factory=dict)
+    hosts: Mapping[str, str] | None = None
+    here: str | None = None
     usage: Mapping[str, Any] | None = None
     """Model, tokens and cost, as `spent.usage` has them of the whole job."""
     usages: Mapping[str, Any] = field(default_factory=dict)
@@ -81,7 +85,10 @@ def build(
         "trouble": _trouble(story, known, outcomes, number),
         "over_time": _over_time(story, known, outcomes),
         "attempts": [
-            {**_attempt(one, outcomes[id(one)]), "usage": known.usages.get(one.session_id or "")}
+            {
+                **_attempt(one, outcomes[id(one)], known),
+                "usage": known.usages.get(one.session_id or ""),
+            }
             for one in shown
         ],
         "failures": _failures(story.attempts, outcomes),
@@ -116,6 +123,8 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
 
     def of(one: Attempt) -> Outcome:
         doing = known.doing.get(one.session_id or "")
+        # Of one on another host it is not known here that it is silent: its events come when they do.
+        afar = one.session_id in (known.hosts or ())
         return outcome_of(
             one,
             newest=one.item_id is None or newest[one.item_id] is one,
@@ -127,7 +136,7 @@ def _outcomes(story: Story, known: Known) -> dict[int, Outcome]:
             program_gone=doing is not None and doing.gone is True,
             heard=None if doing is None else doing.seen,
             now=known.now,
-            stuck_after=known.stuck_after,
+            stuck_after=_FOR_EVER if afar else known.stuck_after,
         )
 
     return {id(one): of(one) for one in story.attempts}
@@ -286,7 +295,8 @@ def _span(story: Story, now: int) -> tuple[int | None, int | None]:
     return min(moments, default=None), max(moments, default=None)
 
 
-def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:
+def _attempt(one: Attempt, outcome: Outcome, known: Known) -> dict[str, Any]:
+    host = known.here if known.hosts is None else known.hosts.get(one.session_id or "", known.here)
     ended = one.ended if outcome != "abandoned" else one.last
     lasted = one.lasted
     return {
@@ -294,6 +304,7 @@ def _attempt(one: Attempt, outcome: Outcome) -> dict[str, Any]:
         "agent_id": one.agent_id,
         "item_id": one.item_id,
         "session_id": one.session_id,
+        **({} if host is None else {"host": host}),
         "attempt": one.number,
         "outcome": outcome,
         "late": one.late,

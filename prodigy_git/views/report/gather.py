@@ -9,7 +9,7 @@ from prodigy_git.jobs import index_counts, peek, prodigy_runs, summary
 from prodigy_git.model.selection import Selection
 from prodigy_git.names import is_safe
 from prodigy_git.record import clock, redacting
-from prodigy_git.store import briefs, events, stream
+from prodigy_git.store import briefs, events, other_hosts, other_sessions, stream
 from prodigy_git.store.briefs import Brief
 from prodigy_git.store.events import Broken
 from prodigy_git.transcripts import spent
@@ -37,6 +37,7 @@ def of_job(
     told = story.of_events(stream.merge(paths, broken), wanted)
     at_work = _at_work(store, told)
     spend = spent.of_repository(store, prodigy_runs.common_of(store, repo), repo, broken)
+    hosts = _hosts(store, repo)
     known = data.Known(
         job=head,
         given_up=given_up,
@@ -49,6 +50,8 @@ def of_job(
             ((one.repo, one.job, one.id, one.worktree, one.persons) for one in at_work),
             broken,
         ),
+        hosts=None if hosts is None else hosts[1],
+        here=None if hosts is None else hosts[0],
         usage=spent.of_job(spend, job),
         usages={one: found for one in spend.sessions if (found := spent.usage(spend, (one,)))},
     )
@@ -57,6 +60,18 @@ def of_job(
     # It is made to be passed on, and a log may be older than the gate.
     passed_on: dict[str, Any] = redacting.value(store, repo, found)
     return passed_on
+
+
+def _hosts(store: str, repo: str) -> tuple[str, dict[str, str]] | None:
+    """Return what this host is called, and the others by their sessions; None where there are none."""
+    hosts = other_hosts.known(store)
+    if not hosts.several():
+        return None
+    return hosts.named(None), {
+        one.id: hosts.named(one.other_host)
+        for one in other_sessions.read(store, repo, ended=True)
+        if not os.path.lexists(layout.session(store, one.id))
+    }
 
 
 def _at_work(store: str, told: Story) -> list[Brief]:
@@ -83,9 +98,10 @@ def newest_job(store: str, repo: str) -> str | None:
     has anything, the newest run of Prodigy's.
     """
     runs = prodigy_runs.of_repository(store, repo, lambda _: None)
+    theirs = other_sessions.ids(store, repo)
     found = [
         (
-            not os.path.lexists(layout.session(store, job)),
+            not os.path.lexists(layout.session(store, job)) and job not in theirs,
             max(
                 (events.last_change(path) for path in events.log_files(store, repo, job)), default=0
             ),

@@ -45,6 +45,7 @@ function openAttempt(one) {
       ['Item', one.item_id && filterLink('item', one.item_id)],
       ['Agent', one.agent_id && (one.agent_id === one.who ? filterLink('agent', one.who) : one.agent_id)],
       ['Session', code(one.session_id)],
+      ['Host', one.host],
       ['Began', timeEl(one.started_at)],
       ['Ended', one.ended_at ? timeEl(one.ended_at) : 'not yet'],
       ['Took', one.seconds === null ? null : lasting(one.seconds)],
