@@ -6,6 +6,7 @@ there is a hub does not pay for loading it, and what it would say of an address 
 parts of the address in it, so perhaps of a password.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,14 @@ class Address:
     def shown(self) -> str:
         """Return the address without passwords."""
         return self.public
+
+    def for_libpq(self, patience: float) -> dict[str, str]:
+        """Return libpq's keywords for a connection for which ``patience`` seconds are waited."""
+        return {
+            "application_name": "prodigy-git", "keepalives_idle": "30", "keepalives_interval": "10",
+            "keepalives_count": "3", **self.parameters,
+            "client_encoding": "UTF8", "connect_timeout": str(max(2, math.ceil(patience))),
+        }  # fmt: skip
 
     def secrets(self) -> list[str]:
         """Return the values that are never shown."""

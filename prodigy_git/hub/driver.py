@@ -106,11 +106,7 @@ def _waited(gen: Generator[Any, Any, T], socket: int, deadline: float) -> T:
 def connect(address: Address, patience: float) -> Raw:
     """Return a new connection. Raises `psycopg.Error`; each of several hosts has ``patience``
     seconds."""
-    parameters: dict[str, Any] = {
-        "application_name": "prodigy-git", "keepalives_idle": "30", "keepalives_interval": "10",
-        "keepalives_count": "3", **address.parameters,
-        "client_encoding": "UTF8", "connect_timeout": str(max(2, math.ceil(patience))),
-    }  # fmt: skip
+    parameters: dict[str, Any] = address.for_libpq(patience)
     # No prepared statements: behind PgBouncer the next transaction may be another server process's.
     return Raw.connect(autocommit=True, prepare_threshold=None, **parameters)
 
@@ -127,6 +123,18 @@ _BEGINNING = re.compile(
     r"^connection (failed|is bad): (connection to server .*?failed: )?([A-Z]+:  ?)?"
 )
 _SERVICE = re.compile(r"definition of service|service file")
+
+
+def of_state(said: str, state: str | None) -> psycopg.Error:
+    """Return the error that psycopg would raise; without a state the connection is lost, or none."""
+    if state is None:
+        return psycopg.OperationalError(said)
+    try:
+        return psycopg.errors.lookup(state)(said)
+    except KeyError:
+        error = psycopg.DatabaseError(said)
+        error.sqlstate = state
+        return error
 
 
 def in_words(error: BaseException, address: Address) -> Away | Refused:

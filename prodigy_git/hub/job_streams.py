@@ -7,7 +7,7 @@ history, of a hub that was restored from a backup. A mark below 0 says that the 
 the hub before, under other numbers: whoever pulls them looks whether they are there already.
 """
 
-import secrets
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -110,6 +110,11 @@ def _one(tx: "Raw", job: int, how: str) -> Stream:
     return Stream(*row)
 
 
+def new_mark() -> int:
+    """Return a mark that no other transaction has: 63 bits at random."""
+    return int.from_bytes(os.urandom(8), "big") >> 1 or 1
+
+
 def append(tx: "Raw", stream: Stream, rows: Sequence[Row], *, again: bool = False) -> Stream:
     """Append events to a stream whose row is held, and return it as it is then.
 
@@ -118,7 +123,7 @@ def append(tx: "Raw", stream: Stream, rows: Sequence[Row], *, again: bool = Fals
     """
     if not rows:
         return stream
-    mark = (secrets.randbits(63) or 1) * (-1 if again else 1)
+    mark = new_mark() * (-1 if again else 1)
     last = stream.seq + len(rows)
     try:
         with tx.cursor().copy(

@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from prodigy_git.errors import Refused
@@ -115,4 +114,6 @@ def _check_encoding(tx: "Raw") -> None:
 
 
 def _sql(version: int) -> str:
+    from importlib import resources  # which imports a lot, and a step makes no tables
+
     return resources.files("prodigy_git.hub").joinpath(f"schema-{version}.sql").read_text("utf-8")

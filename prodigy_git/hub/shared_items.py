@@ -8,6 +8,7 @@ it takes the place of no file that is there.
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ PIECE = 1 << 20
 """Bytes of a file in one row."""
 _WITHIN = 120.0
 _LONGEST = 1 << 26
+_NAME = re.compile(r"items(-[0-9a-f]{16})?\.jsonl")
 NAMED = b'"items_sha256":"'
 """What stands in the line of each event that names a file of items."""
 
@@ -46,12 +48,21 @@ def put(tx: "Raw", number: int, path: str) -> None:
 
     Raises `OSError`, and as psycopg does.
     """
-    with files.solid(path) as stream:
-        for chunk, piece in enumerate(iter(lambda: stream.read(PIECE), b"")):
-            tx.execute(
-                "INSERT INTO prodigy_hub.item_file (job, name, chunk, body) VALUES (%s, %s, %s, %s)"
-                " ON CONFLICT DO NOTHING",
-                (number, os.path.basename(path), chunk, piece),
+    for statement in statements(number, path):
+        tx.execute(statement)
+
+
+def statements(number: int, path: str) -> Iterator[str]:
+    """Yield what is to be said to the hub to put a file of items there. Raises `OSError`."""
+    name = os.path.basename(path)
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name} is no file of items")
+    with files.solid(path) as opened:
+        for chunk, piece in enumerate(iter(lambda: opened.read(PIECE), b"")):
+            yield (
+                "INSERT INTO prodigy_hub.item_file (job, name, chunk, body)"
+                f" VALUES ({number:d}, '{name}', {chunk:d}, decode('{piece.hex()}', 'hex'))"
+                " ON CONFLICT DO NOTHING"
             )
 
 

@@ -7,9 +7,7 @@ come with the next pull, too. A host that is paused within a step loses the row 
 its commit fails.
 """
 
-import contextlib
 import os
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,22 +21,23 @@ from prodigy_git.hub import (
     host,
     job_cursor,
     job_streams,
+    libpq,
     pulling,
     schema,
-    shared_items,
     shipping,
+    ways,
 )
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.pulling import Where
+from prodigy_git.hub.ways import Way
 from prodigy_git.record import clock, log, redacting, repokey
 from prodigy_git.record.log_position import Position
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from prodigy_git.hub.connection import Connection
-    from prodigy_git.hub.driver import Raw
 
 PATIENCE = 10.0
 """Seconds for a connection to the hub."""
@@ -66,7 +65,7 @@ class Step:
     """A step that is under way; `begin` takes the job's row, `record` or `end` give it back."""
 
     where: Where
-    conn: "Connection" = field(repr=False)
+    way: Way = field(repr=False)
     cursor: Cursor
     ends: bool
     """What is written ends something, and is written here where the hub is not reached."""
@@ -77,9 +76,14 @@ class Step:
     _server: int = 0
     _asked: float = 0.0
 
+    @property
+    def conn(self) -> "Connection":
+        """Return another connection to the hub, for more than a step. Raises `Away`, `Refused`."""
+        return self.way.whole()
+
     def now(self) -> int:
         """Return the server's time, in microseconds since 1970: rather too early than too late."""
-        return self._server + int((_elapsing() - self._asked) * clock.SECOND)
+        return self._server + int((libpq.now() - self._asked) * clock.SECOND)
 
     def begin(self) -> None:
         """Take the job's row, and bring the job's files here up to its stream on the hub.
@@ -87,48 +91,39 @@ class Step:
         Raises `Behind` where they are too far from it: all is to be let go, and `catch_up` called; or
         `Away`, `Refused`; `OSError`. Then the row is not held.
         """
-        raw, answers = self._begun()
+        answers = self._begun()
         try:
-            with self._in_words():
-                self._taken(raw, answers)
+            self._taken(answers)
         except pulling.Restored as error:
             raise Behind(f"{error}: try again") from None
         finally:
             if self.stream is None:
-                raw.undo()
+                self.way.undo()
 
     def catch_up(self) -> None:
         """Pull what is new of the job, or all of it where the hub was restored, and hold nothing.
 
         Raises `Away`, `Refused`, `OSError`.
         """
-        pulling.pull(self.conn, self.where)
-        there = pulling.stream_of(self.conn, self.where, None)
-        shared_items.settle(self.conn, self.where, there)
+        conn = self.conn
+        pulling.pull(conn, self.where)
+        from prodigy_git.hub import shared_items
 
-    def _begun(self) -> "tuple[Raw, list[list[Any]]]":
+        shared_items.settle(conn, self.where, pulling.stream_of(conn, self.where, None))
+
+    def _begun(self) -> list[list[Any]]:
         """Begin a transaction and ask all that is to be known, with one message."""
-        from prodigy_git.hub import driver
-
-        deadline = driver.now() + WITHIN
+        until = libpq.now() + WITHIN
         while True:
-            kept = self.conn.raw is not None
-            raw = self.conn.ready(PATIENCE)
-            raw.deadline = deadline
+            kept = self.way.ready(PATIENCE)
             try:
-                return raw, _answers(raw, _question(self._now_here()))
+                return _answers(self.way, _question(self._now_here()), until)
             except BaseException as error:
-                raw.undo()
-                if driver.unforeseen(error):
-                    raise
-                told = driver.in_words(error, self.conn.address)
+                self.way.undo()
+                told = self.way.told(error)
                 # A server that was restarted, or a proxy that has dropped it: nothing was done yet.
-                if (
-                    kept
-                    and raw.closed
-                    and isinstance(told, Away)
-                    and not isinstance(error, driver.Late)
-                ):
+                again = kept and self.way.lost and not ways.is_late(error)
+                if again and isinstance(told, Away):
                     continue
                 self._away(told)
                 raise told from None
@@ -140,9 +135,9 @@ class Step:
 
     def _away(self, told: ProdigyError) -> None:
         if isinstance(told, Away):
-            _not_reached[self.conn.address.text] = time.monotonic() + _REST
+            _not_reached[self.way.address.text] = time.monotonic() + _REST
 
-    def _taken(self, raw: "Raw", answers: list[list[Any]]) -> None:
+    def _taken(self, answers: list[list[Any]]) -> None:
         """Take over what the server said."""
         found, moment, rows = answers
         if not found:
@@ -151,10 +146,11 @@ class Step:
             )
         hub, version, seq, mark, newest, shared = found[0]
         if int(version) != schema.VERSION:
-            schema.there(raw)
+            with connection.transaction(self.conn, within=WITHIN) as tx:
+                schema.there(tx)
         if len(rows) >= _MOST:
             raise Behind(f"job {self.where.job} grows faster than it is pulled: try again")
-        self._server, self._asked, self.newest = int(moment[0][0]), _elapsing(), int(newest)
+        self._server, self._asked, self.newest = int(moment[0][0]), libpq.now(), int(newest)
         stream = job_streams.Stream(
             UUID(str(hub)), self.cursor.job, self.where.job, int(seq), int(mark), bool(int(shared))
         )
@@ -163,47 +159,52 @@ class Step:
             for n, m, of, step, one, line in rows
         ]
         if pulling.take_held(self.where, stream, of_pull):
-            named = shared_items.named(line.encode() for *_, line in rows if line is not None)
-            shared_items.fetch(self.where, raw, stream.job, named)
+            self._bring([line.encode() for *_, line in rows if line is not None])
         self.stream = stream
+
+    def _bring(self, lines: list[bytes]) -> None:
+        """Bring the files of items that events name; they never change, so any transaction will do."""
+        from prodigy_git.hub import shared_items
+
+        named = shared_items.named(lines)
+        if named:
+            with connection.transaction(self.conn, within=WITHIN) as tx:
+                shared_items.fetch(self.where, tx, self.cursor.job, named)
 
     def end(self) -> None:
         """Give the job's row back, and what was not committed up. Never raises."""
         held, self.stream = self.stream, None
-        if held is not None and self.conn.raw is not None:
-            self.conn.raw.undo()
+        if held is not None:
+            self.way.undo()
 
     def holds(self, ids: list[str]) -> bool:
         """Whether all these events are on the hub. Raises `Away`, `Refused`."""
-        raw = self.conn.raw
-        assert self.stream is not None
-        assert raw is not None
-        with self._in_words():
-            return len(job_streams.there(raw, self.stream.job, ids)) == len(set(ids))
+        wanted = sorted({str(UUID(one)) for one in ids})
+        listed = ", ".join(f"'{one}'" for one in wanted)
+        answers = self._asked_held(
+            "SELECT count(DISTINCT id) FROM prodigy_hub.event"
+            f" WHERE job = {self.cursor.job:d} AND id IN ({listed})"
+        )
+        return int(answers[0][0][0]) == len(wanted)
 
     def put(self, path: str) -> None:
         """Put a file of items on the hub, in the transaction in which it is named.
 
         Raises `Away`, `Refused`, `OSError`.
         """
-        raw = self.conn.raw
+        from prodigy_git.hub import shared_items
+
+        for statement in shared_items.statements(self.cursor.job, path):
+            self._asked_held(statement)
+
+    def _asked_held(self, text: str) -> list[list[Any]]:
+        """Ask something within the step's transaction, which is over where that fails."""
         assert self.stream is not None
-        assert raw is not None
-        with self._in_words():
-            shared_items.put(raw, self.stream.job, path)
-
-    @contextlib.contextmanager
-    def _in_words(self) -> "Iterator[None]":
-        """Say in our words what goes wrong while the job's row is held, which it then is no more."""
         try:
-            yield
+            return _answers(self.way, text, libpq.now() + WITHIN)
         except BaseException as error:
-            from prodigy_git.hub import driver
-
             self.end()
-            if driver.unforeseen(error):
-                raise
-            told = driver.in_words(error, self.conn.address)
+            told = self.way.told(error)
             self._away(told)
             raise told from None
 
@@ -216,8 +217,8 @@ class Step:
         Raises `Away` where that was not done, or it cannot be told; `Refused`. What cannot be written
         here afterwards is a word: it is done, and comes with the next pull.
         """
-        stream, raw = self.stream, self.conn.raw
-        if stream is None or raw is None:
+        stream = self.stream
+        if stream is None:
             raise RuntimeError("a step writes once, while it holds its job's row")
         where = self.where
         stamp = clock.stamp(max(self.now(), self.newest))
@@ -230,7 +231,7 @@ class Step:
             )
         if before is not None:
             before(Position("", 0))
-        after = stream._replace(seq=stream.seq + len(lines), mark=secrets.randbits(63) or 1)
+        after = stream._replace(seq=stream.seq + len(lines), mark=job_streams.new_mark())
         ids = [event["id"] for event in events]
         self.stream = None
         if not self._committed(_insertion(after, where.host, stamp, ids, lines), ids):
@@ -244,18 +245,12 @@ class Step:
 
     def _committed(self, text: str, ids: list[str]) -> bool:
         """Write and commit with one message; False where that has come with a pull meanwhile."""
-        from prodigy_git.hub import driver
-
-        raw = self.conn.raw
-        assert raw is not None
         try:
-            _answers(raw, text)
+            _answers(self.way, text, libpq.now() + WITHIN)
             return True
         except BaseException as error:
-            raw.undo()
-            if driver.unforeseen(error):
-                raise
-            told = driver.in_words(error, self.conn.address)
+            self.way.undo()
+            told = self.way.told(error)
             if _has_done_nothing(error):
                 raise told from None
         return self._settled(ids, told)
@@ -265,14 +260,14 @@ class Step:
 
         Whoever has the row of the job knows: the transaction that had it is over.
         """
-        until = _elapsing() + WITHIN
+        until = libpq.now() + WITHIN
         while True:
             try:
                 self.begin()
                 there = self.holds(ids)
                 self.end()
             except Away:
-                if _elapsing() > until:
+                if libpq.now() > until:
                     raise Unsure(
                         f"{told}; it is not known whether the step was done: look with 'job show'"
                     ) from None
@@ -300,15 +295,16 @@ def opened(store: str, repo: str, job: str, say: Broken, *, ends: bool) -> Step 
         )
     if ends and time.monotonic() < _not_reached.get(found.text, 0):
         raise Away(f"the hub at {found.shown()} is not reached")
+    way = ways.way(found)
     try:
-        conn = connection.connected(found, patience=PATIENCE)
+        way.ready(PATIENCE)
     except Away:
         _not_reached[found.text] = time.monotonic() + _REST
         raise
     where = Where(store, repo, job, host.own(store), say)
     if not ends and shipping.is_due(where):
-        _ship(conn, where)
-    return Step(where, conn, cursor, ends)
+        _ship(way.whole(), where)
+    return Step(where, way, cursor, ends)
 
 
 def _ship(conn: "Connection", where: Where) -> None:
@@ -338,7 +334,7 @@ def _insertion(
 ) -> str:
     """Return the message that writes events, which are then the job's newest, and commits."""
     # Nobody can know the word that ends a text, so that none has to be looked through.
-    quote = f"$p{secrets.token_hex(8)}$"
+    quote = f"$p{os.urandom(8).hex()}$"
     first = after.seq - len(lines) + 1
     values = ",".join(
         f"({after.job:d},{seq:d},{after.mark:d},'{own.id}',true,'{one}','{stamp}',"
@@ -355,15 +351,9 @@ def _insertion(
     )
 
 
-def _answers(raw: "Raw", text: str) -> list[list[Any]]:
+def _answers(way: Way, text: str, until: float) -> list[list[Any]]:
     """Return the rows that each SELECT of a message is answered with."""
-    cursor = raw.execute(text)
-    found = []
-    while True:
-        if cursor.description is not None:
-            found.append(cursor.fetchall())
-        if not cursor.nextset():
-            return found
+    return way.ask(text, until)
 
 
 def _has_done_nothing(error: BaseException) -> bool:
@@ -391,8 +381,3 @@ def _question(cursor: Cursor) -> str:
         f" CASE WHEN octet_length(line) <= {border.LONGEST} THEN line END FROM prodigy_hub.event"
         f" WHERE job = {cursor.job:d} AND seq >= {cursor.seq:d} ORDER BY seq LIMIT {_MOST}"
     )
-
-
-def _elapsing() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

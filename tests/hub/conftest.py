@@ -3,7 +3,7 @@
 import pytest
 from support_shared import Sharer, made
 
-from prodigy_git.hub import connection, shared_step
+from prodigy_git.hub import connection, shared_step, ways
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def sharers(new_host, postgres, hub_url):
     yield make
     shared_step._not_reached.clear()
     shared_step._addresses.clear()
+    ways.forget()
     kept = getattr(connection._kept, "connection", None)
     if kept is not None:
         kept.close()
