@@ -1,6 +1,7 @@
 """A host name of a process's own. Also a program: `python -I -S support_host_name.py NAME COMMAND…`."""
 
 import ctypes
+import functools
 import os
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def as_host(name: str) -> list[str]:
     return [sys.executable, "-I", "-S", __file__, name]
 
 
+@functools.cache
 def why_not() -> str | None:
     """Return why no process can have a host name of its own here; None where it can."""
     if sys.platform != "linux":

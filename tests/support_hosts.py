@@ -7,9 +7,11 @@ from typing import Any
 
 from support_cli import Done, environment
 from support_forkserver import Forked, run_forked
-from support_host_name import HOST, as_host
+from support_host_name import HOST
 from support_proxy import Proxy
 from support_sealed import GIT_CONFIG
+
+_EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class Host:
@@ -75,8 +77,9 @@ class Host:
     def _done(
         self, command: list[str], cwd: Path | None, check: bool, more: dict[str, str]
     ) -> Done:
-        if command[0] != sys.executable:  # of the program, `Forked` sees to it
-            command = [*as_host(self.name), *command]
+        if command[0] != sys.executable:
+            # A fork becomes the host quicker than an interpreter that is started for it.
+            command = [sys.executable, "-c", _EXECUTE, *command]
         done = run_forked(
             command, cwd=cwd or self.clone, env=self.environment(**more),
             stdin=subprocess.DEVNULL, encoding="utf-8", errors="surrogateescape",
