@@ -63,9 +63,8 @@ def ours(lines: list[bytes], job: str) -> tuple[list[str], list[str]] | None:
     if "".join(ids).translate(_HEX) != _UUID * len(ids):
         return None
     # An object may have a name twice, and readers of a log look for the first at this place.
-    if any(
-        line[:45] != b'{"id":"%b",' % one.encode() for line, one in zip(lines, ids, strict=True)
-    ):
+    heads = "".join([f'{{"id":"{one}",' for one in ids])
+    if b"".join([line[:45] for line in lines]) != heads.encode():
         return None
     if {line.job_id for line in found} - {job, None}:
         return None

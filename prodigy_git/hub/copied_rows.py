@@ -1,14 +1,16 @@
 """Rows of a job's stream as COPY sends them, a block at a time and column by column."""
 
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prodigy_git.errors import Refused
 from prodigy_git.hub import border
 
 if TYPE_CHECKING:
+    from psycopg import Copy
+
     from prodigy_git.hub.driver import Raw
 
 _BLOCK = 1 << 22
@@ -20,18 +22,19 @@ _LENGTHS = (6, 8, 8, 16, 1, 16)
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _FOREIGN = "the hub's server sends rows in another form than PostgreSQL's"
 
+_Row = tuple[int, int, bytes, int, bytes, bytes | None]
+
 
 @dataclass
 class Rows:
     """Rows of a stream in the order of their numbers; a line is None where it is too long to be one."""
 
-    seqs: list[int] = field(default_factory=list)
-    marks: list[int] = field(default_factory=list)
-    hosts: list[bytes] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    ids: list[bytes] = field(default_factory=list)
-    lines: list[bytes | None] = field(default_factory=list)
-    bytes: int = 0
+    seqs: list[int]
+    marks: list[int]
+    hosts: list[bytes]
+    steps: list[int]
+    ids: list[bytes]
+    lines: list[bytes | None]
 
     def behind(self, seq: int) -> "Rows":
         """Return the rows of higher numbers than ``seq``."""
@@ -55,53 +58,58 @@ def blocks(tx: "Raw", job: int, first: int, last: int) -> Iterator[Rows]:
         " ORDER BY seq) TO STDOUT (FORMAT binary)"
     )
     with tx.cursor().copy(question) as copy:
-        rows = Rows()
+        found: list[_Row] = []
+        size = 0
         rest = b""
         begun = False
-        for data in _pieces(copy):
+        for data in _pieces(tx, copy):
             rest += data
             if not begun:
                 if rest[: len(_SIGNATURE)] != _SIGNATURE:
                     raise Refused(_FOREIGN)
                 rest, begun = rest[len(_SIGNATURE) :], True
-            rest = rest[_parsed(rest, rows) :]
-            if rows.bytes >= _BLOCK:
-                yield rows
-                rows = Rows()
-        if rows.seqs:
-            yield rows
+            end = _parsed(rest, found)
+            size += end
+            rest = rest[end:]
+            if size >= _BLOCK:
+                yield _columns(found)
+                found, size = [], 0
+        if found:
+            yield _columns(found)
 
 
-def _pieces(copy: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
-    """Yield what is sent in larger pieces: a row comes alone."""
-    pieces = []
-    size = 0
-    for data in copy:
-        pieces.append(bytes(data))
-        size += len(data)
-        if size >= _PIECE:
-            yield b"".join(pieces)
-            pieces, size = [], 0
-    yield b"".join(pieces)
+def _columns(found: list[_Row]) -> Rows:
+    seqs, marks, hosts, steps, ids, lines = zip(*found, strict=True)
+    return Rows(list(seqs), list(marks), list(hosts), list(steps), list(ids), list(lines))
 
 
-def _parsed(data: bytes, rows: Rows) -> int:
+def _pieces(tx: "Raw", copy: "Copy") -> Iterator[bytes]:
+    """Yield what is sent in larger pieces: a row comes alone, and to wait for each would take long."""
+    while data := copy.read():
+        pieces = [data]
+        size = len(data)
+        # What has come already. What is shorter than a row is the end; `read` must see what is behind.
+        while size < _PIECE and len(data) >= _HEAD.size:
+            count, data = tx.pgconn.get_copy_data(1)
+            if count <= 0:
+                break
+            pieces.append(data)
+            size += count
+        yield b"".join(pieces)
+
+
+def _parsed(data: bytes, found: list[_Row]) -> int:
     """Add the rows that ``data`` begins with; return where the first one begins that is not whole."""
-    at, last = 0, len(data) - _HEAD.size
+    at, last, size, unpack = 0, len(data) - _HEAD.size, _HEAD.size, _HEAD.unpack_from
     while at <= last:
-        count, a, seq, b, mark, c, host, d, step, e, identity, length = _HEAD.unpack_from(data, at)
+        count, a, seq, b, mark, c, host, d, step, e, identity, length = unpack(data, at)
         if (count, a, b, c, d, e) != _LENGTHS:
             raise Refused(_FOREIGN)
-        begin = at + _HEAD.size
-        end = begin + max(0, length)
+        begin = at + size
+        end = begin + length if length > 0 else begin
         if end > len(data):
             break
-        rows.seqs.append(seq)
-        rows.marks.append(mark)
-        rows.hosts.append(host)
-        rows.steps.append(step)
-        rows.ids.append(identity)
-        rows.lines.append(None if length < 0 else data[begin:end])
-        rows.bytes += end - at
+        line = None if length < 0 else data[begin:end]
+        found.append((seq, mark, host, step, identity, line))
         at = end
     return at

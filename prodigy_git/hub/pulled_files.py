@@ -77,6 +77,9 @@ def _by_day(lines: list[bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield what is to be written for each day; an event without a time is of today."""
     today = clock.stamp(clock.now())[:10].encode()
     days: dict[bytes, list[bytes]] = {}
+    only = {line[58:69] for line in lines}
+    if len(only) == 1 and _DIGITS.match(one := only.pop()):
+        days, lines = {one[:10]: lines}, []
     for line in lines:
         # As we write it. Of other dialects the day does not matter so much as to decode them.
         day = line[58:68] if _DIGITS.match(line, 58) else today

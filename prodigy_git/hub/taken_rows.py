@@ -4,7 +4,7 @@ First the lines, then the cursor, both under the log's lock: so however many pro
 wherever one is killed, a row is written once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -73,7 +73,11 @@ def take(
     stays.
     """
     own = where.host.id.bytes
-    if not claims and any(s and h == own for s, h in zip(rows.steps, rows.hosts, strict=True)):
+    if (
+        not claims
+        and own in rows.hosts
+        and any(s and h == own for s, h in zip(rows.steps, rows.hosts, strict=True))
+    ):
         # A step of this host that has been committed, and whose process may be about to write it.
         with where.claims_held():
             return take(where, before, rows, known, claims=True)
@@ -84,7 +88,7 @@ def take(
         seq, mark = rows.seqs[-1], rows.marks[-1]
         if seq <= cursor.seq:
             return 0, cursor  # another process was quicker
-        if known is NOTHING and any(mark < 0 for mark in rows.marks):
+        if known is NOTHING and min(rows.marks) < 0:
             raise GivenAgain(f"job {where.job}: the hub was given events again: try again")
         lines, aside = _chosen(where, cursor, rows.behind(cursor.seq), known)
         if aside:
@@ -124,18 +128,22 @@ def _chosen(
 ) -> tuple[dict[UUID, list[bytes]], list[Aside]]:
     """Return the lines of rows that are to be written, by their hosts; and what is to be set aside."""
     own = where.host.id.bytes
-    wanted = [
-        number
-        for number, (seq, mark, host, step, identity) in enumerate(
-            zip(rows.seqs, rows.marks, rows.hosts, rows.steps, rows.ids, strict=True)
-        )
-        if (seq <= known.upto or step or host != own)
-        and (identity not in known.ids or not _is_again(seq, mark, known))
-    ]
+    wanted: Sequence[int]
+    if own not in rows.hosts and not known.ids:  # mostly
+        wanted = range(len(rows.seqs))
+    else:
+        wanted = [
+            number
+            for number, (seq, mark, host, step, identity) in enumerate(
+                zip(rows.seqs, rows.marks, rows.hosts, rows.steps, rows.ids, strict=True)
+            )
+            if (seq <= known.upto or step or host != own)
+            and (identity not in known.ids or not _is_again(seq, mark, known))
+        ]
     hosts = {raw: UUID(bytes=raw) for raw in {rows.hosts[number] for number in wanted}}
     there = _interrupted(where, cursor, hosts.values())
     there.update(UUID(one).bytes for one in cursor.skipped)
-    mine = {rows.ids[number] for number in wanted if rows.hosts[number] == own}
+    mine = {rows.ids[n] for n in wanted if rows.hosts[n] == own} if own in hosts else None
     if mine:
         # Of steps, mostly; or this host has shipped it, the hub has lost it, and another host has given
         # it back.
@@ -147,6 +155,9 @@ def _chosen(
     lines: dict[UUID, list[bytes]] = {}
     aside: list[Aside] = []
     faults = _faults(rows, wanted, where.job)
+    if len(hosts) == 1 and not faults and not known.cleaned:
+        whole = [line for line in map(rows.lines.__getitem__, wanted) if line is not None]
+        return (dict.fromkeys(hosts.values(), whole) if whole else {}), []
     for number in wanted:
         line, host = rows.lines[number], hosts[rows.hosts[number]]
         if number in faults or line is None:
@@ -165,14 +176,17 @@ def _is_again(seq: int, mark: int, known: Known) -> bool:
     return mark < 0 or seq <= known.upto
 
 
-def _faults(rows: Rows, wanted: list[int], job: str) -> dict[int, str]:
+def _faults(rows: Rows, wanted: Sequence[int], job: str) -> dict[int, str]:
     """Return what is wrong with those rows that are no events of the job."""
+    lines = [rows.lines[number] or b"" for number in wanted]
+    short: Sequence[int] = wanted
     doubtful: list[int] = []
-    short: list[int] = []
-    for number in wanted:
-        line = rows.lines[number]
-        (doubtful if line is None or len(line) >= border.QUICK else short).append(number)
-    checked = border.ours([rows.lines[number] or b"" for number in short], job)
+    if any(not 0 < size < border.QUICK for size in {len(line) for line in lines}):
+        fits = [0 < len(line) < border.QUICK for line in lines]
+        short = [number for number, one in zip(wanted, fits, strict=True) if one]
+        doubtful = [number for number, one in zip(wanted, fits, strict=True) if not one]
+        lines = [line for line, one in zip(lines, fits, strict=True) if one]
+    checked = border.ours(lines, job)
     ids = b"".join([rows.ids[number] for number in short])
     if checked is None or "".join(checked[0]).replace("-", "") != ids.hex():
         doubtful += short
