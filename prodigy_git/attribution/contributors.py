@@ -8,7 +8,7 @@ from urllib.parse import quote
 from prodigy_git.attribution import told_edits
 from prodigy_git.attribution.history import History, Made, Run
 from prodigy_git.attribution.told_edits import Edit
-from prodigy_git.store import briefs
+from prodigy_git.store import briefs, other_sessions
 from prodigy_git.store.briefs import Brief
 from prodigy_git.transcripts import of_sessions, token_sums
 
@@ -57,6 +57,7 @@ class Known:
         self._store, self._repo, self._history, self._broken = store, repo, history, broken
         self._touched = touched
         self._briefs: dict[str, Brief | None] = {}
+        self._theirs: frozenset[str] | None = None
         self._edits: dict[str, dict[str, list[Edit]]] = {}
         self._commits: dict[str, dict[str, list[int]]] = {}
         self._models: dict[str, dict[str, str]] = {}
@@ -89,6 +90,13 @@ class Known:
             self._briefs[session] = found[0] if found else None
         return self._briefs[session]
 
+    def _elsewhere(self) -> frozenset[str]:
+        """Return the sessions that are other hosts' alone."""
+        if self._theirs is None:
+            theirs = other_sessions.ids(self._store, self._repo)
+            self._theirs = frozenset(one for one in theirs if self._brief(one) is None)
+        return self._theirs
+
     def _with(self, who: Contributor, made: Made, edit: Edit | None) -> Contributor:
         """Add the program's session that edited the file, or else that ran when it was committed."""
         run = self._run(made, edit)
@@ -102,6 +110,8 @@ class Known:
         model = model or (None if run is None else run.model)
         if model is None and transcript is not None:
             model = self._model_of(made.session, transcript)
+        if transcript is not None and made.session in self._elsewhere():
+            transcript = None  # a path on another host
         return who._replace(
             model=_named(model), program=program, program_session=name, transcript=transcript
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from prodigy_git.jobs import books
+from prodigy_git.jobs import books, owner
 from prodigy_git.jobs.index import Index, item_of
 from prodigy_git.store.briefs import Brief
 
@@ -31,6 +31,8 @@ class Attempted:
     error: str | None = None
     last: str | None = None
     """The last of the commits that its end names."""
+    elsewhere: bool = False
+    """It was on another host: a session here that has its session's name is another one."""
 
 
 def of_items(index: Index, known: Mapping[str, Brief]) -> Iterator[Attempted]:
@@ -45,12 +47,12 @@ def of_items(index: Index, known: Mapping[str, Brief]) -> Iterator[Attempted]:
             by_item.setdefault(brief.item, []).append(brief)
     for name, item in rows:
         view = books.view(item)
-        attempts = _of_item(name, item, view)
-        told = {one.session for one in attempts}
+        attempts = _of_item(index.store, name, item, view)
+        told = {one.session for one in attempts if not one.elsewhere}
         # Of attempts that were given back the item keeps the numbers alone.
         attempts += [_from_file(said) for said in by_item.get(name, ()) if said.id not in told]
         for one in attempts:
-            said = known.get(one.session or "")
+            said = None if one.elsewhere else known.get(one.session or "")
             if one.state is None:
                 one.state = "open" if said is None else _BY_STATUS.get(said.status, "open")
         attempts.sort(key=lambda one: _order(one, known))
@@ -58,17 +60,22 @@ def of_items(index: Index, known: Mapping[str, Brief]) -> Iterator[Attempted]:
 
 
 def _order(one: Attempted, known: Mapping[str, Brief]) -> tuple[str, int, str]:
-    brief = known.get(one.session or "")
+    brief = None if one.elsewhere else known.get(one.session or "")
     began = brief.started_at if brief is not None else None
     return (began or one.at or "", one.number or 0, one.agent or "")
 
 
-def _of_item(name: str, item: books.Item, view: books.View) -> list[Attempted]:
+def _of_item(store: str, name: str, item: books.Item, view: books.View) -> list[Attempted]:
     """Return the attempts at an item: by their numbers, those without one by their agents."""
     found: dict[int | str, Attempted] = {}
     for agent, start in item.starts.items():
         found[start.attempt or agent] = Attempted(
-            name, start.attempt or None, agent or None, start.worktree or start.session, at=start.at
+            name,
+            start.attempt or None,
+            agent or None,
+            start.worktree or start.session,
+            at=start.at,
+            elsewhere=owner.other_host(store, start) is not None,
         )
     ends = [*item.failures.values(), *item.results.values(), *item.loose.values()]
     if item.end is not None:

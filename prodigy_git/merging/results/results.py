@@ -107,10 +107,13 @@ def _made(
     known: Mapping[str, Brief],
     prodigys: "Mapping[str, _Left]",
 ) -> list[Result]:
-    told = {one.session for one in attempts}
+    told = {one.session for one in attempts if not one.elsewhere}
     rest = sorted(known.values(), key=lambda one: (one.started or 0, one.id))
     attempts += attempted.not_in_log([one for one in rest if one.id not in told], attempts)
-    found = [git.result(job, one, known.get(one.session or "")) for one in attempts]
+    found = [
+        git.result(job, one, None if one.elsewhere else known.get(one.session or ""))
+        for one in attempts
+    ]
     found = [
         replace(one, **prodigys[one.item_id or ""]) if one.item_id in prodigys else one
         for one in found
@@ -196,7 +199,7 @@ class _Git:
         if brief is not None:
             branch, head = self._at(brief)
             head = head or one.last
-        there = self._there.get(one.session or "")
+        there = None if one.elsewhere else self._there.get(one.session or "")
         if there is not None and os.path.isdir(there[0].top):
             worktree = there[0].top
             branch, at = gitdir.head(there[0])
