@@ -48,11 +48,17 @@ class Address:
         return self.public
 
     def for_libpq(self, patience: float) -> dict[str, str]:
-        """Return libpq's keywords for a connection for which ``patience`` seconds are waited."""
+        """Return libpq's keywords for a connection for which ``patience`` seconds are waited.
+
+        Each place has a part of them, so that one that says nothing leaves time for the next: of
+        several hosts, and of the addresses of one, of which the first may lead nowhere (IPv6).
+        """
+        hosts = self.parameters.get("hostaddr") or self.parameters.get("host", "")
+        part = max(2, math.floor(patience / max(2, hosts.count(",") + 1)))  # libpq takes no fewer
         return {
             "application_name": "prodigy-git", "keepalives_idle": "30", "keepalives_interval": "10",
             "keepalives_count": "3", **self.parameters,
-            "client_encoding": "UTF8", "connect_timeout": str(max(2, math.ceil(patience))),
+            "client_encoding": "UTF8", "connect_timeout": str(part),
         }  # fmt: skip
 
     def secrets(self) -> list[str]:

@@ -108,7 +108,11 @@ def connected(address: Address, *, patience: float) -> Connection:
 def _made(address: Address, patience: float) -> "Raw":
     if not installed():
         raise Refused(": ".join(MISSING))
-    from prodigy_git.hub import driver
+    try:
+        from prodigy_git.hub import driver
+    except ImportError as error:  # psycopg without libpq, or one that is too old
+        why = " ".join(str(error).split())
+        raise Refused(f"psycopg cannot be used ({why}): {errors.extra('hub')}") from None
 
     outcome: list[Raw | BaseException] = []
     given_up = threading.Event()

@@ -17,6 +17,9 @@ from psycopg.waiting import Ready, Wait
 from prodigy_git.errors import Away, ProdigyError, Refused
 from prodigy_git.hub.address import Address
 
+if tuple(map(int, psycopg.__version__.split(".")[:2])) < (3, 2):
+    raise ImportError(f"it is of version {psycopg.__version__}, and 3.2 is needed")
+
 T = TypeVar("T")
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -104,8 +107,7 @@ def _waited(gen: Generator[Any, Any, T], socket: int, deadline: float) -> T:
 
 
 def connect(address: Address, patience: float) -> Raw:
-    """Return a new connection. Raises `psycopg.Error`; each of several hosts has ``patience``
-    seconds."""
+    """Return a new connection. Raises `psycopg.Error`."""
     parameters: dict[str, Any] = address.for_libpq(patience)
     # No prepared statements: behind PgBouncer the next transaction may be another server process's.
     return Raw.connect(autocommit=True, prepare_threshold=None, **parameters)

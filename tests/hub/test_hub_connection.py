@@ -3,8 +3,11 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -287,6 +290,88 @@ def test_a_server_that_is_full_is_away(hub_url, postgres):
 def test_a_host_that_does_not_answer_leaves_the_next_one_its_turn(hub_url, postgres):
     with way(hub_url.replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1")) as there:
         assert there.raw is not None
+
+
+def test_a_place_is_tried_for_a_part_of_the_time():
+    tried = [("host=a,b,c", 12, "4"), ("host=a", 12, "6"), ("service=hub", 1, "2")]
+    for text, patience, part in tried:
+        assert parsed(text).for_libpq(patience)["connect_timeout"] == part
+
+
+def test_a_host_that_says_nothing_leaves_time_for_the_next_one(hub_url, postgres, monkeypatch):
+    whole = address.Address.for_libpq
+    monkeypatch.setattr(address.Address, "for_libpq", lambda self, _: whole(self, 1))
+    with Proxy(postgres.port) as wire:
+        wire.stall()
+        url = hub_url.replace("@127.0.0.1", f"@127.0.0.1:{wire.port},127.0.0.1")
+        with way(url) as there:
+            assert there.raw is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "raise ImportError('no pq wrapper available.\\nAttempts made: x')",
+            "no pq wrapper available",
+        ),
+        (
+            "__version__ = '3.1.9'\nclass _Any:\n    __getitem__ = None\nConnection = dict",
+            "3.2 is needed",
+        ),
+    ],
+)
+def test_a_driver_that_is_of_no_use_is_named(tmp_path, text, why):
+    (tmp_path / "psycopg").mkdir()
+    (tmp_path / "psycopg" / "__init__.py").write_text(text)
+    (tmp_path / "psycopg" / "waiting.py").write_text("Ready = Wait = None")
+    script = (
+        "from prodigy_git.hub import address, connection\n"
+        "try: connection.connected(address.parsed('service=x', 'URL'), patience=1)\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
+    )  # fmt: skip
+    assert done.stdout.startswith("Refused psycopg cannot be used (")
+    assert (why in done.stdout, "'.[hub]'" in done.stdout, done.stdout.count("\n")) == (
+        True,
+        True,
+        1,
+    )
+
+
+@pytest.mark.parametrize("way_of_it", ["in", "out"])
+def test_a_network_that_stalls_within_a_copy_ends_it(hub_url, postgres, way_of_it):
+    rows(
+        hub_url,
+        "CREATE TABLE t (line text)",
+        "INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 9999)",
+    )
+    with (
+        Proxy(postgres.port) as wire,
+        way(hub_url.replace(f":{postgres.port}", f":{wire.port}")) as there,
+    ):
+
+        def copies():
+            with connection.transaction(there, within=2) as tx:
+                if way_of_it == "in":
+                    with tx.cursor().copy("COPY t FROM STDIN") as copy:
+                        wire.stall()
+                        while True:
+                            copy.write(b"x" * 1000 + b"\n")
+                with tx.cursor().copy("COPY t TO STDOUT") as copy:
+                    wire.stall()
+                    for _ in copy:
+                        pass
+
+        with pytest.raises(Away):
+            copies()
+        wire.reset()
+        wire.pass_on()
+        with connection.transaction(there, within=PATIENCE) as tx:
+            assert tx.execute("SELECT count(*) FROM t").fetchone() == (9999,)
 
 
 def test_a_passwords_text_in_a_servers_message_is_hidden():

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -84,6 +85,52 @@ def test_a_member_can_harm_nothing(member):
         for command in HARMS:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 raw.execute(command)
+
+
+def test_hosts_work_on_a_job_as_members(member, new_host, hub_url, postgres):
+    """Not one command needs more than a member may: neither by itself nor through PgBouncer."""
+    one, two = new_host("one"), new_host("two")
+    (one.folder / "items").write_text('{"id": "a"}\n{"id": "b"}\n')
+    with postgres.bouncer() as port:
+        one.ok("hub", "init", member)
+        two.ok("hub", "init", member.replace(f":{postgres.port}/", f":{port}/"))
+        one.run("job", "start", "J", "--hub", "--items", one.folder / "items")
+        for host, agent in ((one, "ada"), (two, "bob")):
+            host.run("new-worktree", f"of-{agent}", "--job", "plain")
+            claim = host.run("job", "next", "J", "--agent", agent, "--lease", "10m").json
+            host.run("job", "renew", "J", claim["item_id"], "--agent", agent, "--lease", "20m")
+            host.run("job", "done", "J", claim["item_id"])
+        two.run("job", "pause", "J")
+        two.run("job", "resume", "J")
+        one.run("job", "finish", "J")
+        for host in (one, two, one):
+            host.ok("hub", "sync")
+        assert one.ok("job", "show", "J")["status"] == two.ok("job", "show", "J")["status"]
+        for host in (one, two):
+            assert host.ok("hub", "verify")["jobs"]
+            assert host.ok("hub", "status")["unshipped"] == []
+            assert host.ok("hub", "leave")["host_left"] is True
+    assert rows(hub_url, "SELECT count(*) FROM prodigy_hub.host WHERE left_at IS NOT NULL") == [
+        (2,)
+    ]
+
+
+def test_a_counter_that_was_set_wrongly_is_set_right_by_what_the_docs_say(
+    member, new_host, hub_url
+):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "hub.md").read_text()
+    mend = page.partition("```sql\nUPDATE")[2].partition("```")[0]
+    host = new_host("one")
+    (host.folder / "items").write_text('{"id": "a"}\n{"id": "b"}\n')
+    host.ok("hub", "init", member)
+    host.run("job", "start", "J", "--hub", "--items", host.folder / "items")
+    for wrong in (0, 2**63 - 1):
+        rows(member, f"UPDATE prodigy_hub.job SET seq = {wrong}, mark = 1")
+        done = host.run("job", "next", "J", "--agent", "ada", "--lease", "10m", check=False)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        rows(hub_url, f"UPDATE{mend}".rstrip().rstrip(";"))
+        host.run("job", "next", "J", "--agent", "ada", "--lease", "10m")
+    assert host.ok("job", "show", "J")["in_progress"] == 2
 
 
 def test_what_an_earlier_version_gave_is_taken_back(hub_url, member):
