@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, Refused
 
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
@@ -110,6 +110,14 @@ def _one(tx: "Raw", job: int, how: str) -> Stream:
     return Stream(*row)
 
 
+def wrong(job: str) -> Refused:
+    """Return what is said where a job's counter is not that of its events: a member can set it so."""
+    return Refused(
+        f"the hub's counter of job {job} is not that of its events: its owner can set it right "
+        "(docs/reference/hub.md, Roles)"
+    )
+
+
 def new_mark() -> int:
     """Return a mark that no other transaction has: 63 bits at random."""
     return int.from_bytes(os.urandom(8), "big") >> 1 or 1
@@ -118,8 +126,9 @@ def new_mark() -> int:
 def append(tx: "Raw", stream: Stream, rows: Sequence[Row], *, again: bool = False) -> Stream:
     """Append events to a stream whose row is held, and return it as it is then.
 
-    With ``again`` the hub may have had them before, and lost them, or let them go as old ones. Raises
-    `Repeated` where one of them is there already: then the transaction is of no more use.
+    With ``again`` the hub may have had them before, and lost them, or let them go as old ones; that it
+    has none of them now was asked. Raises `Repeated` where one of them is there already: then the
+    transaction is of no more use; `Refused` as `wrong`.
     """
     if not rows:
         return stream
@@ -132,6 +141,8 @@ def append(tx: "Raw", stream: Stream, rows: Sequence[Row], *, again: bool = Fals
             copy.write(_text(stream, mark, rows))
     except Exception as error:
         if getattr(error, "sqlstate", None) == "23505":  # unique_violation
+            if again:  # the hub was asked by the ids: it is the numbers that are there
+                raise wrong(stream.name) from None
             raise Repeated(f"an event of job {stream.name} is on the hub already") from None
         raise
     tx.execute(

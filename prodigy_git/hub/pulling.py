@@ -76,6 +76,10 @@ def _begin_again(where: Where, stream: Stream, before: Cursor) -> None:
     with where.log_held():
         if where.cursor() != before:
             return
+        begun = (before.seq, before.again, before.lost_power()) == (0, True, False)
+        of = before.hub, before.job, before.host
+        if begun and of == (str(stream.hub), stream.job, str(where.host.id)):
+            raise job_streams.wrong(where.job)  # it would be begun again for ever
         # Where only this host has lost something, the hub lacks nothing: it may have let old events go.
         ours = before.lost_power() or before.host != str(where.host.id)
         same = (before.hub, before.job) == (str(stream.hub), stream.job)
@@ -176,7 +180,12 @@ def pull(
                 continue
             done += written
         if cursor.seq >= stream.seq:
-            break
+            if cursor.seq > stream.seq or cursor.mark == stream.mark:
+                break
+            # It was restored meanwhile; or its counter is no event's, and would never be.
+            if stream_of(conn, where, repository) == stream:
+                raise job_streams.wrong(where.job)
+            stream = None
     if cursor.again:
         with where.log_held():
             there = where.cursor()

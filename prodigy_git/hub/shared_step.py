@@ -105,10 +105,12 @@ class Step:
 
         Raises `Away`, `Refused`, `OSError`.
         """
+        from prodigy_git.hub import offering, shared_items
+
         conn = self.conn
         pulling.pull(conn, self.where)
-        from prodigy_git.hub import shared_items
-
+        # A restored hub has forgotten claims that hold on: it hears of them before the next one.
+        offering.offer(conn, self.where)
         shared_items.settle(conn, self.where, pulling.stream_of(conn, self.where, None))
 
     def _begun(self) -> list[list[Any]]:

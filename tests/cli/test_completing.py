@@ -20,7 +20,7 @@ SUBJECTS = {"job", "session", "agent", "item", "type", "id_", "name", "names", "
 NOT_STORED = {
     # What gets a name here has none yet, or is a file.
     ("new-worktree", "name"), ("worktree adopt", "name"), ("job start", "name"),
-    ("job start", "source"),
+    ("job start", "source"), ("hub init", "role"),
 }  # fmt: skip
 
 

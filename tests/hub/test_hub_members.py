@@ -121,16 +121,21 @@ def test_a_counter_that_was_set_wrongly_is_set_right_by_what_the_docs_say(
     page = (Path(__file__).parents[2] / "docs" / "reference" / "hub.md").read_text()
     mend = page.partition("```sql\nUPDATE")[2].partition("```")[0]
     host = new_host("one")
-    (host.folder / "items").write_text('{"id": "a"}\n{"id": "b"}\n')
+    (host.folder / "items").write_text('{"id": "a"}\n{"id": "b"}\n{"id": "c"}\n')
     host.ok("hub", "init", member)
     host.run("job", "start", "J", "--hub", "--items", host.folder / "items")
-    for wrong in (0, 2**63 - 1):
-        rows(member, f"UPDATE prodigy_hub.job SET seq = {wrong}, mark = 1")
+    for wrong in ("seq = 0, mark = 1", f"seq = {2**63 - 1}, mark = 1"):
+        rows(member, f"UPDATE prodigy_hub.job SET {wrong}")
         done = host.run("job", "next", "J", "--agent", "ada", "--lease", "10m", check=False)
         assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
         rows(hub_url, f"UPDATE{mend}".rstrip().rstrip(";"))
         host.run("job", "next", "J", "--agent", "ada", "--lease", "10m")
-    assert host.ok("job", "show", "J")["in_progress"] == 2
+    # A mark alone is mended by whatever is added next.
+    rows(member, "UPDATE prodigy_hub.job SET mark = 1")
+    host.run("hub", "sync", check=False)
+    rows(hub_url, f"UPDATE{mend}".rstrip().rstrip(";"))
+    host.run("job", "next", "J", "--agent", "ada", "--lease", "10m")
+    assert host.ok("job", "show", "J")["in_progress"] == 3
 
 
 def test_what_an_earlier_version_gave_is_taken_back(hub_url, member):
