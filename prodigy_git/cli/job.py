@@ -4,7 +4,7 @@ import os
 
 import click
 
-from prodigy_git import cli, duration, gitenv
+from prodigy_git import cli, duration, gitenv, layout
 from prodigy_git.cli import at_work, completing, item_options, output
 from prodigy_git.cli.lazy import LazyGroup
 from prodigy_git.cli.when import Duration
@@ -63,15 +63,31 @@ def here(job_id: str | None, *, take: bool = False) -> tuple[str, str, str]:
     """Return (store, repository key, job id) of a job named or meant where you stand.
 
     ``take`` is for commands that write, as in `whereabouts.repository`: a run of Prodigy's is none of
-    theirs. Raises as `whereabouts.job`.
+    theirs. A job that is not known here is looked for on the hub, if there is one: who writes does that
+    in the step. Raises as `whereabouts.job`; `Away`, `Refused`.
     """
     from prodigy_git.lifecycle import whereabouts
 
     where = whereabouts.job(gitenv.here(), job_id, told=output.note)
+    if not take and not any(map(os.path.isdir, (layout.job_log(*where), layout.job_state(*where)))):
+        _look_on_the_hub(job_id, where[2])
     if take:
         require_ours(*where)
         whereabouts.job(gitenv.here(), where[2] if job_id is None else job_id, take=True)
     return where
+
+
+def _look_on_the_hub(job_id: str | None, known: str) -> None:
+    from prodigy_git.git import repository
+    from prodigy_git.jobs import opening
+    from prodigy_git.lifecycle import whereabouts
+
+    cwd = gitenv.here()
+    if job_id is not None and "/" in job_id:
+        return  # of a repository that one need not stand in
+    if os.environ.get("PRODIGY_HUB") or repository.config(cwd, "prodigy.hub"):
+        # What is found has to go somewhere.
+        opening.found(*whereabouts.job(cwd, known, take=True), output.note)
 
 
 def require_ours(store: str, repo: str, known: str) -> None:

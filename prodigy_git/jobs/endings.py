@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import encoding
-from prodigy_git.errors import Away
+from prodigy_git.errors import Away, Refused
 from prodigy_git.jobs import books, deserted, index_leases, owner, signatures, snapshots
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
@@ -72,14 +72,14 @@ def record(
     From the write on it is done, whatever follows. With ``ends`` something ends by it, which may take
     of the reserve where the disk is full. ``before`` is called as `log.append` does. A shared job's
     events go to the hub; where that is lost in the midst of an end, it is written here, under the same
-    ids. Raises `Away` where it is lost in anything else.
+    ids. Raises `Away`, `Refused` where it is lost in anything else.
     """
     if not events:
         return
     if index.shared is not None:
         try:
             index.shared.record(events, before)
-        except Away as error:
+        except (Away, Refused) as error:
             if not index.shared.ends:
                 raise
             broken(f"{error}; what ends here is written here, and goes to the hub later")

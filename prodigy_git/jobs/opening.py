@@ -31,9 +31,7 @@ def opened(
     with what is known here (``Index.away``), and what is recorded is shipped later. Raises as
     `index.opened`; `Away`, and `Refused` where the hub does not let us in.
     """
-    if not os.path.exists(layout.hub_job(store, repo, job)) and not _found(
-        store, repo, job, broken
-    ):
+    if not os.path.exists(layout.hub_job(store, repo, job)) and not found(store, repo, job, broken):
         with indexes.opened(store, repo, job, broken) as index:
             yield index
         return
@@ -90,7 +88,7 @@ def _begun(held: contextlib.ExitStack, index: Index, shared: "Step", broken: Bro
     return index
 
 
-def _found(store: str, repo: str, job: str, broken: Broken) -> bool:
+def found(store: str, repo: str, job: str, broken: Broken) -> bool:
     """Bring a shared job here that this host does not know, if there is one. Raises as `opened`."""
     where = store, repo, job
     if os.path.isdir(layout.job_log(*where)) or os.path.exists(layout.index(*where)):
