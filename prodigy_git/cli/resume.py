@@ -24,6 +24,7 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
     Example:
       prodigy-git resume review
     """
+    from prodigy_git.duration import moment
     from prodigy_git.lifecycle import resume as resuming
 
     done = resuming.resume(gitenv.here(), id_, force=force, broken=lambda _: None)
@@ -36,7 +37,16 @@ def resume(id_: str, force: bool, as_json: bool) -> int:
         output.prose(f"{done.job_id}: was paused, hands out items again")
     for one in done.released:
         ended = f"; session {one.session_id} is Failed" if one.session_id is not None else ""
-        output.prose(f"{one.item_id}: agent {one.agent_id} is gone, {one.state} again{ended}")
+        where = f" on {one.host}" if one.host is not None else ""
+        output.prose(
+            f"{one.item_id}: agent {one.agent_id}{where} is gone, {one.state} again{ended}"
+        )
+    for host in sorted({one.host for one in done.elsewhere}):
+        ends = [one.lease_ends_at or "" for one in done.elsewhere if one.host == host]
+        items = "1 item" if len(ends) == 1 else f"{len(ends)} items"
+        output.prose(
+            f"{host}: has {items}, until {moment(max(ends))} at the latest unless it renews that"
+        )
     for name, status in done.settled.items():
         output.prose(f"{name}: was over, is {status}")
     for path in done.worktrees:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prodigy_git.cli import output
 from prodigy_git.cli.job import NONE_LEFT
+from prodigy_git.errors import Away
 from prodigy_git.jobs import summary
 from prodigy_git.lifecycle import interrupts, pool, sinks, supervising
 from prodigy_git.lifecycle.failing_alike import EXIT_STATUS, InARow
@@ -103,7 +104,7 @@ def _status(outcome: Outcome, in_a_row: InARow) -> int:
     if all(status == stopped for status in outcome.statuses):
         return stopped
     said = [status for status in outcome.statuses if status not in (0, stopped)]
-    for status in (127, 126):  # its command cannot be started
+    for status in (127, 126, Away.code):  # its command cannot be started; the hub is not reached
         if status in said:
             return status
     if any(status != NONE_LEFT for status in said):

@@ -1,6 +1,7 @@
 """run: a command on a job's items, in worktrees of their own."""
 
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,12 @@ import click
 
 from prodigy_git import gitenv
 from prodigy_git.cli import at_work, completing, output
-from prodigy_git.cli.job import NONE_LEFT, here
+from prodigy_git.cli.job import FOREVER, NONE_LEFT, here
 from prodigy_git.cli.when import Duration
 from prodigy_git.record import clock
 
 if TYPE_CHECKING:
+    from prodigy_git.lifecycle.lease import Terms
     from prodigy_git.lifecycle.run import Attempt, Worker
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -76,6 +78,19 @@ class _Size(click.ParamType[int]):
     "--backoff", type=Duration(), default="1s", show_default=True, metavar="AGE",
     help="Before the second try; twice as long before each after that, one minute at most.",
 )  # fmt: skip
+@click.option(
+    "--lease", type=Duration(), metavar="AGE",
+    help="Of a shared job's item: the claim lives so long, and is renewed each third of it. "
+    "[default: git config prodigy.lease, 5m]",
+)  # fmt: skip
+@click.option(
+    "--on-lost-lease", "on_lost", type=click.Choice(["kill", "continue"]),
+    help="What becomes of the command when that cannot be renewed. [default: kill]",
+)  # fmt: skip
+@click.option(
+    "--wait", type=Duration(), metavar="[AGE]", is_flag=False, flag_value=FOREVER,
+    help="Wait for items that others have, and for a hub that is away, so long at most.",
+)  # fmt: skip
 @click.option("--commit-required", is_flag=True, help="Without a commit, it has failed.")
 @click.option(
     "--keep", is_flag=True, help="Keep the worktree, also where its branch has everything."
@@ -114,6 +129,9 @@ def run(
     timeout: int | None,
     attempts: int | None,
     backoff: int,
+    lease: int | None,
+    on_lost: str | None,
+    wait: int | None,
     commit_required: bool,
     keep: bool,
     base: str | None,
@@ -130,19 +148,21 @@ def run(
     It finds the item in $PRODIGY_ITEM (JSON) and $PRODIGY_ITEM_ID. The item is completed if the command
     exits with 0; otherwise it is tried again, in a new worktree, until its attempts are used up.
     Passes on the command's exit status, 124 after a timeout; with --next 0 if no item was given up,
-    else 1; 3 if there was no item to be had, or the job is paused; 5 after --fail-fast. Interrupted, it
-    gives the item back. With --parallel each line of output has its agent in front; there the first
-    Ctrl-C lets the agents finish, the second ends them.
+    else 1; 3 if there was no item to be had, or the job is paused; 5 after --fail-fast; 6 if a shared
+    job's hub is away. Interrupted, it gives the item back. With --parallel each line of output has its
+    agent in front; there the first Ctrl-C lets the agents finish, the second ends them.
 
     \b
     Example:
       prodigy-git run --job review --parallel 4 --timeout 30m -- ./agent.sh
+      prodigy-git run --job review --next --wait --push origin -- ./agent.sh
       prodigy-git run --job review -- sh -c 'agent "Review $PRODIGY_ITEM"'
     """
     from prodigy_git.lifecycle import (
         command_environment,
         failing_alike,
         interrupts,
+        lease_guard,
         pool,
         preparing,
         pushing_commits,
@@ -160,6 +180,8 @@ def run(
         raise click.UsageError("--fail-fast is for several items: give --next or --parallel, too")
     store, repo, job = here(name, take=True)
     cwd = gitenv.here()
+    patience = None if wait is None else wait / clock.SECOND
+    terms = _terms(store, repo, job, cwd, lease, on_lost, wait)
     destination = None if push is None else pushing_commits.to(store, repo, cwd, push)
 
     def check() -> None:
@@ -185,7 +207,8 @@ def run(
         agent = None if agent is None else f"{agent}-{member.number}"
     wish = running.Wish(
         command, agent, None if timeout is None else timeout / clock.SECOND, attempts,
-        backoff / clock.SECOND, commit_required, base, stdin, log_limit, pty, not no_setup,
+        backoff / clock.SECOND, commit_required, base, stdin, log_limit, pty, not no_setup, None,
+        patience,
     )  # fmt: skip
 
     def after(done: "Attempt") -> None:
@@ -204,7 +227,15 @@ def run(
             with signals.heeded(earlier_too=False):
                 _tidy(store, cwd, done.session_id)
 
-    with sinks.ours() as ours, interrupts.listening() as signals:
+    with ExitStack() as stack:
+        if terms is not None and on_lost != "continue":
+            # Before there is any thread.
+            guard = lease_guard.start()
+            stack.callback(guard.close)
+            terms = replace(terms, guard=guard)
+        wish = replace(wish, terms=terms)
+        ours = stack.enter_context(sinks.ours())
+        signals = stack.enter_context(interrupts.listening())
         if as_json:
             ours = sinks.Ours(ours.err, ours.err, True)
         worker = running.Worker(
@@ -234,12 +265,31 @@ def run(
             return trouble.exit_status
 
 
+def _terms(
+    store: str, repo: str, job: str, cwd: str, lease: int | None, on_lost: str | None,
+    wait: int | None,
+) -> "Terms | None":  # fmt: skip
+    """Return on which terms a job's items are claimed; None: it is not shared."""
+    from prodigy_git.jobs import hub_waits, leases
+    from prodigy_git.lifecycle.lease import Terms, length
+
+    def look() -> bool:
+        return leases.is_shared(store, repo, job, output.note)
+
+    if hub_waits.outlast(look, wait, output.note):
+        return Terms(length(cwd, lease), None)
+    for name, given in (("--lease", lease), ("--on-lost-lease", on_lost)):
+        if given is not None:
+            raise click.UsageError(f"{name} is for a job that hosts share, and {job} is not one")
+    return None
+
+
 def _work(worker: "Worker", item: str | None, every: bool, after: Any) -> int:
     from prodigy_git.jobs import claims
-    from prodigy_git.lifecycle import run as running
+    from prodigy_git.lifecycle import item_after_item
 
     if every:
-        given_up, left = running.until_none_is_left(worker, after)
+        given_up, left = item_after_item.until_none_is_left(worker, after)
         stopped = left.status in ("paused", "cancelled", "failed") and left.pending > 0
         if stopped:
             output.note(
@@ -248,7 +298,7 @@ def _work(worker: "Worker", item: str | None, every: bool, after: Any) -> int:
         if left.stuck:
             output.note(f"job {worker.job}: no item is left{at_work.why_none(left)}")
         return 1 if given_up else NONE_LEFT if stopped or left.stuck else 0
-    last = running.until_done(worker, item, after)
+    last = item_after_item.until_done(worker, item, after)
     if last is None:
         left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
         output.note(f"job {worker.job}: no item to be had now{at_work.why_none(left)}")

@@ -57,6 +57,8 @@ class Released:
     state: books.ItemState
     session_id: str | None = None
     """The session that ended with it."""
+    host: str | None = None
+    """The id of the other host that had it; None: this one."""
 
 
 def record(
@@ -358,18 +360,17 @@ def end_dead(
         )  # fmt: skip
         if gone is not None:
             events.append(gone.finished)
-        ending.append((claim, gone, why))
+        ending.append((claim, gone, why, owner.other_host(index.store, start)))
     record(index, events, broken, ends=True)
     released = []
-    for claim, gone, why in ending:
+    for claim, gone, why, of_host in ending:
         if gone is not None:
             deserted.note(index, gone)
         state = _ended(index, claim, late=False).state
         ended = None if gone is None else gone.session_id
-        released.append(Released(claim.item_id, claim.agent_id, claim.attempt, state, ended))
-        broken(
-            f"item {claim.item_id}: {why}; agent {claim.agent_id}'s attempt {claim.attempt} failed"
-        )
+        what, who, attempt = claim.item_id, claim.agent_id, claim.attempt
+        released.append(Released(what, who, attempt, state, ended, of_host))
+        broken(f"item {what}: {why}; agent {who}'s attempt {attempt} failed")
     return released
 
 

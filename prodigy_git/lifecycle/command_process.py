@@ -102,6 +102,36 @@ def noted(store: str, repo: str, job: str) -> list[Command]:
     return found
 
 
+def send(store: str, repo: str, job: str, session: str, number: int) -> int:
+    """Send all processes of a session's command a signal (0: none); return how many there are.
+
+    Also those that have made a session of their own: for who may not leave one. They bear its id in
+    their environment.
+    """
+    import psutil
+
+    command = None
+    with contextlib.suppress(ProdigyError):
+        command = find(store, repo, job, session)
+    first = None
+    if command is not None and command.alone and liveness.is_it(command.process):
+        first = command.process["pid"]
+    count = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if os.getsid(process.pid) == first or _bears(process, session):
+                count += 1
+                if number:
+                    process.send_signal(number)  # not where its number is another's by now
+    return count
+
+
+def _bears(process: Any, session: str) -> bool:
+    return bool(process.environ().get("PRODIGY_SESSION_ID") == session)
+
+
 class Ending:
     """Ends a command: its processes are asked to end, and after a while it is enforced."""
 
@@ -167,16 +197,13 @@ class Ending:
                     continue
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                if not (proven or self._says_so(process)):
+                if not (proven or _bears(process, self._command.session_id)):
                     continue
                 self._check_user(process)
             except (psutil.Error, OSError):
                 continue
             found.append(process)
         return found
-
-    def _says_so(self, process: Any) -> bool:
-        return bool(process.environ().get("PRODIGY_SESSION_ID") == self._command.session_id)
 
     def _check_user(self, process: Any) -> None:
         """Root ends no process on the word of another user's file, but that user's own."""

@@ -10,18 +10,20 @@ from prodigy_git.store.events import Broken
 
 def verdict(
     store: str, session: str, ran: Ran, stopped: str | None, result: Any, *,
-    timeout: float | None, commit_required: bool, broken: Broken,
+    timeout: float | None, commit_required: bool, lost: str | None = None, broken: Broken,
 ) -> Verdict:  # fmt: skip
     """Return what a session's command has come to; ``timeout`` is in seconds.
 
     ``stopped`` is how it was asked to be stopped (`stop_requests.take`): what it exits with says
-    nothing then.
+    nothing then. ``lost`` is why its lease was, if it was.
     """
     said = f": {ran.last}" if ran.last else ""
     if stopped == stop_requests.FAIL:
         return Verdict("Failed", "Unknown", stop_requests.WORDS)
     if stopped is not None:
         return Verdict("Cancelled", None, stop_requests.WORDS)
+    if lost is not None:
+        return Verdict("Cancelled", None, lost)
     if ran.timed_out:
         return Verdict("Failed", "Timeout", f"Timeout after {timeout:g} seconds")
     if ran.status != 0 and ran.interrupted is not None:

@@ -72,6 +72,7 @@ def run(
     grace: float = GRACE,
     whole_lines: Callable[[], WholeLines] | None = None,
     started: Callable[[int, bool], None] | None = None,
+    due: Callable[[], tuple[float, int | None]] | None = None,
 ) -> Ran:
     """Run a command to its end; its output goes to ``log``, and where ours goes.
 
@@ -82,8 +83,9 @@ def run(
     It inherits the descriptor ``inherited``, and with ``stdin`` our standard input; with ``pty`` it has
     a terminal (`pseudo_terminal`). It gets a session of its own, and all its processes are ended with
     it; but with ``stdin`` at a terminal it stays in our process group, since another would not be let
-    read there. After ``timeout`` seconds it is asked to end, ``grace`` seconds later it is ended. The
-    first signal that we are sent is passed on, the second ends it. Raises `OSError` where it cannot be
+    read there. After ``timeout`` seconds it is asked to end, ``grace`` seconds later it is ended.
+    ``due`` says what signal else is due, and after how many seconds it is to be asked again. The first
+    signal that we are sent is passed on, the second ends it. Raises `OSError` where it cannot be
     started.
     """
     interactive = not pty and stdin and sys.stdin is not None and sys.stdin.isatty()
@@ -101,7 +103,7 @@ def run(
             command, cwd, env, pass_fds=(inherited,), start_new_session=not interactive, **how
         )
         family = _Family(child, alone=not interactive)
-        signals.pass_on = family.send if terminal is None else partial(_pass_on, family, terminal)
+        signals.pass_on = partial(_pass_on, family, terminal, due)
         if started is not None:
             started(child.pid, not interactive)
         stack.callback(setattr, signals, "pass_on", None)
@@ -125,12 +127,12 @@ def run(
         if terminal is not None:
             terminal.started()
         timed_out, interrupted = _attend(
-            child, family, streams, kept, keyboard, signals, timeout, grace, interactive
+            child, family, streams, kept, keyboard, signals, timeout, grace, interactive, due
         )
         if keyboard is not None and keyboard.interrupted and child.returncode in _INTERRUPTED:
             # Its terminal made a signal of it; at ours it would have reached us as well.
             signals.came.append(signal.SIGINT)
-        left = family.end(signals)
+        left = family.end(signals, due)
         for one in streams:
             one.finish()
         if child.returncode != 0 and interrupted is None:
@@ -143,12 +145,26 @@ def run(
         )  # fmt: skip
 
 
-def _pass_on(family: "_Family", terminal: PseudoTerminal, number: int) -> None:
-    """Stop a command that has a terminal, or have it go on: ours is as it was meanwhile."""
-    if number == signal.SIGSTOP:
+def _pass_on(
+    family: "_Family",
+    terminal: PseudoTerminal | None,
+    due: Callable[[], tuple[float, int | None]] | None,
+    number: int,
+) -> None:
+    """Stop a command, or have it go on; a terminal of its own: ours is as it was meanwhile.
+
+    Before it goes on it is looked whether it still may.
+    """
+    if terminal is not None and number == signal.SIGSTOP:
         terminal.cooked()
-    elif number == signal.SIGCONT:
+    elif terminal is not None and number == signal.SIGCONT:
         terminal.raw()
+    if number == signal.SIGCONT and due is not None:
+        instead = due()[1]
+        if instead is not None:
+            family.send(instead)
+        if instead in (signal.SIGKILL, signal.SIGSTOP):
+            return
     family.send(number)
 
 
@@ -162,10 +178,12 @@ def _attend(
     timeout: float | None,
     grace: float,
     interactive: bool,
+    due: Callable[[], tuple[float, int | None]] | None,
 ) -> tuple[bool, int | None]:
     """Attend to a command until it has ended; return whether its time was up, and a signal to us."""
     begun, stopped = time.monotonic(), signals.stopped
     limit, timed_out, passed, interrupted = timeout, False, 0, None
+    sent: int | None = None
     with selectors.DefaultSelector() as waiting:
         waiting.register(signals.descriptor, selectors.EVENT_READ)
         for one in streams:
@@ -176,6 +194,12 @@ def _attend(
             # While we were stopped its clock stood still, as it did itself.
             spent = time.monotonic() - begun - (signals.stopped - stopped)
             wait = _LONGEST if limit is None else min(_LONGEST, max(0.0, limit - spent))
+            if due is not None:
+                again, number = due()
+                if number is not None and (number != sent or number == signal.SIGKILL):
+                    sent = number
+                    family.send(number)
+                wait = min(wait, again)
             if any(one.held for one in streams):
                 wait = min(wait, PATIENCE / 10)
             if keyboard is not None and keyboard.ended:
@@ -269,8 +293,12 @@ class _Family:
             return [first, *first.children(recursive=True)]
         return []
 
-    def end(self, signals: Signals) -> int:
+    def end(
+        self, signals: Signals, due: Callable[[], tuple[float, int | None]] | None = None
+    ) -> int:
         """End what goes on after the command, at once at a signal; return how many those were.
+
+        Or where ``due`` says so.
 
         One that leaves the session by itself is none of them: a hook's recorder is in it for the moment
         that it takes to begin a session of its own.
@@ -282,6 +310,8 @@ class _Family:
             self.send(signal.SIGTERM)
             until, heard = time.monotonic() + GRACE / 2, len(signals.came)
             while alive and time.monotonic() < until and len(signals.came) == heard:
+                if due is not None and due()[1] == signal.SIGKILL:
+                    break
                 gone, alive = psutil.wait_procs(alive, timeout=0.05)
                 ended += len(gone)
                 alive = [process for process in alive if self._has(process)]

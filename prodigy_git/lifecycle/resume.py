@@ -3,14 +3,14 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodigy_git import layout, names
 from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.git.ask import git, git_status, said
-from prodigy_git.jobs import claims, course, index
+from prodigy_git.jobs import claims, course, index, leases
 from prodigy_git.jobs.endings import Released
 from prodigy_git.lifecycle import launcher, of_other_host, unended, whereabouts
 from prodigy_git.model.session import Session
@@ -38,6 +38,7 @@ from prodigy_git.store import (
     home,
     locked,
     mappings,
+    other_hosts,
     other_sessions,
     sessions,
 )
@@ -60,6 +61,8 @@ class Resumed:
     taken_up: list[str] = field(default_factory=list)
     settled: dict[str, str] = field(default_factory=dict)
     """Sessions that were over (`unended.settle`), and how they ended."""
+    elsewhere: list[leases.Elsewhere] = field(default_factory=list)
+    """What other hosts work on: nobody can give it back before its lease is over."""
     problems: list[str] = field(default_factory=list)
     pending: int = 0
     in_progress: int = 0
@@ -93,6 +96,13 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
     with _alone(store, repo, job):
         done = Resumed(job, repo, [])
         done.released = claims.release_dead(store, repo, job, broken, unknown_too=force)
+        if leases.is_shared(store, repo, job, broken):
+            known = other_hosts.known(store)
+            done.released = [replace(one, host=_called(known, one.host)) for one in done.released]
+            done.elsewhere = [
+                replace(one, host=known.named(one.host))
+                for one in leases.elsewhere(store, repo, job, broken)
+            ]
         done.settled = unended.settle(store, broken, repo=repo, job=job).ended
         done.was_paused = course.unpause(store, repo, job, broken)
         for one in wanted:
@@ -117,6 +127,10 @@ def resume(cwd: str, name: str, *, force: bool = False, broken: Broken) -> Resum
         return done
 
 
+def _called(known: other_hosts.Hosts, host: str | None) -> str | None:
+    return None if host is None else known.named(host)
+
+
 def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
     """Return (store, repository key, job, its sessions) of what a session's or a job's id names."""
     store = home.here(cwd)
@@ -131,6 +145,8 @@ def _meant(cwd: str, name: str) -> tuple[str, str, str, list[str]]:
     if (other := other_sessions.refusal(store, name)) is not None:
         raise other
     store, repo, job = whereabouts.job(cwd, name, take=True)
+    if not index.exists(store, repo, job):
+        leases.is_shared(store, repo, job, lambda _: None)  # which brings it here
     if not index.exists(store, repo, job) and prodigys_runs.run_of(store, repo, job) is not None:
         raise ProdigyError(_say_whose(store, job))
     if not index.exists(store, repo, job):

@@ -9,17 +9,19 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from prodigy_git import layout, names
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import ProdigyError, Unsure
 from prodigy_git.jobs import claims, endings, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.lifecycle import (
     command_environment,
     command_process,
+    elapsing,
     judging,
     preparing,
     process,
@@ -29,6 +31,7 @@ from prodigy_git.lifecycle import (
     stop_requests,
 )
 from prodigy_git.lifecycle.interrupts import Signals
+from prodigy_git.lifecycle.lease import Lease, Terms
 from prodigy_git.lifecycle.new_worktree import NewWorktree, new_worktree
 from prodigy_git.lifecycle.pool import Member
 from prodigy_git.lifecycle.sinks import Ours
@@ -39,9 +42,6 @@ from prodigy_git.store.runlog import LIMIT, RunLog
 
 _HIGH = 100
 """The lock's descriptor is above those that scripts use for their own (``exec 3>file``)."""
-_TURN = 1.0  # seconds after which one of a pool looks again whether there is an item
-_TROUBLES = 2
-"""How often in a row a worktree cannot be made before the worker stops."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Wish:
     log_limit: int = LIMIT
     pty: bool = False
     setup: bool = True
+    terms: Terms | None = None
+    """On which terms items of a shared job are claimed; None: the job is not shared."""
+    wait: float | None = None
+    """For how long another item, or a hub that is away, is waited for; None: not at all."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,9 @@ def attempt(worker: Worker, item: str | None) -> Attempt | None:
     held, descriptor = owner.hold(worker.store, worker.repo, worker.job)
     try:
         descriptor = _out_of_the_way(descriptor)
-        begun = _begin(worker, item, session, held.as_json())
-        return None if begun is None else _work(worker, *begun, descriptor)
+        with ExitStack() as kept:
+            begun = _begin(worker, item, session, held.as_json(), kept)
+            return None if begun is None else _work(worker, *begun, descriptor, kept)
     finally:
         os.close(descriptor)
 
@@ -145,19 +150,27 @@ def _out_of_the_way(descriptor: int) -> int:
 
 
 def _begin(
-    worker: Worker, item: str | None, session: str, held: dict[str, Any]
-) -> tuple[NewWorktree, Claim] | None:
-    """Claim an item and make its worktree; whatever comes between, the claim is given back."""
+    worker: Worker, item: str | None, session: str, held: dict[str, Any], kept: ExitStack
+) -> tuple[NewWorktree, Claim, Lease | None] | None:
+    """Claim an item and make its worktree; whatever comes between, the claim is given back.
+
+    The lease of a shared job's item is renewed from then on until ``kept`` is left.
+    """
     where = worker.store, worker.repo, worker.job
-    wish, claim = worker.wish, None
+    wish, claim, lease = worker.wish, None, None
     try:
         with worker.signals.heeded():
+            asked = elapsing.now()
             claim = claims.claim(
                 *where, agent=wish.agent or session, item=item, owner=held, worktree=session,
-                broken=worker.broken,
+                lease=None if wish.terms is None else wish.terms.lease, broken=worker.broken,
             )  # fmt: skip
             if claim is None:
                 return None
+            if wish.terms is not None:
+                lease = Lease(where, claim, wish.terms, asked, worker.broken)
+                kept.callback(lease.stop)
+                lease.start()
             if wish.attempts is not None:
                 last = claim.attempt - claim.tried + wish.attempts
                 claim = replace(claim, max_attempts=last)
@@ -166,10 +179,13 @@ def _begin(
                 item=claim.item_id, base=wish.base, claimed=claim.attempt, setup=wish.setup,
                 approve=preparing.refuse, say=worker.broken, broken=worker.broken,
             )  # fmt: skip
-            return made, claim
+            if lease is not None and (lost := lease.lost()) is not None:
+                raise ProdigyError(lost)
+            return made, claim, lease
     except (ProdigyError, OSError) as error:
+        kept.close()
         if claim is None:
-            if isinstance(error, OSError):  # the claim may be in the log all the same
+            if isinstance(error, (OSError, Unsure)):  # the claim may be in the log all the same
                 reporting.give_back(*where, session, str(error), worker.broken)
             raise
         reporting.give_back(*where, session, f"no worktree: {error}", worker.broken)
@@ -177,11 +193,15 @@ def _begin(
     except (
         BaseException
     ) as stop:  # an interruption; the claim may be in the log without our knowing
+        kept.close()
         reporting.give_back(*where, session, str(stop) or "interrupted", worker.broken)
         raise
 
 
-def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> Attempt:
+def _work(
+    worker: Worker, made: NewWorktree, claim: Claim, lease: Lease | None, descriptor: int,
+    kept: ExitStack,
+) -> Attempt:  # fmt: skip
     log_path = layout.run_log(worker.store, worker.repo, made.job_id, made.session_id)
     stem = log_path.removesuffix(".log")
     item_path, result_path = f"{stem}.item.json", f"{stem}.result.json"
@@ -204,7 +224,8 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
                 timeout=wish.timeout,
                 whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
-                started=partial(_note, worker, made, claim),
+                started=partial(_note, worker, made, claim, lease),
+                due=None if lease is None else lease.due,
             )  # fmt: skip
         finally:
             log.close()
@@ -216,6 +237,13 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         if worker.member is not None:
             worker.member.tell("looking")  # it has no item any more
         raise ready.cannot_start(wish.command[0], trouble, made.session_id) from trouble
+    lost = None if lease is None or ran.status == 0 else lease.lost()
+    if lost is not None:
+        command_process.send(
+            worker.store, worker.repo, made.job_id, made.session_id, signal.SIGKILL
+        )
+        ran = replace(ran, interrupted=ran.interrupted or signal.SIGTERM)
+    kept.close()
     _say_what_was_odd(worker, claim, ran, log, log_path)
     result = reporting.result_of(result_path, claim.item_id, worker.broken)
     stopped = stop_requests.take(worker.store, worker.repo, made.job_id, made.session_id)
@@ -225,7 +253,7 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
         ran = replace(ran, interrupted=ran.interrupted or signal.SIGTERM)
     verdict = judging.verdict(
         worker.store, made.session_id, ran, stopped, result, timeout=wish.timeout,
-        commit_required=wish.commit_required, broken=worker.broken,
+        commit_required=wish.commit_required, lost=lost, broken=worker.broken,
     )  # fmt: skip
     backoff = endings.backoff(claim.tried, wish.backoff) if verdict.status == "Failed" else 0
     state = reporting.report(
@@ -246,7 +274,9 @@ def _work(worker: Worker, made: NewWorktree, claim: Claim, descriptor: int) -> A
     )  # fmt: skip
 
 
-def _note(worker: Worker, made: NewWorktree, claim: Claim, pid: int, alone: bool) -> None:
+def _note(
+    worker: Worker, made: NewWorktree, claim: Claim, lease: Lease | None, pid: int, alone: bool
+) -> None:
     where = worker.store, worker.repo, made.job_id, made.session_id
     try:
         command_process.note(
@@ -255,6 +285,8 @@ def _note(worker: Worker, made: NewWorktree, claim: Claim, pid: int, alone: bool
         )  # fmt: skip
     except OSError as trouble:  # a full disk: it can be ended by whoever started it
         worker.broken(f"'prodigy-git stop' will not find agent {made.agent_id} ({trouble})")
+    if lease is not None:
+        lease.command(made.session_id)
 
 
 def _say_what_was_odd(
@@ -279,91 +311,3 @@ def _say_what_was_odd(
 
 def _ready(state: str, backoff: int) -> int | None:
     return clock.now() + backoff * 1000 if state == "pending" else None
-
-
-def until_done(
-    worker: Worker, item: str | None, after: Callable[[Attempt], None]
-) -> Attempt | None:
-    """Work on one item, again and again until it is completed or given up; None if there is none.
-
-    ``after`` is called with each attempt. Raises as `attempt`; `Interrupted` only while nothing runs.
-    """
-    last: Attempt | None = None
-    troubles = 0
-    while True:
-        try:
-            done = attempt(worker, item)
-        except NoWorktree as trouble:
-            troubles = _once_more(worker, trouble, troubles)
-            continue
-        except (ProdigyError, OSError) as trouble:
-            if last is None or isinstance(trouble, ready.CannotStart):
-                raise
-            # Somebody else has taken it, or ended it: that is not this attempt's end.
-            worker.broken(f"item {last.item_id} is not tried again: {trouble}")
-            return last
-        if done is None:
-            if last is not None:
-                worker.broken(
-                    f"item {last.item_id} is not tried again: job {worker.job} hands out none"
-                )
-            return last
-        troubles = 0
-        last = done
-        after(done)
-        item = done.item_id
-        if worker.signals.came or done.ready_at is None:
-            return done
-        _sleep_until(worker, done.ready_at)
-
-
-def until_none_is_left(
-    worker: Worker, after: Callable[[Attempt], None]
-) -> tuple[int, claims.Waiting]:
-    """Work on item after item; return how many this worker failed for good, and what is left.
-
-    Where all that is pending waits for its next try, or for items that others have in progress, this
-    waits too; not for those themselves, unless the others are of the same pool. Ends early where no
-    other item is to be taken (`Signals.no_more`). Raises as `attempt`; `Interrupted` after the attempt
-    during which a signal came.
-    """
-    given_up = troubles = 0
-    while True:
-        done = None
-        if not worker.signals.no_more:
-            try:
-                done = attempt(worker, None)
-            except NoWorktree as trouble:
-                troubles = _once_more(worker, trouble, troubles)
-                continue
-        if done is not None:
-            troubles = 0
-            after(done)
-            given_up += done.state in ("dead", "failed")
-            worker.signals.check()
-            continue
-        left = claims.waiting(worker.store, worker.repo, worker.job, worker.broken)
-        if worker.signals.no_more or left.status != "running" or left.stuck:
-            return given_up, left
-        if left.pending and left.ready_at is not None:
-            _sleep_until(worker, left.ready_at)
-        elif not left.pending:
-            # The others may give theirs back, or add some.
-            if worker.member is None or not left.in_progress:
-                return given_up, left
-            worker.member.tell("idle")
-            worker.signals.sleep(_TURN, at_most_for_more=True)
-            worker.member.tell("looking")
-
-
-def _once_more(worker: Worker, trouble: NoWorktree, troubles: int) -> int:
-    """Wait before another worktree is tried; where the one before could not be made either, raise."""
-    if troubles + 1 >= _TROUBLES:
-        raise trouble
-    worker.broken(str(trouble))
-    worker.signals.sleep(endings.backoff(1, worker.wish.backoff) / 1000)
-    return troubles + 1
-
-
-def _sleep_until(worker: Worker, moment: int) -> None:
-    worker.signals.sleep(max(0, moment - clock.now()) / clock.SECOND, at_most_for_more=True)

@@ -32,7 +32,7 @@ def test_what_each_command_prints_is_documented(repo, store, monkeypatch):
     # What no command ever prints is not to be documented, but for what needs a rare mishap to be there.
     rare = {
         "hook-line", "process", "drifted", "deleted", "replacement", "named", "moved", "span-event",
-        "shared-file", "pushed", "holder", "prodigy-run",
+        "shared-file", "pushed", "holder", "prodigy-run", "held-elsewhere",
     }  # fmt: skip
     unseen = {
         (name, key)
