@@ -17,7 +17,7 @@ from operator import itemgetter
 from prodigy_git.errors import ProdigyError
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.record import archived, clock, files
-from prodigy_git.store import events
+from prodigy_git.store import events, many_logs
 from prodigy_git.store.stream import Broken, blocks, blocks_of, merge, opened
 from prodigy_git.store.watching import Told, changes
 
@@ -170,7 +170,8 @@ class Follower:
                 self._skip(repo, job, [path])  # nothing was appended since
                 return
             try:
-                for offset, block in blocks_of(stream, plain, start):
+                text = many_logs.of(stream, path, plain=plain)
+                for offset, block in blocks_of(text, plain, start):
                     whole = block[: block.rfind(b"\n") + 1]
                     if whole:  # never half a line: the rest of it comes with the next change
                         found = list(self._parsed(repo, job, path, whole))

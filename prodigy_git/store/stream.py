@@ -24,6 +24,7 @@ from prodigy_git.model.blocks import are_ours
 from prodigy_git.model.event import Event, parse_line, parse_lines
 from prodigy_git.model.selection import Selection
 from prodigy_git.record import archived, clock, files, log
+from prodigy_git.store import many_logs
 from prodigy_git.store.broken import Broken as Broken
 
 Placed = tuple[int, int, int, Event]
@@ -42,11 +43,12 @@ def blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[tuple[
 
     From ``start``, which a line begins at, and no byte from ``end`` on. Raises as reading does.
     """
-    return blocks_of(*opened(path), start, end)
+    stream, plain = opened(path)
+    return blocks_of(many_logs.of(stream, path, plain=plain), plain, start, end)
 
 
 def blocks_of(
-    stream: IO[bytes], plain: bool, start: int = 0, end: int | None = None
+    stream: many_logs.Text, plain: bool, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, bytes]]:
     """Yield what `blocks` does of an open file, ``plain`` or an archive; close it at the end."""
     pieces: list[bytes] = []  # of a line that is longer than a block
@@ -55,8 +57,7 @@ def blocks_of(
         position = start
         while not stream.closed:
             size = _BLOCK if end is None else min(_BLOCK, end - position)
-            # All there is of a damaged archive: `read` returns nothing of a block with an error.
-            data = stream.read(size) if plain else stream.read1(size)  # type: ignore[attr-defined]
+            data = stream.read(size)
             position += len(data)
             if not data or (plain and len(data) < _BLOCK):
                 stream.close()  # its end: thousands of small files may be open in a merge
