@@ -186,7 +186,7 @@ def _hosts_as_json(found: "Repository") -> dict[str, Any]:
                 "host": one.seen.name,
                 "host_id": one.seen.id,
                 "seen_at": None if one.seen.at is None else clock.stamp(one.seen.at),
-                "gone": one.is_gone,
+                "gone": one.seen.is_gone,
                 "in_progress": one.items,
                 "sessions": one.sessions,
             }
@@ -244,7 +244,8 @@ def _lines(told: "list[tuple[Repository, list[Advice]]]") -> None:
         for host in found.hosts:
             jobs = [f"{count} of {job}" for job, count in host.items.items()]
             _line(
-                "host", found.key, host.seen.name, host.seen.id, "gone" if host.is_gone else "seen",
+                "host", found.key, host.seen.name, host.seen.id,
+                "gone" if host.seen.is_gone else "seen",
                 None if host.seen.at is None else max(0, now - host.seen.at) // clock.SECOND,
                 host.sessions, ", ".join(jobs),
             )  # fmt: skip

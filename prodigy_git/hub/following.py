@@ -26,11 +26,12 @@ _QUICKEST, _SLOWEST = 0.1, 1.0
 """Seconds between two questions where nothing is heard: right after something happened, and at rest."""
 _LISTENED = 10.0
 """Seconds between two questions where the hub is heard."""
-_SESSIONS = 5.0
+_SESSIONS, _SESSIONS_BUSY = 5.0, 1.0
 _SETTLE = 10.0
 _ALIVE = 60.0
 _WHOLE = 600.0
-"""Seconds from one look at the sessions to the next; so for syncing files, a sign of life, and all."""
+"""Seconds from one look at the sessions to the next; so for syncing files, a sign of life, and all.
+Where something happens, sessions are looked at sooner: there may be ten thousand of them."""
 _FIRST, _LONGEST = 1.0, 30.0
 """Seconds until a hub that was not reached is tried again."""
 
@@ -142,7 +143,7 @@ def _go_on(exchange: Exchange, wakes: _Wakes) -> None:
         exchange.ship(sorted(jobs), done)
         exchange.pull(exchange.changed(), done)
         came.update(job for job, count in done.pulled.items() if count)
-        if jobs or now - due["sessions"] > _SESSIONS:
+        if now - due["sessions"] > (_SESSIONS_BUSY if jobs else _SESSIONS):
             exchange.exchange_sessions(done)
             due["sessions"] = now
         if now - due["settle"] > _SETTLE:

@@ -105,7 +105,7 @@ def _dead(found: Repository, where: str) -> Iterator[Advice]:
 def _gone(found: Repository, where: str) -> Iterator[Advice]:
     """Say what hosts have left whose claims are over: whoever is asked first gives it back for all."""
     held: dict[str, dict[str, int]] = {}
-    gone = {one.seen.id for one in found.hosts if one.is_gone}
+    gone = {one.seen.id for one in found.hosts if one.seen.is_gone}
     for one in found.agents:
         if one.state == "dead" and one.host is not None and one.claimed and one.job_id:
             said = f"{one.host.name}{', which is gone' if one.host.id in gone else ''}"

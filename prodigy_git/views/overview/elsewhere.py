@@ -20,15 +20,11 @@ from prodigy_git.views.trouble import Facts
 
 @dataclass(frozen=True)
 class HostRow:
-    """Another host, and what it has in its hands here: items by job, and sessions that have not ended.
-
-    ``is_gone``: it gave no sign of life for long, and no lease of its holds.
-    """
+    """Another host, and what it has in its hands: items by job, and sessions that have not ended."""
 
     seen: Seen
     items: dict[str, int] = field(default_factory=dict)
     sessions: int = 0
-    is_gone: bool = False
 
 
 def everybody(key: str, sessions: list[Brief], said: Said, hosts: Hosts) -> list[Agent]:
@@ -78,6 +74,19 @@ def _of_session(key: str, brief: Brief, mine: Held | None, seen: Seen) -> Agent:
     return agent
 
 
+def believe_leases(agents: Iterable[Agent]) -> None:
+    """Call no host gone that holds a lease: who only takes steps gives no other sign of life."""
+    some = [one for one in agents if one.host is not None]
+    alive: dict[str, int] = {}
+    for one in some:
+        if one.host is not None and one.claimed and one.facts.owned is not False:
+            alive[one.host.id] = max(alive.get(one.host.id, 0), one.last or 0)
+    for one in some:
+        if one.host is not None and one.host.id in alive:
+            last = max(one.host.at or 0, alive[one.host.id])
+            one.host = replace(one.host, at=last or None, is_gone=False)
+
+
 def worth_a_row(one: Agent) -> bool:
     """Whether an agent on another host is one of those at work: not where that host is gone.
 
@@ -90,23 +99,19 @@ def rows(hosts: Hosts, agents: Iterable[Agent]) -> list[HostRow]:
     """Return the other hosts that have something in their hands, or had; the silent ones last."""
     items: dict[str, Counter[str]] = {}
     sessions: Counter[str] = Counter()
-    alive: set[str] = set()
+    now = clock.now()
+    seen = {name: hosts.seen(name, now) for name, host in hosts.by_id.items() if not host.own}
     for one in agents:
         if one.host is None:
             continue
+        seen[one.host.id] = one.host
         if one.claimed and one.job_id is not None:
             items.setdefault(one.host.id, Counter())[one.job_id] += 1
-            if one.facts.owned is not False:
-                alive.add(one.host.id)
         if one.facts.status is not None and one.state != "finished":
             sessions[one.host.id] += 1
-    now = clock.now()
     found = [
-        HostRow(
-            seen := hosts.seen(name, now), dict(items.get(name, {})), sessions[name],
-            seen.is_gone and name not in alive,
-        )
-        for name, host in hosts.by_id.items()
-        if not host.own and (name in items or sessions[name] or not hosts.is_gone(name))
-    ]  # fmt: skip
-    return sorted(found, key=lambda one: (one.is_gone, one.seen.name, one.seen.id))
+        HostRow(one, dict(items.get(name, {})), sessions[name])
+        for name, one in seen.items()
+        if name in items or sessions[name] or not one.is_gone
+    ]
+    return sorted(found, key=lambda one: (one.seen.is_gone, one.seen.name, one.seen.id))

@@ -209,6 +209,7 @@ def _elsewhere(
     now = clock.now()
     agents.hear(store, key, found, now - wish.stuck_after, memory)
     agents.judge(found, now, wish.stuck_after)
+    elsewhere.believe_leases(found)
     return found
 
 

@@ -94,16 +94,18 @@ def host_of(one: Agent) -> str:
 
 def hosts(found: Repository, now: int) -> str:
     """Return how it stands with the other hosts, those first that are gone and have something."""
-    some = sorted(found.hosts, key=lambda one: (not (one.is_gone and one.items), one.is_gone))
+    some = sorted(
+        found.hosts, key=lambda one: (not (one.seen.is_gone and one.items), one.seen.is_gone)
+    )
     said = []
     for one in some[:_HOSTS]:
         last = "never seen" if one.seen.at is None else f"seen {age(one.seen.at, now)} ago"
         has = [f"{count} of {job}" for job, count in one.items.items()]
         if one.sessions and not one.items:
             has = [f"{one.sessions} session{'' if one.sessions == 1 else 's'}"]
-        verb = "had" if one.is_gone else "has"
+        verb = "had" if one.seen.is_gone else "has"
         what = f", {verb} {', '.join(has[:_HOSTS])}" if has else ""
-        said.append(f"{one.seen.name} {'is gone, ' if one.is_gone else ''}{last}{what}")
+        said.append(f"{one.seen.name} {'is gone, ' if one.seen.is_gone else ''}{last}{what}")
     if len(found.hosts) > _HOSTS:
         said.append(f"and {len(found.hosts) - _HOSTS} more")
     return "; ".join(said)

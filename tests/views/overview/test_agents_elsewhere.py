@@ -6,7 +6,7 @@ import os
 import pytest
 from support_cli import call, new, ok, snapshot
 from support_json_documented import wrong
-from support_other_hosts import AWAY, BUILD, claimed, join, pulled, tell
+from support_other_hosts import AWAY, BUILD, claimed, join, pulled, stamp, tell
 from support_terminal import Terminal
 
 from prodigy_git import layout
@@ -94,6 +94,24 @@ def test_a_lease_that_may_have_been_renewed_since_the_hub_was_asked_is_not_over(
     assert by_agent(status(cwd=known))["ada"]["state"] == "running"
     (item,) = ok("job", "show", "review", "--json", cwd=known).json["in_progress_items"]
     assert item["alive"] is None
+
+
+def test_a_host_that_renews_its_leases_is_not_gone(known, store):
+    """Its workers take steps and nothing else: no sync has said that it is there."""
+    join(store)
+    tell(store, AWAY, "s-away", agent_id="bob", item_id="i1", minutes=100)
+    renewed = {"session_id": "s-away", "agent_id": "bob", "item_id": "i1", "attempt": 1}
+    pulled(
+        store, AWAY, claimed(AWAY, "i1", "bob", "s-away", minutes=100, lease=10),
+        ("ClaimRenewed", 1, {**renewed, "lease_until": stamp(-5)}),
+    )  # fmt: skip
+    found = status(cwd=known)
+    one = by_agent(found)["bob"]
+    assert (one["state"], one["host"]) == ("running", "ci-2")
+    hosts = {one["host"]: one for one in found["hosts"]}
+    assert hosts["ci-2"]["gone"] is False
+    assert hosts["ci-2"]["in_progress"] == {"review": 1}
+    assert not [one for one in found["advice"] if "leases" in one["what"]]
 
 
 def test_a_gone_hosts_session_without_an_item_is_counted_and_no_row(known, store):
