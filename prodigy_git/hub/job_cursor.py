@@ -3,9 +3,15 @@
 It is written after the lines that it speaks of, and neither is synced to the disk in a step: the lines
 are on the hub. So a loss of power may leave the note and not the lines. It bears the boot in which it
 was written for that: in another boot it holds only if what it speaks of was synced.
+
+Two steps on a job in a second are common, and a hundred not rare: it is written in its place, for to
+rename a file over another has ext4 write it out first, while others wait for the job. So it may be read
+half written: it bears a checksum, and is read again.
 """
 
 import os
+import time
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +19,9 @@ from prodigy_git import layout
 from prodigy_git.record import files, jsonline
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
+_CHECK = b',"check":'
+_AGAIN = 10
+"""How often a note that is not whole is read again, within as many milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,24 @@ def load(store: str, repo: str, job: str) -> Cursor | None:
     by its name, and pulled again. It counts as shared meanwhile, so that nobody claims without the
     hub. Raises `OSError`.
     """
+    path = layout.hub_job(store, repo, job)
+    for number in range(_AGAIN):
+        if number > 1:
+            time.sleep(0.001)
+        try:
+            found = _understood(files.read(path))
+        except FileNotFoundError:
+            return None
+        if found is not None:
+            return found
+    return Cursor("", "", 0, shared=True)
+
+
+def _understood(data: bytes) -> Cursor | None:
+    whole, checked, rest = data.rpartition(_CHECK)
     try:
-        data = files.read(layout.hub_job(store, repo, job))
-    except FileNotFoundError:
-        return None
-    try:
+        if checked and int(rest.strip().removesuffix(b"}")) != zlib.crc32(whole):
+            return None
         fields = jsonline.decode_object(data)
         return Cursor(
             hub=_text(fields["hub"]),
@@ -94,7 +116,7 @@ def load(store: str, repo: str, job: str) -> Cursor | None:
             boot=None if fields.get("boot") is None else _text(fields["boot"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Cursor("", "", 0, shared=True)
+        return None
 
 
 def _text(value: Any) -> str:
@@ -128,22 +150,18 @@ def save(store: str, repo: str, job: str, cursor: Cursor, *, durably: bool = Fal
         "boot": cursor.boot, "sizes": cursor.sizes, "sent": cursor.sent, "skipped": cursor.skipped,
         "items": cursor.items,
     }  # fmt: skip
-    data = (jsonline.encode(fields) + "\n").encode("ascii")
+    whole = jsonline.encode(fields).encode("ascii").removesuffix(b"}")
+    data = b"%b%b%d}\n" % (whole, _CHECK, zlib.crc32(whole))
     if durably or not os.path.lexists(path):
         files.make_private(os.path.dirname(path))
         files.replace(path, data)
         return
-    temporary = layout.temporary(path)
-    descriptor = files.create_anew(temporary, os.O_WRONLY)
+    descriptor = files.create(path, os.O_WRONLY)
     try:
-        try:
-            files.write_all(descriptor, data)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+        # Never shorter than before: nobody reads the end of what was there.
+        files.write_all(descriptor, data.ljust(os.fstat(descriptor).st_size))
+    finally:
+        os.close(descriptor)
 
 
 def anew(cursor: Cursor, hub: str, host: str, job: int, *, offer: bool) -> Cursor:
