@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.hub import border, job_cursor, pulled_files, set_aside, shared_items
+from prodigy_git.hub import (
+    border,
+    job_cursor,
+    pulled_files,
+    set_aside,
+    shared_items,
+    told_conflicts,
+)
 from prodigy_git.hub.copied_rows import Rows
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.job_streams import Stream
@@ -101,6 +108,7 @@ def take(
         if lines:
             sizes |= pulled_files.append(*where.name, lines)
             boot = job_cursor.boot()
+            told_conflicts.take(where, (line for some in lines.values() for line in some))
         skipped = cursor.skipped and tuple(
             one for one in cursor.skipped if UUID(one).bytes not in set(rows.ids)
         )

@@ -217,6 +217,7 @@ class JobReopened(KnownEvent, kw_only=True):
     to: Literal["setup", "map", "reduce"]
     items: dict[str, Count] | None = None
     reason: str | None = None
+    conflict: dict[str, Any] | None = None
     sequence: Count | None = None
 
 
@@ -286,6 +287,7 @@ class DLQItemsReprocessed(KnownEvent, kw_only=True):
     items: dict[str, Count] | None = None
     item_ids: list[str] | None = None
     reason: str | None = None
+    conflict: dict[str, Any] | None = None
 
 
 KNOWN: dict[str, type[KnownEvent]] = {

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support_shared import quiet
@@ -9,7 +10,8 @@ from support_shared import quiet
 from prodigy_git import api, layout
 from prodigy_git.errors import Away, ProdigyError
 from prodigy_git.hub import shared_items, shared_step
-from prodigy_git.jobs import claims, course, requeue
+from prodigy_git.jobs import claims, course, endings, requeue, unmerged
+from prodigy_git.merging.queue import giving_back
 from prodigy_git.record import clock, locks
 
 ITEMS = [{"id": f"i{n}"} for n in range(6)]
@@ -261,3 +263,56 @@ def test_a_hub_that_has_lost_the_items_gets_them_back_and_gives_them_on(sharers,
     assert before.count("\n") == 1
     b.open()
     assert b.claim("b", item="more").data == {"id": "more"}
+
+
+def give_back(one, item, told):
+    """Give an item back as `merge --requeue` does, with what its next attempt is told."""
+    with one.step() as index:
+        made = endings.event(
+            index, "DLQItemsReprocessed", count=1, items={item: 1}, reason="merge: conflict",
+            conflict=told,
+        )  # fmt: skip
+        endings.record(index, [made], quiet)
+
+
+def test_what_a_merge_tells_the_next_attempt_comes_to_the_host_that_makes_it(sharers):
+    a, b = opened(sharers, "a", "b")
+    for item in ("i0", "i1"):
+        a.finish(a.claim("a", item=item))
+        give_back(
+            a, item, {"kind": "conflict", "target": "main", "base": "0" * 40, "item_id": item}
+        )
+    again = b.claim("b", item="i0")
+    assert again.attempt == 2
+    told = unmerged.of(*b.where, "i0")
+    assert (told.target, told.base) == ("main", "0" * 40)
+    assert unmerged.of(*b.where, "i1") is not None
+    b.finish(again)
+    api.record_event(a.job, "WorktreeMerged", item_id="i0", target_branch="main")
+    a.claim("a")  # tells it to the hub
+    b.claim("b")
+    assert unmerged.of(*b.where, "i0") is None
+    assert unmerged.of(*b.where, "i1") is not None
+
+
+def test_what_is_told_of_an_item_is_foreign_input(sharers):
+    a, b = opened(sharers, "a", "b")
+    give_back(a, "../../../up", {"kind": "x"})
+    give_back(a, "i1", {"kind": "x" * 2_000_000})
+    assert b.claim("b").item_id == "i0"
+    assert sum("is not written" in text for text in b.said) == 2
+    assert not list(b.host.store.rglob("up.json"))
+    assert not Path(layout.conflict(*b.where, "i1")).exists()
+
+
+def test_give_back_says_it_in_the_event_of_a_shared_job_alone(sharers):
+    (a,) = sharers("a")
+    for name, hub in (("J", True), ("L", False)):
+        a.open(name, items=ITEMS[:1], hub=hub)
+        made = a.claim("a")
+        a.finish(made)
+        target = SimpleNamespace(store=a.where[0], repo=a.where[1])
+        result = SimpleNamespace(item_id="i0", job_id=name, attempt=1)
+        assert giving_back.give_back(target, result, {"kind": "conflict"}, quiet) is None
+        (event,) = [one for one in a.read() if one.type == "DLQItemsReprocessed"]
+        assert (event.fields().get("conflict") is not None) == hub

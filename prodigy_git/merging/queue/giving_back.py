@@ -56,6 +56,8 @@ def give_back(target: Target, result: Result, told: dict[str, Any], broken: Brok
                 "items": {item: view.attempt},
                 "reason": f"merge: {told['kind']}",
             }
+            if index.shared is not None:  # the next attempt may be made on another host
+                again["conflict"] = told
             if index.job.status == "completed":
                 sequence = index.job.sequence + 1
                 made = endings.event(index, "JobReopened", to="map", sequence=sequence, **again)
