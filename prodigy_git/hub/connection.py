@@ -195,9 +195,12 @@ def _begun(conn: Connection, deadline: float, within: float) -> "Raw":
     last: Away | Refused | None = None
     for kept in (conn.raw is not None, False):
         raw = conn.ready(max(0.001, deadline - driver.now()))
-        raw.deadline = deadline
+        # To a kept one nobody may listen any more, and nobody say so: a router forgot it, the machine
+        # slept. That leaves time for a new one.
+        raw.deadline = min(deadline, driver.now() + within / 3) if kept else deadline
         try:
             raw.execute(begin)
+            raw.deadline = deadline
             return raw
         except BaseException as error:
             raw.undo()

@@ -158,7 +158,8 @@ def in_words(error: BaseException, address: Address) -> Away | Refused:
         return Away(f"{hub} cannot now ({said}): try again")
     if state in ("55P03", "57014", "25P03", "40001", "40P01"):
         return Away(f"{hub} is busy ({said}): try again")
-    if state == "25006":
+    # A standby does not begin a transaction that may write, and has no code of its own for that.
+    if state == "25006" or (state == "0A000" and "recovery" in said):
         return Away(f"{hub} takes nothing in ({said}): name its primary, or try again")
     if state == "42501":
         return Refused(

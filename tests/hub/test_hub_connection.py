@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,25 @@ def test_a_connection_that_died_unheard_is_made_anew_at_the_first_word(hub_url, 
         for _ in range(2):
             with connection.transaction(there, within=PATIENCE) as tx:
                 assert tx.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_connection_to_which_nobody_listens_any_more_is_made_anew(hub_url, postgres, monkeypatch):
+    """As where a router has forgotten it: no answer, and no word that there is none."""
+    with (
+        Proxy(postgres.port) as wire,
+        way(hub_url.replace(f":{postgres.port}", f":{wire.port}")) as there,
+    ):
+        made = connection._made
+
+        def heard_again(*arguments):
+            wire.reset()
+            wire.pass_on()
+            return made(*arguments)
+
+        monkeypatch.setattr(connection, "_made", heard_again)
+        wire.stall()
+        with connection.transaction(there, within=6) as tx:
+            assert tx.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_child_process_has_a_connection_of_its_own(hub_url):
@@ -372,6 +392,26 @@ def test_a_network_that_stalls_within_a_copy_ends_it(hub_url, postgres, way_of_i
         wire.pass_on()
         with connection.transaction(there, within=PATIENCE) as tx:
             assert tx.execute("SELECT count(*) FROM t").fetchone() == (9999,)
+
+
+def test_a_standby_is_away(hub_url, postgres):
+    """It may be the primary in a moment."""
+    copy = postgres.backup()
+    postgres.stop()
+    mark = postgres.data / "standby.signal"
+    mark.touch()
+    shutil.chown(mark, *postgres.data.stat()[4:6])
+    try:
+        postgres.start()
+        with (
+            way(hub_url) as there,
+            pytest.raises(Away, match="name its primary"),
+            connection.transaction(there, within=PATIENCE),
+        ):
+            pass
+    finally:
+        postgres.stop()
+        postgres.restore(copy)
 
 
 def test_a_passwords_text_in_a_servers_message_is_hidden():
