@@ -73,6 +73,8 @@ class Step:
     """The job on the hub, as of the moment at which its row was taken; None: it is not held."""
     newest: int = 0
     """When the job's last event was written there, in microseconds since 1970."""
+    stamp: str | None = None
+    """The timestamp of what was recorded last, which the hub may have also where that failed."""
     _server: int = 0
     _asked: float = 0.0
 
@@ -236,6 +238,7 @@ class Step:
         after = stream._replace(seq=stream.seq + len(lines), mark=job_streams.new_mark())
         ids = [event["id"] for event in events]
         self.stream = None
+        self.stamp = stamp
         if not self._committed(_insertion(after, where.host, stamp, ids, lines), ids):
             return  # it came with a pull
         try:

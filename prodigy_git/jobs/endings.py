@@ -78,6 +78,7 @@ def record(
     """
     if not events:
         return
+    stamp = None
     if index.shared is not None:
         try:
             index.shared.record(events, before)
@@ -85,13 +86,13 @@ def record(
             if not index.shared.ends:
                 raise
             broken(f"{error}; what ends here is written here, and goes to the hub later")
-            index.shared, index.away = None, True
+            stamp, index.shared, index.away = index.shared.stamp, None, True
         else:
             indexes.advance(index, broken)
             return
 
     def write() -> None:
-        log.append(index.store, index.repo, index.job_id, events, before=before)
+        log.append(index.store, index.repo, index.job_id, events, before=before, stamp=stamp)
 
     if ends:
         reserve.with_room(index.store, write)

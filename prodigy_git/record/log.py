@@ -48,15 +48,17 @@ def append(
     *,
     patience: float = locks.PATIENCE,
     before: Callable[[Position], None] | None = None,
+    stamp: str | None = None,
 ) -> Position:
     """Append ``events`` to a job's log, durably, and return the position behind them.
 
     Each event is a dict with ``id`` and ``type``, then what else it holds in the order in which it
     is to be written; ``timestamp`` and ``event_type`` are put in here, and what looks like a secret is
     taken out of its texts (`redacting`). ``before`` is called under
-    the log's lock with the position at which the events will begin. Raises `locks.Busy` where the
-    lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line that
-    the next append closes off, was written: what cannot be made durable is taken back.
+    the log's lock with the position at which the events will begin. ``stamp`` is the timestamp of
+    events that may have been recorded elsewhere already: byte for byte the same. Raises `locks.Busy`
+    where the lock is not to be had, `OSError` where the disk refuses; then nothing, or a torn last line
+    that the next append closes off, was written: what cannot be made durable is taken back.
     """
     folder = layout.job_log(store, repo, job)
     within.refuse_links(store, folder)
@@ -68,7 +70,7 @@ def append(
         if last is not None and moment < last:
             moment = last
         name = _file_for(folder, moment, newest, packed)
-        text = encoded(events, clock.stamp(moment))
+        text = encoded(events, stamp or clock.stamp(moment))
         descriptor, size, created = _open(folder, name)
         try:
             if size and os.pread(descriptor, 1, size - 1) != b"\n":

@@ -127,6 +127,27 @@ def test_where_it_was_not_done_it_is_away_and_nothing_is_written(pair, impatient
     agree(a, b)
 
 
+def test_an_end_that_nobody_knows_to_be_done_is_the_same_event_here_and_there(
+    pair, impatient, monkeypatch
+):
+    a, b = pair
+    made = a.claim("first")
+    real = shared_step._answers
+
+    def lost(way, text, until):
+        if text.startswith("INSERT"):
+            a.wire.mute()
+        return real(way, text, until)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_step, "_answers", lost)
+        assert a.finish(made).state == "completed"
+    assert any("not known whether" in text for text in a.said)
+    a.wire.pass_on()
+    a.forget()
+    agree(a, b)
+
+
 PAUSED = """
 import os, signal, sys
 from prodigy_git import api
