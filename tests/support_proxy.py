@@ -4,7 +4,8 @@
         url = server.url(database, port=wire.port)
         wire.stall()   # nothing passes, nothing is refused, nothing is lost: a network that went
         wire.pass_on() # all that was held arrives
-        wire.drop()    # what is open is reset, what is new refused: a server that went
+        wire.mute()    # what is asked arrives, and no answer does
+    wire.drop()    # what is open is reset, what is new refused: a server that went
 
 A thread of the process that asks for it; no command returns before it holds.
 """
@@ -29,8 +30,9 @@ _ENOUGH = 1 << 22
 class _Way:
     """One direction of a connection: bytes that were read here, and when they may go on there."""
 
-    def __init__(self, source: socket.socket, target: socket.socket) -> None:
+    def __init__(self, source: socket.socket, target: socket.socket, *, answers: bool) -> None:
         self.source, self.target = source, target
+        self.answers = answers  # it comes from the server
         self.held: deque[tuple[float, bytes]] = deque()
         self.size = 0
         self.at_end = False  # nothing comes any more
@@ -45,7 +47,7 @@ class Proxy:
         """Pass all on to the port ``to``, where perhaps nobody listens yet."""
         self._to = to
         self._held, self.port = hold_port()
-        self._state: Literal["pass", "stall", "drop"] = "pass"
+        self._state: Literal["pass", "stall", "mute", "drop"] = "pass"
         self._delay = 0.0
         self._left: int | None = None
         self._listening: socket.socket | None = None
@@ -68,6 +70,10 @@ class Proxy:
     def stall(self) -> None:
         """Take connections and bytes and keep them, both ways. Nothing is lost."""
         self._command(lambda: setattr(self, "_state", "stall"))
+
+    def mute(self) -> None:
+        """Pass on what is asked, and keep what is answered."""
+        self._command(lambda: setattr(self, "_state", "mute"))
 
     def drop(self) -> None:
         """Reset all connections, with what is held of them, and refuse new ones."""
@@ -157,13 +163,13 @@ class Proxy:
         """Wait until something can be done; return what can be read, and what written."""
         masks: dict[socket.socket, int] = {self._waker: selectors.EVENT_READ}
         # Stalled, the kernel takes connections by itself.
-        if self._listening is not None and self._state == "pass":
+        if self._listening is not None and self._state != "stall":
             masks[self._listening] = selectors.EVENT_READ
         now, soonest = time.monotonic(), None
         for way in self._ways:
             if not way.at_end and way.size < _ENOUGH:
                 masks[way.source] = masks.get(way.source, 0) | selectors.EVENT_READ
-            if self._state != "pass" or way.told or not (way.held or way.at_end):
+            if self._keeps(way) or way.told or not (way.held or way.at_end):
                 continue
             due = way.held[0][0] if way.held else now
             if due <= now:
@@ -177,6 +183,9 @@ class Proxy:
         ready = {key.fileobj for key, mask in found if mask & selectors.EVENT_READ}
         return ready, {key.fileobj for key, mask in found if mask & selectors.EVENT_WRITE}
 
+    def _keeps(self, way: _Way) -> bool:
+        return self._state == "stall" or (self._state == "mute" and way.answers)
+
     def _accept(self) -> None:
         assert self._listening is not None
         near, _ = self._listening.accept()
@@ -188,7 +197,7 @@ class Proxy:
         for one in (near, far):
             one.setblocking(False)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._ways += [_Way(near, far), _Way(far, near)]
+        self._ways += [_Way(near, far, answers=False), _Way(far, near, answers=True)]
 
     def _read(self, way: _Way) -> None:
         try:

@@ -239,6 +239,21 @@ def test_a_stalled_wire_holds_all_and_loses_nothing(wire, echo):
             assert received(new, 3) == b"new"
 
 
+def test_over_a_mute_wire_questions_go_and_no_answers_come(wire, echo):
+    with to(wire) as one:
+        wire.mute()
+        passed = wire.passed
+        one.sendall(b"asked")
+        one.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            one.recv(1)
+        one.settimeout(60)
+        assert wire.passed == passed + 5
+        wire.pass_on()
+        assert received(one, 5) == b"asked"
+    assert echo.wait_for_end() == "closed"
+
+
 def test_behind_a_stalled_wire_nobody_hears_that_the_other_one_went(wire, echo):
     with to(wire) as one:
         one.sendall(b"before")
