@@ -15,7 +15,7 @@ from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.job_streams import Row
 from prodigy_git.hub.where import Where
 from prodigy_git.record import clock
-from prodigy_git.store import events, stream
+from prodigy_git.store import stream
 
 _ROWS = 10_000
 _BYTES = 1 << 22
@@ -56,7 +56,7 @@ def offer(conn: Connection, where: Where) -> int:
 def _batches(where: Where) -> Iterator[dict[str, Row]]:
     rows: dict[str, Row] = {}
     size = 0
-    for path in events.log_files(*where.name):
+    for path in pulled_files.log_files(*where.name):
         origin = pulled_files.host_of(where.store, os.path.basename(path))
         if origin is None:
             continue

@@ -152,9 +152,17 @@ def beyond(
     The caller holds the log's lock. Raises as reading does.
     """
     tags = {tag_of(store, host) for host in hosts}
-    for path in events.log_files(store, repo, job):
+    for path in log_files(store, repo, job):
         if host_files.tag_in(path) in tags:
             yield from _lines(path, sizes.get(events.position_name(path), 0))
+
+
+def log_files(store: str, repo: str, job: str) -> list[str]:
+    """Return the paths of a job's log files, but for what only has the name of one, as a FIFO.
+
+    A link to a file is one. Raises `OSError`.
+    """
+    return [path for path in events.log_files(store, repo, job) if os.path.isfile(path)]
 
 
 def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> dict[str, int]:
@@ -163,7 +171,7 @@ def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> di
     The caller holds the log's lock. Raises as reading does.
     """
     sizes = {}
-    for path in events.log_files(store, repo, job):
+    for path in log_files(store, repo, job):
         end = 0
         for offset, block in stream.blocks(path):
             *lines, rest = block.split(b"\n")
@@ -178,7 +186,7 @@ def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> di
 
 def other_lines(store: str, repo: str, job: str) -> Iterator[bytes]:
     """Yield the whole lines of the files that did not come from the hub. Raises as reading does."""
-    for path in events.log_files(store, repo, job):
+    for path in log_files(store, repo, job):
         if host_files.tag_in(path) is None:
             yield from _lines(path, 0)
 

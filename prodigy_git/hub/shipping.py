@@ -19,6 +19,7 @@ from prodigy_git.hub import (
     border,
     connection,
     job_streams,
+    pulled_files,
     pulling,
     set_aside,
     taken_rows,
@@ -87,7 +88,7 @@ def key_of(path: str) -> str:
 
 def own_files(where: Where) -> list[str]:
     """Return the paths of a job's log files that this host ships, those of other programs too."""
-    paths = events.log_files(*where.name)
+    paths = pulled_files.log_files(*where.name)
     return [path for path in paths if host_files.tag_in(path) is None]
 
 

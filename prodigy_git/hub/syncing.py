@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from prodigy_git import layout, names
-from prodigy_git.errors import Away, ProdigyError, Refused
+from prodigy_git.errors import Away, ProdigyError
 from prodigy_git.hub import (
     connection,
     host,
@@ -115,6 +115,9 @@ class Exchange:
         """Exchange all there is. Raises `Away`, `Refused`; what fails of one job, the returned says."""
         done = Done()
         self._seen, self._since = {}, 0.0
+        there = self.changed()
+        if self.only is not None and not self.local_jobs() and not there:
+            done.failed[self.only] = f"no job {self.only}, here or on the hub"
         for job in self.local_jobs():
             with self._noting(job, done):
                 pulling.look_for_losses(self.where(job))
@@ -275,7 +278,7 @@ class Exchange:
         """Note what goes wrong with one job: the others go on."""
         try:
             yield
-        except (Away, Refused):
+        except Away:
             raise
         except (ProdigyError, OSError, ValueError) as error:
             done.failed[job] = str(error)

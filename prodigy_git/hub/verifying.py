@@ -12,13 +12,14 @@ from prodigy_git.hub import (
     job_cursor,
     job_streams,
     offering,
+    pulled_files,
     pulling,
     set_aside,
     shipping,
 )
 from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.where import Where
-from prodigy_git.store import events, host_files, stream
+from prodigy_git.store import host_files, stream
 
 _ROWS = 20_000
 _WITHIN = 120.0
@@ -140,7 +141,7 @@ def _lines(where: Where) -> Iterator[tuple[bool, bytes]]:
     """Yield the lines of a job's log, and of each whether the hub should have it."""
     cursor = where.cursor()
     sent = cursor.sent if cursor is not None else {}
-    for path in events.log_files(*where.name):
+    for path in pulled_files.log_files(*where.name):
         shipped = None if host_files.tag_in(path) else sent.get(shipping.key_of(path), 0)
         for offset, block in stream.blocks(path):
             at = offset

@@ -68,3 +68,51 @@ def test_follow_carries_an_event_to_a_reader_on_the_other_host(two):
     for one in follows:
         out, err = one.communicate(timeout=60)
         assert (one.returncode, out, err) == (0, "", "")
+
+
+def test_by_way_of_pgbouncer_nobody_hears_anything_and_all_comes(new_host, pgbouncer):
+    alpha, beta = new_host("alpha"), new_host("beta")
+    for one in (alpha, beta):
+        one.ok("hub", "init", pgbouncer)
+    follows = [one.start("hub", "sync", "--follow") for one in (alpha, beta)]
+    reads = beta.start("events", "follow", "--job", "job-1", "--json", "--since", "1h")
+    for number in range(3):
+        alpha.run("event", "add", "--job", "job-1", "--type", "Seen", "--field", f"number={number}")
+        assert json.loads(reads.stdout.readline())["number"] == number
+    reads.kill()
+    reads.communicate()
+    for one in follows:
+        one.send_signal(signal.SIGINT)
+        assert one.communicate(timeout=60) == ("", "")
+        assert one.returncode == 0
+
+
+def test_a_job_with_items_stays_and_a_shared_one_goes_with_its_items(two, tmp_path):
+    alpha, beta = two
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"id": "i1", "data": 1}\n{"id": "i2", "data": 2}\n')
+    alpha.run("job", "start", "local", "--items", items)
+    alpha.run("job", "start", "shared", "--items", items, "--hub")
+    done = alpha.ok("hub", "sync")
+    assert done["local_jobs"] == ["local"]
+    beta.run("job", "start", "local", "--items", items)
+    beta.ok("hub", "sync")
+    here, there = (one.ok("job", "show", "shared") for one in two)
+    del here["rates"], there["rates"]  # which go on with the time
+    assert here == there
+    assert (there["total_items"], there["pending"]) == (2, 2)
+    assert json.loads(beta.run("job", "next", "shared", "--agent", "ada").out)["id"] == "i1"
+    # A job of this name comes to the hub from elsewhere: ours has its own items.
+    alpha.run("event", "add", "--job", "mine", "--type", "Note", "--content", "x")
+    beta.run("job", "start", "mine", "--items", items)
+    alpha.ok("hub", "sync")
+    answer = beta.run("hub", "sync", "--json", check=False)
+    assert answer.code == 1
+    assert "job mine: the hub has a job of this name" in answer.err
+
+
+def test_a_job_that_nobody_knows_is_named(two):
+    alpha, _ = two
+    done = alpha.run("hub", "sync", "--job", "nothing", check=False)
+    assert done.code == 1
+    assert "no job nothing, here or on the hub" in done.err
