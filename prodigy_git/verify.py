@@ -39,7 +39,7 @@ from prodigy_git.record.drain import commit_event, drain
 from prodigy_git.record.enrolment import Enrolment
 from prodigy_git.record.gitdir import Place
 from prodigy_git.record.new_commits import Made
-from prodigy_git.store import events, host_files, sessions
+from prodigy_git.store import events, host_files, sessions, stream
 from prodigy_git.store.events import Broken
 
 _NOT_TOLD = (
@@ -119,7 +119,9 @@ def verify(
                     # One that cannot be read must not pass for one without events.
                     files.stream(path).close()
                 # What is broken has just been listed, with more than a reader could say of it.
-                logs[key] = list(events.read_job(store, *key, lambda _: None))
+                # Of this host: another one may have a session of that name.
+                own = events.own_log_files(store, *key)
+                logs[key] = list(stream.merge(own, lambda _: None))
             verdicts.append(_verify(store, repo, found, logs[key], fix=fix))
             if telling.is_due(store, repo, found.id):
                 if fix:

@@ -60,7 +60,7 @@ def session_of(
         return None
     end = End("Failed", why, why, ended_by_others.resumptions(found))
     what = ended_by_others.identity(end.resumed, by_others=True)
-    envelope = ended_by_others.envelope(found, what, "SessionFinished")
+    envelope = ended_by_others.envelope(index.store, found, what, "SessionFinished")
     return Deserted(name, commits, ended_by_others.finished(envelope, end), end)
 
 

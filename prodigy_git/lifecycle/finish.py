@@ -197,7 +197,7 @@ def _append_once(
         how.status, how.error, how.because, ended_by_others.resumptions(found)
     )
     what = ended_by_others.identity(end.resumed, by_others=how.because is not None)
-    envelope = ended_by_others.envelope(found, what, "SessionFinished")
+    envelope = ended_by_others.envelope(store, found, what, "SessionFinished")
     finished = ended_by_others.finished(envelope, end)
     killed = "finishing" in fields["metadata"]
     if killed:
@@ -214,7 +214,7 @@ def _append_once(
 
     agent, item = found.text("agent_id"), found.text("item_id")
     if agent is None or item is None or found.mapreduce_data is None:
-        ending = [] if agent is None else [_of_agent(found, how)]
+        ending = [] if agent is None else [_of_agent(store, found, how)]
         last = [*ending, finished]
         reserve.with_room(store, lambda: log.append(store, repo, found.job, last, before=note))
         if agent is not None and found.mapreduce_data is not None:
@@ -256,7 +256,7 @@ def _append_once(
     return ended
 
 
-def _of_agent(found: Session, how: _How) -> dict[str, Any]:
+def _of_agent(store: str, found: Session, how: _How) -> dict[str, Any]:
     """Return the end of an agent that works on no item of a job."""
     kind = "AgentCompleted" if how.status == "Completed" else "AgentFailed"
     own: dict[str, Any] = {"duration": how.duration}
@@ -270,7 +270,7 @@ def _of_agent(found: Session, how: _How) -> dict[str, Any]:
     if how.log is not None:
         own["json_log_location"] = how.log
     again = ended_by_others.resumptions(found)
-    return ended_by_others.envelope(found, f"{kind}:{again}" if again else kind, kind) | own
+    return ended_by_others.envelope(store, found, f"{kind}:{again}" if again else kind, kind) | own
 
 
 def _checkpoint(

@@ -224,7 +224,7 @@ def _recreated(store: str, repo: str, found: Session) -> bool:
             _put_back(private, path)
         else:
             _add_again(store, repo, found, common, path)
-    restored = ended_by_others.envelope(found, f"resumed:{clock.now()}", "WorktreeRestored")
+    restored = ended_by_others.envelope(store, found, f"resumed:{clock.now()}", "WorktreeRestored")
     log.append(store, repo, found.job, [restored | {"worktree_name": found.id}])
     return True
 

@@ -14,6 +14,7 @@ from typing import Any
 from prodigy_git import glance, layout
 from prodigy_git.model.session import ENDED, Session
 from prodigy_git.record import clock, going_on, locks, log, session
+from prodigy_git.store import host_files
 from prodigy_git.store.broken import Broken
 
 BECAUSE = going_on.BECAUSE
@@ -50,13 +51,16 @@ def by_others(found: Session) -> str | None:
     return found.text(BECAUSE) if found.ended else None
 
 
-def envelope(found: Session, what: str, kind: str) -> dict[str, Any]:
+def envelope(store: str, found: Session, what: str, kind: str) -> dict[str, Any]:
     """Return the first fields of an event of type ``kind`` that a command records for a session.
 
     ``what`` tells the session's events apart: the same one has the same id, however often it is tried.
+    Another host of a hub may have a session of that name: its events have other ids.
     """
+    host = host_files.first_id(store)
+    whose = found.id if host is None else f"{host.hex}:{found.id}"
     event: dict[str, Any] = {
-        "id": log.event_id(found.id, what),
+        "id": log.event_id(whose, what),
         "timestamp": "",
         "type": kind,
         "event_type": kind,
@@ -120,7 +124,9 @@ def end_now(store: str, repo: str, found: Session, end: End) -> bool:
 
     Killed between the two it can be repeated. Raises `OSError`, `ValueError`.
     """
-    event = finished(envelope(found, identity(end.resumed, by_others=True), "SessionFinished"), end)
+    event = finished(
+        envelope(store, found, identity(end.resumed, by_others=True), "SessionFinished"), end
+    )
     lock = locks.take(layout.session_lock(store, found.id))
     try:
         fields = session.read(store, found.id)

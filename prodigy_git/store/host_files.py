@@ -47,6 +47,19 @@ def own_ids(store: str) -> frozenset[uuid.UUID]:
         return frozenset()
 
 
+def first_id(store: str) -> uuid.UUID | None:
+    """Return the id under which this store first took part in a hub; None where it never did.
+
+    It stays where the store takes another one, and a copy of the store has it too, as it has the
+    sessions.
+    """
+    try:
+        held = jsonline.decode_object(files.read(layout.hub_host(store)))
+        return uuid.UUID([*held.get("earlier", ()), held["id"]][0])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def is_own(store: str, path: str, ids: frozenset[uuid.UUID] | None = None) -> bool:
     """Whether a log file holds what happened on this host; ``ids`` are `own_ids`, if they are known.
 

@@ -91,7 +91,7 @@ def note_events(accounts: Iterable[tuple[Subject, Evidence]], since: int) -> Non
         said = layout.activity(*where[:2], subject.session.id)
         note_file(e, said, "its agent program was at work")
     for (store, repo, job), asked in logs.items():
-        for path in events.log_files(store, repo, job):
+        for path in events.own_log_files(store, repo, job):
             # What is compressed was at rest long ago.
             if path.endswith(".jsonl") and events.last_change(path) >= asked.since:
                 with contextlib.suppress(OSError):

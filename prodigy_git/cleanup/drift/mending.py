@@ -36,6 +36,7 @@ from prodigy_git.store import (
     locked,
     repositories,
     sessions,
+    stream,
 )
 from prodigy_git.store.events import Broken
 
@@ -174,7 +175,7 @@ def _logged(
 ) -> tuple[str | None, str | None]:
     """Return how a session ended, and when it began, as its job's log says; None where it does not."""
     ended = began = None
-    for event in events.read_job(store, repo, job, broken):
+    for event in stream.merge(events.own_log_files(store, repo, job), broken):
         if event.session_id != name:
             continue
         if event.type == "SessionFinished" and event.own().get("resumed", 0) == resumed:

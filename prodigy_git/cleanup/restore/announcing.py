@@ -157,7 +157,7 @@ def _record(store: str, found: Entry, entered: Enrolment) -> None:
     assert found.restoring is not None
     plan = found.restoring
     there = sessions.load(store, entered.session)
-    event = ended_by_others.envelope(there, f"restored:{found.moment}", "WorktreeRestored")
+    event = ended_by_others.envelope(store, there, f"restored:{found.moment}", "WorktreeRestored")
     event["worktree_name"] = gitdir.printable(os.path.basename(plan["to"]))
     since = log_position.from_json(plan.get("log"))
     if since is not None:

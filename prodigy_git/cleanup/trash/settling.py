@@ -65,7 +65,7 @@ def _record(found: Entry, broken: Broken, *, again: bool) -> None:
             known = sessions.load(store, found.session)
         except ProdigyError:
             return  # cleaned meanwhile, or damaged
-        event, job = ended_by_others.envelope(known, what, "WorktreeCleaned"), known.job
+        event, job = ended_by_others.envelope(store, known, what, "WorktreeCleaned"), known.job
     else:
         return
     if again and log.find(layout.job_log(store, found.repo, job), [event["id"]], None):
