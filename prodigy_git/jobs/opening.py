@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prodigy_git import layout
-from prodigy_git.errors import Away, Refused
+from prodigy_git.errors import Away, ProdigyError, Refused
 from prodigy_git.git import repository
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
@@ -31,22 +31,24 @@ def opened(
     with what is known here (``Index.away``), and what is recorded is shipped later. Raises as
     `index.opened`; `Away`, and `Refused` where the hub does not let us in.
     """
-    if not os.path.exists(layout.hub_job(store, repo, job)) and not found(store, repo, job, broken):
-        with indexes.opened(store, repo, job, broken) as index:
-            yield index
-        return
-    from prodigy_git.hub import shared_step
-
+    where = store, repo, job
     shared = None
     away: Away | Refused | None = None
-    try:  # connected before the lock is taken: nobody here waits for a network that is gone
-        shared = shared_step.opened(store, repo, job, broken, ends=ends)
-    except (Away, Refused) as error:
-        if not ends:
-            raise
-        away = error
+    if os.path.exists(layout.hub_job(*where)) or found(*where, broken):
+        from prodigy_git.hub import shared_step
+
+        try:  # connected before the lock is taken: nobody here waits for a network that is gone
+            shared = shared_step.opened(*where, broken, ends=ends)
+        except (Away, Refused) as error:
+            if not ends:
+                raise
+            away = error
     with contextlib.ExitStack() as held:
-        index = held.enter_context(indexes.opened(store, repo, job, broken))
+        index = held.enter_context(indexes.opened(*where, broken))
+        if index.job.opened is None and not (ends or shared or away) and _has_hub(store, repo):
+            held.close()
+            shared = _started_elsewhere(*where, broken)
+            index = held.enter_context(indexes.opened(*where, broken))
         if shared is not None:
             try:
                 index = _begun(held, index, shared, broken)
@@ -55,7 +57,7 @@ def opened(
                     raise
                 away = error
                 held.close()  # as it perhaps is: it was let go for what was to be pulled
-                index = held.enter_context(indexes.opened(store, repo, job, broken))
+                index = held.enter_context(indexes.opened(*where, broken))
         if away is not None:
             broken(f"{away}; what ends here is written here, and goes to the hub later")
             index.shared, index.away = None, True
@@ -93,13 +95,33 @@ def found(store: str, repo: str, job: str, broken: Broken) -> bool:
     where = store, repo, job
     if os.path.isdir(layout.job_log(*where)) or os.path.exists(layout.index(*where)):
         return False
-    common = repokey.common_of(store, repo)
-    named = os.environ.get("PRODIGY_HUB") or (common and repository.config(common, "prodigy.hub"))
-    if not named:
+    if not _has_hub(store, repo):
         return False
     from prodigy_git.hub import shared_start
 
     return shared_start.found(*where, broken)
+
+
+def _has_hub(store: str, repo: str) -> bool:
+    if os.environ.get("PRODIGY_HUB"):
+        return True
+    common = repokey.common_of(store, repo)
+    return common is not None and bool(repository.config(common, "prodigy.hub"))
+
+
+def _started_elsewhere(store: str, repo: str, job: str, broken: Broken) -> "Step | None":
+    """Return the step on a job that another host has started, where nobody has here.
+
+    It has been worked on here, as by ``new-worktree --job``, which goes on where the hub is away.
+    """
+    from prodigy_git.hub import shared_start, shared_step
+
+    try:
+        if shared_start.found(store, repo, job, broken):
+            return shared_step.opened(store, repo, job, broken, ends=False)
+    except ProdigyError as error:
+        broken(f"whether another host has started job {job} is not known: {error}")
+    return None
 
 
 def begin(index: Index, broken: Broken) -> None:

@@ -127,3 +127,21 @@ def test_behind_pgbouncer_the_steps_are_the_same(sharers, pgbouncer):
     assert os.path.exists(layout.items(*b.where))
     assert claims.release_dead(*a.where, quiet) == []
     assert api.job_state(a.job)["in_progress"] == 3
+
+
+def test_a_host_that_has_a_log_of_the_job_hears_that_another_has_started_it(sharers):
+    a, b = sharers("a", "b")
+    b.open()
+    api.record_event(b.job, "AgentWaiting", agent_program="x", program_session="y", reason="z")
+    a.wire.stall()
+    b.wire.drop()
+    assert b.claim("early") is None  # nobody has started it, as far as is known
+    assert any("whether another host has started job J is not known" in text for text in b.said)
+    a.wire.pass_on()
+    b.wire.pass_on()
+    b.forget()
+    a.open(items=ITEMS, hub=True)
+    assert a.claim("a").item_id == "i0"
+    with pytest.raises(ProdigyError, match="i0 is in progress: agent a"):
+        b.claim("b", item="i0")
+    assert b.claim("b").item_id == "i1"
