@@ -101,7 +101,8 @@ def test_a_job_with_items_stays_and_a_shared_one_goes_with_its_items(two, tmp_pa
     del here["rates"], there["rates"]  # which go on with the time
     assert here == there
     assert (there["total_items"], there["pending"]) == (2, 2)
-    assert json.loads(beta.run("job", "next", "shared", "--agent", "ada").out)["id"] == "i1"
+    handed = json.loads(beta.run("job", "next", "shared", "--agent", "ada").out)
+    assert handed["item_id"] == "i1"
     # A job of this name comes to the hub from elsewhere: ours has its own items.
     alpha.run("event", "add", "--job", "mine", "--type", "Note", "--content", "x")
     beta.run("job", "start", "mine", "--items", items)
