@@ -90,7 +90,7 @@ def _print(found: "Standing") -> None:
     if found.trouble is not None:
         output.note(str(found.trouble))
     if found.hub is not None and found.clock is not None:
-        within = f"known within {found.clock.within / clock.SECOND:.3f} s"
+        within = f"known within {found.clock.within // 1000 + 1} ms"
         output.line(
             f"it is reached: tables of version {found.hub.version}, "
             f"its clock {_clock(found.clock.apart)} ({within})"
