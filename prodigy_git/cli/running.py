@@ -168,6 +168,7 @@ def run(
         pushing_commits,
         ready,
         sinks,
+        telling_hub,
     )
     from prodigy_git.lifecycle import run as running
 
@@ -211,6 +212,8 @@ def run(
         patience,
     )  # fmt: skip
 
+    teller = None if terms is None else telling_hub.Teller((store, repo, job), output.note)
+
     def after(done: "Attempt") -> None:
         output.note(
             f"item {done.item_id}, attempt {done.attempt}: {_what_became(done)} "
@@ -218,6 +221,8 @@ def run(
         )
         if as_json:
             output.emit_json(done.as_json())
+        if teller is not None:
+            teller.tell()
         if member is not None:
             member.ended(signals, done.as_json())
         elif in_a_row.note(done):
@@ -236,6 +241,8 @@ def run(
         wish = replace(wish, terms=terms)
         ours = stack.enter_context(sinks.ours())
         signals = stack.enter_context(interrupts.listening())
+        if teller is not None:
+            stack.callback(teller.finish, signals)
         if as_json:
             ours = sinks.Ours(ours.err, ours.err, True)
         worker = running.Worker(
@@ -249,7 +256,11 @@ def run(
                 check()
             status = _work(worker, item, every, after)
             if destination is not None:
-                pushing_commits.make_up(destination, signals, output.note)
+                if (
+                    pushing_commits.make_up(destination, signals, output.note)
+                    and teller is not None
+                ):
+                    teller.tell()
                 signals.check()
             if in_a_row.why is not None:
                 output.note(f"{in_a_row.why}: this worker stops")

@@ -118,11 +118,6 @@ def _nearness(name: str, urls: Collection[str], left: list[Pushed]) -> tuple[int
 
 def _plain(url: str) -> str:
     """Return what URLs of one repository have in common, whatever they are spoken with over."""
-    text = remotes.harmless(url).rstrip("/").removesuffix(".git").rstrip("/")
-    _, there, rest = text.partition("://")
-    if not there:
-        host, colon, path = text.partition(":")
-        rest = (
-            f"{host.rpartition('@')[2]}/{path.lstrip('/')}" if colon and "/" not in host else text
-        )
-    return rest
+    from prodigy_git.hub import remote_url  # only where other hosts have pushed
+
+    return remote_url.form(url) or remotes.harmless(url)

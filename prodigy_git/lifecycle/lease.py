@@ -18,7 +18,7 @@ from prodigy_git.errors import ProdigyError
 from prodigy_git.git import repository
 from prodigy_git.jobs import leases
 from prodigy_git.jobs.endings import Claim
-from prodigy_git.lifecycle import elapsing
+from prodigy_git.lifecycle import command_process, elapsing
 from prodigy_git.lifecycle.elapsing import Moment
 from prodigy_git.lifecycle.lease_guard import Guard
 from prodigy_git.record import clock
@@ -83,6 +83,7 @@ class Lease:
         self._granted = asked
         """Before the last request that was granted: from then on the lease counts."""
         self._tried = asked
+        self._session: str | None = None
         self._taken = False
         self._ended = False
         self._trouble = ""
@@ -106,7 +107,8 @@ class Lease:
         self._thread.join(_ASKING)  # one that waits for the hub does not keep us
 
     def command(self, session: str) -> None:
-        """Take a command under guard, which was just started for a session."""
+        """Take a session's command under guard, which is about to be started."""
+        self._session = session
         if self.terms.guard is not None:
             seconds = self.terms.lease / clock.SECOND
             self.terms.guard.begin(
@@ -133,7 +135,7 @@ class Lease:
         if self._taken:
             self._asked_to_end = self._asked_to_end or elapsing.now()
             over = self._asked_to_end.by_boot() >= _LAST
-            return _TURN, signal.SIGKILL if over else signal.SIGTERM
+            return _TURN, self._kill() if over else signal.SIGTERM
         jumped = left <= margin < self._left_by_boot()
         if jumped and (self._held is None or self._held.by_boot() < _ASKING):
             if self._held is None:
@@ -145,11 +147,17 @@ class Lease:
             if self._asked_to_end is None:
                 self._asked_to_end = elapsing.now()
                 self._say(f"item {self._claim.item_id}: {self.lost()}: its command is ended")
-            return _TURN, signal.SIGKILL if left <= margin / 2 else signal.SIGTERM
+            return _TURN, self._kill() if left <= margin / 2 else signal.SIGTERM
         if self._held is not None:
             self._held = None
             return _TURN, signal.SIGCONT
         return min(_TURN, left - margin), None
+
+    def _kill(self) -> int:
+        """End what has left the command's session, too; return the signal that is due."""
+        if self._session is not None:
+            command_process.send(*self._where, self._session, signal.SIGKILL)
+        return signal.SIGKILL
 
     def _left(self) -> float:
         return self.terms.lease / clock.SECOND - self._granted.passed()

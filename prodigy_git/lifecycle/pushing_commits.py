@@ -111,15 +111,17 @@ def push(
     return Pushed(where.remote, where.url, mine.ref, mine.head, error)
 
 
-def make_up(where: Destination, signals: Signals, broken: Broken) -> None:
-    """Push what could not be pushed before, if anything; say what is still not."""
-    if _waiting(where):
+def make_up(where: Destination, signals: Signals, broken: Broken) -> bool:
+    """Push what could not be pushed before; say what is still not. Return whether there was any."""
+    there = bool(_waiting(where))
+    if there:
         where.again_at = 0.0
         _push(where, None, signals, broken)
         left = len(_waiting(where))
         if left:
             branches = "1 branch is" if left == 1 else f"{left} branches are"
             broken(f"{branches} not pushed to {where.remote} yet: the next 'run --push' does that")
+    return there
 
 
 def ref_of(made: NewWorktree) -> str:

@@ -215,6 +215,8 @@ def _work(
         log = RunLog(log_path, wish.log_limit)
         try:
             files.replace(item_path, json.dumps(claim.data).encode("ascii"))
+            if lease is not None:
+                lease.command(made.session_id)
             ran = process.run(
                 wish.command, cwd=made.worktree, log=log, inherited=descriptor,
                 redact=not redacting.is_off(worker.store, worker.repo),
@@ -224,7 +226,7 @@ def _work(
                 signals=worker.signals, ours=worker.ours, stdin=wish.stdin, pty=wish.pty,
                 timeout=wish.timeout,
                 whole_lines=worker.whole_lines and partial(worker.whole_lines, claim.agent_id),
-                started=partial(_note, worker, made, claim, lease),
+                started=partial(_note, worker, made, claim),
                 due=None if lease is None else lease.due,
             )  # fmt: skip
         finally:
@@ -274,9 +276,7 @@ def _work(
     )  # fmt: skip
 
 
-def _note(
-    worker: Worker, made: NewWorktree, claim: Claim, lease: Lease | None, pid: int, alone: bool
-) -> None:
+def _note(worker: Worker, made: NewWorktree, claim: Claim, pid: int, alone: bool) -> None:
     where = worker.store, worker.repo, made.job_id, made.session_id
     try:
         command_process.note(
@@ -285,8 +285,6 @@ def _note(
         )  # fmt: skip
     except OSError as trouble:  # a full disk: it can be ended by whoever started it
         worker.broken(f"'prodigy-git stop' will not find agent {made.agent_id} ({trouble})")
-    if lease is not None:
-        lease.command(made.session_id)
 
 
 def _say_what_was_odd(

@@ -4,6 +4,7 @@ The server's clock is this machine's: what a command does bears its time, and so
 """
 
 import json
+import signal
 
 import psutil
 import pytest
@@ -120,25 +121,40 @@ def test_who_kills_run_does_not_let_its_command_outlive_the_lease(hosts):
 
 
 def of_it(child):
-    """Return run and all the processes of its command."""
+    """Return run, the process beside it, and those of its command."""
     top = psutil.Process(child.pid)
-    return [top, *top.children(recursive=True)]
+    guard, *command = sorted(top.children(recursive=True), key=lambda one: one.create_time())
+    return top, guard, command
 
 
-def test_a_worker_that_is_stopped_has_no_command_when_it_wakes_up(hosts):
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGTSTP], ids=["stop", "Ctrl-Z"])
+def test_a_worker_that_is_stopped_has_no_command_when_it_wakes_up(hosts, how):
     a, b = hosts
     child = start(a, "--lease", "4s")
-    guard, *command = sorted(of_it(child)[1:], key=lambda one: one.create_time())
-    for one in (psutil.Process(child.pid), *command):
-        one.suspend()
+    top, guard, command = of_it(child)
+    stopped = [top, *command] if how == signal.SIGSTOP else [top]  # which stops its command
+    for one in stopped:
+        one.send_signal(how)
     at = claimed(b)
-    for one in (psutil.Process(child.pid), *command):
-        if one.is_running():
-            one.resume()
+    assert {one.status() for one in command if one.is_running()} <= {psutil.STATUS_ZOMBIE}
+    top.resume()
     status, err = end(child)
     assert status == 143, err
     assert beats(a)[-1] < at
+    assert session(a)["status"] == "Cancelled"
     assert not guard.is_running()
+
+
+def test_run_sees_to_it_too_where_the_process_beside_it_is_killed(hosts):
+    a, b = hosts
+    child = start(a, "--lease", "4s", script=STUBBORN)
+    _, guard, _ = of_it(child)
+    guard.kill()
+    a.wire.stall()
+    at = claimed(b)
+    status, err = end(child, a.wire)
+    assert status == 143, err
+    assert beats(a)[-1] < at
 
 
 def test_an_item_that_others_have_given_away_is_let_go(hosts):
@@ -232,3 +248,19 @@ def test_the_workers_of_a_pool_keep_their_leases_and_wait_for_what_others_have(h
     # And it was there for what came back of another host.
     ends = [one for one in told(a) if one["type"] == "AgentCompleted"]
     assert ends[-1]["item_id"] == mine
+
+
+WORK = 'echo "$PRODIGY_ITEM_ID" > "$PRODIGY_ITEM_ID"; git add .; git commit -qm "$PRODIGY_ITEM_ID"'
+
+
+def test_what_one_host_has_made_is_merged_on_another(hosts):
+    a, b = hosts
+    done = a.run("run", "--job", "J", "--next", "--push", "origin", "--", "sh", "-c", WORK)
+    assert "hub" not in done.err
+    # It was told to the hub as it ended, with where its commits are.
+    b.run("hub", "sync")
+    assert [one["type"] for one in told(b) if one["type"] == "BranchPushed"] == ["BranchPushed"]
+    found = b.run("merge", "--job", "J", "--json", check=False)
+    assert found.code == 0, found.err
+    assert [one["state"] for one in found.json["results"]] == ["merged"]
+    assert (b.clone / "x").read_text() == "x\n"
