@@ -104,6 +104,20 @@ def test_explain_says_on_which_host(shared):
     assert "on host build-7" in ok("explain", "i0", "--job", "review", cwd=shared).out
 
 
+def test_explain_of_a_commit_and_of_an_item_knows_sessions_of_one_name_apart(shared, store, git):
+    sha = git("rev-parse", "HEAD", cwd=shared)
+    tell(store, BUILD, "mine", agent_id="joe", item_id="i0", branch="b/theirs")
+    pulled(store, BUILD, ("CommitCreated", 1, {
+        "session_id": "mine", "agent_id": "joe", "item_id": "i0", "commit": sha, "subject": "Start",
+    }))  # fmt: skip
+    (recorded,) = ok("explain", sha, "--json", cwd=shared).json["recorded"]
+    assert (recorded["host"], recorded["worktree_state"]) == ("build-7", "elsewhere")
+    assert wrong(recorded, "recorded", "explain", set()) == []
+    assert "on host build-7" in ok("explain", sha, cwd=shared).out
+    (attempt,) = ok("explain", "i2", "--as", "item", "--json", cwd=shared).json["attempts"]
+    assert (attempt["session_id"], attempt["worktree_state"]) == ("mine", "there")
+
+
 def test_a_report_names_the_host_and_calls_nobody_there_stuck(shared, store):
     tell(store, BUILD, "s-quiet", agent_id="zoe", minutes=6000)
     pulled(store, BUILD, ("AgentStarted", 6000, {"session_id": "s-quiet", "agent_id": "zoe"}))

@@ -149,17 +149,17 @@ def _recorded(where: Scope, job: Job, event: Event) -> dict[str, Any]:
         "recovered": own.get("recovered") is True,
         **{field: text(own, field) for field in ("action", "branch", "subject", "parent")},
         "worktree_name": text(own, "worktree"),
-        **_session_now(where, job[0], event.session_id),
+        **_session_now(where, job[0], event.session_id, event.agent_id),
         "around": _around(where, job, event),
     }
 
 
-def _session_now(where: Scope, repo: str, session: str | None) -> dict[str, Any]:
+def _session_now(where: Scope, repo: str, session: str | None, agent: str | None) -> dict[str, Any]:
     fields = ("status", "worktree", "worktree_state", "persons")
     if session is None or not names.is_safe(session):
         return dict.fromkeys(fields)
-    found = where_now.of_session(where, repo, session)
-    return {name: found[name] for name in fields}
+    found = where_now.of_session(where, repo, session, agent)
+    return {name: found[name] for name in (*fields, "host") if name in found}
 
 
 def _around(where: Scope, job: Job, event: Event) -> list[dict[str, Any]]:

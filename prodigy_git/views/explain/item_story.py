@@ -66,11 +66,12 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
         if (branch := text(event.own(), "branch")) is not None and event.session_id is not None
     }
     found["attempts"] = [
-        {**attempt_of(one), **_place_of(where, repo, one.session_id, branches)} for one in mine
+        {**attempt_of(one), **_place_of(where, repo, one.session_id, one.agent_id, branches)}
+        for one in mine
     ]
     for which in ("holder", "completed_by"):
         if (one := found[which]) is not None:
-            one |= _place_of(where, repo, one["session_id"], branches)
+            one |= _place_of(where, repo, one["session_id"], one["agent_id"], branches)
     found["events"] = counted(told)
     # Nothing of ours is done with an item of Prodigy's.
     found["next"] = _next(where, found, name) if run is None else run["next"]
@@ -78,12 +79,12 @@ def of_item(where: Scope, name: str, known: list[Job]) -> dict[str, Any]:
 
 
 def _place_of(
-    where: Scope, repo: str, session: str | None, branches: dict[str, str]
+    where: Scope, repo: str, session: str | None, agent: str | None, branches: dict[str, str]
 ) -> dict[str, Any]:
     """Return where an attempt's work is; its branch from the log where the session's file is gone."""
     if session is None or not names.is_safe(session):
         return dict.fromkeys(("branch", "branch_exists", "worktree", "worktree_state"))
-    found = where_now.of_session(where, repo, session)
+    found = where_now.of_session(where, repo, session, agent)
     del found["status"], found["persons"]
     if found["branch"] is None and session in branches:
         found["branch"] = branches[session]

@@ -19,15 +19,22 @@ from prodigy_git.views.explain.scope import Scope
 SALVAGE = "refs/prodigy/salvage/"
 
 
-def of_file(where: Scope, name: str) -> dict[str, Any]:
-    """Return what a session's file says; ``session`` is None where it is not there, or damaged."""
+def of_file(where: Scope, name: str, agent: str | None = None) -> dict[str, Any]:
+    """Return what a session's file says; ``session`` is None where it is not there, or damaged.
+
+    ``agent`` is who worked in it, if known: another host may have a session of that name.
+    """
     known: Session | None = None
     try:
         (known,) = prodigys_sessions.filled(where.store, [sessions.load(where.store, name)])
     except (ProdigyError, OSError, ValueError) as error:
         if os.path.lexists(layout.session(where.store, name)):
             where.report(str(error))
-        elif (other := _of_other_host(where, name)) is not None:
+        elif (other := _of_other_host(where, name, agent)) is not None:
+            return other
+    if known is not None and agent is not None and known.text("agent_id") not in (None, agent):
+        other = _of_other_host(where, name, agent)
+        if other is not None:
             return other
     metadata = {
         field: None if known is None else known.text(field)
@@ -50,9 +57,10 @@ def of_file(where: Scope, name: str) -> dict[str, Any]:
     }
 
 
-def _of_other_host(where: Scope, name: str) -> dict[str, Any] | None:
+def _of_other_host(where: Scope, name: str, agent: str | None) -> dict[str, Any] | None:
     """Return what another host has told of a session, and ``host``; None where none has."""
     there = other_sessions.find(where.store, name)
+    there = [one for one in there if agent in (None, one.agent)] or there
     if not there:
         return None
     one = there[0]
@@ -112,12 +120,13 @@ def worktree(where: Scope, name: str, found: dict[str, Any]) -> tuple[str, str |
     return "gone", found["worktree_path"]
 
 
-def of_session(where: Scope, repo: str, name: str) -> dict[str, Any]:
+def of_session(where: Scope, repo: str, name: str, agent: str | None = None) -> dict[str, Any]:
     """Return status, branch, branch_exists, worktree, worktree_state and persons of a session.
 
-    As `session_story.story` has them; the branch is None where its file is gone.
+    As `session_story.story` has them; the branch is None where its file is gone. ``agent`` as in
+    `of_file`. With ``host`` where it is on another one.
     """
-    found = of_file(where, name)
+    found = of_file(where, name, agent)
     found["repo"] = found["repo"] or repo
     state, path = worktree(where, name, found)
     exists = refs(where, name, found)[1]
