@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql as sql
 from psycopg.waiting import Ready, Wait
 
 from prodigy_git.errors import Away, ProdigyError, Refused

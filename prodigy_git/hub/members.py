@@ -38,7 +38,7 @@ def granted(conn: Connection, name: str) -> bool:
     make roles or does not own the tables, and for a role that could do more whatever it is granted:
     one that owns the tables, or a superuser. `Away`.
     """
-    from psycopg import sql
+    from prodigy_git.hub.driver import sql
 
     with connection.transaction(conn, within=_WITHIN) as tx:
         made = not _is_known(tx, name)
@@ -87,7 +87,7 @@ def _check(tx: "Raw", name: str) -> None:
 
 
 def _grant(tx: "Raw", name: str) -> None:
-    from psycopg import sql
+    from prodigy_git.hub.driver import sql
 
     role = sql.Identifier(name)
 
