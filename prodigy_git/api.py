@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodigy_git import names
-from prodigy_git.errors import ProdigyError
+from prodigy_git.errors import Away, ProdigyError
 from prodigy_git.jobs import books, checked_input, claims, course, hub_waits, owner, summary
 from prodigy_git.jobs import items as _items
 from prodigy_git.jobs.endings import Claim, Ended
@@ -31,6 +31,7 @@ from prodigy_git.store import follow as following
 from prodigy_git.store import outside_events, sessions
 
 __all__ = [
+    "Away",
     "Claim",
     "Ended",
     "Event",
@@ -88,7 +89,7 @@ def open_job(
     refused unless ``exist_ok``. Items' fields ``priority`` and ``after`` say in which order they are
     handed out (docs/reference/jobs.md), unless ``ordered`` is false. With ``hub`` it is one of the
     repository's hub, which all its hosts work on: with ``items`` it is started there, unless another
-    host has done that. Raises `ProdigyError`, and then nothing was written; `errors.Away`, a
+    host has done that. Raises `ProdigyError`, and then nothing was written; `Away`, a
     `ProdigyError` too, where the hub is not reached; `OSError`.
     """
     names.checked(job_id, "job id")
@@ -173,7 +174,7 @@ def claim(
 
     The claim lives as long as this process, or with ``lease`` that many seconds unless `renew`
     extends it. One of a shared job has a lease in any case (half an hour unless it is given), and ends
-    with it. Where the hub of that is not reached, it is waited for ``wait`` seconds, then `errors.Away`
+    with it. Where the hub of that is not reached, it is waited for ``wait`` seconds, then `Away`
     is raised. Raises `ProdigyError` for an item that is not pending.
     """
     _is(job, Job, "job")

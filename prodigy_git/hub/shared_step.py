@@ -43,6 +43,8 @@ PATIENCE = 10.0
 """Seconds for a connection to the hub."""
 WITHIN = 30.0
 """Seconds for all of a step: others' are waited for, each of which has the job for milliseconds."""
+_LONG = 120.0
+"""Seconds without a word that a step has that says it takes long, instead of `connection.IDLE`."""
 _REST = 10.0
 """Seconds for which a hub that was not reached is not tried again for what can be written here."""
 _MOST = 5000
@@ -190,6 +192,13 @@ class Step:
             f" WHERE job = {self.cursor.job:d} AND id IN ({listed})"
         )
         return int(answers[0][0][0]) == len(wanted)
+
+    def take_time(self) -> None:
+        """Have the server wait longer for this step, which has a lot to do here before it writes.
+
+        Raises `Away`, `Refused`.
+        """
+        self._asked_held(f"SET LOCAL idle_in_transaction_session_timeout = {int(_LONG * 1000)}")
 
     def put(self, path: str) -> None:
         """Put a file of items on the hub, in the transaction in which it is named.

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from prodigy_git.hub.shared_start import Place
 
 
+_MANY = 10_000
+"""Items that take seconds to be looked at and written."""
+
+
 class Started(ProdigyError):
     """The job was started before."""
 
@@ -136,6 +140,8 @@ def add(
                 f"job {job} was not started: 'prodigy-git job start {job}' does that"
             )
         index.require_items()
+        if index.shared is not None and len(found) > _MANY:
+            index.shared.take_time()
 
         def is_known(name: str) -> bool:
             return bool(index.rows("SELECT 1 FROM items WHERE id = ?", (name,)))

@@ -316,3 +316,24 @@ def test_give_back_says_it_in_the_event_of_a_shared_job_alone(sharers):
         assert giving_back.give_back(target, result, {"kind": "conflict"}, quiet) is None
         (event,) = [one for one in a.read() if one.type == "DLQItemsReprocessed"]
         assert (event.fields().get("conflict") is not None) == hub
+
+
+def test_many_items_that_are_added_have_the_time_that_it_takes(sharers, monkeypatch):
+    a, b = opened(sharers, "a", "b")
+    asked = []
+    real = shared_step._answers
+    monkeypatch.setattr(
+        shared_step,
+        "_answers",
+        lambda way, text, until: (asked.append(text), real(way, text, until))[1],
+    )
+    api.add_items(a.job, [{"id": "few"}])
+    with a.step() as index:
+        index.shared.take_time()
+        shown = index.shared._asked_held("SHOW idle_in_transaction_session_timeout")
+    assert shown == [[("2min",)]]
+    asked.clear()
+    monkeypatch.setattr(course, "_MANY", 3)
+    api.add_items(a.job, [{"id": f"many{n}"} for n in range(4)])
+    assert sum("idle_in_transaction_session_timeout = 120000" in text for text in asked) == 1
+    assert b.claim("b", item="many3").data == {"id": "many3"}
