@@ -342,7 +342,8 @@ class World:
             host.wire.pass_on()
             self.bad.discard(number)
         self.hub.lapse(2 * 3600)
-        self.exchange()
+        for number in (*range(4), 0):
+            self.sync(number)
         state = self.sure(0, "show")["state"]
         if state["status"] in ("cancelled", "completed", "failed"):
             self.sure(0, "reopen")
@@ -366,15 +367,21 @@ class World:
                 self.finish(held, **bad)
 
     def exchange(self) -> None:
-        """Let all hosts sync until nothing moves."""
-        for _ in range(5):
-            moved = [self.sure(host, "sync") for host in range(4)]
-            for one in moved:
-                assert not one["failed"], one
-                assert not one["stay"], one
-            if not any(one["moved"] for one in moved):
+        """Let all hosts sync, one after the other, until nothing has moved for all of them."""
+        still = 0
+        for number in range(20):
+            done = self.sync(number % 4)
+            still = 0 if done["moved"] else still + 1
+            if still == 4:
                 return
-        raise AssertionError(("it moves for ever", moved))
+        raise AssertionError("it moves for ever")
+
+    def sync(self, host: int) -> dict[str, Any]:
+        """Let a host sync, which nothing hinders."""
+        done: dict[str, Any] = self.sure(host, "sync")
+        assert not done["failed"], done
+        assert not done["stay"], done
+        return done
 
     def sure(self, host: int, what: str, **how: Any) -> Any:
         """Have something done that must be done, since nothing is in its way."""

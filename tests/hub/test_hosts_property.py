@@ -37,7 +37,7 @@ BETWEEN = {
 }
 BACK = {"backup": 2, "restore": 1.5, "replace": 0.7}
 WITHIN = {
-    "die": 5,
+    "die": 8,
     "stall": 1,
     "mute": 2,
     "drop": 2,
@@ -46,7 +46,7 @@ WITHIN = {
     "lapse": 1,
     "race": 1,
 }
-CALLS = {"": 4, "poll": 4, "rename": 2, "write": 2, "flock": 1}
+CALLS = {"": 4, "poll": 4, "rename": 4, "write": 3, "flock": 1}
 LEASES = (0.001, 600, 600, None)
 
 
@@ -65,9 +65,9 @@ def drawn(seed):
         if what == "between":
             found.append((of(between), host, number, (0, ""), ""))
             continue
-        if draw.random() < 0.3:
+        if draw.random() < 0.4:
             call = of(CALLS)
-            moment = int(2 ** (draw.random() * (3.5 if call else 7.5))), call
+            moment = int(2 ** (draw.random() * (2.5 if call else 7.5))), call
             found.append((what, host, number, moment, of(WITHIN)))
         else:
             found.append((what, host, number, (0, ""), ""))
