@@ -13,7 +13,7 @@ from typing import Any
 
 import support_inject
 from support_cli import PACKAGE_PARENT
-from support_forkserver import Forked
+from support_forkserver import Forked, run_forked
 from support_inject import can_inject
 
 KILL = "signal=KILL"
@@ -66,6 +66,8 @@ def run_traced(
     Under strace each call takes many times as long, also those that are not looked at: what comes
     before, importing above all, runs without. And where a fault is `injected`, there is no strace.
     """
+    if not traced:
+        return run_forked([sys.executable, *(one.replace(STOP, "") for one in program)], **settings)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     inject = traced[:1] == (_INJECT,) or traced[:1] == [_INJECT]
     if inject:
@@ -79,9 +81,9 @@ def run_traced(
             os.kill(child.pid, signal.SIGCONT)
             out, err = child.communicate()
             return subprocess.CompletedProcess(program, child.returncode, out, err)
-        tracing = [*traced, "-p", str(child.pid)] if traced else ["true"]
+        tracing = [*traced, "-p", str(child.pid)]
         with subprocess.Popen(tracing, stderr=subprocess.PIPE) as tracer:
-            assert not traced or b"attached" in tracer.stderr.readline()
+            assert b"attached" in tracer.stderr.readline()
             os.kill(child.pid, signal.SIGCONT)
             out, err = child.communicate()
             tracer.communicate()

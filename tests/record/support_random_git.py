@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from support_faults import KILL, can_inject, injected
 from support_record import (
     ELSE,
     PREAMBLE,
@@ -354,9 +355,8 @@ class Operations(RuleBasedStateMachine):
 
     @rule(tree=trees, at=st.integers(1, 6), call=st.sampled_from(["write", "rename", "fsync"]))
     def hook_is_killed(self, tree: int, at: int, call: str) -> None:
-        if shutil.which("strace"):
-            rule = f"inject={call}:signal=KILL:when={at}"
-            before = ("strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", rule)
+        before = injected(call, f"{KILL}:when={at}")
+        if can_inject(call) or shutil.which("strace"):
             self.makes(tree, f"c {self.subject()}", SILENT)
             start_hook(self.tops[tree], before=before, **self.env)
 

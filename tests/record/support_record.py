@@ -38,11 +38,11 @@ HOOK_PROGRAM = (
     "import sys;sys.path.insert(0,sys.argv[1]);"
     "from prodigy_git.record.hook import main;main(sys.argv[2],sys.argv[3:],'1')"
 )
-_EXECUTE = f"""
-import os, signal, sys
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+_FORKED_PROGRAM = f"""
+import sys
+from prodigy_git.record.hook import main
 {STOP}
-os.execv(sys.argv[1], sys.argv[1:])
+main(sys.argv[1], sys.argv[2:], "1")
 """
 AFTER_ALL = 4102444800
 """An installation in 2100: each worktree was there before, and begins with the first commit seen."""
@@ -115,15 +115,25 @@ def start_hook(
 ) -> subprocess.CompletedProcess[bytes]:
     """Start the program that a hook starts, without the shell.
 
-    ``before`` is a wrapper's command, or a fault that is `injected`.
+    ``before`` is a wrapper's command, or a fault that is `injected`: into a fork, see `forked_hook`.
     """
-    python = [sys.executable, "-I", "-S", "-X", "utf8", "-c", HOOK_PROGRAM, package, hook]
     if "inject" in before:
-        program = ["-c", _EXECUTE, *python, *arguments]
-        return run_traced(
-            program, before, cwd=top, env={**os.environ, **env}, stdin=subprocess.DEVNULL
-        )
+        return forked_hook(top, hook, *arguments, traced=before, **env)
+    python = [sys.executable, "-I", "-S", "-X", "utf8", "-c", HOOK_PROGRAM, package, hook]
     return run(*before, *python, *arguments, cwd=top, check=False, **env)
+
+
+def forked_hook(
+    top: Path, hook: str = "post-commit", *arguments: str, traced: Sequence[str] = (), **env: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Do what a hook's program does in a fork that has imported it: half of a hook is its start.
+
+    It makes the same calls in store and repository, which tests/record/test_faults.py sees to.
+    """
+    return run_traced(
+        ["-c", _FORKED_PROGRAM, hook, *arguments], traced,
+        cwd=top, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def events(store: Path, job: str | None = None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from support_record import (
     commit,
     commits,
     events,
+    forked_hook,
     git,
     hookfiles,
     place,
@@ -107,7 +108,10 @@ class Subject:
     def commit(self) -> None:
         self.made.append(commit(self.top, f"number {len(self.made)}", **SILENT))
 
-    def hook(self, *before: str) -> subprocess.CompletedProcess[bytes]:
+    def hook(self, *traced: str) -> subprocess.CompletedProcess[bytes]:
+        return forked_hook(self.top, traced=traced, PRODIGY_HOME=str(self.store))
+
+    def started_hook(self, *before: str) -> subprocess.CompletedProcess[bytes]:
         store = str(self.store)
         return start_hook(self.top, before=before, package=self.package, PRODIGY_HOME=store)
 
@@ -118,16 +122,44 @@ class Subject:
         assert len(ids) == len(set(ids))
 
 
-def occurrences(subject: Subject, name: str, scratch: Path) -> list[int]:
-    """Return which calls of ``name`` that one hook makes touch the store or the git directory."""
+def calls(
+    subject: Subject, names: str, scratch: Path, *, start: bool = False
+) -> list[tuple[str, bool]]:
+    """Return the calls that one hook makes: which, and whether on the store or the git directory.
+
+    With ``start`` those of a process that git started, which `test_through_git` also looks into.
+    """
     subject.next()
     output = scratch / "strace.txt"
-    done = subject.hook(*strace(name, output=str(output)))
+    hook = subject.started_hook if start else subject.hook
+    done = hook(*strace(names, output=str(output)))
     assert done.returncode == 0, done.stderr
     private = git("rev-parse", "--absolute-git-dir", cwd=subject.top)
     ours = (str(subject.store), private, str(subject.top / ".git"))
-    calls = [line for line in output.read_text().splitlines() if re.search(rf"\b{name}\(", line)]
-    return [at for at, line in enumerate(calls, 1) if any(path in line for path in ours)]
+    return [
+        (found[1], any(path in line for path in ours))
+        for line in output.read_text().splitlines()
+        if (found := re.search(rf"\b({names.replace(',', '|')})\(", line))
+    ]
+
+
+def occurrences(subject: Subject, name: str, scratch: Path, *, start: bool = False) -> list[int]:
+    """Return which calls of ``name`` that one hook makes touch the store or the git directory."""
+    found = calls(subject, name, scratch, start=start)
+    return [at for at, (_, ours) in enumerate(found, 1) if ours]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_fork_makes_the_calls_of_a_hook(
+    fresh: bool, world: World, package: str, tmp_path: Path
+) -> None:
+    subject = Subject(world, package, fresh=fresh)
+    started, forked = (
+        [name for name, ours in calls(subject, ",".join(CALLS), tmp_path, start=start) if ours]
+        for start in (True, False)
+    )
+    assert len(started) > 10
+    assert forked == started
 
 
 def judge(done: subprocess.CompletedProcess[bytes], fault: str) -> None:
@@ -190,7 +222,7 @@ def test_through_git(
     name: str, fault: str, world: World, package: str, sealed: Path, tmp_path: Path
 ) -> None:
     subject = Subject(world, package, fresh=False)
-    at = occurrences(subject, name, tmp_path)[-1]
+    at = occurrences(subject, name, tmp_path, start=True)[-1]
     python = tmp_path / "python"
     traced = strace(name, f"{fault}:when={at}")
     words = " ".join(f"'{word}'" for word in (*traced, sys.executable))
