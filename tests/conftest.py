@@ -5,6 +5,7 @@ reach a test, and nothing that a test does can reach them.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 import support_host_name
 import support_memory
 import support_postgres
+from support_copied_repo import copy_repo
 from support_forkserver import run_forked
 from support_sealed import GIT_CONFIG
 
@@ -37,6 +39,11 @@ STARTED_BY = (
     "CI", "CONTINUOUS_INTEGRATION", "GITHUB_", "GITLAB_", "CLAUDE", "CODEX_", "GEMINI_", "CURSOR_",
     "COPILOT_", "OPENCODE", "AGENT",
 )  # fmt: skip
+
+GIT_OF_SEALED = {
+    "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CEILING_DIRECTORIES", "GIT_TERMINAL_PROMPT",
+    "GIT_EDITOR",
+}  # fmt: skip
 
 LONG_AGO = "2025-01-11T12:00:00+00:00"
 
@@ -207,23 +214,23 @@ def _run(
     return subprocess.run(command, input=input, capture_output=True, check=False, **how)
 
 
+def run_git(
+    *args: str | Path,
+    cwd: Path | str,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,
+) -> str:
+    done = _run(["git", *map(str, args)], cwd, env, input)
+    if check and done.returncode != 0:
+        pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout.rstrip("\n")
+
+
 @pytest.fixture
 def git() -> Callable[..., str]:
     """``git(*args, cwd, check=True, env=None, input=None)``: return its stdout, stripped."""
-
-    def run(
-        *args: str | Path,
-        cwd: Path | str,
-        check: bool = True,
-        env: Mapping[str, str] | None = None,
-        input: str | None = None,
-    ) -> str:
-        done = _run(["git", *map(str, args)], cwd, env, input)
-        if check and done.returncode != 0:
-            pytest.fail(f"{done.args} in {cwd}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout.rstrip("\n")
-
-    return run
+    return run_git
 
 
 @pytest.fixture
@@ -247,16 +254,40 @@ def prodigy() -> Run:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, git: Callable[..., str]) -> Path:
+def repo(
+    tmp_path: Path, sealed: Path, git: Callable[..., str], repo_of_all: Callable[..., Path]
+) -> Path:
     """Make a repository, ``tmp_path/repo``, with one commit on ``main``."""
     folder = tmp_path / "repo"
-    git("init", "-q", folder, cwd=tmp_path)
+    # What a test says of how git makes one, in settings or in the environment, is for git to hear.
+    said = {name for name in os.environ if name.startswith("GIT_")} - GIT_OF_SEALED
+    if said or (sealed / ".gitconfig").read_text() != GIT_CONFIG:
+        _make_repo(folder, git)
+    else:
+        copy_repo(repo_of_all(), folder)
+    return folder
+
+
+def _make_repo(folder: Path, git: Callable[..., str]) -> None:
+    git("init", "-q", folder, cwd=folder.parent)
     (folder / "README").write_text("a repository\n")
     git("add", "README", cwd=folder)
     # Git's journal has whole seconds: a commit made in the very second of `install` would be taken
     # for one that came after it, and the outcome would depend on how the second falls.
     git("commit", "-q", "-m", "Start", cwd=folder, env={"GIT_COMMITTER_DATE": LONG_AGO})
-    return folder
+
+
+@pytest.fixture(scope="session")
+def repo_of_all(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Return what gives the repository that `repo` copies: made within the first test that asks."""
+
+    @functools.cache
+    def made() -> Path:
+        folder = tmp_path_factory.mktemp("repo-of-all") / "repo"
+        _make_repo(folder, run_git)
+        return folder
+
+    return made
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ def write_hooks(home: Path, installed: int = AFTER_ALL) -> Path:
         path.write_bytes(hookfiles.render(hook, [], runtime))
         path.chmod(0o755)
     home.mkdir(exist_ok=True)
-    # Said by name: a fixture of module scope runs before a test's own HOME is there.
-    command = ["git", "config", "--file", home / ".gitconfig", "core.hooksPath", folder]
-    subprocess.run(command, check=True)
+    # Without asking git, which takes longer, and knows another HOME in a fixture of module scope.
+    with (home / ".gitconfig").open("a") as settings:
+        settings.write(f'[core]\n\thooksPath = "{folder}"\n')
     return folder
 
 
@@ -222,6 +222,22 @@ exec >/dev/null
 """
 
 
+def _telling(top: Path) -> Iterator[Path]:
+    """Find the files of a world that tell where it is."""
+    for name, folders, files in os.walk(top):
+        folder = Path(name)
+        if "objects" in folders:
+            folders.remove("objects")
+        for file in files:
+            if (
+                (file == ".git" and folder.parent == top)
+                or (file == "gitdir" and folder.parent.name == "worktrees")
+                or file in ("prodigy", "repository.json")
+                or (file.endswith(".json") and folder.name == "sessions")
+            ):
+                yield folder / file
+
+
 class Templates:
     """Builds each kind of repository once, and gives out copies."""
 
@@ -236,17 +252,12 @@ class Templates:
         target = root / "world"
         shutil.copytree(source, target, symlinks=True)
         old, new = os.fsencode(source), os.fsencode(target)
-        for pattern in (
-            "*/.git", "**/worktrees/*/gitdir", "**/prodigy", "**/repository.json",
-            "**/sessions/*.json",
-        ):  # fmt: skip
-            for path in target.glob(pattern):
-                if path.is_file():
-                    text = path.read_bytes().replace(old, new)
-                    if path.name == "prodigy":  # else it is a worktree that was moved
-                        inode = path.parent.stat().st_ino
-                        text = re.sub(rb'"inode":[0-9]+', b'"inode":%d' % inode, text)
-                    path.write_bytes(text)
+        for path in _telling(target):
+            text = path.read_bytes().replace(old, new)
+            if path.name == "prodigy":  # else it is a worktree that was moved
+                inode = path.parent.stat().st_ino
+                text = re.sub(rb'"inode":[0-9]+', b'"inode":%d' % inode, text)
+            path.write_bytes(text)
         return World(target, target / "repo", target / "store")
 
     def _build(self, kind: str, root: Path) -> None:
