@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 
 from prodigy_git import layout
 from prodigy_git.cleanup.folders import moving, trees
-from prodigy_git.cleanup.salvage import named_objects, salvage
+from prodigy_git.cleanup.salvage import named_objects, salvage, unpublished
 from prodigy_git.cleanup.salvage.uncommitted import ask
 from prodigy_git.cleanup.trash import branch_removal, intent, settling
 from prodigy_git.cleanup.trash import entry as entries
@@ -196,7 +196,7 @@ def _freeze(
         undisturbed = same and not os.path.lexists(place.private)
         if undisturbed and salvage.complete(place.common, anchors):
             return
-        _put_back(found)
+        _put_back_whole(found)
         dirty = True
     raise ProdigyError(f"git is at work in {place.top}: try again when it is at rest")
 
@@ -283,7 +283,7 @@ def make_writable(found: Entry) -> None:
 
 def _undo(found: Entry) -> None:
     """Take back steps 4 to 1; what is back already, or was never done, stays as it is."""
-    _put_back(found)
+    _put_back_whole(found)
     if found.root_mode is not None and os.path.isdir(found.worktree):
         os.chmod(found.worktree, found.root_mode)
     if found.locked is None and intent.text(f"{found.private}/locked") in (_LOCK_TEXT.decode(), ""):
@@ -292,6 +292,17 @@ def _undo(found: Entry) -> None:
     if not found.alone:
         salvage.delete(found.common, found.session, found.moment)
     intent.drop(found.path)
+
+
+def _put_back_whole(found: Entry) -> None:
+    """Bring the private directory back, and what git has collected of what it names meanwhile.
+
+    Raises `ProdigyError` where the folder is gone, too, and `OSError`; then the salvage stays.
+    """
+    _put_back(found)
+    # Only the salvage kept them. From now on the private directory does.
+    unpublished.bring_back(found.common, found.session, found.moment)
+    unpublished.let_go(found.common, found.session, found.moment)
 
 
 def _put_back(found: Entry) -> None:

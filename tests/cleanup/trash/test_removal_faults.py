@@ -6,6 +6,8 @@ call that failed, it is so at once.
 """
 
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -90,8 +92,29 @@ class Subject:
         self.named = named_by(self.place)
         self.session = session_file(store, name)["status"]
         self.folder = self._folder(self.top)
-        self.private = self._private(self.place.private)
         self.refs = self._refs()
+        self.look()
+
+    def look(self) -> None:
+        """Remember what is in the private directory, which may be a copy."""
+        self.private = self._private(self.place.private)
+
+    def keep(self, kept: Path) -> None:
+        """Keep all of it, as it is now, for `reset`."""
+        kept.mkdir()
+        subprocess.run(["cp", "-a", self.repo, self.store, kept], check=True)
+
+    def reset(self, kept: Path) -> None:
+        """Put it back to what `keep` has kept."""
+        for folder in (self.repo, self.store):
+            shutil.rmtree(folder)
+        copied = [kept / self.repo.name, kept / self.store.name]
+        subprocess.run(["cp", "-a", *copied, self.repo.parent], check=True)
+        # An enrolment that names another folder is that of a worktree that was moved.
+        path = Path(self.place.private, "prodigy")
+        inode = f'"inode":{path.parent.stat().st_ino}'
+        path.write_text(re.sub(r'"inode":\d+', inode, path.read_text()))
+        self.look()
 
     def _folder(self, top: Path | str) -> dict[str, object]:
         return {
@@ -179,17 +202,22 @@ class Subject:
 
 
 @pytest.fixture
-def subjects(repo, store, git):
-    count = 0
+def subjects(repo, store, git, tmp_path):
+    """Give a worktree, and the same one again as it was, as often as it is asked for.
 
-    def make() -> Subject:
-        nonlocal count
-        count += 1
-        return Subject(repo, store, f"w{count}")
-
+    Nothing else names what it names: all that others of its kind held would be safe from git.
+    """
     git("config", "prodigy.autoRegister", "false", cwd=repo)
     git("config", "gc.reflogExpire", "never", cwd=repo)  # gc would rewrite the journal
     git("config", "gc.reflogExpireUnreachable", "never", cwd=repo)
+    Subject(repo, store, "w0").run(REMOVE)  # so that bytecode and locks are there
+    subject = Subject(repo, store, "w1")
+    subject.keep(tmp_path / "kept")
+
+    def make() -> Subject:
+        subject.reset(tmp_path / "kept")
+        return subject
+
     return make
 
 
@@ -203,7 +231,6 @@ def occurrences(subject: Subject, name: str, script: str, scratch: Path) -> list
 
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
 def test_each_call(name, fault, subjects, repo, tmp_path, events):
-    subjects().run(REMOVE)  # so that bytecode and locks are there
     points = occurrences(subjects(), name, REMOVE, tmp_path)
     if name not in ("rmdir", "unlink"):
         assert points, f"a removal makes no call of {name}: is the list of calls out of date?"
@@ -230,7 +257,6 @@ def test_each_call(name, fault, subjects, repo, tmp_path, events):
 @pytest.mark.parametrize(("name", "points"), [("rename", slice(2, 6)), ("write", slice(3, 5))])
 def test_killed_again_while_it_is_taken_up(name, points, subjects, repo, tmp_path, events):
     """The first kill at the renames of private directory, folder, ``.git`` and document."""
-    subjects().run(REMOVE)
     first = occurrences(subjects(), "rename", REMOVE, tmp_path)
     for at in first[points]:
         second = 0
