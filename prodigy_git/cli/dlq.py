@@ -87,10 +87,10 @@ def list_(
     hosts = host_column.Hosts(home.here())
     if as_json:
         output.emit_json(
-            [{**_as_json(job, item), **hosts.as_json(_last_session(item))} for job, item in found]
+            [{**_as_json(job, item), **hosts.as_json(*_last(item))} for job, item in found]
         )
         return
-    places = [hosts.of(_last_session(item)) for _, item in found]
+    places = [hosts.of(*_last(item)) for _, item in found]
     columns = ("HOST",) if any(places) else ()
     rows = (
         (
@@ -106,8 +106,12 @@ def list_(
                  else "the queue is empty")  # fmt: skip
 
 
-def _last_session(item: "Item") -> str | None:
-    return item.failure_history[-1].session_id if item.failure_history else None
+def _last(item: "Item") -> tuple[str | None, str | None]:
+    """Return the session and the agent that had an item last."""
+    if not item.failure_history:
+        return None, None
+    last = item.failure_history[-1]
+    return last.session_id, last.agent_id
 
 
 _HASH = re.compile("[0-9a-f]{16}")
@@ -199,6 +203,8 @@ def _left(store: str, item: "Item") -> dict[str, Any]:
         session = sessions.load(store, last.session_id)
     except (ProdigyError, OSError, ValueError):
         return found
+    if session.text("agent_id") not in (None, last.agent_id):
+        return found  # another host's, of the same name
     places = {
         "worktree": session.text("trash_path") or session.text("worktree_path"),
         "branch": session.text("branch"),

@@ -1,9 +1,6 @@
 """On which host a session is, for lists that name sessions: said only where a hub has other hosts."""
 
-import os
 from typing import Any
-
-from prodigy_git import layout
 
 
 class Hosts:
@@ -16,21 +13,28 @@ class Hosts:
         self._store = store
         self._known = other_hosts.known(store)
         some = other_sessions.read(store, None, ended=True) if self._known.several() else []
-        self._sessions = {one.id: one.other_host for one in some}
+        self._sessions = {(one.id, one.agent): one.other_host for one in some}
 
-    def of(self, session: str | None) -> str | None:
-        """Return the name of the other host that a session is on; None for one of this host's."""
-        host = self._id(session)
+    def of(self, session: str | None, agent: str | None) -> str | None:
+        """Return the name of the other host that an agent's session is on; None for this one's.
+
+        The agent tells sessions of two hosts apart that have one name.
+        """
+        host = self._id(session, agent)
         return None if host is None else self._known.named(host)
 
-    def as_json(self, session: str | None) -> dict[str, Any]:
+    def as_json(self, session: str | None, agent: str | None) -> dict[str, Any]:
         """Return ``host`` and ``host_id``; nothing where there is only one."""
         if not self._known.several():
             return {}
-        host = self._id(session)
+        host = self._id(session, agent)
         return {"host": self._known.named(host), "host_id": host}
 
-    def _id(self, session: str | None) -> str | None:
-        if session is None or os.path.lexists(layout.session(self._store, session)):
+    def _id(self, session: str | None, agent: str | None) -> str | None:
+        there = self._sessions.get((session or "", agent))
+        if there is None or session is None:
             return None
-        return self._sessions.get(session)
+        from prodigy_git.store import briefs
+
+        ours = briefs.read_some(self._store, [session])
+        return None if ours and ours[0].agent in (None, agent) else there

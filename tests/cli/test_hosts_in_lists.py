@@ -86,6 +86,10 @@ def test_job_show_and_dlq_list_name_the_host(shared):
     assert (item["host"], item["worktree"], item["branch"]) == ("build-7", None, None)
     assert wrong([item], "list of queued-item", "dlq list", set()) == []
     assert "build-7" in ok("dlq", "list", "--job", "review", cwd=shared).out
+    own = new(shared, "s-failed", "--job", "review", "--agent", "another")
+    (item,) = ok("dlq", "list", "--job", "review", "--json", cwd=shared).json
+    assert item["host"] == "build-7"
+    assert own["worktree"] not in ok("dlq", "show", "i1", "--job", "review", cwd=shared).out
 
 
 def test_explain_says_on_which_host(shared):
