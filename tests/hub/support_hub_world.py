@@ -4,6 +4,8 @@ import json
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -289,6 +291,17 @@ class World:
         held = Held(host, made, until, self.workers[host] if pid else None)
         self.held.append(held)
         return held
+
+    def claim_at_once(self, hosts: Iterable[int]) -> None:
+        """Have several hosts claim an item each at the same time."""
+        for host in hosts:
+            self.worker(host)
+        with ThreadPoolExecutor() as threads:
+            told = [
+                threads.submit(self.claim, host, f"{host}-{len(self.told)}", 600) for host in hosts
+            ]
+            for one in told:
+                one.result()
 
     def _lives(self, one: Held, now: int) -> bool:
         if one.worker is not None and one.worker not in self.workers:

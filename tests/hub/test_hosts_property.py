@@ -21,8 +21,9 @@ WANTED = int(os.environ.get("PRODIGY_TEST_EXAMPLES", EXAMPLES))
 SEED = os.environ.get("PRODIGY_TEST_SEED")
 
 STEPS = {
-    "claim": 12, "finish": 8, "fail": 4, "release": 2, "renew": 3, "retry": 2, "clear": 1, "pause": 1,
-    "unpause": 2, "cancel": 0.5, "reopen": 1, "phase": 1, "add": 1, "say": 3, "sync": 5, "show": 1,
+    "claim": 12, "claim at once": 2, "finish": 8, "fail": 4, "release": 2, "renew": 3, "retry": 2,
+    "clear": 1, "pause": 1, "unpause": 2, "cancel": 0.5, "reopen": 1, "phase": 1, "add": 1, "say": 3,
+    "sync": 5, "show": 1,
 }  # fmt: skip
 BETWEEN = {
     "stall": 1,
@@ -81,6 +82,8 @@ def carried_out(world, what, host, number, moment, action):
     one = held[number % len(held)] if held else None
     if what == "claim":
         world.claim(host, f"{host}-{len(world.told)}", LEASES[number % len(LEASES)], **how)
+    elif what == "claim at once":
+        world.claim_at_once({host, number % 4, (host + 1) % 4})
     elif what == "finish":
         if one is not None:
             world.finish(one, **how)
