@@ -425,7 +425,7 @@ PARTS: dict[str, Callable[[World, float, int], str]] = {
     "stepping": lambda world, scale, rounds: stepping(world, rounds, round(ITEMS * scale)),
     "claiming": lambda world, scale, _: claiming(world, max(2.0, 10 * scale)),
     "following": lambda world, scale, _: following(world, max(20, round(300 * scale))),
-    "committing": lambda world, _, rounds: committing(world, 4 * rounds),
+    "committing": lambda world, _, rounds: committing(world, 10 * rounds),
 }
 
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 22
 """Bytes that are handed on at once, about."""
 _PIECE = 1 << 16
-_HEAD = struct.Struct(">hiqiqi16siBi16si")
+_ROW = struct.Struct(">6xq4xq4x16s4xB4x16si")
 """A row in binary: each field behind its length, the line the last of them."""
+_HEAD = struct.Struct(">hi8xi8xi16xi1xi16x4x")
+"""What is the same in all rows: how many fields, and the lengths of those before the line."""
 _LENGTHS = (6, 8, 8, 16, 1, 16)
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _FOREIGN = "the hub's server sends rows in another form than PostgreSQL's"
@@ -85,26 +87,27 @@ def _columns(found: list[_Row]) -> Rows:
 
 def _pieces(tx: "Raw", copy: "Copy") -> Iterator[bytes]:
     """Yield what is sent in larger pieces: a row comes alone, and to wait for each would take long."""
+    more = tx.pgconn.get_copy_data
     while data := copy.read():
         pieces = [data]
         size = len(data)
+        count = size
         # What has come already. What is shorter than a row is the end; `read` must see what is behind.
-        while size < _PIECE and len(data) >= _HEAD.size:
-            count, data = tx.pgconn.get_copy_data(1)
-            if count <= 0:
-                break
-            pieces.append(data)
-            size += count
+        while size < _PIECE and count >= _HEAD.size:
+            count, data = more(1)
+            if count > 0:
+                pieces.append(data)
+                size += count
         yield b"".join(pieces)
 
 
 def _parsed(data: bytes, found: list[_Row]) -> int:
     """Add the rows that ``data`` begins with; return where the first one begins that is not whole."""
-    at, last, size, unpack = 0, len(data) - _HEAD.size, _HEAD.size, _HEAD.unpack_from
+    at, last, size, unpack = 0, len(data) - _HEAD.size, _HEAD.size, _ROW.unpack_from
+    if last >= 0 and _HEAD.unpack_from(data) != _LENGTHS:
+        raise Refused(_FOREIGN)
     while at <= last:
-        count, a, seq, b, mark, c, host, d, step, e, identity, length = unpack(data, at)
-        if (count, a, b, c, d, e) != _LENGTHS:
-            raise Refused(_FOREIGN)
+        seq, mark, host, step, identity, length = unpack(data, at)
         begin = at + size
         end = begin + length if length > 0 else begin
         if end > len(data):

@@ -33,8 +33,9 @@ from prodigy_git.store import events, host_files
 if TYPE_CHECKING:
     from prodigy_git.hub.driver import Raw
 
-_ROWS = 10_000
-"""Rows of a transaction, which has `_WITHIN` seconds; what has come by then is kept."""
+_ROWS = 5_000
+"""Rows of a transaction, which has `_WITHIN` seconds; what has come by then is kept. A server that
+sorts them does that in memory."""
 _WITHIN = 120.0
 
 

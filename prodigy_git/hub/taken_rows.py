@@ -103,7 +103,7 @@ def take(
         sizes = dict(cursor.sizes)
         boot = cursor.boot
         items = cursor.items or any(
-            shared_items.NAMED in line for some in lines.values() for line in some
+            shared_items.NAMED in b"\n".join(some) for some in lines.values()
         )
         if lines:
             sizes |= pulled_files.append(*where.name, lines)
@@ -189,7 +189,7 @@ def _faults(rows: Rows, wanted: Sequence[int], job: str) -> dict[int, str]:
     lines = [rows.lines[number] or b"" for number in wanted]
     short: Sequence[int] = wanted
     doubtful: list[int] = []
-    if any(not 0 < size < border.QUICK for size in {len(line) for line in lines}):
+    if lines and not 0 < min(map(len, lines)) <= max(map(len, lines)) < border.QUICK:
         fits = [0 < len(line) < border.QUICK for line in lines]
         short = [number for number, one in zip(wanted, fits, strict=True) if one]
         doubtful = [number for number, one in zip(wanted, fits, strict=True) if not one]
