@@ -1,11 +1,13 @@
 """Which claims have a lease, and keeping one: it is extended, unless it has ended, or is another's."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Literal
 
 from prodigy_git import layout
-from prodigy_git.jobs import books, claims, endings, opening, owner
+from prodigy_git.errors import Refused
+from prodigy_git.jobs import books, claims, endings, index, opening, owner
 from prodigy_git.jobs.endings import Claim
 from prodigy_git.record import clock
 from prodigy_git.store.events import Broken
@@ -19,19 +21,19 @@ def keep(store: str, repo: str, job: str, claim: Claim, lease: int, broken: Brok
 
     Raises as `claims.step`: then nothing was done.
     """
-    with claims.step(store, repo, job, broken) as index:
-        found = index.item(claim.item_id) or books.Item()
+    with claims.step(store, repo, job, broken) as opened:
+        found = opened.item(claim.item_id) or books.Item()
         view = books.view(found)
         mine = claim.attempt, claim.agent_id
         if view.state == "in_progress":
             if (view.attempt, view.agent) != mine:
                 return "lost"
-            until = clock.stamp(index.now() + lease)
+            until = clock.stamp(opened.now() + lease)
             renewed = endings.event(
-                index, "ClaimRenewed", agent_id=claim.agent_id, item_id=claim.item_id,
+                opened, "ClaimRenewed", agent_id=claim.agent_id, item_id=claim.item_id,
                 attempt=claim.attempt, lease_until=until,
             )  # fmt: skip
-            endings.record(index, [renewed], broken)
+            endings.record(opened, [renewed], broken)
             return "kept"
         end = view.end
         over = end is not None and (end.attempt, end.agent) == mine and view.state != "pending"
@@ -52,8 +54,8 @@ class Elsewhere:
 def elsewhere(store: str, repo: str, job: str, broken: Broken) -> list[Elsewhere]:
     """Return what other hosts work on. Raises as `claims.step`."""
     found = []
-    with claims.step(store, repo, job, broken) as index:
-        for name, item in index.in_state("in_progress"):
+    with claims.step(store, repo, job, broken) as opened:
+        for name, item in opened.in_state("in_progress"):
             view = books.view(item)
             host = owner.other_host(store, view.start)
             if host is not None and view.start is not None:
@@ -67,7 +69,14 @@ def is_shared(store: str, repo: str, job: str, broken: Broken) -> bool:
     Raises `Away`, `Refused`, `ProdigyError`, `OSError`.
     """
     where = store, repo, job
-    if not (os.path.exists(layout.hub_job(*where)) or opening.found(*where, broken)):
+    path = layout.hub_job(*where)
+    if not os.path.exists(path) and not opening.found(*where, broken):
+        # Of what has a log here already, a step asks, where nobody has started it here.
+        if not (opening.has_hub(store, repo) and index.exists(*where)):
+            return False
+        with contextlib.suppress(Refused), claims.step(*where, broken):
+            pass
+    if not os.path.exists(path):
         return False
     from prodigy_git.hub import job_cursor
 

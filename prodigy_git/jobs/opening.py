@@ -45,7 +45,7 @@ def opened(
             away = error
     with contextlib.ExitStack() as held:
         index = held.enter_context(indexes.opened(*where, broken))
-        if index.job.opened is None and not (ends or shared or away) and _has_hub(store, repo):
+        if index.job.opened is None and not (ends or shared or away) and has_hub(store, repo):
             held.close()
             shared = _started_elsewhere(*where, broken)
             index = held.enter_context(indexes.opened(*where, broken))
@@ -95,14 +95,15 @@ def found(store: str, repo: str, job: str, broken: Broken) -> bool:
     where = store, repo, job
     if os.path.isdir(layout.job_log(*where)) or os.path.exists(layout.index(*where)):
         return False
-    if not _has_hub(store, repo):
+    if not has_hub(store, repo):
         return False
     from prodigy_git.hub import shared_start
 
     return shared_start.found(*where, broken)
 
 
-def _has_hub(store: str, repo: str) -> bool:
+def has_hub(store: str, repo: str) -> bool:
+    """Whether a repository has a hub, by what is configured alone."""
     if os.environ.get("PRODIGY_HUB"):
         return True
     common = repokey.common_of(store, repo)

@@ -167,6 +167,8 @@ def _begin(
             )  # fmt: skip
             if claim is None:
                 return None
+            if wish.terms is None and claim.lease_until is not None:
+                raise ProdigyError(f"job {worker.job} is shared since a moment ago: run it again")
             if wish.terms is not None:
                 lease = Lease(where, claim, wish.terms, asked, worker.broken)
                 kept.callback(lease.stop)

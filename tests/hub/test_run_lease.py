@@ -3,6 +3,7 @@
 The server's clock is this machine's: what a command does bears its time, and so does a claim.
 """
 
+import contextlib
 import json
 import signal
 
@@ -120,6 +121,14 @@ def test_who_kills_run_does_not_let_its_command_outlive_the_lease(hosts):
     assert beats(a)[-1] < claimed(b)
 
 
+def runs(process):
+    """Whether a process is there, and not only waited for."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def of_it(child):
     """Return run, the process beside it, and those of its command."""
     top = psutil.Process(child.pid)
@@ -134,9 +143,10 @@ def test_a_worker_that_is_stopped_has_no_command_when_it_wakes_up(hosts, how):
     top, guard, command = of_it(child)
     stopped = [top, *command] if how == signal.SIGSTOP else [top]  # which stops its command
     for one in stopped:
-        one.send_signal(how)
+        with contextlib.suppress(psutil.NoSuchProcess):  # a date(1) that has ended
+            one.send_signal(how)
     at = claimed(b)
-    assert {one.status() for one in command if one.is_running()} <= {psutil.STATUS_ZOMBIE}
+    assert not any(map(runs, command))
     top.resume()
     status, err = end(child)
     assert status == 143, err
@@ -264,3 +274,22 @@ def test_what_one_host_has_made_is_merged_on_another(hosts):
     assert found.code == 0, found.err
     assert [one["state"] for one in found.json["results"]] == ["merged"]
     assert (b.clone / "x").read_text() == "x\n"
+
+
+def test_a_host_that_knows_the_job_by_a_session_alone_has_leases_too(sharers):
+    a, b = (one.host for one in sharers("a", "b"))
+    b.run("new-worktree", "early", "--job", "J")
+    (a.folder / "items").write_text('{"id": "x"}\n')
+    a.run("job", "start", "J", "--items", a.folder / "items", "--hub")
+    done = b.run("run", "--job", "J", "--next", "--lease", "5s", "--", "true", check=False)
+    assert done.code == 0, done.err
+    (begun,) = [one for one in told(b) if one["type"] == "AgentStarted" and one.get("item_id")]
+    assert begun["lease_until"] is not None
+
+
+def test_a_name_that_nothing_has_is_told_as_ever(hosts):
+    a, _ = hosts
+    assert "no session and no job nobody" in a.run("resume", "nobody", check=False).err
+    told = a.run("run", "--job", "nobody", "--", "true", check=False)
+    assert (told.code, told.err.count("\n")) == (1, 1), told.err
+    assert list((a.store / "state").glob("*/mapreduce/jobs/nobody")) == []
