@@ -9,6 +9,7 @@ Bytes behind those that the job's cursor speaks of come from a pull that was int
 whole is not written again; half a line at the end is cut off.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -165,23 +166,26 @@ def log_files(store: str, repo: str, job: str) -> list[str]:
     return [path for path in events.log_files(store, repo, job) if os.path.isfile(path)]
 
 
-def collect(store: str, repo: str, job: str, use: Callable[[bytes], None]) -> dict[str, int]:
-    """Hand on the whole lines of all of a job's log, archived or not; return the sizes of pulled files.
+def collect(
+    store: str, repo: str, job: str, use: Callable[[bytes], None], begin: Mapping[str, int]
+) -> dict[str, int]:
+    """Hand on the whole lines of all of a job's log, archived or not; return up to where, of each file.
 
-    The caller holds the log's lock. Raises as reading does.
+    Of each file from the offset on that ``begin`` gives. Raises as reading does.
     """
-    sizes = {}
+    ends = {}
     for path in log_files(store, repo, job):
-        end = 0
-        for offset, block in stream.blocks(path):
-            *lines, rest = block.split(b"\n")
-            end = offset + len(block) - len(rest)
-            for line in lines:
-                use(line)
         name = events.position_name(path)
-        if host_files.tag_in(name) is not None:
-            sizes[name] = end
-    return sizes
+        ends[name] = start = begin.get(name, 0)
+        if _length(path) <= start:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # cleaned since the folder was listed
+            for offset, block in stream.blocks(path, start):
+                *lines, rest = block.split(b"\n")
+                ends[name] = offset + len(block) - len(rest)
+                for line in lines:
+                    use(line)
+    return ends
 
 
 def other_lines(store: str, repo: str, job: str) -> Iterator[bytes]:
@@ -191,9 +195,20 @@ def other_lines(store: str, repo: str, job: str) -> Iterator[bytes]:
             yield from _lines(path, 0)
 
 
+def _length(path: str) -> int:
+    """Return how long a log file's text is; 0 where it was cleaned since the folder was listed."""
+    with contextlib.suppress(FileNotFoundError):
+        if not path.endswith(archived.ENDING):
+            try:
+                return os.stat(path).st_size
+            except FileNotFoundError:  # archived since
+                path += archived.ENDING
+        return archived.length(path)
+    return 0
+
+
 def _lines(path: str, start: int) -> Iterator[bytes]:
-    size = archived.length(path) if path.endswith(archived.ENDING) else os.stat(path).st_size
-    if size <= start:
+    if _length(path) <= start:
         return
     for _, block in stream.blocks(path, start):
         *lines, _ = block.split(b"\n")

@@ -23,6 +23,7 @@ from prodigy_git.hub.job_streams import Stream
 from prodigy_git.hub.set_aside import Aside
 from prodigy_git.hub.where import Where
 from prodigy_git.record import clock
+from prodigy_git.store import host_files
 
 
 class Restored(ProdigyError):
@@ -54,20 +55,23 @@ def look(where: Where, upto: int) -> Known:
 
     The stream's number ``upto`` was asked for before: what this host had shipped by then is found.
     """
+    ids: set[bytes] = set()
+
+    def add(line: bytes) -> None:
+        identity = border.id_of(line, where.job)
+        if identity is not None:
+            ids.add(identity)
+
+    # Most of it while others write: a hook waits for the lock for seconds only.
+    ends = pulled_files.collect(*where.name, add, {})
     with where.log_held():
-        ids: set[bytes] = set()
-        sizes = pulled_files.collect(*where.name, lambda line: _add(ids, line, where.job))
+        ends = pulled_files.collect(*where.name, add, ends)
         cursor = where.cursor()
         if cursor is not None and cursor.again:
             # What stands behind these from here on was written by another process.
+            sizes = {name: end for name, end in ends.items() if host_files.tag_in(name) is not None}
             where.save(replace(cursor, sizes=sizes), durably=True)
         return Known(upto, ids, where.cleaned_before())
-
-
-def _add(ids: set[bytes], line: bytes, job: str) -> None:
-    identity = border.id_of(line, job)
-    if identity is not None:
-        ids.add(identity)
 
 
 def take(
