@@ -1,6 +1,8 @@
 """Hosts with a job on a hub, in this process: each a store; what they record is plain events."""
 
 import json
+import os
+import signal
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 from support_hub import PATIENCE, rows, way
 
 from prodigy_git import layout
-from prodigy_git.hub import connection, host, offering, pulling, schema, shipping
+from prodigy_git.hub import connection, driver, host, offering, pulling, schema, shipping
 from prodigy_git.hub.syncing import Exchange
 from prodigy_git.hub.where import Where
 from prodigy_git.record import log
@@ -74,6 +76,17 @@ class Store:
         assert found.failed == {}
         return sum(found.shipped.values()), sum(found.pulled.values())
 
+    def sync_killed(self, after: int) -> bool:
+        """Sync in a process that is killed at its nth change of a file, or question; whether it was."""
+        child = os.fork()
+        if child == 0:
+            try:
+                _kill_at(after)
+                self.sync()
+            finally:
+                os._exit(0)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
     def ids(self) -> list[str]:
         """Return the ids of all events here, sorted; each as often as it stands in the log."""
         faults: list[str] = []
@@ -92,6 +105,24 @@ class Store:
 
     def cursor(self) -> dict[str, Any]:
         return json.loads(Path(layout.hub_job(*self.name)).read_text())
+
+
+def _kill_at(after: int) -> None:
+    left = [after]
+
+    def dying(real: Any) -> Any:
+        def called(*arguments: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **more)
+
+        return called
+
+    for module, name in (
+        (os, "write"), (os, "rename"), (os, "unlink"), (os, "fsync"), (driver.Raw, "execute"),
+    ):  # fmt: skip
+        setattr(module, name, dying(getattr(module, name)))
 
 
 class _Sync(Exchange):

@@ -2,9 +2,7 @@
 
 import contextlib
 import itertools
-import os
 import shutil
-import signal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +11,7 @@ from support_hub import rows
 from support_hub_stores import Store, new_hub, on_hub
 
 from prodigy_git.cleanup.records import by_age
-from prodigy_git.hub import driver, shipping
+from prodigy_git.hub import shipping
 
 TABLES = ("hub", "job", "event", "shipped")
 HOSTS = 3
@@ -25,7 +23,7 @@ _steps = st.lists(
         st.tuples(st.just("record"), _host, st.integers(1, 3)),
         st.tuples(st.just("ship"), _host, st.none()),
         st.tuples(st.just("pull"), _host, st.none()),
-        st.tuples(st.just("killed"), _host, st.integers(0, 45)),
+        st.tuples(st.just("killed"), _host, st.integers(0, 90)),
         st.tuples(st.just("archive"), _host, st.none()),
         st.tuples(st.just("rotate"), _host, st.none()),
         st.tuples(st.just("back up store"), _host, st.none()),
@@ -77,7 +75,7 @@ class World:
             case "pull":
                 one.pull()
             case "killed":
-                self.killed(one, more)
+                one.sync_killed(more)
             case "archive" if one.folder.is_dir():
                 found = by_age.find(str(one.path), {"events": 1 << 60}, print, archiving=True)
                 by_age.carry_out(str(one.path), found, print)
@@ -115,38 +113,9 @@ class World:
                     "UPDATE prodigy_hub.hub SET id = gen_random_uuid()",
                 )  # fmt: skip
 
-    def killed(self, one, after):
-        """Let a host sync in a process that is killed at its nth change of a file, or question."""
-        child = os.fork()
-        if child == 0:
-            try:
-                _kill_at(after)
-                one.sync()
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
-
     def everything(self):
         there = {one for _, one in on_hub(self.url)}
         return there.union(*(one.ids() for one in self.stores if one.folder.is_dir()))
-
-
-def _kill_at(after):
-    left = [after]
-
-    def dying(real):
-        def called(*arguments, **more):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **more)
-
-        return called
-
-    for module, name in (
-        (os, "write"), (os, "rename"), (os, "unlink"), (os, "fsync"), (driver.Raw, "execute"),
-    ):  # fmt: skip
-        setattr(module, name, dying(getattr(module, name)))
 
 
 @settings(

@@ -43,6 +43,25 @@ def test_cut_off_after_any_number_of_bytes(hub_url, number, postgres, tmp_path):
     assert a.said == b.said == []
 
 
+def test_killed_at_any_change_of_a_file_and_any_question(hub_url, number, tmp_path):
+    a, b = (Store(tmp_path / name, hub_url, number) for name in "ab")
+    wanted = a.record("first")
+    a.sync()
+    b.sync()
+    moments = 0
+    while True:
+        wanted += a.record("more")
+        killed = a.sync_killed(moments)
+        a.sync()
+        killed = b.sync_killed(moments) or killed
+        if not killed:
+            break
+        moments += 1
+    assert moments > 30
+    b.sync()
+    assert a.ids() == b.ids() == sorted(wanted) == sorted(one for _, one in on_hub(hub_url))
+
+
 def test_nothing_is_skipped_behind_a_slow_commit(hub_url, number, tmp_path):
     a, b, c = (Store(tmp_path / name, hub_url, number) for name in "abc")
     first = a.record("first")
