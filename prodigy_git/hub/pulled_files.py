@@ -167,13 +167,18 @@ def log_files(store: str, repo: str, job: str) -> list[str]:
 
 
 def collect(
-    store: str, repo: str, job: str, use: Callable[[bytes], None], begin: Mapping[str, int]
+    store: str,
+    repo: str,
+    job: str,
+    use: Callable[[bytes], None],
+    begin: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Hand on the whole lines of all of a job's log, archived or not; return up to where, of each file.
 
-    Of each file from the offset on that ``begin`` gives. Raises as reading does.
+    Of each file from the offset on that ``begin`` gives, if it does. Raises as reading does.
     """
     ends = {}
+    begin = begin or {}
     for path in log_files(store, repo, job):
         name = events.position_name(path)
         ends[name] = start = begin.get(name, 0)

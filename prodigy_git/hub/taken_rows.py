@@ -63,7 +63,7 @@ def look(where: Where, upto: int) -> Known:
             ids.add(identity)
 
     # Most of it while others write: a hook waits for the lock for seconds only.
-    ends = pulled_files.collect(*where.name, add, {})
+    ends = pulled_files.collect(*where.name, add)
     with where.log_held():
         ends = pulled_files.collect(*where.name, add, ends)
         cursor = where.cursor()
