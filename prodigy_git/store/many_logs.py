@@ -7,7 +7,6 @@ share.
 """
 
 import os
-import tempfile
 import threading
 import zlib
 from types import TracebackType
@@ -160,6 +159,8 @@ def _spooled(stream: IO[bytes]) -> tuple[IO[bytes], int, int, BaseException | No
     with _guard:
         _readers += 1
         if not _spool:
+            import tempfile  # few stores have so many logs
+
             _spool.append(tempfile.TemporaryFile())  # noqa: SIM115  # as long as the process
         spool = _spool[0]
         begin = end = spool.seek(0, os.SEEK_END)
