@@ -115,9 +115,9 @@ class Exchange:
         """Exchange all there is. Raises `Away`, `Refused`; what fails of one job, the returned says."""
         done = Done()
         self._seen, self._since = {}, 0.0
-        there = self.changed()
-        if self.only is not None and not self.local_jobs() and not there:
+        if self.only is not None and not self.local_jobs() and not self.changed():
             done.failed[self.only] = f"no job {self.only}, here or on the hub"
+        self._since = 0.0  # what is pulled below is all there is, not what has changed since
         for job in self.local_jobs():
             with self._noting(job, done):
                 pulling.look_for_losses(self.where(job))

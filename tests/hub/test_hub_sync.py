@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support_hub import rows
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def test_a_commit_is_in_the_events_of_the_other_host(two):
     assert subjects(alpha, "job-2") == ["two"]
     nothing = alpha.ok("hub", "sync")
     assert (nothing["shipped"], nothing["pulled"]) == (0, 0)
+
+
+def test_what_nobody_has_changed_for_long_is_pulled_too(two, hub_url):
+    alpha, beta = two
+    committed(alpha, "job-1", "one")
+    done = alpha.ok("hub", "sync")
+    rows(hub_url, "UPDATE prodigy_hub.job SET changed_at = changed_at - interval '1 day'")
+    assert beta.ok("hub", "sync")["pulled"] == done["shipped"]
 
 
 def test_follow_carries_an_event_to_a_reader_on_the_other_host(two):
