@@ -50,7 +50,9 @@ def log(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]]:
 
 def _transcript(store: str, one: Agent, broken: Broken) -> tuple[str, list[str]] | None:
     """Return the end of the transcript that was written to last; None where there is none to show."""
-    known = None if one.session_id is None else of_sessions.of_session(store, one.session_id)
+    if one.session_id is None or one.host is not None:  # one here may have that name, too
+        return None
+    known = of_sessions.of_session(store, one.session_id)
     changed: dict[str, float] = {}
     for source in () if known is None else known.sources:
         with contextlib.suppress(OSError):
