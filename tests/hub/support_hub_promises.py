@@ -9,7 +9,7 @@ from typing import Any
 from prodigy_git.record import clock
 from prodigy_git.store import events
 
-_OWN = ("rates", "updated_at")
+_OWN = ("rates",)
 """What `job show` says that goes by the moment at which it is asked."""
 
 

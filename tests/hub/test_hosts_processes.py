@@ -41,7 +41,7 @@ def work(host, folder):
     """Start a worker on a host, which goes on until nothing is left."""
     out = (folder / f"{host.name}.err").open("ab")
     return host.start(
-        "run", "--job", "J", "--next", "--wait", "--lease", "3s", "--backoff", "0s", "--",
+        "run", "--job", "J", "--next", "--wait", "--lease", "6s", "--backoff", "0s", "--",
         "sh", "-ec", WORK, folder / host.name, folder / "gate", stdout=out, stderr=out,
     )  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_what_workers_leave_is_done_once_by_those_that_are_left(
     calm = hosts[calm]
     gate = Gate(tmp_path / "gate")
     (calm.clone / "items").write_text("".join(json.dumps({"id": one}) + "\n" for one in ITEMS))
-    calm.run("job", "start", "J", "--items", "items", "--max-attempts", "4", "--hub")
+    calm.run("job", "start", "J", "--items", "items", "--max-attempts", "6", "--hub")
     asked = calm.run("job", "next", "J", "--agent", "calm", "--lease", "1h").json
     dead = hosts[cut].run("job", "next", "J", "--agent", "dead", "--lease", "1s").json
     workers = {name: work(host, tmp_path) for name, host in hosts.items()}
