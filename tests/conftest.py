@@ -6,6 +6,7 @@ reach a test, and nothing that a test does can reach them.
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import re
@@ -83,6 +84,18 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, without all that was made until now: that stays to the end.
+
+    Half of a collection of tests was the looking through ever more of them, in each process.
+    """
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
