@@ -245,8 +245,7 @@ def _import_all() -> None:
             # Of an extra that is not installed: who needs it in a fork hears of it there.
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(found.name)
-    import support_inject  # of which a fork that meets a fault has need
-
+    importlib.import_module("support_inject")  # of which a fork that meets a fault has need
     import prodigy_git.__main__
 
 
