@@ -46,6 +46,19 @@ FLOORS = {
     ),
     "merging": ("results", "conflicts", "queue", "publish", ""),
     "views": ("tools_used trouble", "overview", "explain report telemetry", ""),
+    "hub": (
+        # the way there
+        "address connection driver libpq ways",
+        # what is on the hub: its tables, its hosts, its repositories, a job's stream
+        "host identity job_streams members remote_url repository_number schema",
+        # what of it is here: files, and rows on their way into them
+        "border copied_rows job_cursor pulled_files set_aside shared_items staying taken_rows "
+        "told_conflicts told_session where",
+        # what goes, and what comes
+        "offering pulling shared_sessions shipping",
+        # a round of that, a step on a shared job, a look at both sides
+        "",
+    ),
     "jobs": (
         # what follows from the events: no files
         "attempts books checked_input clocks fold index_counts items ordering signatures steps",
