@@ -101,15 +101,16 @@ def follow(exchange: Exchange, tell: Broken) -> None:
         one.start()
     pause = _FIRST
     away = False
+    told: dict[str, str] = {}
     try:
         while True:
             try:
                 exchange.begin()
-                _tell(exchange, exchange.whole())
+                _tell(exchange, exchange.whole(), told)
                 if away:
                     tell("the hub is reached again")
                 away, pause = False, _FIRST
-                _go_on(exchange, wakes)
+                _go_on(exchange, wakes, told)
             except Away as error:
                 if not away:
                     tell(f"{error}; it is tried again by itself, and nothing is lost meanwhile")
@@ -121,7 +122,7 @@ def follow(exchange: Exchange, tell: Broken) -> None:
         stop.set()
 
 
-def _go_on(exchange: Exchange, wakes: _Wakes) -> None:
+def _go_on(exchange: Exchange, wakes: _Wakes, told: dict[str, str]) -> None:
     """Exchange what happens, until all is to be looked at again."""
     begun = time.monotonic()
     due = dict.fromkeys(("sessions", "settle", "alive"), begun)
@@ -149,14 +150,19 @@ def _go_on(exchange: Exchange, wakes: _Wakes) -> None:
         if now - due["settle"] > _SETTLE:
             exchange.settle(sorted(came), done)
             came, due["settle"] = set(), now
-        _tell(exchange, done)
+        _tell(exchange, done, told)
         asked = time.monotonic()
         rest = _QUICKEST if jobs or hub or done.moved() else min(_SLOWEST, rest * 1.5)
 
 
-def _tell(exchange: Exchange, done: Done) -> None:
+def _tell(exchange: Exchange, done: Done, told: dict[str, str]) -> None:
+    """Say what keeps jobs from being exchanged, each once: it is tried again several times a second."""
     for job, why in done.failed.items():
-        exchange.say(f"job {job}: {why}")
+        if told.get(job) != why:
+            exchange.say(f"job {job}: {why}")
+        told[job] = why
+    for job in {*done.pulled, *done.shipped} - {*done.failed}:
+        told.pop(job, None)
 
 
 def _test(exchange: Exchange, wakes: _Wakes) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHANNEL = "prodigy_hub"
 """Where is notified of a job's new events; the payload is the job's number."""
+MICROS = "(extract(epoch FROM least(greatest({}, '0001-01-01Z'), '9999-12-31Z')) * 1000000)::bigint"
+"""SQL for a time in microseconds since 1970: a member may have written one that no bigint holds."""
 _MOST_ASKED = 10_000
 
 

@@ -33,6 +33,9 @@ _SLACK = 5_000_000_000  # nanoseconds; some filesystems note a change by whole s
 _PATIENCE = 60.0  # seconds for another sync of this store, which holds the lock as long as it takes
 _MOST_ASIDE = 1000
 _SHOWN = 2000  # characters of what is set aside
+_HIGHEST = (
+    1 << 62
+)  # No host tells so often: a member has set its number, and it would soon be no bigint.
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,8 @@ def _tell(
         "SELECT session_seq FROM prodigy_hub.host WHERE id = %s FOR UPDATE", (host.id,)
     ).fetchone()
     assert row is not None
-    last = max(row[0], told)
+    # Where the number goes down, others hear all of this host again.
+    last = max([one for one in (row[0], told) if one < _HIGHEST], default=0)
     ids, docs = zip(*some, strict=True)
     numbers = range(last + 1, last + len(some) + 1)
     changed = tx.execute(

@@ -101,7 +101,7 @@ def _opened(place: Place, stream: Stream, opened: dict[str, Any], items: str | N
             raise There(_there(where.job))
         if items is not None:
             shared_items.put(tx, stream.job, items)
-        (row,) = tx.execute(f"SELECT {shared_step.MICROS.format('clock_timestamp()')}").fetchall()
+        (row,) = tx.execute(f"SELECT {job_streams.MICROS.format('clock_timestamp()')}").fetchall()
         stamp = clock.stamp(row[0])
         line = log.encoded([redacting.value(where.store, where.repo, opened)], stamp).rstrip(b"\n")
         after = job_streams.append(

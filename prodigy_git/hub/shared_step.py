@@ -49,8 +49,6 @@ _REST = 10.0
 """Seconds for which a hub that was not reached is not tried again for what can be written here."""
 _MOST = 5000
 """Rows that are pulled while the job's row is held; where there are more, they are pulled before."""
-MICROS = "(extract(epoch FROM {}) * 1000000)::bigint"
-
 _KEPT = 30.0
 """Seconds for which is not asked again where the hub is."""
 _addresses: dict[tuple[str, str, str | None], tuple[float, address.Address | None]] = {}
@@ -380,13 +378,13 @@ def _has_done_nothing(error: BaseException) -> bool:
 
 def _question(cursor: Cursor) -> str:
     limit = int(WITHIN * 1000)
-    now = MICROS.format("clock_timestamp()")
+    now = job_streams.MICROS.format("clock_timestamp()")
     return (
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
         f"SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit * 9 // 10};"
         f"SET LOCAL idle_in_transaction_session_timeout = {int(connection.IDLE * 1000)};"
         "SELECT h.id, h.version, j.seq, j.mark,"
-        f" {MICROS.format('j.changed_at')}, j.shared::integer"
+        f" {job_streams.MICROS.format('j.changed_at')}, j.shared::integer"
         f" FROM prodigy_hub.job AS j, prodigy_hub.hub AS h WHERE j.id = {cursor.job:d}"
         " FOR UPDATE OF j;"
         # After the row is ours: what stands in one SELECT with it may be of before.

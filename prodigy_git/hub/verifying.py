@@ -121,7 +121,7 @@ def _rows(conn: Connection, job: int, last: int) -> dict[bytes, _Row]:
     while seq < last:
         with connection.transaction(conn, within=_WITHIN) as tx:
             found = tx.execute(
-                "SELECT seq, host, id, (extract(epoch FROM at) * 1000000)::bigint,"
+                f"SELECT seq, host, id, {job_streams.MICROS.format('at')},"
                 " decode(md5(line), 'hex') FROM prodigy_hub.event"
                 " WHERE job = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s",
                 (job, seq, last, _ROWS),

@@ -10,6 +10,7 @@ writers made may bear no attempt: those are ordered by their time, the epoch, an
 belongs to the start of the same agent before it.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ _STATUS_OF = {
 }  # fmt: skip
 
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 _OURS = len("0000-00-00T00:00:00.000000Z")
 """Of a time in the form that we write: times of one form are in order as texts."""
 
@@ -237,7 +239,7 @@ def _retrying(state: State, step: Step) -> None:
 def _job_started(state: State, step: Step) -> None:
     made = Opening(
         _when(step), step.total_items or 0, max(1, step.max_attempts or 1),
-        step.items_sha256 or "", step.checkpoint_items, step.checkpoint_seconds,
+        _digest(step) or "", step.checkpoint_items, step.checkpoint_seconds,
     )  # fmt: skip
     before = state.job.opened
     # The first one counts: a job is opened once.
@@ -251,13 +253,17 @@ def _opening_order(one: Opening) -> tuple[str, str]:
 
 def _added(state: State, step: Step) -> None:
     """Items that a job was given later: a file of them, whichever line of the log says so first."""
-    if step.items_sha256:
+    digest = _digest(step)
+    if digest:
         mark = (step.part or 0, step.timestamp or "", step.count or 0)
         parts = state.job.parts
-        state.job.parts = {
-            **parts,
-            step.items_sha256: min(mark, parts.get(step.items_sha256, mark)),
-        }
+        state.job.parts = {**parts, digest: min(mark, parts.get(digest, mark))}
+
+
+def _digest(step: Step) -> str | None:
+    """Return what names a file of items: another host may have said anything, and it becomes a path."""
+    text = step.items_sha256
+    return text if text is not None and _SHA256.fullmatch(text) else None
 
 
 def _phase(state: State, step: Step) -> None:

@@ -54,9 +54,16 @@ def test_what_nobody_has_changed_for_long_is_pulled_too(two, hub_url):
     assert beta.ok("hub", "sync")["pulled"] == done["shipped"]
 
 
-def test_follow_carries_an_event_to_a_reader_on_the_other_host(two):
+def test_follow_carries_an_event_to_a_reader_on_the_other_host(two, hub_url):
     alpha, beta = two
     committed(alpha, "job-1", "one")
+    alpha.run("hub", "sync")
+    # What a member can write: it is looked at again each time, and named once.
+    rows(
+        hub_url,
+        "INSERT INTO prodigy_hub.job (repository, name, changed_at)"
+        " SELECT id, '../x', 'infinity' FROM prodigy_hub.repository",
+    )
     follows = [one.start("hub", "sync", "--follow") for one in two]
     reads = beta.start("events", "follow", "--job", "job-1", "--json")
     try:
@@ -76,7 +83,8 @@ def test_follow_carries_an_event_to_a_reader_on_the_other_host(two):
             one.send_signal(signal.SIGTERM)
     for one in follows:
         out, err = one.communicate(timeout=60)
-        assert (one.returncode, out, err) == (0, "", "")
+        assert (one.returncode, out, err.count("\n")) == (0, "", 1)
+        assert "its name '../x' is no name of a job" in err
 
 
 def test_by_way_of_pgbouncer_nobody_hears_anything_and_all_comes(new_host, pgbouncer):

@@ -48,6 +48,13 @@ def test_what_is_to_come_and_to_go_is_no_difference(two):
         assert not verifying.verify(conn, b.where(), b.repository).differs()
 
 
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "294276-12-31", "4700-01-01 BC"])
+def test_a_time_that_is_none_is_one_of_the_row_alone(two, hub_url, at):
+    rows(hub_url, f"UPDATE prodigy_hub.event SET at = '{at}' WHERE seq = 2")
+    for one in two:
+        assert verified(one) == {"events_here": 4, "on_hub": 4}
+
+
 def pulled_file(one):
     (path,) = (path for path in one.folder.iterdir() if path.name.count("-") == 2)
     return path

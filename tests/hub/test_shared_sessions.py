@@ -291,3 +291,17 @@ def test_a_store_that_took_another_id_is_not_another_host_to_itself(stores):
     assert one.pull() == 0
     assert one.others() == {}
     assert other.pull() == 2
+
+
+def test_a_number_that_a_member_has_set_far_too_high_keeps_nobody_from_telling(stores):
+    one, other = stores[:2]
+    one.begin("s1")
+    one.ship()
+    other.pull()
+    for far in (2**63 - 1, 2**63 - 2):
+        one.ask("UPDATE prodigy_hub.host SET session_seq = %s WHERE id = %s", far, one.host.id)
+        other.pull()  # it takes that for heard
+        one.begin(f"s{far}")
+        assert one.ship() == 1
+        other.pull()
+        assert f"s{far}" in other.others()

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support_hub import rows
 from support_shared import quiet
 
 from prodigy_git import api, layout
@@ -337,3 +338,11 @@ def test_many_items_that_are_added_have_the_time_that_it_takes(sharers, monkeypa
     api.add_items(a.job, [{"id": f"many{n}"} for n in range(4)])
     assert sum("idle_in_transaction_session_timeout = 120000" in text for text in asked) == 1
     assert b.claim("b", item="many3").data == {"id": "many3"}
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "294276-12-31"])
+def test_a_time_that_a_member_has_set_for_a_job_keeps_nobody_from_it(sharers, hub_url, at):
+    a, b = opened(sharers, "a", "b")
+    rows(hub_url, f"UPDATE prodigy_hub.job SET changed_at = '{at}'")
+    assert b.claim("x").item_id == "i0"
+    assert a.claim("x").item_id == "i1"

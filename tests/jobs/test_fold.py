@@ -60,7 +60,7 @@ of_jobs = st.fixed_dictionaries(
         "status": st.sampled_from([None, "Completed", "Failed"]),
         "error": st.sampled_from([None, "x"]),
         "items": st.sampled_from([None, {"i1": 1}, {"i1": 2, "i2": 1}]),
-        "items_sha256": st.sampled_from([None, "aa", "bb"]),
+        "items_sha256": st.sampled_from([None, "a" * 64, "b" * 64, "../../x"]),
         "part": st.sampled_from([None, 1, 2]),
         "count": st.sampled_from([None, 1]),
         "total_items": st.sampled_from([None, 3]),
@@ -255,3 +255,11 @@ def test_how_it_stands_with_a_session(marks, comes_to):
             for resumed, status in order
         )  # fmt: skip
         assert state.sessions == {"s": comes_to}
+
+
+def test_what_is_no_digest_names_no_file_of_items():
+    lies = ["../../x", "A" * 64, "0" * 63, "0" * 64 + "\n"]
+    state = folded([{"type": "WorkItemsAdded", "items_sha256": one} for one in ["0" * 64, *lies]])
+    assert list(state.job.parts) == ["0" * 64]
+    state = folded([{"type": "JobStarted", "timestamp": TIMES[0], "items_sha256": lies[0]}])
+    assert state.job.opened.items_sha256 == ""

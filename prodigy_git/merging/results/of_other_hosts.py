@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from prodigy_git.git import remotes
 from prodigy_git.jobs import prodigy_runs, pushed_branches
 from prodigy_git.jobs.pushed_branches import Pushed
 from prodigy_git.merging.results.results import Result
@@ -23,7 +24,10 @@ def bring(store: str, repo: str, found: Sequence[Result], broken: Broken, *, fet
     if not wanted:
         return False
     if not fetch:
-        named = ", ".join(f"'git fetch {one}'" for one in sorted({one.remote for one in wanted}))
+        # A remote's name is what another host says: it may be made for the shell it is pasted into.
+        known = remotes.known(common)
+        there = sorted({one.remote for one in wanted if one.remote in known}) or ["--all"]
+        named = ", ".join(f"'git fetch {one}'" for one in there)
         results = "1 result was" if len(wanted) == 1 else f"{len(wanted)} results were"
         broken(f"{results} made on other hosts, and pushed: {named} brings them here")
         return False

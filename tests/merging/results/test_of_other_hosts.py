@@ -127,6 +127,8 @@ def test_what_another_host_says_moves_nothing_and_runs_nothing(world, lie):
     world.ben.git("config", "protocol.ext.allow", "always")
     main = world.ben.git("rev-parse", "main")
     heads = world.ben.git("for-each-ref", "refs/heads", "refs/tags")
+    looked = world.ben.run("conflicts", "--job", "j", check=False).err
+    assert "PWNED" not in looked  # it is said what to give a shell
     done = world.ben.run("merge", "--job", "j", "--json", check=False)
     assert "Traceback" not in done.err
     assert list(world.ben.folder.rglob("PWNED")) == []
