@@ -286,7 +286,8 @@ class World:
         until = clock.parse(made["lease_until"])
         assert until is not None
         for one in self.held:
-            if one.claim["item_id"] == made["item_id"] and not one.lost:
+            # Whoever was paused after its commit may hear of a claim whose lease is over by then.
+            if one.claim["item_id"] == made["item_id"] and not one.lost and until > now:
                 assert not self._lives(one, now), ("two have it", one, made)
         held = Held(host, made, until, self.workers[host] if pid else None)
         self.held.append(held)
