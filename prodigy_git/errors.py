@@ -12,6 +12,11 @@ class ProdigyError(Exception):
     code = 1
     """The exit status (docs/reference/exit-codes.md)."""
 
+    @property
+    def why(self) -> str:
+        """What is wrong, without the advice to try again: for who does so, or goes on without."""
+        return str(self).removesuffix(": try again")
+
 
 class Refused(ProdigyError):
     """The hub does not let us, whenever it is tried: wrong password, no schema, no right."""

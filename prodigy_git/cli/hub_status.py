@@ -116,7 +116,7 @@ def _hosts(found: "Standing") -> None:
     rows = []
     for one in found.hosts:
         seen = clock.parse(one["seen_at"] or "")
-        state = "left" if one["left_at"] else "-" if seen is None else "here"
+        state = "left" if one["left_at"] else "-" if seen is None else "takes part"
         if found.host is not None and one["id"] == str(found.host.id):
             state = "left" if one["left_at"] else "this host"
         last = "-" if seen is None else f"{duration.text(max(0, by - seen))} ago"

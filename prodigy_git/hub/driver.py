@@ -125,6 +125,10 @@ _WRONG = re.compile(
 _BEGINNING = re.compile(
     r"^connection (failed|is bad): (connection to server .*?failed: )?([A-Z]+:  ?)?"
 )
+_ADVICE = re.compile(
+    r"[;\s]*(Is the server running [^?]*\?|Multiple connection attempts failed\..*$)", re.DOTALL
+)
+"""What libpq and psycopg add to a reason: advice, and the same reason again for each server."""
 _SERVICE = re.compile(r"definition of service|service file")
 
 
@@ -168,6 +172,8 @@ def in_words(error: BaseException, address: Address) -> Away | Refused:
         )
     if state in _NOT_THERE:
         return Refused(f"{hub} has not what it should have ({said}): run 'prodigy-git hub init'")
+    if state is None and _WRONG.search(said):
+        return Refused(f"the way to {hub} is not to be used ({said}): look at its address")
     return Refused(f"{hub} refuses ({said})")
 
 
@@ -199,8 +205,8 @@ def _said(error: psycopg.Error, address: Address) -> str:
     text = error.diag.message_primary or str(error) or type(error).__name__
     for secret in address.secrets():
         text = text.replace(secret, "***")
-    text = " ".join(text.split())
-    text = _BEGINNING.sub("", text)
+    text = "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    text = _ADVICE.sub("", _BEGINNING.sub("", text))
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 

@@ -113,7 +113,7 @@ def follow(exchange: Exchange, tell: Broken) -> None:
                 _go_on(exchange, wakes, told)
             except Away as error:
                 if not away:
-                    tell(f"{error}; it is tried again by itself, and nothing is lost meanwhile")
+                    tell(f"{error.why}; it is tried again by itself, and nothing is lost meanwhile")
                 away = True
                 # Not all hosts at once when the server is back.
                 time.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))

@@ -52,8 +52,8 @@ _MOST = 5000
 _KEPT = 30.0
 """Seconds for which is not asked again where the hub is."""
 _addresses: dict[tuple[str, str, str | None], tuple[float, address.Address | None]] = {}
-_not_reached: dict[str, float] = {}
-"""Until when, by the monotonic clock, an address is taken for not reached."""
+_not_reached: dict[str, tuple[float, str]] = {}
+"""Until when, by the monotonic clock, an address is taken for not reached; why, which is said again."""
 
 
 class Behind(Away):
@@ -139,7 +139,7 @@ class Step:
 
     def _away(self, told: ProdigyError) -> None:
         if isinstance(told, Away):
-            _not_reached[self.way.address.text] = time.monotonic() + _REST
+            _not_reached[self.way.address.text] = time.monotonic() + _REST, str(told)
 
     def _taken(self, answers: list[list[Any]]) -> None:
         """Take over what the server said."""
@@ -302,16 +302,16 @@ def opened(store: str, repo: str, job: str, say: Broken, *, ends: bool) -> Step 
     found = address_of(store, repo)
     if found is None:
         raise Refused(
-            f"job {job} is shared, and no hub is named any more: set git config {address.SETTING}, "
-            f"or {address.VARIABLE}"
+            f"job {job} is shared, and no hub is configured: 'prodigy-git hub init URL' notes one"
         )
-    if ends and time.monotonic() < _not_reached.get(found.text, 0):
-        raise Away(f"the hub at {found.shown()} is not reached")
+    until, said = _not_reached.get(found.text, (0.0, ""))
+    if ends and time.monotonic() < until:
+        raise Away(said)
     way = ways.way(found)
     try:
         way.ready(PATIENCE)
-    except Away:
-        _not_reached[found.text] = time.monotonic() + _REST
+    except Away as error:
+        _not_reached[found.text] = time.monotonic() + _REST, str(error)
         raise
     where = Where(store, repo, job, host.own(store), say)
     if not ends and shipping.is_due(where):

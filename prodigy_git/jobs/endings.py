@@ -85,7 +85,7 @@ def record(
         except (Away, Refused) as error:
             if not index.shared.ends:
                 raise
-            broken(f"{error}; what ends here is written here, and goes to the hub later")
+            broken(f"{error.why}; what ends here is written here, and goes to the hub later")
             stamp, index.shared, index.away = index.shared.stamp, None, True
         else:
             indexes.advance(index, broken)

@@ -31,7 +31,7 @@ def outlast(work: Callable[[], _T], patience: int | None, broken: Broken) -> _T:
             if left <= 0:
                 raise
             if not said:
-                broken(f"{error}; waiting for it")
+                broken(f"{error.why}; waiting for it")
                 said = True
         # Not all hosts at once, when it is there again.
         time.sleep(min(left, pause * (0.5 + os.getpid() % 64 / 128)))

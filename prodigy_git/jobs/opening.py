@@ -59,7 +59,7 @@ def opened(
                 held.close()  # as it perhaps is: it was let go for what was to be pulled
                 index = held.enter_context(indexes.opened(*where, broken))
         if away is not None:
-            broken(f"{away}; what ends here is written here, and goes to the hub later")
+            broken(f"{away.why}; what ends here is written here, and goes to the hub later")
             index.shared, index.away = None, True
         held.callback(let_go, index)
         yield index

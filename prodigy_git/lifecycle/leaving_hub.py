@@ -67,7 +67,7 @@ def leave(
             _tell(where, store, repo, common, own, done, patience, say)
         except (Away, Refused) as error:
             if not force:
-                raise
+                raise type(error)(f"{error.why}: --force leaves it untold") from None
             done.untold = str(error)
     address.forget(common)
     return done

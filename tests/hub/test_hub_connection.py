@@ -289,7 +289,7 @@ def test_a_wrong_password_is_refused_and_never_said(hub_url, postgres):
         (lambda url: url + "_none", "does not exist"),
         (lambda url: url.replace("hub@", "nobody@"), "does not exist"),
         (lambda _: "service=none", "service"),
-        (lambda url: url + "?nonsense=geheim", "invalid"),
+        (lambda url: url + "?nonsense=geheim", "invalid.*: look at its address"),
         (lambda url: url + "?sslmode=geheim", "invalid"),
         (lambda url: url + "?sslmode=require", "SSL"),
     ],
@@ -298,6 +298,33 @@ def test_what_can_never_work_is_refused(hub_url, change, why):
     with pytest.raises(Refused, match=why) as caught, way(change(hub_url)):
         pass
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("host=127.0.0.1 port=1 dbname=x", "Connection refused"),
+        ("host=127.0.0.1,127.0.0.1 port=1,1 dbname=x", "Connection refused"),
+        ("host=/none dbname=x", "No such file or directory"),
+    ],
+)
+def test_a_server_that_is_not_there_is_said_in_few_words(text, why):
+    with pytest.raises(Away) as caught, way(text):
+        pass
+    assert str(caught.value) == f"the hub at {text} is not reached ({why})"
+
+
+def test_where_a_wrong_password_was_found_is_said(hub_url, postgres, tmp_path, monkeypatch):
+    postgres.role("bo", password="correct horse")
+    (tmp_path / "pgpass").write_text("*:*:*:bo:geheim-7\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+    with (
+        pytest.raises(Refused, match=r'"bo"; password retrieved from file') as caught,
+        way(postgres.url(hub_url.rpartition("/")[2], user="bo", password=None)),
+    ):
+        pass
+    assert "geheim" not in str(caught.value)
 
 
 def test_a_server_that_is_full_is_away(hub_url, postgres):
@@ -336,7 +363,7 @@ def test_a_host_that_says_nothing_leaves_time_for_the_next_one(hub_url, postgres
             "no pq wrapper available",
         ),
         (
-            "__version__ = '3.1.9'\nclass _Any:\n    __getitem__ = None\nConnection = dict",
+            "__version__ = '3.1.9'\nclass _Any:\n    __getitem__ = None\nConnection = dict\nsql = None",
             "3.2 is needed",
         ),
     ],

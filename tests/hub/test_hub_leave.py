@@ -98,6 +98,7 @@ def test_a_hub_that_is_away_is_left_by_force_alone(host, hub_url):
     host.wire.drop()
     done = host.run("hub", "leave", check=False)
     assert (done.code, "is not reached" in done.err) == (6, True)
+    assert done.err.endswith(": --force leaves it untold\n")
     assert host.git("config", "prodigy.hub")
     done = host.run("hub", "leave", "--force", "--json")
     assert "is not reached" in done.json["error"]
