@@ -121,16 +121,16 @@ class Exchange:
         for job in self.local_jobs():
             with self._noting(job, done):
                 pulling.look_for_losses(self.where(job))
-        self._check_sent()
+        self._check_sent(done)
         self.ship(self.local_jobs(), done)
         self.pull(self.changed(), done)
         # Of what the hub has lost, that is known by now.
-        self.ship([job for job in self.local_jobs() if self._is_due(job)], done)
+        self.ship(self._due(done), done)
         self.exchange_sessions(done)
         self.settle(self.local_jobs(), done)
         return done
 
-    def _check_sent(self) -> None:
+    def _check_sent(self, done: Done) -> None:
         """Forget what this host believes to have shipped of jobs of which the hub knows otherwise.
 
         It was restored from a backup, or is another one, and nothing else of the job may show that.
@@ -145,14 +145,19 @@ class Exchange:
                 told.setdefault(job, {})[file] = size
         for job in self.local_jobs():
             where = self.where(job)
-            with where.log_held():
+            with self._noting(job, done), where.log_held():
                 cursor = where.cursor()
                 of_job = told.get(job, {})
                 if cursor and any(of_job.get(f, 0) != size for f, size in cursor.sent.items()):
                     where.save(replace(cursor, sent={}))
 
-    def _is_due(self, job: str) -> bool:
-        return not self.stays(job) and shipping.is_due(self.where(job))
+    def _due(self, done: Done) -> list[str]:
+        due = []
+        for job in self.local_jobs():
+            with self._noting(job, done):
+                if not self.stays(job) and shipping.is_due(self.where(job)):
+                    due.append(job)
+        return due
 
     def settle(self, jobs: Iterable[str], done: Done) -> None:
         """Make what came of jobs survive a loss of power."""
@@ -173,6 +178,13 @@ class Exchange:
     def stays(self, job: str) -> bool:
         """Whether nothing of a job goes to the hub: it was given items here, and not by `--hub`."""
         return staying.stays(self.store, self.repo, job)
+
+    def _tells_nothing(self, job: str) -> bool:
+        """Whether no session of a job is told of: also where its files do not say whose it is."""
+        try:
+            return self.stays(job)
+        except (ProdigyError, OSError):
+            return True
 
     def ship(self, jobs: Iterable[str], done: Done) -> None:
         """Ship what is new of jobs.
@@ -257,7 +269,7 @@ class Exchange:
         own = host.own(self.store)
         place = (self.conn, self.hub, self.store, self.repo, self.number, own)
         done.sessions_shipped += shared_sessions.ship_sessions(
-            *place, stays=self.stays, within=_WITHIN
+            *place, stays=self._tells_nothing, within=_WITHIN
         )
         done.sessions_pulled += shared_sessions.pull_sessions(*place, within=_WITHIN, say=self.say)
 

@@ -1,6 +1,7 @@
 """hub sync: real hosts, their hooks and commands, and what others see of them."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -134,3 +135,19 @@ def test_a_job_that_nobody_knows_is_named(two):
     done = alpha.run("hub", "sync", "--job", "nothing", check=False)
     assert done.code == 1
     assert "no job nothing, here or on the hub" in done.err
+
+
+def test_a_job_whose_note_is_no_file_is_named_and_the_others_go_on(two):
+    alpha, beta = two
+    committed(alpha, "bad", "one")
+    alpha.ok("hub", "sync")
+    (note,) = alpha.store.rglob("jobs/bad/hub.json")
+    note.unlink()
+    os.mkfifo(note)
+    committed(alpha, "good", "two")
+    answer = alpha.run("hub", "sync", "--json", check=False)
+    assert answer.code == 1
+    assert answer.err.count("hub.json is a FIFO") == 1
+    assert {one["job_id"]: one["shipped"] for one in answer.json["jobs"]}["good"] > 0
+    assert answer.json["sessions_shipped"] == 1
+    assert beta.ok("hub", "sync")["pulled"] > 0
