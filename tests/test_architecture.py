@@ -48,7 +48,7 @@ FLOORS = {
     "views": ("tools_used trouble", "overview", "explain report telemetry", ""),
     "hub": (
         # the way there
-        "address connection driver libpq ways",
+        "address connection driver forked libpq socket_waits ways",
         # what is on the hub: its tables, its hosts, its repositories, a job's stream
         "host identity job_streams members remote_url repository_number schema",
         # what of it is here: files, and rows on their way into them

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from prodigy_git import amounts, duration
 from prodigy_git.doctor.finding import Finding
 from prodigy_git.errors import Away, ProdigyError
-from prodigy_git.hub import address
+from prodigy_git.git import repository
 from prodigy_git.record import clock, files, repokey
 
 _PATIENCE = 5.0
@@ -17,6 +17,10 @@ _INIT = "prodigy-git hub init"
 
 def examine(store: str | None, common: str | None) -> Iterator[Finding]:
     """Examine the way to the hub of the repository at ``common``, else of the user, if any."""
+    if not (os.environ.get("PRODIGY_HUB") or repository.config(common or "/", "prodigy.hub")):
+        return  # and nothing of the hub is imported
+    from prodigy_git.hub import address
+
     try:
         where = address.configured(common, os.environ)
     except ProdigyError as error:

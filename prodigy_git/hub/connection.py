@@ -7,7 +7,6 @@ nothing is left in a session, so each transaction sets its own time-outs, and no
 import importlib.util
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from prodigy_git import errors
 from prodigy_git.errors import Away, Refused, Unsure
+from prodigy_git.hub import forked, socket_waits
 from prodigy_git.hub.address import Address
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         """Be known, should this process be forked."""
-        _all.add(self)
+        forked.leaves(self)
 
     def ready(self, patience: float) -> "Raw":
         """Return psycopg's connection, outside of a transaction; made now where there is none.
@@ -59,29 +59,19 @@ class Connection:
         if raw is not None:
             raw.close()
 
+    def leave(self) -> None:
+        """Let go, in a child process, of what is its parent's (`forked`)."""
+        raw, self.raw = self.raw, None
+        if raw is not None and not raw.closed:
+            os.close(raw.fileno())
+            _of_parents.append(raw)  # to drop it would be to end it
+
     def __del__(self) -> None:
         """End it, as a thread of ours ends."""
         self.close()
 
 
-_all: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 _of_parents: list["Raw"] = []
-
-
-def _leave_to_the_parent() -> None:
-    """Let go, in a child process, of what is its parent's, and say no farewell, which would end both.
-
-    The descriptors are closed: with one of them open somewhere, the server would not notice the
-    parent's death, and would keep its locks.
-    """
-    for one in list(_all):
-        raw, one.raw = one.raw, None
-        if raw is not None and not raw.closed:
-            os.close(raw.fileno())
-            _of_parents.append(raw)  # to drop it would be to end it
-
-
-os.register_at_fork(after_in_child=_leave_to_the_parent)
 _kept = threading.local()
 
 
@@ -160,7 +150,7 @@ def transaction(conn: Connection, *, within: float) -> "Iterator[Raw]":
     """
     from prodigy_git.hub import driver
 
-    deadline = driver.now() + within
+    deadline = socket_waits.now() + within
     raw = _begun(conn, deadline, within)
     committing = False
     try:
@@ -180,24 +170,30 @@ def transaction(conn: Connection, *, within: float) -> "Iterator[Raw]":
         raw.deadline = None
 
 
-def _begun(conn: Connection, deadline: float, within: float) -> "Raw":
-    from prodigy_git.hub import driver
+def begin_statements(within: float) -> str:
+    """Return what begins a transaction of ``within`` seconds: one message, one way there and back.
 
+    Another's lock is given up a little earlier than all of it, so that the reason is heard.
+    """
     limit = max(1, int(within * 1000))
-    # One message: one way there and back. Another's lock is given up a little earlier than all of it,
-    # so that the reason is heard.
-    begin = (
+    return (
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
         f"SET LOCAL statement_timeout = {limit};"
         f"SET LOCAL lock_timeout = {max(1, limit * 9 // 10)};"
         f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE * 1000)}"
     )
+
+
+def _begun(conn: Connection, deadline: float, within: float) -> "Raw":
+    from prodigy_git.hub import driver
+
+    begin = begin_statements(within)
     last: Away | Refused | None = None
     for kept in (conn.raw is not None, False):
-        raw = conn.ready(max(0.001, deadline - driver.now()))
+        raw = conn.ready(max(0.001, deadline - socket_waits.now()))
         # To a kept one nobody may listen any more, and nobody say so: a router forgot it, the machine
         # slept. That leaves time for a new one.
-        raw.deadline = min(deadline, driver.now() + within / 3) if kept else deadline
+        raw.deadline = min(deadline, socket_waits.now() + within / 3) if kept else deadline
         try:
             raw.execute(begin)
             raw.deadline = deadline

@@ -4,10 +4,8 @@ The one module that imports psycopg, which is an extra: `connection` imports thi
 """
 
 import contextlib
-import math
 import re
 import select
-import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
@@ -16,32 +14,21 @@ from psycopg import sql as sql
 from psycopg.waiting import Ready, Wait
 
 from prodigy_git.errors import Away, ProdigyError, Refused
+from prodigy_git.hub import socket_waits
 from prodigy_git.hub.address import Address
+from prodigy_git.hub.socket_waits import Late
 
 if tuple(map(int, psycopg.__version__.split(".")[:2])) < (3, 2):
     raise ImportError(f"it is of version {psycopg.__version__}, and 3.2 is needed")
 
 T = TypeVar("T")
 
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_ROLLBACK_PATIENCE = 2.0
-
-
-def now() -> float:
-    """Return the seconds of a clock that no one sets, and that goes on while the machine is
-    suspended."""
-    return time.clock_gettime(_CLOCK)
-
-
-class Late(Exception):
-    """The server has not answered by the deadline."""
-
 
 class Raw(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of psycopg's on which nothing waits beyond ``deadline``, by `now`; None: for ever.
+    """A connection of psycopg's on which nothing waits beyond ``deadline``; None: for ever.
 
-    The server's own time-outs do not do for that: where the network is gone, or a proxy stalls, nobody
-    says anything. After a `Late` it is closed: what comes later would answer an earlier question.
+    That is a time of `socket_waits.now`. After a `Late` it is closed: what comes later would answer an
+    earlier question.
     """
 
     deadline: float | None = None
@@ -63,7 +50,7 @@ class Raw(psycopg.Connection[tuple[Any, ...]]):
         """End a transaction without its work; where that is not to be had at once, the connection."""
         status = self.pgconn.transaction_status
         if status in (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR):
-            self.deadline = now() + _ROLLBACK_PATIENCE
+            self.deadline = socket_waits.now() + socket_waits.UNDO_PATIENCE
             with contextlib.suppress(psycopg.Error, Late):
                 self.execute("ROLLBACK")
         # In the midst of an answer, or of a COPY: the server learns of it by the connection's end.
@@ -75,30 +62,18 @@ class Raw(psycopg.Connection[tuple[Any, ...]]):
         return self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
     def is_quiet(self) -> bool:
-        """Whether the server has said nothing unasked, which it mostly does to end the connection."""
-        if self.closed or not self.is_idle():
-            return False
-        poll = select.poll()
-        poll.register(self.pgconn.socket, select.POLLIN)
-        return not poll.poll(0)
+        """Whether it may be asked: nothing is under way, and the server has not ended it."""
+        return not self.closed and self.is_idle() and socket_waits.is_silent(self.pgconn.socket)
 
 
 def _waited(gen: Generator[Any, Any, T], socket: int, deadline: float) -> T:
     """Run a generator of psycopg's, which yields what it waits for, until it returns."""
-    poll = select.poll()
     try:
         wanted = next(gen)
         while True:
             events = select.POLLIN if wanted & Wait.R else 0
             events |= select.POLLOUT if wanted & Wait.W else 0
-            poll.register(socket, events)
-            left = deadline - now()
-            found = poll.poll(math.ceil(left * 1000)) if left > 0 else []
-            if not found:
-                if now() >= deadline:
-                    raise Late
-                continue
-            got = found[0][1]
+            got = socket_waits.ready(socket, events, deadline)
             ready = Ready.R if got & ~select.POLLOUT and wanted & Wait.R else 0
             ready |= Ready.W if got & ~select.POLLIN and wanted & Wait.W else 0
             wanted = gen.send(ready)

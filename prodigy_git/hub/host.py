@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodigy_git import __version__, layout
+from prodigy_git.hub.job_streams import MICROS
 from prodigy_git.record import clock as clocks
 from prodigy_git.record import files, locks
 
@@ -116,7 +117,7 @@ def clock(tx: "Raw") -> Clock:
     """Ask how the server's clock stands against this host's."""
     before = time.time_ns()
     begun = time.monotonic_ns()
-    row = tx.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").fetchone()
+    row = tx.execute(f"SELECT {MICROS.format('clock_timestamp()')}").fetchone()
     took = time.monotonic_ns() - begun
     assert row is not None
     return Clock(row[0] - (before + took // 2) // 1000, took // 2000)

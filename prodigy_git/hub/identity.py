@@ -32,20 +32,11 @@ class Unidentified(ProdigyError):
     """Nothing tells which repository it is; the text says what to do."""
 
 
-def identities(common: str) -> Identity:
-    """Return what the repository of a common git directory is called on a hub.
-
-    Runs git, a process or three; for roots it walks the first parents of all branches. Raises
-    `Unidentified` where nothing tells which it is, or a setting cannot be meant; `ProdigyError` where
-    git fails.
-    """
-    return by_setting(common) or by_roots(common)
-
-
 def by_setting(common: str) -> Identity | None:
     """Return what a person, or the remote, says that a repository is; None: neither does.
 
-    Quick, however long the history. Raises as `identities`.
+    ``common`` is its common git directory. Quick, however long the history. Raises `Unidentified` where
+    a setting cannot be meant.
     """
     named = _said_id(common)
     if named is not None:
@@ -97,11 +88,12 @@ def _remote(common: str) -> str | None:
 
 
 def by_roots(common: str) -> Identity:
-    """Return what a repository's root commits call it. Raises as `identities`.
+    """Return what a repository's root commits call it, which takes as long as its history is.
 
     Those that its branches began with: by first parents, since a merge brings along the roots of
     another project (a subtree), which many repositories have. What replaces commits here (grafts,
-    ``refs/replace``) is not looked at: others may not have it.
+    ``refs/replace``) is not looked at: others may not have it. Raises `Unidentified` where there are
+    none, or not all; `ProdigyError` where git fails.
     """
     status, out, _ = git_status(common, "rev-parse", "--is-shallow-repository")
     if status == 0 and out.strip() == "true":

@@ -87,6 +87,19 @@ def known(tx: "Raw", repository: int, name: str) -> Stream | None:
     return None if row is None else Stream(*row)
 
 
+def changed(tx: "Raw", repository: int, since: float, only: str | None) -> list[Stream]:
+    """Return a repository's jobs, or ``only`` the one, that changed after ``since``, by their names.
+
+    ``since`` is in seconds since 1970, by the server's clock.
+    """
+    rows = tx.execute(
+        f"SELECT {_FIELDS} FROM prodigy_hub.job WHERE repository = %s"
+        " AND changed_at > to_timestamp(%s) AND (%s::text IS NULL OR name = %s) ORDER BY name",
+        (repository, since, only, only),
+    )
+    return [Stream(*row) for row in rows]
+
+
 def seen(tx: "Raw", job: int) -> Stream:
     """Return a job as it is now, and hold nothing. Raises `Gone`."""
     return _one(tx, job, "")

@@ -8,21 +8,19 @@ Questions are text, and so are the answers (PostgreSQL's manual, "libpq - C Libr
 import ctypes
 import functools
 import importlib.util
-import math
 import os
 import select
 import threading
-import time
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+from prodigy_git.hub import forked, socket_waits
+from prodigy_git.hub.socket_waits import Late
+
 _OK, _TUPLES, _COMMAND, _EMPTY = 0, 2, 1, 0
 _READING, _WRITING, _FAILED, _MADE = 1, 2, 0, 3  # PostgresPollingStatusType
 _IDLE = 0  # PGTransactionStatusType
 _SQLSTATE, _PRIMARY = ord("C"), ord("M")
-_ROLLBACK_PATIENCE = 2.0
 _FUNCTIONS = {
     "PQconnectStartParams": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)),
     "PQconnectPoll": (ctypes.c_int, (ctypes.c_void_p,)),
@@ -56,15 +54,6 @@ class Failed(Exception):
         """Keep what is said."""
         super().__init__(said)
         self.sqlstate = sqlstate
-
-
-class Late(Exception):
-    """The server has not answered by the deadline."""
-
-
-def now() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
-    return time.clock_gettime(_CLOCK)
 
 
 @functools.cache
@@ -109,7 +98,7 @@ class Session:
         self._made: int | None = self._started(names, given)
         if not self._made:
             raise Failed("no memory")
-        _all.add(self)
+        forked.leaves(self)
         try:
             self._connected()
         except BaseException:
@@ -122,7 +111,7 @@ class Session:
         start = self._library.PQconnectStartParams
         thread = threading.Thread(target=lambda: found.append(start(names, given, 0)), daemon=True)
         thread.start()
-        thread.join(max(0.0, self.deadline - now()))
+        thread.join(max(0.0, self.deadline - socket_waits.now()))
         if not found:
             raise Late
         return found[0]
@@ -144,12 +133,10 @@ class Session:
         return self._made is None or self._library.PQstatus(self._made) != _OK
 
     def is_quiet(self) -> bool:
-        """Whether it may be asked: the server has said nothing since, as that it ends this."""
+        """Whether it may be asked: nothing is under way, and the server has not ended it."""
         if self.closed or self._library.PQtransactionStatus(self._made) != _IDLE:
             return False
-        poll = select.poll()
-        poll.register(self._library.PQsocket(self._made), select.POLLIN)
-        return not poll.poll(0)
+        return socket_waits.is_silent(self._library.PQsocket(self._made))
 
     def ask(self, text: str) -> list[list[tuple[Any, ...]]]:
         """Send statements, and return the rows of those that have any: fields are text, or None.
@@ -220,23 +207,14 @@ class Session:
             self.close()
             return
         if self._library.PQtransactionStatus(self._made) != _IDLE:
-            self.deadline = now() + _ROLLBACK_PATIENCE
+            self.deadline = socket_waits.now() + socket_waits.UNDO_PATIENCE
             try:
                 self.ask("ROLLBACK")
             except (Failed, Late):
                 self.close()
 
     def _wait(self, events: int) -> int:
-        """Wait for the socket; return what it is ready for. Raises `Late`."""
-        poll = select.poll()
-        poll.register(self._library.PQsocket(self._made), events)
-        while True:
-            left = self.deadline - now()
-            if left <= 0:
-                raise Late
-            ready = poll.poll(math.ceil(left * 1000))
-            if ready:
-                return ready[0][1]
+        return socket_waits.ready(self._library.PQsocket(self._made), events, self.deadline)
 
     def _message(self) -> str:
         said = b"" if self._made is None else self._library.PQerrorMessage(self._made) or b""
@@ -249,10 +227,7 @@ class Session:
             self._library.PQfinish(made)
 
     def leave(self) -> None:
-        """Let go, in a child process, of what is its parent's: a farewell would end both.
-
-        The descriptor is closed: with it open anywhere, the server does not notice the parent's death.
-        """
+        """Let go, in a child process, of what is its parent's (`forked`)."""
         made, self._made = self._made, None
         if made is not None and (descriptor := self._library.PQsocket(made)) >= 0:
             os.close(descriptor)
@@ -261,14 +236,3 @@ class Session:
         """End it, as a thread of ours ends."""
         if getattr(self, "_made", None) is not None:
             self.close()
-
-
-_all: "weakref.WeakSet[Session]" = weakref.WeakSet()
-
-
-def _leave_to_the_parent() -> None:
-    for one in list(_all):
-        one.leave()
-
-
-os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -24,10 +24,8 @@ from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.copied_rows import Rows
 from prodigy_git.hub.job_cursor import Cursor
 from prodigy_git.hub.job_streams import Stream
-from prodigy_git.hub.taken_rows import NOTHING, GivenAgain, Known
-from prodigy_git.hub.taken_rows import Restored as Restored
-from prodigy_git.hub.taken_rows import wrote as wrote
-from prodigy_git.hub.where import Where as Where
+from prodigy_git.hub.taken_rows import NOTHING, GivenAgain, Known, Restored
+from prodigy_git.hub.where import Where
 from prodigy_git.store import events, host_files
 
 if TYPE_CHECKING:

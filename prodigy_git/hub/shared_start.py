@@ -13,17 +13,17 @@ from prodigy_git.hub import (
     address,
     connection,
     host,
-    job_cursor,
     job_streams,
     pulling,
     repository_number,
     schema,
     shared_items,
     shared_step,
+    taken_rows,
 )
 from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.job_streams import Row, Stream
-from prodigy_git.hub.pulling import Where
+from prodigy_git.hub.where import Where
 from prodigy_git.record import clock, log, redacting, repokey
 from prodigy_git.store.broken import Broken
 
@@ -90,7 +90,7 @@ def _noted(where: Where, stream: Stream) -> None:
         there = where.cursor()
         if there is not None and not there.shared:
             shared = replace(there, shared=True)
-            job_cursor.save(where.store, where.repo, where.job, shared, durably=True)
+            where.save(shared, durably=True)
 
 
 def _opened(place: Place, stream: Stream, opened: dict[str, Any], items: str | None) -> None:
@@ -108,7 +108,7 @@ def _opened(place: Place, stream: Stream, opened: dict[str, Any], items: str | N
             tx, stream, [Row(where.host.id, True, opened["id"], stamp, line)]
         )
         tx.execute("UPDATE prodigy_hub.job SET shared = true WHERE id = %s", (stream.job,))
-    pulling.wrote(where, after, [line])
+    taken_rows.wrote(where, after, [line])
 
 
 def _require_ours(place: Place, stream: Stream, identity: str) -> None:

@@ -21,15 +21,17 @@ from prodigy_git.hub import (
     host,
     job_cursor,
     job_streams,
-    libpq,
     pulling,
     schema,
     shipping,
+    socket_waits,
+    taken_rows,
     ways,
 )
 from prodigy_git.hub.job_cursor import Cursor
-from prodigy_git.hub.pulling import Where
+from prodigy_git.hub.socket_waits import Late
 from prodigy_git.hub.ways import Way
+from prodigy_git.hub.where import Where
 from prodigy_git.record import clock, log, redacting, repokey
 from prodigy_git.record.log_position import Position
 from prodigy_git.store.events import Broken
@@ -85,7 +87,7 @@ class Step:
 
     def now(self) -> int:
         """Return the server's time, in microseconds since 1970: rather too early than too late."""
-        return self._server + int((libpq.now() - self._asked) * clock.SECOND)
+        return self._server + int((socket_waits.now() - self._asked) * clock.SECOND)
 
     def begin(self) -> None:
         """Take the job's row, and bring the job's files here up to its stream on the hub.
@@ -96,7 +98,7 @@ class Step:
         answers = self._begun()
         try:
             self._taken(answers)
-        except pulling.Restored as error:
+        except taken_rows.Restored as error:
             raise Behind(f"{error}: try again") from None
         finally:
             if self.stream is None:
@@ -117,16 +119,16 @@ class Step:
 
     def _begun(self) -> list[list[Any]]:
         """Begin a transaction and ask all that is to be known, with one message."""
-        until = libpq.now() + WITHIN
+        until = socket_waits.now() + WITHIN
         while True:
             kept = self.way.ready(PATIENCE)
             try:
-                return _answers(self.way, _question(self._now_here()), until)
+                return self.way.ask(_question(self._now_here()), until)
             except BaseException as error:
                 self.way.undo()
                 told = self.way.told(error)
                 # A server that was restarted, or a proxy that has dropped it: nothing was done yet.
-                again = kept and self.way.lost and not ways.is_late(error)
+                again = kept and self.way.lost and not isinstance(error, Late)
                 if again and isinstance(told, Away):
                     continue
                 self._away(told)
@@ -154,7 +156,7 @@ class Step:
                 schema.there(tx)
         if len(rows) >= _MOST:
             raise Behind(f"job {self.where.job} grows faster than it is pulled: try again")
-        self._server, self._asked, self.newest = int(moment[0][0]), libpq.now(), int(newest)
+        self._server, self._asked, self.newest = int(moment[0][0]), socket_waits.now(), int(newest)
         stream = job_streams.Stream(
             UUID(str(hub)), self.cursor.job, self.where.job, int(seq), int(mark), bool(int(shared))
         )
@@ -212,7 +214,7 @@ class Step:
         """Ask something within the step's transaction, which is over where that fails."""
         assert self.stream is not None
         try:
-            return _answers(self.way, text, libpq.now() + WITHIN)
+            return self.way.ask(text, socket_waits.now() + WITHIN)
         except BaseException as error:
             self.end()
             told = self.way.told(error)
@@ -249,7 +251,7 @@ class Step:
         if not self._committed(_insertion(after, where.host, stamp, ids, lines), ids):
             return  # it came with a pull
         try:
-            pulling.wrote(where, after, lines)
+            taken_rows.wrote(where, after, lines)
         except OSError as error:
             where.say(
                 f"what was done is on the hub, and not written here ({error}): the next step does that"
@@ -258,7 +260,7 @@ class Step:
     def _committed(self, text: str, ids: list[str]) -> bool:
         """Write and commit with one message; False where that has come with a pull meanwhile."""
         try:
-            _answers(self.way, text, libpq.now() + WITHIN)
+            self.way.ask(text, socket_waits.now() + WITHIN)
             return True
         except BaseException as error:
             self.way.undo()
@@ -272,14 +274,14 @@ class Step:
 
         Whoever has the row of the job knows: the transaction that had it is over.
         """
-        until = libpq.now() + WITHIN
+        until = socket_waits.now() + WITHIN
         while True:
             try:
                 self.begin()
                 there = self.holds(ids)
                 self.end()
             except Away:
-                if libpq.now() > until:
+                if socket_waits.now() > until:
                     raise Unsure(
                         f"{told}; it is not known whether the step was done: look with 'job show'"
                     ) from None
@@ -363,11 +365,6 @@ def _insertion(
     )
 
 
-def _answers(way: Way, text: str, until: float) -> list[list[Any]]:
-    """Return the rows that each SELECT of a message is answered with."""
-    return way.ask(text, until)
-
-
 def _has_done_nothing(error: BaseException) -> bool:
     """Whether the server has answered, and not because it or the connection was about to end."""
     state = getattr(error, "sqlstate", None)
@@ -377,18 +374,14 @@ def _has_done_nothing(error: BaseException) -> bool:
 
 
 def _question(cursor: Cursor) -> str:
-    limit = int(WITHIN * 1000)
-    now = job_streams.MICROS.format("clock_timestamp()")
     return (
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-        f"SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit * 9 // 10};"
-        f"SET LOCAL idle_in_transaction_session_timeout = {int(connection.IDLE * 1000)};"
+        f"{connection.begin_statements(WITHIN)};"
         "SELECT h.id, h.version, j.seq, j.mark,"
         f" {job_streams.MICROS.format('j.changed_at')}, j.shared::integer"
         f" FROM prodigy_hub.job AS j, prodigy_hub.hub AS h WHERE j.id = {cursor.job:d}"
         " FOR UPDATE OF j;"
         # After the row is ours: what stands in one SELECT with it may be of before.
-        f"SELECT {now};"
+        f"SELECT {job_streams.MICROS.format('clock_timestamp()')};"
         "SELECT seq, mark, host, step::integer, id,"
         f" CASE WHEN octet_length(line) <= {border.LONGEST} THEN line END FROM prodigy_hub.event"
         f" WHERE job = {cursor.job:d} AND seq >= {cursor.seq:d} ORDER BY seq LIMIT {_MOST}"

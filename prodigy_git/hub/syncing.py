@@ -16,6 +16,7 @@ from prodigy_git.errors import Away, ProdigyError
 from prodigy_git.hub import (
     connection,
     host,
+    job_streams,
     offering,
     pulling,
     repository_number,
@@ -250,14 +251,8 @@ class Exchange:
         """Return the hub's jobs that have changed since the last time. Raises `Away`, `Refused`."""
         with connection.transaction(self.conn, within=_WITHIN) as tx:
             rows = tx.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
-            found = tx.execute(
-                "SELECT (SELECT h.id FROM prodigy_hub.hub AS h), id, name, seq, mark, shared"
-                " FROM prodigy_hub.job WHERE repository = %s AND changed_at > to_timestamp(%s)"
-                " AND (%s::text IS NULL OR name = %s) ORDER BY name",
-                (self.number, self._since - _OVERLAP, self.only, self.only),
-            ).fetchall()
+            streams = job_streams.changed(tx, self.number, self._since - _OVERLAP, self.only)
         self._since = rows[0][0]
-        streams = [Stream(*row) for row in found]
         if any(stream.hub != self.hub for stream in streams):
             self.begin()
             return self.changed()

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prodigy_git.errors import Away, Refused
-from prodigy_git.hub import connection, libpq
+from prodigy_git.hub import connection, libpq, socket_waits
 from prodigy_git.hub.address import Address
+from prodigy_git.hub.socket_waits import Late
 
 if TYPE_CHECKING:
     from prodigy_git.hub.connection import Connection
@@ -42,8 +43,8 @@ class Way:
         parameters = self.address.for_libpq(patience)
         if connection.installed() and libpq.library() is not None and not _several(parameters):
             try:
-                return libpq.Session(parameters, libpq.now() + patience)
-            except libpq.Late:
+                return libpq.Session(parameters, socket_waits.now() + patience)
+            except Late:
                 raise Away(
                     f"the hub at {self.address.shown()} is not reached in {patience:g} seconds"
                 ) from None
@@ -53,7 +54,7 @@ class Way:
         return self._psycopgs.ready(patience)
 
     def ask(self, text: str, until: float) -> list[list[tuple[Any, ...]]]:
-        """Return the rows of each statement that has any; ``until`` is a time of `libpq.now`.
+        """Return the rows of each statement that has any; ``until`` is a time of `socket_waits.now`.
 
         Raises what `told` takes.
         """
@@ -84,9 +85,7 @@ class Way:
         """Return what an error of `ask` comes to, in words; one that is none of the way's is raised."""
         from prodigy_git.hub import driver
 
-        if isinstance(error, libpq.Late):
-            error = driver.Late()
-        elif isinstance(error, libpq.Failed):
+        if isinstance(error, libpq.Failed):
             error = driver.of_state(str(error), error.sqlstate)
         elif driver.unforeseen(error):
             raise error
@@ -116,11 +115,6 @@ def way(address: Address) -> Way:
             there.raw.close()
         there = _kept.way = Way(address)
     return there
-
-
-def is_late(error: BaseException) -> bool:
-    """Whether an error of `Way.ask` is that of its deadline."""
-    return isinstance(error, libpq.Late) or type(error).__name__ == "Late"
 
 
 def forget() -> None:

@@ -60,6 +60,16 @@ theirs = {name for name in sys.modules if name.startswith('prodigy_git.prodigy.'
 print(status, *sorted(tops | theirs), file=sys.stderr)
 """
 
+HUB_SCRIPT = """\
+import sys
+from prodigy_git.cli import run
+status = run(sys.argv[1:])
+sys.stdout.flush()
+theirs = ("prodigy_git.hub", "psycopg", "ctypes")
+print(status, *(name for name in sorted(sys.modules) if name.startswith(theirs)), file=sys.stderr)
+"""
+"""As `SCRIPT`, for what a hub needs."""
+
 
 def test_commands_start_with_no_more_than_they_need(repo, store, tmp_path):
     ok("install", cwd=repo)
@@ -100,3 +110,32 @@ def test_only_who_reads_commits_looks_after_recorders(repo, store, tmp_path):
     assert left.exists()
     ok("job", "show", "review", cwd=repo)
     assert not left.exists()
+
+
+WITHOUT_A_HUB = (
+    "status", "status --json", "sessions list", "new-worktree two --job review",
+    "job next review --agent ada", "job renew review a", "job done review a",
+    "run --job review --parallel 2 -- true", "job show review", "job add review --items more.json",
+    "dlq list", "resume review", "logs", "events ls", "verify", "worktree ls", "worktree clean --all",
+    "merge --job review", "clean --yes", "doctor", "finish one",
+)  # fmt: skip
+
+
+def test_without_a_hub_nothing_of_it_is_imported(repo, store, tmp_path):
+    """Neither it nor psycopg, nor a library that only it needs."""
+    ok("install", cwd=repo)
+    new(repo, "one")
+    for name, text in (("items", '[{"id": "a"}, {"id": "b"}]'), ("more", '[{"id": "c"}]')):
+        (repo / f"{name}.json").write_text(text)
+    ok("job", "start", "review", "--items", "items.json", cwd=repo)
+    wrong = {}
+    for command in WITHOUT_A_HUB:
+        done = subprocess.run(
+            [sys.executable, "-c", HUB_SCRIPT, *command.split()], cwd=repo, capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        status, *found = done.stderr.splitlines()[-1].split()
+        assert status != "2", (command, done.stderr)
+        if found:
+            wrong[command] = found
+    assert wrong == {}

@@ -177,7 +177,7 @@ def test_what_others_wrote_of_themselves_does_no_harm(joined, hub_url):
 
 def test_a_clock_that_is_wrong_is_a_warning(joined, monkeypatch):
     real = host.clock
-    monkeypatch.setattr(host, "clock", lambda tx: host.Clock(real(tx).apart + 3_600_000_000, 1))
+    monkeypatch.setattr(host, "clock", lambda tx: host.Clock(real(tx).apart + 3_630_000_000, 1))
     assert doctor(joined)[1] == ("warning", "this host's clock is 1h 00m behind the hub's")
     assert "its clock 1h 00m ahead" in call("hub", "status", cwd=joined).out
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prodigy_git.errors import ProdigyError
-from prodigy_git.hub.identity import Identity, Unidentified, identities
+from prodigy_git.hub.identity import Identity, Unidentified, by_roots, by_setting
 
 URL = "https://git.example.org/team/repo"
 OTHER = "https://git.example.org/team/other"
@@ -17,7 +17,8 @@ def root(repo, git):
 
 def of(folder):
     inside = folder / ".git"
-    return identities(str(inside if inside.is_dir() else folder))
+    common = str(inside if inside.is_dir() else folder)
+    return by_setting(common) or by_roots(common)
 
 
 @pytest.mark.parametrize(

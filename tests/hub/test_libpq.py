@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from prodigy_git.errors import Away, Refused
-from prodigy_git.hub import address, libpq, ways
+from prodigy_git.hub import address, libpq, socket_waits, ways
 
 
 @pytest.fixture(params=["libpq", "psycopg"])
@@ -22,7 +22,7 @@ def way(request, hub_url, monkeypatch):
 
 
 def asked(way, text, seconds=60.0):
-    return way.ask(text, libpq.now() + seconds)
+    return way.ask(text, socket_waits.now() + seconds)
 
 
 def test_several_statements_are_one_message_and_each_has_its_rows(way):
@@ -58,7 +58,7 @@ def test_what_the_server_refuses_is_told_alike_and_undone(way, text, kind, state
 def test_who_is_not_answered_in_time_goes(way):
     with pytest.raises(Exception) as wrong:
         asked(way, "SELECT pg_sleep(600)", 0.2)
-    assert ways.is_late(wrong.value)
+    assert isinstance(wrong.value, socket_waits.Late)
     assert isinstance(way.told(wrong.value), Away)
     assert way.lost
     assert not way.ready(60)  # another one is made
@@ -113,9 +113,9 @@ def test_without_psycopg_it_is_said_also_where_the_library_is(hub_url, monkeypat
 
 def test_a_step_of_a_command_loads_no_psycopg(hub_url):
     script = (
-        "import sys; from prodigy_git.hub import address, shared_step, ways, libpq;"
+        "import sys; from prodigy_git.hub import address, shared_step, socket_waits, ways;"
         "way = ways.Way(address.parsed(sys.argv[1], 'x')); way.ready(60);"
-        "way.ask('SELECT 1', libpq.now() + 60);"
+        "way.ask('SELECT 1', socket_waits.now() + 60);"
         "print([name for name in sys.modules if name.startswith('psycopg')])"
     )
     done = subprocess.run(

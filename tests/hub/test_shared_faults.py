@@ -14,7 +14,7 @@ from support_shared import quiet
 
 from prodigy_git import api
 from prodigy_git.errors import Away, Unsure
-from prodigy_git.hub import connection, host, libpq, shared_step, shipping
+from prodigy_git.hub import connection, host, libpq, shared_step, shipping, ways
 from prodigy_git.jobs import books, claims, owner
 from prodigy_git.lifecycle import finish
 from prodigy_git.record import clock, session
@@ -92,7 +92,7 @@ def test_a_step_that_is_cut_off_at_any_byte_was_done_or_not(pair, monkeypatch):
 def test_where_a_commit_is_not_answered_the_hub_is_asked(pair, monkeypatch):
     a, b = pair
     a.claim("first")
-    real = shared_step._answers
+    real = ways.Way.ask
 
     def lost(way, text, until):
         found = real(way, text, until)
@@ -101,7 +101,7 @@ def test_where_a_commit_is_not_answered_the_hub_is_asked(pair, monkeypatch):
             real(way, "SELECT 1", until)
         return found
 
-    monkeypatch.setattr(shared_step, "_answers", lost)
+    monkeypatch.setattr(ways.Way, "ask", lost)
     made = a.claim("lost")
     assert made.agent_id == "lost"
     assert (made.item_id, 1, "lost") in holders(b)
@@ -112,14 +112,14 @@ def test_where_a_commit_is_not_answered_the_hub_is_asked(pair, monkeypatch):
 def test_where_it_was_not_done_it_is_away_and_nothing_is_written(pair, impatient, monkeypatch):
     a, b = pair
     before = holders(b)
-    real = shared_step._answers
+    real = ways.Way.ask
 
     def lost(way, text, until):
         if text.startswith("INSERT"):
             a.wire.reset()
         return real(way, text, until)
 
-    monkeypatch.setattr(shared_step, "_answers", lost)
+    monkeypatch.setattr(ways.Way, "ask", lost)
     with pytest.raises(Away) as told:
         a.claim("lost")
     assert not isinstance(told.value, Unsure)
@@ -132,7 +132,7 @@ def test_an_end_that_nobody_knows_to_be_done_is_the_same_event_here_and_there(
 ):
     a, b = pair
     made = a.claim("first")
-    real = shared_step._answers
+    real = ways.Way.ask
 
     def lost(way, text, until):
         if text.startswith("INSERT"):
@@ -140,7 +140,7 @@ def test_an_end_that_nobody_knows_to_be_done_is_the_same_event_here_and_there(
         return real(way, text, until)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shared_step, "_answers", lost)
+        patch.setattr(ways.Way, "ask", lost)
         assert a.finish(made).state == "completed"
     assert any("not known whether" in text for text in a.said)
     a.wire.pass_on()

@@ -8,7 +8,7 @@ from support_shared import quiet
 
 from prodigy_git import api, layout
 from prodigy_git.errors import Away, ProdigyError
-from prodigy_git.hub import job_streams, pulling, shared_items, shared_start
+from prodigy_git.hub import job_streams, shared_items, shared_start, taken_rows
 from prodigy_git.jobs import claims, items, snapshots
 
 ITEMS = [{"id": f"i{n}"} for n in range(4)]
@@ -24,8 +24,8 @@ STEPS = {
     "noted": (shared_start, "_noted", True),
     "items on the hub": (shared_items, "put", True),
     "event on the hub": (job_streams, "append", True),
-    "committed": (pulling, "wrote", False),
-    "written here": (pulling, "wrote", True),
+    "committed": (taken_rows, "wrote", False),
+    "written here": (taken_rows, "wrote", True),
     "checkpoint": (snapshots, "write", False),
     "brought": (shared_start, "join", False),
 }

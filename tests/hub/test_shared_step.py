@@ -10,7 +10,7 @@ from support_shared import quiet
 
 from prodigy_git import api, layout
 from prodigy_git.errors import Away, ProdigyError
-from prodigy_git.hub import shared_items, shared_step
+from prodigy_git.hub import shared_items, shared_step, ways
 from prodigy_git.jobs import claims, course, endings, requeue, unmerged
 from prodigy_git.merging.queue import giving_back
 from prodigy_git.record import clock, locks
@@ -324,10 +324,10 @@ def test_give_back_says_it_in_the_event_of_a_shared_job_alone(sharers):
 def test_many_items_that_are_added_have_the_time_that_it_takes(sharers, monkeypatch):
     a, b = opened(sharers, "a", "b")
     asked = []
-    real = shared_step._answers
+    real = ways.Way.ask
     monkeypatch.setattr(
-        shared_step,
-        "_answers",
+        ways.Way,
+        "ask",
         lambda way, text, until: (asked.append(text), real(way, text, until))[1],
     )
     api.add_items(a.job, [{"id": "few"}])
