@@ -56,7 +56,7 @@ def verify(job: str | None, fix: bool, as_json: bool) -> int:
 def _show(verdicts: "list[Verdict]", *, fix: bool) -> None:
     headings = (
         "JOB", "HERE", "ON HUB", "TO SHIP", "TO PULL", "CLEANED", "ASIDE", "MISSING HERE",
-        "MISSING THERE", "DIFFERENT", "TWICE",
+        "MISSING ON HUB", "DIFFERENT", "TWICE",
     )  # fmt: skip
     output.table(
         headings,
@@ -68,7 +68,7 @@ def _show(verdicts: "list[Verdict]", *, fix: bool) -> None:
             )
             for one in verdicts
         ),
-        ("JOB",),
+        ("CLEANED", "ASIDE", "TO PULL", "TO SHIP", "TWICE", "ON HUB", "HERE"),
         empty="no jobs on the hub: there is nothing to compare",
     )  # fmt: skip
     for one in verdicts:

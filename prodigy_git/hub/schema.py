@@ -96,8 +96,9 @@ def _make_schema(tx: "Raw") -> None:
     assert row is not None
     if not row[0]:
         raise Refused(
-            f"{row[1]} may make no schema in the hub's database: have somebody who may run "
-            f"'CREATE SCHEMA {SCHEMA} AUTHORIZATION {row[1]}' there"
+            f"{row[1]} may make no tables in the hub's database: have its owner run "
+            f"'prodigy-git hub init URL --role {row[1]}', or CREATE SCHEMA {SCHEMA} AUTHORIZATION "
+            f"{row[1]}"
         )
     tx.execute(f"CREATE SCHEMA {SCHEMA}")
 

@@ -58,7 +58,8 @@ def leave(
             job, item, _ = held[0]
             raise ProdigyError(
                 f"agents of this host work on {len(held)} of the hub's items, such as {item} of {job}: "
-                f"'prodigy-git stop --job {job}' ends them, --force gives the items back"
+                f"'prodigy-git stop --job {job}' ends those of run, 'job done' others, "
+                "--force gives the items back"
             )
         for job, item, claim in held:
             claims.release(store, repo, job, claim, reason="its host leaves the hub", broken=say)

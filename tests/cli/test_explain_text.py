@@ -151,3 +151,13 @@ def test_an_item_that_waits_says_for_which_and_no_advice_is_refused(repo, tmp_pa
     text = ok("explain", "then", cwd=repo).out
     assert "state       pending\n" in text
     assert "'prodigy-git run --job j --item then -- COMMAND' works on it" in text
+
+
+def test_the_end_of_a_second_attempt_is_advised_as_it_works(repo, tmp_path):
+    (tmp_path / "items").write_text('[{"id": "i1"}]')
+    ok("job", "start", "J", "--items", tmp_path / "items", cwd=repo)
+    ok("job", "next", "J", cwd=repo)
+    ok("job", "done", "J", "i1", "--failed", cwd=repo)
+    ok("job", "next", "J", "--item", "i1", cwd=repo)
+    assert "'prodigy-git job done J i1 --attempt 2' ends it" in call("explain", "i1", cwd=repo).out
+    ok("job", "done", "J", "i1", "--attempt", "2", cwd=repo)

@@ -66,6 +66,7 @@ def test_while_agents_hold_items_it_refuses_and_force_gives_them_back(host, hub_
     done = host.run("hub", "leave", check=False)
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert f"such as {claim['item_id']} of J" in done.err
+    assert "'prodigy-git stop --job J' ends those of run, 'job done' others" in done.err
     assert host.git("config", "prodigy.hub")
     assert left(hub_url) == [(False,)]
     done = host.ok("hub", "leave", "--force")

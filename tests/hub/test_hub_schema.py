@@ -83,7 +83,8 @@ def test_one_who_may_make_no_schema_uses_one_that_is_there(hub_url, postgres):
     postgres.role("ada")
     url = postgres.url(name, user="ada")
     with way(url) as conn:
-        with pytest.raises(Refused, match="CREATE SCHEMA prodigy_hub AUTHORIZATION"):
+        advice = "hub init URL --role ada', or CREATE SCHEMA prodigy_hub AUTHORIZATION ada$"
+        with pytest.raises(Refused, match=advice):
             schema.made(conn)
         postgres.sql("CREATE SCHEMA prodigy_hub AUTHORIZATION ada", database=name)
         assert schema.made(conn)[1]

@@ -8,6 +8,7 @@ from support_cli import call
 from support_hub import rows, way
 from support_hub_stores import JOB, Store, new_hub, on_hub
 
+from prodigy_git.cli import hub_verify, output
 from prodigy_git.hub import verifying
 from prodigy_git.model.session import Session
 from prodigy_git.verify import verify as verify_with_git
@@ -36,6 +37,22 @@ def verified(one, *, fix=False):
 def test_nothing_differs(two):
     for one in two:
         assert verified(one) == {"events_here": 4, "on_hub": 4}
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_narrow_terminal_has_room_for_the_job_and_what_is_missing(
+    two, monkeypatch, capsys, columns
+):
+    a, _ = two
+    with way(a.url) as conn:
+        found = verifying.verify(conn, a.where(), a.repository)
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    hub_verify._show([found], fix=False)
+    heading, line = capsys.readouterr().out.splitlines()
+    assert all(name in heading for name in ("JOB", "MISSING HERE", "MISSING ON HUB", "DIFFERENT"))
+    assert line.startswith(JOB)
+    assert max(len(heading), len(line)) <= columns
 
 
 def test_what_is_to_come_and_to_go_is_no_difference(two):
@@ -97,7 +114,8 @@ def test_lines_that_are_not_the_same_and_lines_that_are_there_twice(two, hub_url
     a, _ = two
     (path,) = (path for path in a.folder.iterdir() if path.name.count("-") == 1)
     first, second, third = path.read_text().splitlines()
-    path.write_text("\n".join([first, second.replace("a2", "b2"), third, first]) + "\n")
+    other = second[:43] + second[43:].replace("a2", "b2")  # its id stays, whatever is in it
+    path.write_text("\n".join([first, other, third, first]) + "\n")
     found = verified(a)
     assert found["different"] == [second[7:43]]
     assert found["twice"] == [first[7:43]]

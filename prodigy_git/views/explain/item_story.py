@@ -228,7 +228,8 @@ def _next(where: Scope, found: dict[str, Any], name: str) -> list[str]:
     if state == "in_progress":
         if found["alive"] is False:
             return [f"its agent is gone: 'prodigy-git resume {job}' makes it pending again"]
-        return [f"'prodigy-git job done {job} {name}' ends it, where no 'finish' does"]
+        again = f" --attempt {found['attempt']}" if (found["attempt"] or 1) > 1 else ""
+        return [f"'prodigy-git job done {job} {name}{again}' ends it, where no 'finish' does"]
     if state == "dead":
         return [
             f"'prodigy-git dlq show {name} --job {job}' shows what is left of it",
