@@ -30,6 +30,7 @@ from prodigy_git.hub import (
 from prodigy_git.hub.connection import Connection
 from prodigy_git.hub.job_streams import Stream
 from prodigy_git.hub.where import Where
+from prodigy_git.record import files
 from prodigy_git.store import events
 from prodigy_git.store.broken import Broken
 
@@ -287,5 +288,8 @@ class Exchange:
             yield
         except Away:
             raise
-        except (ProdigyError, OSError, ValueError) as error:
+        except (ProdigyError, ValueError, files.Unusable) as error:
             done.failed[job] = str(error)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            done.failed[job] = f"{error.strerror or error}{where}"

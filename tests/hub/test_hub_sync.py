@@ -1,5 +1,6 @@
 """hub sync: real hosts, their hooks and commands, and what others see of them."""
 
+import errno
 import json
 import os
 import signal
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from support_hub import rows
+
+from prodigy_git.hub.syncing import Done, Exchange
+from prodigy_git.record import files
 
 
 @pytest.fixture
@@ -151,3 +155,19 @@ def test_a_job_whose_note_is_no_file_is_named_and_the_others_go_on(two):
     assert {one["job_id"]: one["shipped"] for one in answer.json["jobs"]}["good"] > 0
     assert answer.json["sessions_shipped"] == 1
     assert beta.ok("hub", "sync")["pulled"] > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.EIO, "Input/output error", "/x"), "Input/output error: /x"),
+        (files.NotRegular(errno.EINVAL, "is a FIFO, not a file", "/x"), "/x is a FIFO, not a file"),
+        (ValueError("so so"), "so so"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_one_job_is_told_in_words(error, told):
+    done = Done()
+    with Exchange._noting(None, "J", done):
+        raise error
+    assert done.failed == {"J": told}
