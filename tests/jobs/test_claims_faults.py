@@ -87,11 +87,10 @@ def test_killed_at_any_call(step, template, tmp_path):
     assert run(step, calm) == 0
     allowed = [states(template, job), states(calm, job)]
     changes = 0
+    traced, trace = tmp_path / "traced", tmp_path / "trace"
+    shutil.copytree(template, traced)
+    assert run(step, traced, *strace(",".join(CALLS), output=str(trace))) == 0
     for name in CALLS:
-        traced = tmp_path / f"traced-{name}"
-        shutil.copytree(template, traced)
-        trace = tmp_path / "trace"
-        assert run(step, traced, *strace(name, output=str(trace))) == 0
         for at in calls_on(trace, name, [str(traced)]):
             changes += 1
             store = tmp_path / f"{name}-{at}"
