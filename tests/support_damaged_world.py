@@ -177,11 +177,12 @@ def _limited() -> None:
 
 def _tree(top: Path) -> dict[str, tuple[Any, ...]]:
     found: dict[str, tuple[Any, ...]] = {}
+    start = len(f"{top}/")
     for root, folders, names in os.walk(top):
         for name in (*folders, *names):
             path = os.path.join(root, name)
             about = os.lstat(path)
-            found[os.path.relpath(path, top)] = (
+            found[path[start:]] = (
                 about.st_mode, about.st_size if not stat.S_ISDIR(about.st_mode) else 0,
                 about.st_mtime_ns if stat.S_ISREG(about.st_mode) else 0,
             )  # fmt: skip
@@ -199,15 +200,14 @@ def remove(path: Path) -> None:
 def _sync(source: Path, target: Path) -> None:
     wanted, there = _tree(source), _tree(target)
     for name in sorted(there, reverse=True):
-        path = target / name
-        if wanted.get(name, (0,))[0] & 0o170000 != there[name][0] & 0o170000 and os.path.lexists(
-            path
-        ):
-            remove(path)
+        kind = wanted.get(name, (0,))[0] & 0o170000
+        if kind != there[name][0] & 0o170000 and os.path.lexists(target / name):
+            remove(target / name)
     for name, about in sorted(wanted.items()):
-        one, other = source / name, target / name
-        if there.get(name) == about and other.exists():
+        # Nearly all is as it was, and a `Path` costs more than the look.
+        if there.get(name) == about and os.path.exists(f"{target}/{name}"):
             continue
+        one, other = source / name, target / name
         if stat.S_ISDIR(about[0]):
             other.mkdir(exist_ok=True)
             other.chmod(stat.S_IMODE(about[0]))
