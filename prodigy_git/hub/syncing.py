@@ -125,12 +125,25 @@ class Exchange:
                 pulling.look_for_losses(self.where(job))
         self._check_sent(done)
         self.ship(self.local_jobs(), done)
+        self._enter_lost(done)
         self.pull(self.changed(), done)
         # Of what the hub has lost, that is known by now.
         self.ship(self._due(done), done)
         self.exchange_sessions(done)
         self.settle(self.local_jobs(), done)
         return done
+
+    def _enter_lost(self, done: Done) -> None:
+        """Enter jobs that were pulled from a hub that is gone; the pull then gives them back.
+
+        Nobody else does it for a job of whose events this host has recorded none. Raises `Away`.
+        """
+        for job in self.local_jobs():
+            with self._noting(job, done):
+                cursor = self.where(job).cursor()
+                if cursor is None or cursor.hub in ("", str(self.hub)) or self.stays(job):
+                    continue
+                pulling.stream_of(self.conn, self.where(job), self.number)
 
     def _check_sent(self, done: Done) -> None:
         """Forget what this host believes to have shipped of jobs of which the hub knows otherwise.
@@ -233,7 +246,8 @@ class Exchange:
                 where = self.where(job)
                 count = pulling.pull(self.conn, where, self.number, stream)
                 done.pulled[job] = done.pulled.get(job, 0) + count
-                offering.offer(self.conn, where)
+                given_back = offering.offer(self.conn, where)
+                done.shipped[job] = done.shipped.get(job, 0) + given_back
                 self._exchange_items(where, stream)
                 self._seen[job] = stream
 

@@ -51,6 +51,19 @@ def test_a_commit_is_in_the_events_of_the_other_host(two):
     assert (nothing["shipped"], nothing["pulled"]) == (0, 0)
 
 
+def test_a_new_hub_gets_back_jobs_of_which_only_a_host_that_is_gone_had_recorded(two, hub_url):
+    alpha, beta = two
+    committed(alpha, "job-1", "one")
+    alpha.ok("hub", "sync")
+    pulled = beta.ok("hub", "sync")["pulled"]
+    assert pulled > 0
+    rows(hub_url, "DROP SCHEMA prodigy_hub CASCADE")
+    beta.ok("hub", "init", beta.url)
+    done = beta.ok("hub", "sync")
+    assert done["shipped"] == pulled
+    assert rows(hub_url, "SELECT count(*) FROM prodigy_hub.event") == [(pulled,)]
+
+
 def test_what_nobody_has_changed_for_long_is_pulled_too(two, hub_url):
     alpha, beta = two
     committed(alpha, "job-1", "one")
