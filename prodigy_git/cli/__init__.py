@@ -202,6 +202,15 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error is what a library has made of a signal: DuckDB has one of its own for that."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | _Interrupted):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (``docs/reference/exit-codes.md``)."""
     from prodigy_git.cli import output
@@ -262,6 +271,9 @@ def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
         _drop_output()
         return 0
     except (ProdigyError, BadName) as error:
+        if _was_interrupted(error):
+            output.error("interrupted")
+            return 130
         gone = gone_folder() if NOWHERE in str(error) else None
         output.error(gone or str(error))
         return error.code
@@ -279,7 +291,7 @@ def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
         return 1
     except Exception as error:
         # CPython before 3.12 makes a RuntimeError of what ends the making of a class: an import's.
-        if isinstance(error.__cause__, KeyboardInterrupt | _Interrupted):
+        if _was_interrupted(error):
             output.error("interrupted")
             return 130
         # A bug of ours. The user gets a line; whoever mends it gets the rest from the store's log.

@@ -15,6 +15,7 @@ from prodigy_git.git import repository
 from prodigy_git.jobs import index as indexes
 from prodigy_git.jobs.index import Index
 from prodigy_git.record import clock, repokey
+from prodigy_git.store import host_files
 from prodigy_git.store.events import Broken
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def opened(
             held.close()
             shared = _started_elsewhere(*where, broken)
             index = held.enter_context(indexes.opened(*where, broken))
+        if shared is None and away is None and not ends:
+            _check_note(index)
         if shared is not None:
             try:
                 index = _begun(held, index, shared, broken)
@@ -66,6 +69,19 @@ def opened(
 
 
 _TRIES = 5
+
+
+def _check_note(index: Index) -> None:
+    """Raise `ProdigyError` where a job has come from a hub, and the note of that is gone.
+
+    Claims that only this host knew of would be made on it.
+    """
+    path = layout.hub_job(index.store, index.repo, index.job_id)
+    if any(map(host_files.tag_in, index.meta.position)) and not os.path.exists(path):
+        raise ProdigyError(
+            f"job {index.job_id} has come from a hub, and {path} is missing: "
+            "'prodigy-git hub sync' makes it anew"
+        )
 
 
 def _begun(held: contextlib.ExitStack, index: Index, shared: "Step", broken: Broken) -> Index:

@@ -145,3 +145,17 @@ def test_a_host_that_has_a_log_of_the_job_hears_that_another_has_started_it(shar
     with pytest.raises(ProdigyError, match="i0 is in progress: agent a"):
         b.claim("b", item="i0")
     assert b.claim("b").item_id == "i1"
+
+
+def test_a_job_whose_note_was_lost_gives_out_nothing_until_a_sync(sharers):
+    a, b = sharers("a", "b")
+    a.open(items=ITEMS, hub=True)
+    b.open()
+    assert b.claim("b").item_id == "i0"
+    os.unlink(layout.hub_job(*b.where))
+    with pytest.raises(ProdigyError, match=r"hub\.json is missing: 'prodigy-git hub sync'"):
+        b.claim("b2")
+    assert a.claim("a").item_id == "i1"
+    b.host.run("hub", "sync")
+    assert b.claim("b2").item_id == "i2"
+    assert len({event.id for event in b.read()}) == len(b.read())
