@@ -77,7 +77,11 @@ def _check_note(index: Index) -> None:
     Claims that only this host knew of would be made on it.
     """
     path = layout.hub_job(index.store, index.repo, index.job_id)
-    if any(map(host_files.tag_in, index.meta.position)) and not os.path.exists(path):
+    if (
+        any(map(host_files.tag_in, index.meta.position))
+        and not os.path.exists(path)
+        and has_hub(index.store, index.repo)
+    ):
         raise ProdigyError(
             f"job {index.job_id} has come from a hub, and {path} is missing: "
             "'prodigy-git hub sync' makes it anew"
