@@ -1,6 +1,7 @@
 """The main job as a user runs it, and then: everything that the seeds promise, under the store."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support_cli import new, ok
+from support_cli import PACKAGE_PARENT, new, ok
 from support_sealed import GIT_CONFIG
 from support_user import environment
 
@@ -51,7 +52,9 @@ def done(scratch):
     home = scratch / "home"
     home.mkdir()
     (home / ".gitconfig").write_text(GIT_CONFIG)
-    env = environment(scratch, PYTHON=sys.executable)
+    # Another user's interpreter has its libraries elsewhere.
+    libraries = os.pathsep.join(filter(None, [PACKAGE_PARENT, os.environ.get("PYTHONPATH")]))
+    env = environment(scratch, PYTHON=sys.executable, PYTHONPATH=libraries)
     run = subprocess.run(
         ["sh", "-c", BEFORE + TRANSCRIPT], cwd=scratch, env=env,
         capture_output=True, text=True, check=False,
