@@ -66,6 +66,7 @@ LONGEST = re.compile(
     r"e2e/test_(as_ordinary_user|damaged_files|job_stress|pre_commit_repo)\.|agents/test_plugins\."
     r"|cleanup/(test_crossing_faults|drift/test_missed_for_a_day)\.|docs/test_guides\."
     r"|record/test_(faults|property|recorder_faults)\."
+    r"|hub/test_(events_property|hosts_processes|hosts_property|run_lease)\."
 )
 """Files with tests that take 10 seconds or more beside three others. They come first: one that begins
 when there is nothing else left keeps one processor, and the other ones wait for it."""
