@@ -203,7 +203,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error is what a library has made of a signal: DuckDB has one of its own for that."""
+    """Whether an error that is no word of ours is what a library has made of a signal."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt | _Interrupted):
             return True
@@ -271,9 +271,6 @@ def _guarded(work: Callable[[], Any], given: Sequence[str]) -> int:
         _drop_output()
         return 0
     except (ProdigyError, BadName) as error:
-        if _was_interrupted(error):
-            output.error("interrupted")
-            return 130
         gone = gone_folder() if NOWHERE in str(error) else None
         output.error(gone or str(error))
         return error.code
